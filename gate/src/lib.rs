@@ -1,2 +1,29 @@
 //! backupctl: the only thing on the host that Lightflow can reach.
+//!
+//! In reading order, which is also the order in which a request meets them:
 #![forbid(unsafe_code)]
+
+pub mod gate;
+pub mod hardening;
+
+pub mod audit;
+pub mod caller;
+pub mod config;
+pub mod explain;
+pub mod names;
+pub mod policy;
+pub mod request;
+pub mod wire;
+
+pub mod action;
+pub mod control;
+pub mod rclone;
+pub mod record;
+pub mod retention;
+pub mod spool;
+
+pub mod host;
+pub mod program;
+
+pub mod error;
+pub mod reply;

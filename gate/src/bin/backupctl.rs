@@ -1,4 +1,8 @@
 //! The door of the gate: everything else is in the library.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    backupctl::gate::main()
+}

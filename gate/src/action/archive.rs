@@ -1,0 +1,423 @@
+//! `--archive`: pack, check, upload, compare, move into place, and only then prune.
+//!
+//! Invariant: at any moment of failure the archives that were on the remote before are still there, and what
+//! bears an archive's name was compared with what was packed.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::Deserialize;
+
+use super::Context;
+use crate::error::Failure;
+use crate::host::dirfd::{PinnedDir, entries};
+use crate::host::{Ended, Patience};
+use crate::names::PlainPath;
+use crate::policy::Archive;
+use crate::program::{Output, Tether};
+use crate::rclone;
+use crate::reply::Stream;
+use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
+use crate::spool;
+
+/// How long removing a half-done upload may take once the action has failed.
+const CLEANUP: Duration = Duration::from_secs(5);
+
+/// Room that must stay free beside the archive: whatever else lives on that disk goes on writing.
+const RESERVE: u64 = 1 << 20;
+
+pub(super) fn archive(
+    context: &mut Context<'_>,
+    order: &Archive,
+    until: Instant,
+) -> Result<String, Failure> {
+    let lock = context.lock(
+        order.service.as_str(),
+        "--archive",
+        &Patience::attended(until),
+    )?;
+    let patience = Patience::attended(until).yielding(&lock);
+    let name = ArchiveName::new(order.service.clone(), context.host.today());
+    let source = context.open_source(&order.source)?;
+    let spool = Spool::open(context, order, &name)?;
+    let size = pack(context, order, &source, &spool, &patience)?;
+    let upload = Upload {
+        order,
+        name: &name,
+        partial: format!("{}/{name}{PARTIAL}", order.folder),
+    };
+    if let Err(failure) = upload.store(context, &spool, &patience) {
+        upload.withdraw(context);
+        return Err(failure);
+    }
+    let pruned = prune(context, order, &name, &patience)?;
+    Ok(format!(
+        "{name} is stored in {} ({size} bytes, {pruned} old archives removed)",
+        order.folder
+    ))
+}
+
+/// The service's folder in the spool; what is in it is removed at the end, however that comes about.
+struct Spool {
+    directory: OwnedFd,
+    path: PlainPath,
+    file: String,
+}
+
+impl Spool {
+    fn open(context: &Context<'_>, order: &Archive, name: &ArchiveName) -> Result<Self, Failure> {
+        let path = spool_folder(&context.config.spool_dir, order);
+        let spool = Self {
+            directory: context.own_directory(&path)?,
+            path,
+            file: format!("{name}{PARTIAL}"),
+        };
+        spool.clear();
+        Ok(spool)
+    }
+
+    /// The lock is held, so whatever lies here was left by a gate that was killed.
+    fn clear(&self) {
+        for name in entries(&self.directory).unwrap_or_default() {
+            let _ = unlinkat(
+                &self.directory,
+                name.as_os_str(),
+                UnlinkatFlags::NoRemoveDir,
+            );
+        }
+    }
+
+    fn create(&self) -> Result<File, Failure> {
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(
+            &self.directory,
+            self.file.as_str(),
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        )
+        .map(File::from)
+        .map_err(Failure::errno(format!(
+            "creating {}/{}",
+            self.path, self.file
+        )))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// The folder of a service in the spool.
+#[must_use]
+pub(crate) fn spool_folder(spool_dir: &PlainPath, order: &Archive) -> PlainPath {
+    spool_dir.below(&[order.service.as_str()])
+}
+
+/// Packs and checks; returns the size of the archive.
+fn pack(
+    context: &mut Context<'_>,
+    order: &Archive,
+    source: &PinnedDir,
+    spool: &Spool,
+    patience: &Patience<'_>,
+) -> Result<u64, Failure> {
+    let total = {
+        let mut watch = watcher(context, patience, "measuring", 0);
+        spool::measure(source, &mut watch)?
+    };
+    let room = fstatvfs(&spool.directory).map_err(Failure::errno("the free space of the spool"))?;
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::allow_attributes,
+        reason = "both are narrower on 32-bit systems"
+    )]
+    let free = room.blocks_available() as u64 * room.fragment_size() as u64;
+    if free < total.saturating_add(RESERVE) {
+        return Err(Failure::NoSpace(format!(
+            "{} has {free} bytes free and {} may need {total}; make room there or set spool_dir to a larger disk",
+            spool.path, order.source
+        )));
+    }
+    context.say(format!("packing {} ({total} bytes)", order.source));
+    let (packed, file) = {
+        let mut watch = watcher(context, patience, "packing", total);
+        spool::pack(source, spool.create()?, &mut watch)?
+    };
+    for path in &packed.skipped {
+        context.warn(format!(
+            "left out, because it is a socket or a device: {}",
+            path.display()
+        ));
+    }
+    if !packed.changed.is_empty() {
+        let shown: Vec<String> = packed
+            .changed
+            .iter()
+            .take(10)
+            .map(|path| path.display().to_string())
+            .collect();
+        let more = packed.changed.len().saturating_sub(shown.len());
+        let list = match more {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
+        };
+        if !order.hot {
+            return Err(Failure::Changed(list));
+        }
+        context.warn(format!(
+            "changed while they were read, as is usual for {}: {list}",
+            order.service
+        ));
+    }
+    let size = file
+        .metadata()
+        .map_err(Failure::io("the size of the spool"))?
+        .len();
+    context.say(format!(
+        "checking {} entries, {} bytes, packed {size}",
+        packed.entries, packed.bytes
+    ));
+    let mut watch = watcher(context, patience, "checking", packed.bytes);
+    spool::verify(file, &packed, &mut watch)?;
+    Ok(size)
+}
+
+/// Looks for a reason to stop, and tells once a second how far the work is.
+fn watcher<'w>(
+    context: &'w mut Context<'_>,
+    patience: &'w Patience<'_>,
+    doing: &'static str,
+    total: u64,
+) -> impl FnMut(u64) -> Result<(), Failure> + 'w {
+    let mut told = context.host.now();
+    let mut looked = told;
+    move |bytes| {
+        let now = context.host.now();
+        if now.duration_since(looked) >= Duration::from_millis(100) {
+            looked = now;
+            context
+                .host
+                .check(patience)
+                .map_err(|cause| Failure::Interrupted {
+                    what: doing.to_owned(),
+                    cause,
+                })?;
+        }
+        if now.duration_since(told) >= Duration::from_secs(1) {
+            told = now;
+            let line = match (bytes * 100).checked_div(total) {
+                Some(percent) => format!("{doing}: {bytes} of {total} bytes, {percent}%"),
+                None => doing.to_owned(),
+            };
+            context.host.say(Stream::Out, &line);
+        }
+        Ok(())
+    }
+}
+
+fn run(
+    context: &mut Context<'_>,
+    what: &str,
+    argv: Vec<String>,
+    output: Output,
+    patience: &Patience<'_>,
+) -> Result<Ended, Failure> {
+    let program = context.program(what, argv, Tether::Tied, output)?;
+    context.host.run(&program, patience)
+}
+
+fn must(
+    context: &mut Context<'_>,
+    what: &str,
+    argv: Vec<String>,
+    patience: &Patience<'_>,
+) -> Result<Ended, Failure> {
+    let ended = run(context, what, argv, Output::Relayed, patience)?;
+    rclone::judge(what, &ended, context.config, None)?;
+    Ok(ended)
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+/// The names of the files in the service's folder of archives.
+fn list(
+    context: &mut Context<'_>,
+    order: &Archive,
+    patience: &Patience<'_>,
+) -> Result<BTreeSet<String>, Failure> {
+    let what = "listing the archives";
+    let ended = run(
+        context,
+        what,
+        rclone::list(context.config, &order.folder),
+        Output::Captured,
+        patience,
+    )?;
+    if rclone::folder_missing(&ended) {
+        return Ok(BTreeSet::new());
+    }
+    rclone::judge(what, &ended, context.config, None)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives: {error}"))
+    })?;
+    Ok(files.into_iter().map(|file| file.name).collect())
+}
+
+/// One archive on its way to the remote.
+struct Upload<'a> {
+    order: &'a Archive,
+    name: &'a ArchiveName,
+    partial: String,
+}
+
+impl Upload<'_> {
+    fn store(
+        &self,
+        context: &mut Context<'_>,
+        spool: &Spool,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let config = context.config;
+        let folder = &self.order.folder;
+        let file = format!("{}/{}", spool.path, spool.file);
+        must(
+            context,
+            "uploading the archive",
+            rclone::upload(config, &file, &self.partial),
+            patience,
+        )?;
+        let what = "comparing the upload with the spool";
+        let compare = rclone::compare(config, &spool.path.to_string(), folder);
+        let compared = run(context, what, compare, Output::Relayed, patience)?;
+        if !compared.ok() {
+            return Err(Failure::Verification(format!(
+                "{what}: {}",
+                compared.describe()
+            )));
+        }
+        let place = format!("{folder}/{}", self.name);
+        let previous = format!("{place}{PREVIOUS}");
+        // An archive of the same day stays until its successor is in place.
+        let replaces = list(context, self.order, patience)?.contains(&self.name.to_string());
+        if replaces {
+            let aside = rclone::rename(config, &place, &previous);
+            must(
+                context,
+                "moving today's former archive aside",
+                aside,
+                patience,
+            )?;
+        }
+        let into_place = rclone::rename(config, &self.partial, &place);
+        if let Err(failure) = must(
+            context,
+            "moving the archive into place",
+            into_place,
+            patience,
+        ) {
+            if replaces {
+                let until = context.host.now() + CLEANUP;
+                let back = rclone::rename(config, &previous, &place);
+                let _ = must(
+                    context,
+                    "moving it back",
+                    back,
+                    &Patience::unattended(until),
+                );
+            }
+            return Err(failure);
+        }
+        if !list(context, self.order, patience)?.contains(&self.name.to_string()) {
+            return Err(Failure::Verification(format!(
+                "{place} is not there after it was moved into place"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Removes the half-done upload, if the remote answers soon.
+    fn withdraw(&self, context: &mut Context<'_>) {
+        let until = context.host.now() + CLEANUP;
+        let argv = rclone::delete(context.config, &self.partial);
+        let what = "removing the unfinished upload";
+        let removed = run(
+            context,
+            what,
+            argv,
+            Output::Captured,
+            &Patience::unattended(until),
+        );
+        if !removed.is_ok_and(|ended| ended.ok()) {
+            context.warn(format!(
+                "{} may be left on the remote; the next archive removes it",
+                self.partial
+            ));
+        }
+    }
+}
+
+/// Removes the archives that retention gives up, and what earlier uploads left behind. The new archive is in
+/// place by now, so a failure here is told and changes nothing about it.
+fn prune(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    patience: &Patience<'_>,
+) -> Result<usize, Failure> {
+    let files = list(context, order, patience)?;
+    let archives: Vec<ArchiveName> = files
+        .iter()
+        .filter_map(|file| ArchiveName::parse(&order.service, file))
+        .collect();
+    let old = give_up(
+        &archives,
+        name.date(),
+        order.keep_weekly,
+        order.keep_monthly,
+    );
+    let remains = files.iter().filter(|file| {
+        let stem = file
+            .strip_suffix(PARTIAL)
+            .or_else(|| file.strip_suffix(PREVIOUS));
+        let archive = stem.and_then(|stem| ArchiveName::parse(&order.service, stem));
+        // What was moved aside goes only when its successor is there.
+        archive.is_some_and(|archive| file.ends_with(PARTIAL) || archives.contains(&archive))
+    });
+    let gone: Vec<String> = old
+        .iter()
+        .map(ToString::to_string)
+        .chain(remains.cloned())
+        .collect();
+    for file in &gone {
+        context.say(format!("removing {file}"));
+        let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
+        must(context, "removing an old archive", argv, patience)?;
+    }
+    Ok(old.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use crate::error::{ExitStatus, Failure};
+
+    #[test]
+    fn a_full_disk_has_its_own_status() {
+        let failure = Failure::errno("writing")(Errno::ENOSPC);
+        assert_eq!(failure.status(), ExitStatus::CannotCreate);
+    }
+}

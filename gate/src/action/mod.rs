@@ -1,0 +1,154 @@
+//! What each verb does: one file a verb, one exhaustive `match`.
+//!
+//! Invariant: an action starts from a [`Grant`], which only policy can make, and asks the operating system
+//! for nothing but through [`Host`], locks, records and pinned directories.
+
+mod archive;
+mod overview;
+mod start;
+mod stop;
+mod sync;
+
+pub(crate) use archive::spool_folder;
+
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, Pin};
+use crate::error::Failure;
+use crate::host::dirfd::{PinnedDir, private_dir};
+use crate::host::lock::ServiceLock;
+use crate::host::{Host, Patience};
+use crate::names::PlainPath;
+use crate::policy::{Grant, Order};
+use crate::program::{Output, Program, Source, Tether};
+use crate::reply::Stream;
+
+/// How often a lock or a service is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// What every action works with.
+pub struct Context<'a> {
+    /// The administrator's decisions.
+    pub config: &'a Config,
+    /// The operating system.
+    pub host: &'a mut dyn Host,
+    /// When the request came; deadlines count from here.
+    pub started: Instant,
+}
+
+/// Carries out a grant; returns what was done, in one sentence.
+///
+/// # Errors
+/// When it was not done.
+pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failure> {
+    let until = context.started + grant.timeout();
+    match grant.order() {
+        Order::Stop(service) => stop::stop(context, service, until, grant.timeout()),
+        Order::Start(service) => start::start(context, service, until, grant.timeout()),
+        Order::Sync(mirror) => sync::sync(context, mirror, until),
+        Order::Archive(archive) => archive::archive(context, archive, until),
+        Order::List => Ok(overview::list(context)),
+        Order::Status(service) => overview::status(context, service.as_ref(), until),
+    }
+}
+
+impl Context<'_> {
+    fn say(&mut self, line: impl AsRef<str>) {
+        self.host.say(Stream::Out, line.as_ref());
+    }
+
+    fn warn(&mut self, line: impl AsRef<str>) {
+        self.host.say(Stream::Err, line.as_ref());
+    }
+
+    /// Waits for the lock of a service until the deadline.
+    fn lock(
+        &mut self,
+        name: &str,
+        verb: &str,
+        patience: &Patience<'_>,
+    ) -> Result<ServiceLock, Failure> {
+        let directory = &self.config.lock_dir;
+        let mut told = false;
+        loop {
+            let taken = ServiceLock::try_take(directory, name, verb);
+            if let Some(lock) =
+                taken.map_err(Failure::io(format!("the lock of {name} in {directory}")))?
+            {
+                return Ok(lock);
+            }
+            let holder = ServiceLock::holder(directory, name);
+            let holder = holder.unwrap_or_else(|| "another action".into());
+            if !told {
+                told = true;
+                self.say(format!("waiting for {holder}, which is working on {name}"));
+            }
+            self.host
+                .pause(AGAIN, patience)
+                .map_err(|cause| Failure::Interrupted {
+                    what: format!("waiting for {holder}, which is working on {name}"),
+                    cause,
+                })?;
+        }
+    }
+
+    /// A directory of the gate's own, made where it is missing.
+    fn own_directory(&self, path: &PlainPath) -> Result<std::os::fd::OwnedFd, Failure> {
+        private_dir(path, nix::unistd::geteuid().as_raw())
+            .map_err(Failure::io(format!("the directory {path}")))
+    }
+
+    /// The home of the programs that are run.
+    fn home(&self) -> Result<PlainPath, Failure> {
+        let home = self.config.state_dir.below(&["home"]);
+        self.own_directory(&home)?;
+        Ok(home)
+    }
+
+    /// A program without a source.
+    fn program<'p>(
+        &self,
+        what: &str,
+        argv: Vec<String>,
+        tether: Tether,
+        output: Output,
+    ) -> Result<Program<'p>, Failure> {
+        Ok(Program {
+            what: what.to_owned(),
+            argv,
+            source: None,
+            tether,
+            output,
+            home: self.home()?,
+        })
+    }
+
+    /// Opens a source directory, and refuses an empty one.
+    fn open_source(&self, path: &PlainPath) -> Result<PinnedDir, Failure> {
+        let refused = |errno: nix::Error| Failure::Path {
+            path: path.to_path_buf(),
+            detail: format!(
+                "cannot be opened as a directory without following links ({}); check that it exists and that no part of it is a symbolic link",
+                errno.desc()
+            ),
+        };
+        let directory = PinnedDir::open(path).map_err(refused)?;
+        if directory.is_empty().map_err(refused)? {
+            return Err(Failure::EmptySource(path.to_path_buf()));
+        }
+        Ok(directory)
+    }
+
+    /// How rclone gets its source.
+    fn source<'p>(&self, directory: &'p PinnedDir) -> Result<Source<'p>, Failure> {
+        let mount_parent = self.config.state_dir.below(&["pin"]);
+        if self.config.rclone.pin == Pin::Mount {
+            self.own_directory(&mount_parent.below(&["data"]))?;
+        }
+        Ok(Source {
+            directory,
+            pin: self.config.rclone.pin,
+            mount_parent,
+        })
+    }
+}

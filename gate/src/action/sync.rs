@@ -1,0 +1,37 @@
+//! `--sync` and `--sync-extra`: make the copy on the remote like the directory.
+//!
+//! Invariant: rclone reads the directory that was opened and checked, whatever its name leads to by then, and
+//! an empty source never gets that far.
+
+use std::time::Instant;
+
+use super::Context;
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::policy::Mirror;
+use crate::program::{Output, Program, Tether};
+use crate::rclone;
+
+pub(super) fn sync(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    until: Instant,
+) -> Result<String, Failure> {
+    let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
+    let patience = Patience::attended(until).yielding(&lock);
+    let directory = context.open_source(&mirror.source)?;
+    let program = Program {
+        what: format!("mirroring {}", mirror.source),
+        argv: rclone::sync(context.config, mirror, context.host.today()),
+        source: Some(context.source(&directory)?),
+        tether: Tether::Tied,
+        output: Output::Relayed,
+        home: context.home()?,
+    };
+    let ended = context.host.run(&program, &patience)?;
+    rclone::judge(&program.what, &ended, context.config, Some(mirror))?;
+    Ok(format!(
+        "{} is mirrored to {}",
+        mirror.source, mirror.destination
+    ))
+}

@@ -1,0 +1,113 @@
+//! One structured line for every decision, and one for every outcome.
+//!
+//! The line goes to the systemd journal's own socket, else to syslog, and to the file `audit_log` of the
+//! configuration as JSON.
+//!
+//! Invariant: an audit that fails never fails the action, and a line is one line whatever was sent to us.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+
+use chrono::Utc;
+
+use crate::names::PlainPath;
+use crate::wire::printable;
+
+const JOURNAL: &str = "/run/systemd/journal/socket";
+const SYSLOG: &str = "/dev/log";
+
+/// Where lines go, and what all lines of this process have in common.
+#[derive(Debug, Default)]
+pub struct Audit {
+    file: Option<PlainPath>,
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Audit {
+    /// Starts with who asks.
+    #[must_use]
+    pub fn new(facts: Vec<(&'static str, String)>) -> Self {
+        Self { file: None, facts }
+    }
+
+    /// Adds the file that the configuration names.
+    pub fn also_to(&mut self, file: Option<&PlainPath>) {
+        self.file = file.cloned();
+    }
+
+    /// Writes one line. Returns whether anybody took it.
+    pub fn line(&self, event: &'static str, facts: &[(&'static str, String)]) -> bool {
+        let mut all = vec![("event", event.to_owned())];
+        all.extend(self.facts.iter().cloned());
+        all.extend(
+            facts
+                .iter()
+                .map(|(name, value)| (*name, printable(value.as_bytes()))),
+        );
+        let journal = to_journal(&all) || to_syslog(&all);
+        let file = self
+            .file
+            .as_ref()
+            .is_some_and(|file| to_file(file, &all).is_ok());
+        journal || file
+    }
+}
+
+fn message(facts: &[(&'static str, String)]) -> String {
+    facts
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// systemd's native protocol: NAME=value lines. No value holds a line feed, see [`printable`].
+fn to_journal(facts: &[(&'static str, String)]) -> bool {
+    let mut datagram = format!(
+        "MESSAGE={}\nPRIORITY=5\nSYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=backupctl\n",
+        message(facts)
+    );
+    for (name, value) in facts {
+        datagram.push_str(&format!(
+            "BACKUPCTL_{}={value}\n",
+            name.to_ascii_uppercase()
+        ));
+    }
+    send(JOURNAL, datagram.as_bytes())
+}
+
+/// RFC 3164 as syslog(3) sends it: facility authpriv, severity notice.
+fn to_syslog(facts: &[(&'static str, String)]) -> bool {
+    let line = format!("<85>backupctl[{}]: {}", std::process::id(), message(facts));
+    send(SYSLOG, line.as_bytes())
+}
+
+fn send(path: &str, datagram: &[u8]) -> bool {
+    UnixDatagram::unbound().is_ok_and(|socket| {
+        // A logger that has stopped reading must not stop the gate.
+        socket.set_nonblocking(true).is_ok() && socket.send_to(datagram, path).is_ok()
+    })
+}
+
+fn to_file(file: &PlainPath, facts: &[(&'static str, String)]) -> std::io::Result<()> {
+    let mut line = serde_json::Map::new();
+    line.insert(
+        "time".into(),
+        Utc::now()
+            .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+            .into(),
+    );
+    for (name, value) in facts {
+        line.insert((*name).into(), value.clone().into());
+    }
+    let text = format!("{}\n", serde_json::Value::Object(line));
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(file.to_path_buf())?
+        .write_all(text.as_bytes())
+}

@@ -1,0 +1,211 @@
+//! What can go wrong, and the one table from that to an exit status.
+//!
+//! Invariant: every way to fail has exactly one status, found by an exhaustive `match`;
+//! 75 is not among them, because the runner paints it as "skipped".
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::policy::Reason;
+use crate::request::ParseError;
+
+/// The exit statuses of the contract, named after sysexits(3) where that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// The action was done.
+    Done = 0,
+    /// `EX_USAGE`: the line does not fit the grammar.
+    Usage = 64,
+    /// `EX_DATAERR`: what was read, packed or stored is not what it should be.
+    BadData = 65,
+    /// `EX_UNAVAILABLE`: a tool, a service or the remote did not do its part.
+    Unavailable = 69,
+    /// `EX_SOFTWARE`: the gate itself failed.
+    Internal = 70,
+    /// `EX_CANTCREAT`: no space.
+    CannotCreate = 73,
+    /// `EX_PROTOCOL`: a change that would destroy a copy was refused.
+    Unsafe = 76,
+    /// `EX_NOPERM`: the line fits the grammar and policy says no.
+    Refused = 77,
+    /// `EX_CONFIG`: the configuration is missing, wrong or writable by others.
+    Config = 78,
+    /// As timeout(1): the deadline passed.
+    TimedOut = 124,
+}
+
+impl ExitStatus {
+    /// The number a shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+/// Why an action was given up before its own end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The deadline given by `--timeout` or the configuration.
+    DeadlinePassed,
+    /// Nobody reads our standard output any more: the ssh client is gone.
+    PeerGone,
+    /// SIGTERM, SIGINT or SIGHUP.
+    Signalled,
+    /// A `--start` of the same service is waiting, and the service comes first.
+    Preempted,
+}
+
+impl std::fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DeadlinePassed => {
+                "timed out; give it a longer --timeout, or find out what it waited for"
+            }
+            Self::PeerGone => "cancelled, because the ssh client went away",
+            Self::Signalled => "cancelled by a signal",
+            Self::Preempted => "cancelled, because --start of the same service was asked for",
+        })
+    }
+}
+
+/// Every way a command of the gate can end badly.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The line is not in the grammar.
+    #[error("{0}")]
+    Usage(#[from] ParseError),
+    /// The forced command was run without a request.
+    #[error(
+        "no request: SSH_ORIGINAL_COMMAND is unset or empty; send one as in `ssh HOST backupctl --stop SERVICE`, and let sudo keep the variable (env_keep)"
+    )]
+    NoRequest,
+    /// The line is in the grammar; policy refuses it.
+    #[error("refused: {0}")]
+    Denied(#[from] Reason),
+    /// The configuration cannot be used.
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The deadline, the peer, a signal or a `--start` ended the action.
+    #[error("{what}: {cause}")]
+    Interrupted {
+        /// What was going on.
+        what: String,
+        /// Why it ended.
+        cause: Interrupt,
+    },
+    /// A program that the action needs is not there.
+    #[error(
+        "{program} cannot be run ({source}); install it, or correct its path in the configuration"
+    )]
+    ToolMissing {
+        /// Absolute path.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program ended with an error of its own.
+    #[error("{what} failed: {detail}")]
+    Tool {
+        /// What the program was doing.
+        what: String,
+        /// How it ended, and its last words.
+        detail: String,
+    },
+    /// The source or a place of the gate's own is not a real directory reached without links.
+    #[error("{path}: {detail}")]
+    Path {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        detail: String,
+    },
+    /// Nothing to copy: mirroring it would empty the copy.
+    #[error("{0} is empty, and an empty source would wipe its copy; nothing was changed")]
+    EmptySource(PathBuf),
+    /// rclone reached the limit of deletions.
+    #[error(
+        "the sync would remove more than {limit} files from the mirror and was stopped; what it removed is in .versions; if this is right, raise limits.max_delete on the host"
+    )]
+    TooManyDeletions {
+        /// `limits.max_delete`.
+        limit: u32,
+    },
+    /// The directory changed its identity between opening and reading.
+    #[error("{0} was replaced while it was being opened; nothing was copied")]
+    SourceReplaced(PathBuf),
+    /// Not enough room for the spool, or the remote is full.
+    #[error("no space: {0}")]
+    NoSpace(String),
+    /// Files changed while the archive was being made.
+    #[error("these files changed while they were archived, so the archive is not kept: {0}")]
+    Changed(String),
+    /// What was written does not read back as it should.
+    #[error("verification failed: {0}")]
+    Verification(String),
+    /// An operation of the gate's own failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Failure {
+    /// The one table from failure to exit status.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Usage(_) | Self::NoRequest => ExitStatus::Usage,
+            Self::Denied(_) => ExitStatus::Refused,
+            Self::Config(_) => ExitStatus::Config,
+            Self::Interrupted { cause, .. } => match cause {
+                Interrupt::DeadlinePassed => ExitStatus::TimedOut,
+                Interrupt::PeerGone | Interrupt::Signalled | Interrupt::Preempted => {
+                    ExitStatus::Unavailable
+                }
+            },
+            Self::ToolMissing { .. } | Self::Tool { .. } | Self::Path { .. } => {
+                ExitStatus::Unavailable
+            }
+            Self::EmptySource(_) | Self::TooManyDeletions { .. } | Self::SourceReplaced(_) => {
+                ExitStatus::Unsafe
+            }
+            Self::NoSpace(_) => ExitStatus::CannotCreate,
+            Self::Changed(_) | Self::Verification(_) => ExitStatus::BadData,
+            Self::Io { source, .. } => match source.raw_os_error() {
+                Some(code) if code == nix::libc::ENOSPC || code == nix::libc::EDQUOT => {
+                    ExitStatus::CannotCreate
+                }
+                _ => ExitStatus::Internal,
+            },
+        }
+    }
+
+    /// An [`io::Error`] with the sentence that says what was tried.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// As [`Failure::io`], for errors of nix.
+    pub fn errno(what: impl Into<String>) -> impl FnOnce(nix::Error) -> Self {
+        let what = what.into();
+        move |errno| Self::Io {
+            what,
+            source: errno.into(),
+        }
+    }
+}

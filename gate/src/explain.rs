@@ -1,0 +1,156 @@
+//! `--explain`: the decision on a request line and what would be run, as JSON.
+//!
+//! Invariant: the argument vectors come from the same functions that the actions use, and nothing is opened,
+//! run or written to produce them.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+use crate::action::spool_folder;
+use crate::caller::Caller;
+use crate::config::Config;
+use crate::control::Controls;
+use crate::error::ExitStatus;
+use crate::policy::{self, Archive, Decision, Grant, Order};
+use crate::rclone;
+use crate::request::Request;
+use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
+
+/// Decides a line as if it had come over SSH.
+#[must_use]
+pub fn explain(config: &Config, line: &[u8], today: NaiveDate) -> (Value, ExitStatus) {
+    let request = match Request::parse_line(line) {
+        Ok(request) => request,
+        Err(error) => return refused(ExitStatus::Usage, &error.to_string(), Value::Null),
+    };
+    let view = view(&request);
+    match policy::decide(config, &Caller::over_ssh(), &request) {
+        Decision::Denied(reason) => refused(ExitStatus::Refused, &reason.to_string(), view),
+        Decision::Granted(grant) => {
+            let answer = json!({
+                "decision": "accepted",
+                "exit_code": ExitStatus::Done.code(),
+                "reason": Value::Null,
+                "request": view,
+                "timeout": grant.timeout().as_secs(),
+                "steps": steps(config, &grant, today),
+            });
+            (answer, ExitStatus::Done)
+        }
+    }
+}
+
+fn refused(status: ExitStatus, reason: &str, request: Value) -> (Value, ExitStatus) {
+    let answer = json!({
+        "decision": "refused",
+        "exit_code": status.code(),
+        "reason": reason,
+        "request": request,
+        "steps": [],
+    });
+    (answer, status)
+}
+
+fn view(request: &Request) -> Value {
+    let mut view = serde_json::Map::new();
+    let plain = |name: &str| name.trim_start_matches('-').replace('-', "_");
+    view.insert("verb".into(), request.verb().trim_start_matches('-').into());
+    if let Some(subject) = request.subject() {
+        let key = if matches!(request, Request::SyncExtra { .. }) {
+            "target"
+        } else {
+            "service"
+        };
+        view.insert(key.into(), subject.into());
+    }
+    for (name, value) in request.options() {
+        let value = if matches!(name, "--path" | "--remote") {
+            value.into()
+        } else {
+            value.parse::<u32>().map_or(Value::Null, Value::from)
+        };
+        view.insert(plain(name), value);
+    }
+    view.insert("line".into(), request.to_string().into());
+    Value::Object(view)
+}
+
+fn step(what: &str, argv: Vec<String>) -> Value {
+    json!({ "what": what, "argv": argv })
+}
+
+fn steps(config: &Config, grant: &Grant, today: NaiveDate) -> Vec<Value> {
+    match grant.order() {
+        Order::Stop(service) => {
+            let controls = Controls::of(config, service, grant.timeout());
+            vec![
+                step(
+                    "ask whether it is up, and record that",
+                    controls.status.clone(),
+                ),
+                step("stop it", controls.stop),
+                step("ask until it is down (exit code 3)", controls.status),
+            ]
+        }
+        Order::Start(service) => {
+            let controls = Controls::of(config, service, grant.timeout());
+            vec![
+                step(
+                    "start it, unless it was down before the stop",
+                    controls.start,
+                ),
+                step("ask until it is up (exit code 0)", controls.status),
+            ]
+        }
+        Order::Sync(mirror) => vec![step(
+            "mirror the opened directory",
+            rclone::sync(config, mirror, today),
+        )],
+        Order::Archive(archive) => archive_steps(config, archive, today),
+        Order::List | Order::Status(_) => Vec::new(),
+    }
+}
+
+fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {
+    let name = ArchiveName::new(order.service.clone(), today);
+    let spool = spool_folder(&config.spool_dir, order);
+    let file = format!("{spool}/{name}{PARTIAL}");
+    let place = format!("{}/{name}", order.folder);
+    let partial = format!("{place}{PARTIAL}");
+    let previous = format!("{place}{PREVIOUS}");
+    vec![
+        json!({
+            "what": "pack the opened directory into the spool and read it back",
+            "argv": [],
+            "source": order.source.to_string(),
+            "spool": file,
+        }),
+        step(
+            "upload under another name",
+            rclone::upload(config, &file, &partial),
+        ),
+        step(
+            "compare size and hash with the spool",
+            rclone::compare(config, &spool.to_string(), &order.folder),
+        ),
+        step("list the archives", rclone::list(config, &order.folder)),
+        step(
+            "move today's former archive aside, if there is one",
+            rclone::rename(config, &place, &previous),
+        ),
+        step(
+            "move it into place",
+            rclone::rename(config, &partial, &place),
+        ),
+        step(
+            "list the archives again",
+            rclone::list(config, &order.folder),
+        ),
+        json!({
+            "what": "remove each archive that retention gives up",
+            "argv": rclone::delete(config, &format!("{}/{}-YYYY-MM-DD.tar.gz", order.folder, order.service)),
+            "keep_weekly": order.keep_weekly,
+            "keep_monthly": order.keep_monthly,
+        }),
+    ]
+}

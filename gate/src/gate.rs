@@ -1,0 +1,227 @@
+//! The life of a gate command, on one screen.
+//!
+//! `harden` → caller → words → request → decision → audit → action → audit → reply → exit status. Each stage
+//! takes what the former one made, so that none can be left out.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::action::{self, Context};
+use crate::audit::Audit;
+use crate::caller::{Caller, Door};
+use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::error::{ExitStatus, Failure};
+use crate::explain::explain;
+use crate::hardening::{Surroundings, harden};
+use crate::host::Host;
+use crate::host::dirfd::Trusted;
+use crate::host::linux::LinuxHost;
+use crate::policy::{self, Decision, Grant};
+use crate::program;
+use crate::reply::{Reply, Stream};
+use crate::request::{ParseError, Request};
+
+const HELP: &str = include_str!("help.txt");
+
+/// The program `backupctl`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut reply = Reply::default();
+    // The second instance of the gate, on its way to becoming another program; see `program`.
+    if let Some((first, rest)) = arguments.split_first()
+        && first == program::ENTRY
+    {
+        let (code, words) = program::enter(rest);
+        reply.line(Stream::Err, &format!("backupctl: {words}"));
+        return ExitCode::from(u8::try_from(code).unwrap_or(ExitStatus::Internal.code()));
+    }
+    let status = match harden() {
+        Ok(surroundings) => command(&arguments, &surroundings, reply),
+        Err(error) => {
+            reply.line(Stream::Err, &format!("backupctl: {error}"));
+            ExitStatus::Internal
+        }
+    };
+    status.into()
+}
+
+/// What the command line asks for, before any of it is understood.
+enum Invocation {
+    Help,
+    Version,
+    Explain(OsString),
+    Gate,
+    Request(Vec<OsString>),
+}
+
+fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
+    let (config, rest) = match arguments {
+        [option, file, rest @ ..] if option == "--config" => (Some(PathBuf::from(file)), rest),
+        all => (None, all),
+    };
+    let invocation = match rest {
+        [word] if word == "--help" => Invocation::Help,
+        [word] if word == "--version" => Invocation::Version,
+        [word] if word == "--ssh-gate" => Invocation::Gate,
+        [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
+        words => Invocation::Request(words.to_vec()),
+    };
+    (config, invocation)
+}
+
+fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply) -> ExitStatus {
+    let (config, invocation) = invocation(arguments);
+    let (door, words) = match invocation {
+        Invocation::Help => {
+            HELP.lines().for_each(|line| reply.line(Stream::Out, line));
+            return ExitStatus::Done;
+        }
+        Invocation::Version => {
+            reply.line(
+                Stream::Out,
+                concat!("backupctl ", env!("CARGO_PKG_VERSION")),
+            );
+            return ExitStatus::Done;
+        }
+        Invocation::Explain(line) => return explained(config, &line, reply),
+        Invocation::Gate => (Door::Ssh, Vec::new()),
+        Invocation::Request(words) => (Door::Host, words),
+    };
+    let caller = Caller::new(door, surroundings);
+    let line = match door {
+        Door::Ssh => surroundings
+            .ssh_original_command
+            .clone()
+            .unwrap_or_default(),
+        Door::Host => words
+            .join(OsString::from(" ").as_os_str())
+            .as_bytes()
+            .to_vec(),
+    };
+    let mut audit = Audit::new(caller.facts());
+    let asked = ("request", String::from_utf8_lossy(&line).into_owned());
+    let prepared = load(config).and_then(|config| {
+        audit.also_to(config.audit_log.as_ref());
+        let request = read(door, &line, &words)?;
+        let grant = decide(&config, &caller, &request)?;
+        Ok((config, request, grant))
+    });
+    let (config, request, grant) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            let status = failure.status();
+            audit.line(
+                "refused",
+                &[
+                    asked,
+                    ("status", status.code().to_string()),
+                    ("reason", failure.to_string()),
+                ],
+            );
+            reply.line(Stream::Err, &format!("backupctl: {failure}"));
+            return status;
+        }
+    };
+    let asked = ("request", request.to_string());
+    if !audit.line("accepted", std::slice::from_ref(&asked)) {
+        reply.line(Stream::Err, "backupctl: warning: neither a journal nor audit_log takes the audit line of this action");
+    }
+    let started = Instant::now();
+    let outcome = perform(&config, &grant, reply, started);
+    let (status, words) = match &outcome {
+        Ok(done) => (ExitStatus::Done, done.clone()),
+        Err(failure) => (failure.status(), failure.to_string()),
+    };
+    let seconds = format!("{:.3}", started.elapsed().as_secs_f64());
+    let event = if outcome.is_ok() { "done" } else { "failed" };
+    audit.line(
+        event,
+        &[
+            asked,
+            ("status", status.code().to_string()),
+            ("seconds", seconds),
+            ("outcome", words),
+        ],
+    );
+    status
+}
+
+fn load(config: Option<PathBuf>) -> Result<Config, Failure> {
+    let user = nix::unistd::geteuid();
+    let (path, trusted) = match config {
+        Some(path) => (path, Trusted { uid: user.as_raw() }),
+        None if user.is_root() => (PathBuf::from(DEFAULT_PATH), Trusted { uid: 0 }),
+        None => return Err(ConfigError::NeedsRoot.into()),
+    };
+    Ok(Config::load(&path, trusted)?)
+}
+
+fn read(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure> {
+    match door {
+        Door::Ssh if line.is_empty() => Err(Failure::NoRequest),
+        Door::Ssh => Ok(Request::parse_line(line)?),
+        Door::Host => {
+            // An argument with a space in it must not pass for two words.
+            let joined = line.split(|&byte| byte == b' ').count();
+            if joined != words.len() && !words.is_empty() {
+                return Err(ParseError::Wire(crate::wire::WireError::Spacing(1)).into());
+            }
+            if words.is_empty() {
+                return Err(ParseError::NoVerb.into());
+            }
+            Ok(Request::parse(
+                &crate::wire::words(line).map_err(ParseError::from)?,
+            )?)
+        }
+    }
+}
+
+fn decide(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, Failure> {
+    match policy::decide(config, caller, request) {
+        Decision::Granted(grant) => Ok(grant),
+        Decision::Denied(reason) => Err(reason.into()),
+    }
+}
+
+fn perform(
+    config: &Config,
+    grant: &Grant,
+    reply: Reply,
+    started: Instant,
+) -> Result<String, Failure> {
+    let mut host =
+        LinuxHost::take_over(reply).map_err(Failure::errno("preparing for child processes"))?;
+    let outcome = action::execute(
+        grant,
+        &mut Context {
+            config,
+            host: &mut host,
+            started,
+        },
+    );
+    match &outcome {
+        Ok(done) => host.say(Stream::Out, done),
+        Err(failure) => host.say(Stream::Err, &format!("backupctl: {failure}")),
+    }
+    outcome
+}
+
+fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {
+    match load(config) {
+        Ok(config) => {
+            let (answer, status) =
+                explain(&config, line.as_bytes(), chrono::Local::now().date_naive());
+            let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+            text.lines().for_each(|line| reply.line(Stream::Out, line));
+            status
+        }
+        Err(failure) => {
+            reply.line(Stream::Err, &format!("backupctl: {failure}"));
+            failure.status()
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Opening directories and files component by component, never through a symbolic link.
+//!
+//! Invariant: what these functions return was reached from `/` over real directories only, and callers go
+//! on with the descriptor. A name is looked up once; nothing is checked by name and then used by name
+//! (the mistake of rrsync's CVE-2026-53783).
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
+
+use crate::names::PlainPath;
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC)
+    .union(OFlag::O_NONBLOCK);
+
+/// Device and inode: what a directory is, as opposed to what it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub inode: u64,
+}
+
+impl From<&FileStat> for Identity {
+    fn from(stat: &FileStat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+}
+
+/// A directory that is held open, and the name it was found under (for messages only).
+#[derive(Debug)]
+pub struct PinnedDir {
+    fd: OwnedFd,
+    path: PlainPath,
+    identity: Identity,
+}
+
+impl PinnedDir {
+    /// Opens a directory without following links.
+    ///
+    /// # Errors
+    /// When a component is missing, a link (ELOOP, ENOTDIR) or not a directory.
+    pub fn open(path: &PlainPath) -> nix::Result<Self> {
+        let mut fd = open("/", DIRECTORY, Mode::empty())?;
+        for part in path.components() {
+            fd = openat(&fd, part.as_str(), DIRECTORY, Mode::empty())?;
+        }
+        let identity = Identity::from(&fstat(&fd)?);
+        Ok(Self {
+            fd,
+            path: path.clone(),
+            identity,
+        })
+    }
+
+    /// The descriptor.
+    #[must_use]
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &PlainPath {
+        &self.path
+    }
+
+    /// Which directory it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether there is not a single entry in it.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn is_empty(&self) -> nix::Result<bool> {
+        Ok(entries(&self.fd)?.is_empty())
+    }
+}
+
+/// The names in a directory, sorted, so that two archives of one tree have one order.
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn entries(directory: impl AsFd) -> nix::Result<Vec<std::ffi::OsString>> {
+    use std::os::unix::ffi::OsStringExt;
+    // Reopened, because a directory stream moves the offset that duplicates of a descriptor share.
+    let mut stream = Dir::openat(directory, ".", DIRECTORY, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in stream.iter() {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(std::ffi::OsString::from_vec(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Opens an entry for reading if it is a regular file or a directory; never a link, never a device.
+///
+/// # Errors
+/// As openat(2); ELOOP for a link.
+pub fn open_entry(directory: impl AsFd, name: &std::ffi::OsStr) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_CLOEXEC
+        | OFlag::O_NONBLOCK
+        | OFlag::O_NOCTTY;
+    openat(directory, name, flags, Mode::empty())
+}
+
+/// Who may own, and so may change, what the gate relies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trusted {
+    /// Besides root.
+    pub uid: u32,
+}
+
+impl Trusted {
+    fn owner(self, stat: &FileStat) -> bool {
+        stat.st_uid == 0 || stat.st_uid == self.uid
+    }
+
+    /// Others may write to a directory like /tmp only under the sticky bit: what a trusted user owns in
+    /// there, nobody else can rename or remove, and what somebody else put there is refused one level down.
+    fn directory(self, stat: &FileStat) -> bool {
+        let sticky = stat.st_mode & 0o1000 != 0;
+        self.owner(stat) && (stat.st_mode & 0o022 == 0 || sticky)
+    }
+
+    fn file(self, stat: &FileStat) -> bool {
+        self.owner(stat) && stat.st_mode & 0o022 == 0
+    }
+}
+
+/// Reads a file of at most `limit` bytes that nobody but `trusted` and root could have changed.
+///
+/// # Errors
+/// A sentence that says which path level is wrong, and how.
+pub fn read_trusted(path: &Path, trusted: Trusted, limit: u64) -> Result<Vec<u8>, String> {
+    let mut walked = PathBuf::from("/");
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::RootDir => {}
+            Component::Normal(part) => parts.push(part),
+            _ => return Err(format!("{} is not a plain absolute path", path.display())),
+        }
+    }
+    if !path.is_absolute() || parts.is_empty() {
+        return Err(format!(
+            "{} is not an absolute path of a file",
+            path.display()
+        ));
+    }
+    let mut fd = open("/", DIRECTORY, Mode::empty()).map_err(|e| format!("/: {}", e.desc()))?;
+    let last = parts.len() - 1;
+    for (at, part) in parts.into_iter().enumerate() {
+        walked.push(part);
+        let here = walked.display().to_string();
+        let flags = if at == last {
+            DIRECTORY.difference(OFlag::O_DIRECTORY)
+        } else {
+            DIRECTORY
+        };
+        fd = openat(&fd, part, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::ELOOP | Errno::ENOTDIR => {
+                format!("{here} is a link or not a directory; name the real place")
+            }
+            other => format!("{here}: {}", other.desc()),
+        })?;
+        let stat = fstat(&fd).map_err(|e| format!("{here}: {}", e.desc()))?;
+        let fine = if at == last {
+            trusted.file(&stat)
+        } else {
+            trusted.directory(&stat)
+        };
+        if !fine {
+            return Err(format!(
+                "{here} belongs to uid {} with mode {:04o}; it must belong to {} and not be writable by group or others (chown, chmod go-w)",
+                stat.st_uid,
+                stat.st_mode & 0o7777,
+                if trusted.uid == 0 {
+                    "root".to_owned()
+                } else {
+                    format!("root or uid {}", trusted.uid)
+                },
+            ));
+        }
+        if at == last && stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+            return Err(format!("{here} is not a regular file"));
+        }
+    }
+    let mut bytes = Vec::new();
+    let read = File::from(fd).take(limit + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|e| format!("{}: {e}", path.display()))?;
+    if length as u64 > limit {
+        return Err(format!("{} is larger than {limit} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+/// Opens a directory of the gate's own, and makes it (0700) where it is missing.
+///
+/// # Errors
+/// When a link is on the way, or the directory belongs to somebody else or is open to others.
+pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
+    let mut fd = open("/", DIRECTORY, Mode::empty())?;
+    for part in path.components() {
+        fd = match openat(&fd, part.as_str(), DIRECTORY, Mode::empty()) {
+            Err(Errno::ENOENT) => {
+                match mkdirat(&fd, part.as_str(), Mode::S_IRWXU) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+                openat(&fd, part.as_str(), DIRECTORY, Mode::empty())?
+            }
+            other => other?,
+        };
+    }
+    let stat = fstat(&fd)?;
+    if stat.st_uid != owner || stat.st_mode & 0o022 != 0 {
+        return Err(io::Error::other(format!(
+            "{path} belongs to uid {} with mode {:04o}; it must belong to uid {owner} and not be writable by group or others",
+            stat.st_uid,
+            stat.st_mode & 0o7777
+        )));
+    }
+    Ok(fd)
+}

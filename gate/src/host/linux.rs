@@ -1,0 +1,342 @@
+//! The real host.
+//!
+//! Invariant: one thread, one poll(2) loop. While a program runs, its output, the deadline, signals, the peer
+//! and a waiting `--start` are all looked at within a fifth of a second.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::process::{ChildStderr, ChildStdout};
+use std::time::{Duration, Instant};
+
+use chrono::{Local, NaiveDate};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{AccessFlags, Pid, access, getpid};
+
+use super::descendants::{end_all, end_group, reap};
+use super::{Ended, Exit, Host, Patience};
+use crate::error::{Failure, Interrupt};
+use crate::program::{Output, Program, Tether};
+use crate::reply::{Reply, Stream};
+
+/// The longest time between two looks around.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The most that is kept of a program's captured output. A year of archives is a tenth of it.
+const CAPTURE_LIMIT: usize = 4 << 20;
+
+/// The longest line that is put together before it is passed on as it is.
+const LINE_LIMIT: usize = 4096;
+
+/// How many lines of standard error are remembered.
+const LAST_WORDS: usize = 20;
+
+/// Linux, and the two streams to the caller.
+#[derive(Debug)]
+pub struct LinuxHost {
+    reply: Reply,
+    signals: SignalFd,
+    peer_gone: bool,
+    signalled: bool,
+}
+
+impl LinuxHost {
+    /// Takes over signals and orphans. Called once, before anything is started.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn take_over(reply: Reply) -> nix::Result<Self> {
+        set_child_subreaper(true)?;
+        let mut set = SigSet::empty();
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGCHLD,
+        ] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self {
+            reply,
+            signals,
+            peer_gone: false,
+            signalled: false,
+        })
+    }
+
+    /// Waits at most `time` for output, a signal or the end of the peer.
+    fn look(&mut self, time: Duration, pipes: &[PollFd<'_>]) {
+        let out = std::io::stdout();
+        let mut fds: Vec<PollFd<'_>> = pipes.to_vec();
+        fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
+        if !self.peer_gone {
+            // No events asked for: POLLERR (pipe) and POLLHUP (socket) come unasked when the reader is gone.
+            fds.push(PollFd::new(out.as_fd(), PollFlags::empty()));
+        }
+        let wait = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+        let peer_gone = match poll(&mut fds, wait) {
+            Ok(_) if !self.peer_gone => fds
+                .last()
+                .and_then(PollFd::revents)
+                .is_some_and(|seen| seen.intersects(gone)),
+            _ => false,
+        };
+        self.peer_gone |= peer_gone;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            self.signalled |= info.ssi_signo != Signal::SIGCHLD as u32;
+        }
+    }
+
+    fn reason(&self, patience: &Patience<'_>) -> Result<(), Interrupt> {
+        if Instant::now() >= patience.until {
+            return Err(Interrupt::DeadlinePassed);
+        }
+        if patience.attended {
+            if self.signalled {
+                return Err(Interrupt::Signalled);
+            }
+            if self.peer_gone {
+                return Err(Interrupt::PeerGone);
+            }
+        }
+        if patience.lock.is_some_and(|lock| lock.wanted()) {
+            return Err(Interrupt::Preempted);
+        }
+        Ok(())
+    }
+}
+
+impl Host for LinuxHost {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn today(&self) -> NaiveDate {
+        Local::now().date_naive()
+    }
+
+    fn say(&mut self, stream: Stream, line: &str) {
+        self.reply.line(stream, line);
+    }
+
+    fn check(&mut self, patience: &Patience<'_>) -> Result<(), Interrupt> {
+        self.look(Duration::ZERO, &[]);
+        self.reason(patience)
+    }
+
+    fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt> {
+        let until = Instant::now() + time;
+        loop {
+            self.reason(patience)?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.look(left.min(TICK), &[]);
+        }
+    }
+
+    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure> {
+        let interrupted = |cause| Failure::Interrupted {
+            what: program.what.clone(),
+            cause,
+        };
+        self.check(patience).map_err(interrupted)?;
+        let path = program.argv.first().map_or("", String::as_str);
+        let missing = |source| Failure::ToolMissing {
+            program: path.to_owned(),
+            source,
+        };
+        access(path, AccessFlags::X_OK).map_err(|errno| missing(errno.into()))?;
+        let mut child = program
+            .command(getpid())
+            .and_then(|mut command| command.spawn())
+            .map_err(Failure::io(format!("starting {}", program.what)))?;
+        let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+        let mut streams = Streams::new(child.stdout.take(), child.stderr.take());
+        let mut exit = None;
+        while exit.is_none() {
+            let left = patience.until.saturating_duration_since(Instant::now());
+            self.look(left.min(TICK), &streams.pipes());
+            streams.pump(program.output, &mut self.reply);
+            exit = reap(main);
+            if exit.is_none()
+                && let Err(cause) = self.reason(patience)
+            {
+                match program.tether {
+                    Tether::Tied => end_all(main),
+                    Tether::Free => end_group(main),
+                }
+                streams.pump(program.output, &mut self.reply);
+                streams.finish(program.output, &mut self.reply);
+                return Err(interrupted(cause));
+            }
+        }
+        // What a tied program left running would go on without anybody to answer for it. The pipes are
+        // not read to their end: a daemon that a start command left behind may hold them for years.
+        if program.tether == Tether::Tied {
+            end_all(main);
+        }
+        streams.pump(program.output, &mut self.reply);
+        streams.finish(program.output, &mut self.reply);
+        Ok(Ended {
+            exit: exit.unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
+            stdout: streams.captured,
+            last_words: streams.last_words,
+        })
+    }
+}
+
+/// The two pipes of a running program.
+struct Streams {
+    out: Option<ChildStdout>,
+    err: Option<ChildStderr>,
+    out_line: Vec<u8>,
+    err_line: Vec<u8>,
+    captured: Vec<u8>,
+    last_words: Vec<String>,
+}
+
+impl Streams {
+    fn new(out: Option<ChildStdout>, err: Option<ChildStderr>) -> Self {
+        for fd in [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)]
+            .into_iter()
+            .flatten()
+        {
+            // A blocking pipe would only make the loop wait for output; it cannot lose any.
+            let _ = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        }
+        let (out_line, err_line) = (Vec::new(), Vec::new());
+        Self {
+            out,
+            err,
+            out_line,
+            err_line,
+            captured: Vec::new(),
+            last_words: Vec::new(),
+        }
+    }
+
+    fn pipes(&self) -> Vec<PollFd<'_>> {
+        [
+            self.out.as_ref().map(AsFd::as_fd),
+            self.err.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+        .collect()
+    }
+
+    /// Reads what is there and passes it on.
+    fn pump(&mut self, output: Output, reply: &mut Reply) {
+        let mut fresh = Vec::new();
+        if drain(&mut self.out, &mut fresh) {
+            self.out = None;
+        }
+        match output {
+            Output::Relayed => {
+                split(&mut self.out_line, &fresh, |line| {
+                    reply.line(Stream::Out, line)
+                });
+            }
+            Output::Captured => {
+                let room = CAPTURE_LIMIT.saturating_sub(self.captured.len());
+                self.captured.extend(fresh.iter().take(room));
+            }
+        }
+        fresh.clear();
+        if drain(&mut self.err, &mut fresh) {
+            self.err = None;
+        }
+        let last_words = &mut self.last_words;
+        split(&mut self.err_line, &fresh, |line| {
+            reply.line(Stream::Err, line);
+            remember(last_words, line);
+        });
+    }
+
+    /// Passes on lines that have no end.
+    fn finish(&mut self, output: Output, reply: &mut Reply) {
+        if output == Output::Relayed && !self.out_line.is_empty() {
+            reply.line(Stream::Out, &String::from_utf8_lossy(&self.out_line));
+        }
+        if !self.err_line.is_empty() {
+            let line = String::from_utf8_lossy(&self.err_line).into_owned();
+            reply.line(Stream::Err, &line);
+            remember(&mut self.last_words, &line);
+        }
+        self.out_line.clear();
+        self.err_line.clear();
+    }
+}
+
+fn remember(last_words: &mut Vec<String>, line: &str) {
+    if line.trim().is_empty() {
+        return;
+    }
+    if last_words.len() == LAST_WORDS {
+        last_words.remove(0);
+    }
+    last_words.push(line.trim().to_owned());
+}
+
+/// Reads what a pipe holds, a bounded amount at a time; true at its end.
+fn drain(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> bool {
+    let Some(pipe) = pipe else {
+        return false;
+    };
+    let mut buffer = [0_u8; 16 << 10];
+    for _ in 0..16 {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(n) => into.extend(buffer.iter().take(n)),
+            Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+    false
+}
+
+/// Adds bytes to a line, and hands over each line that is complete. A carriage return ends one as well:
+/// that is how progress is drawn.
+fn split(line: &mut Vec<u8>, bytes: &[u8], mut each: impl FnMut(&str)) {
+    for &byte in bytes {
+        let ends = byte == b'\n' || byte == b'\r';
+        if !ends {
+            line.push(byte);
+        }
+        if (ends && !line.is_empty()) || line.len() >= LINE_LIMIT {
+            each(&String::from_utf8_lossy(line));
+            line.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_put_together_across_reads() {
+        let (mut line, mut seen) = (Vec::new(), Vec::new());
+        for piece in [&b"one\ntw"[..], b"o\r\nthr", b"ee\n"] {
+            split(&mut line, piece, |text| seen.push(text.to_owned()));
+        }
+        assert_eq!(seen, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_memory() {
+        let (mut line, mut pieces) = (Vec::new(), 0);
+        split(&mut line, &vec![b'x'; LINE_LIMIT * 3], |_| pieces += 1);
+        assert_eq!((line.len(), pieces), (0, 3));
+    }
+}

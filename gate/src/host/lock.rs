@@ -1,0 +1,108 @@
+//! One action at a time for each service, by flock(2).
+//!
+//! Two files a service: `NAME.lock` is held by the action, and `NAME.start` by a `--start` that waits for it.
+//! A sync or an archive looks at the second one while it works, and gives way. Nobody sends a signal to a
+//! process id that might have changed hands, and the kernel lets go of both locks when a holder dies.
+//!
+//! Invariant: whoever has a [`ServiceLock`] is alone with the service.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::dirfd::private_dir;
+use crate::names::PlainPath;
+
+/// The lock of one service, held.
+#[derive(Debug)]
+pub struct ServiceLock {
+    _held: Flock<File>,
+    directory: OwnedFd,
+    name: String,
+}
+
+/// The wish of a `--start`, made known.
+#[derive(Debug)]
+pub struct StartIntent {
+    _held: Option<Flock<File>>,
+}
+
+fn file(directory: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    Ok(openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)?)
+}
+
+fn try_flock(file: File, kind: FlockArg) -> io::Result<Option<Flock<File>>> {
+    match Flock::lock(file, kind) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
+        Err((_, errno)) => Err(errno.into()),
+    }
+}
+
+impl ServiceLock {
+    /// Takes the lock if it is free, and writes into it who holds it.
+    ///
+    /// # Errors
+    /// When the lock directory is not ours alone or the file cannot be made.
+    pub fn try_take(directory: &PlainPath, name: &str, holder: &str) -> io::Result<Option<Self>> {
+        let directory = private_dir(directory, nix::unistd::geteuid().as_raw())?;
+        let file = file(&directory, &format!("{name}.lock"))?;
+        let Some(mut held) = try_flock(file, FlockArg::LockExclusiveNonblock)? else {
+            return Ok(None);
+        };
+        held.set_len(0)?;
+        held.rewind()?;
+        writeln!(held, "{holder} (process {})", std::process::id())?;
+        Ok(Some(Self {
+            _held: held,
+            directory,
+            name: name.to_owned(),
+        }))
+    }
+
+    /// Who holds the lock, in words. For messages only: it may be out of date.
+    #[must_use]
+    pub fn holder(directory: &PlainPath, name: &str) -> Option<String> {
+        let directory = private_dir(directory, nix::unistd::geteuid().as_raw()).ok()?;
+        let file = file(&directory, &format!("{name}.lock")).ok()?;
+        let mut words = String::new();
+        (&file).take(200).read_to_string(&mut words).ok()?;
+        match try_flock(file, FlockArg::LockSharedNonblock) {
+            Ok(None) => Some(words.trim().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether a `--start` of this service waits.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        file(&self.directory, &format!("{}.start", self.name))
+            .and_then(|file| try_flock(file, FlockArg::LockSharedNonblock))
+            .is_ok_and(|lock| lock.is_none())
+    }
+}
+
+impl StartIntent {
+    /// Makes the wish known. Two waiting starts share it: whoever is first holds it.
+    ///
+    /// # Errors
+    /// When the lock directory is not ours alone or the file cannot be made.
+    pub fn announce(directory: &PlainPath, name: &str) -> io::Result<Self> {
+        let directory = private_dir(directory, nix::unistd::geteuid().as_raw())?;
+        let file = file(&directory, &format!("{name}.start"))?;
+        Ok(Self {
+            _held: try_flock(file, FlockArg::LockExclusiveNonblock)?,
+        })
+    }
+
+    /// Whether the wish is the one that others see; it may have collided with a look at it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self._held.is_some()
+    }
+}

@@ -1,0 +1,138 @@
+//! All that an action may ask of the operating system.
+//!
+//! Invariant: actions know the trait and not the kernel, so that they can be tried against a made-up host
+//! whose clock and programs do as the test says.
+
+pub mod descendants;
+pub mod dirfd;
+pub mod linux;
+pub mod lock;
+
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+
+use crate::error::{Failure, Interrupt};
+use crate::program::Program;
+use crate::reply::Stream;
+
+use lock::ServiceLock;
+
+/// Until when, and for whom, an action lets itself be interrupted.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience<'a> {
+    /// The deadline.
+    pub until: Instant,
+    /// Whether a vanished peer or a signal ends the work. It does not where giving up would leave a
+    /// service down.
+    pub attended: bool,
+    /// The lock that is held, by which a `--start` makes itself heard.
+    pub lock: Option<&'a ServiceLock>,
+}
+
+impl<'a> Patience<'a> {
+    /// Ends at the deadline, with the peer, or by a signal.
+    #[must_use]
+    pub fn attended(until: Instant) -> Self {
+        Self {
+            until,
+            attended: true,
+            lock: None,
+        }
+    }
+
+    /// Ends at the deadline and not before.
+    #[must_use]
+    pub fn unattended(until: Instant) -> Self {
+        Self {
+            until,
+            attended: false,
+            lock: None,
+        }
+    }
+
+    /// Ends also when a `--start` of the same service waits.
+    #[must_use]
+    pub fn yielding(self, lock: &'a ServiceLock) -> Self {
+        Self {
+            lock: Some(lock),
+            ..self
+        }
+    }
+}
+
+/// How a program ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With a code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
+        }
+    }
+}
+
+/// A program that has ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub exit: Exit,
+    /// Its output, where that was captured.
+    pub stdout: Vec<u8>,
+    /// The last lines of its standard error.
+    pub last_words: Vec<String>,
+}
+
+impl Ended {
+    /// Whether it said that all went well.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.exit == Exit::Code(0)
+    }
+
+    /// How it ended and its last words, on one line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.last_words.last() {
+            Some(words) => format!("{} ({words})", self.exit),
+            None => self.exit.to_string(),
+        }
+    }
+}
+
+/// The operating system, as actions see it.
+pub trait Host {
+    /// Now, on the clock that deadlines are measured by.
+    fn now(&self) -> Instant;
+
+    /// The date in the host's time zone.
+    fn today(&self) -> NaiveDate;
+
+    /// One line to the caller.
+    fn say(&mut self, stream: Stream, line: &str);
+
+    /// Whether there is a reason to stop.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check(&mut self, patience: &Patience<'_>) -> Result<(), Interrupt>;
+
+    /// Waits a while.
+    ///
+    /// # Errors
+    /// The reason to stop, as soon as there is one.
+    fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt>;
+
+    /// Runs a program to its end.
+    ///
+    /// # Errors
+    /// When it could not be started, or was interrupted; then nothing of it is left.
+    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure>;
+}

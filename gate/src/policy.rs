@@ -1,0 +1,406 @@
+//! The decision: may this caller have this request?
+//!
+//! Invariant: a [`Grant`] comes from [`decide`] and from nowhere else, and actions take nothing but grants;
+//! an undecided request cannot be carried out because it does not have the type for it.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::caller::{Caller, Door};
+use crate::config::{Config, Timeout};
+use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName};
+use crate::request::{HostVerb, Request};
+
+/// What was decided.
+#[derive(Debug)]
+#[must_use]
+pub enum Decision {
+    /// Do it.
+    Granted(Grant),
+    /// Do not.
+    Denied(Reason),
+}
+
+/// A request that was allowed, with everything resolved that policy resolves.
+#[derive(Debug)]
+pub struct Grant {
+    order: Order,
+    timeout: Duration,
+}
+
+impl Grant {
+    /// What to do.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+/// What to do, in terms of the configuration.
+#[derive(Debug)]
+pub enum Order {
+    /// Stop a service.
+    Stop(ServiceName),
+    /// Start a service.
+    Start(ServiceName),
+    /// Mirror a directory.
+    Sync(Mirror),
+    /// Pack, upload, prune.
+    Archive(Archive),
+    /// Tell what is configured.
+    List,
+    /// Tell how services are.
+    Status(Option<ServiceName>),
+}
+
+/// A mirror: from where to where.
+#[derive(Debug)]
+pub struct Mirror {
+    /// The name of its lock: the service, or the extra target.
+    pub lock: String,
+    /// The source.
+    pub source: PlainPath,
+    /// The copy.
+    pub destination: String,
+    /// Where replaced and deleted files go, without the date.
+    pub versions: String,
+    /// The source is in use while it is read.
+    pub hot: bool,
+}
+
+/// An archive: of what, to where, and what is kept.
+#[derive(Debug)]
+pub struct Archive {
+    /// Whose.
+    pub service: ServiceName,
+    /// The source.
+    pub source: PlainPath,
+    /// The folder of its archives on the remote.
+    pub folder: String,
+    /// Weeks to keep an archive of.
+    pub keep_weekly: u32,
+    /// Months to keep an archive of.
+    pub keep_monthly: u32,
+    /// The source is in use while it is read.
+    pub hot: bool,
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// A verb for the host's own command line came over SSH.
+    #[error("{0} is done only on the host, not over SSH")]
+    OnlyOnTheHost(&'static str),
+    /// On the host, but this program does not do it.
+    #[error("{0} takes the place of a request and stands alone on the command line; see --help")]
+    NotARequest(&'static str),
+    /// Not in the allow-list.
+    #[error(
+        "service '{0}' is not in the allow-list; add [services.{0}] to the configuration on the host"
+    )]
+    UnknownService(ServiceName),
+    /// Not in the allow-list.
+    #[error(
+        "extra target '{0}' is not in the allow-list; add [extra.{0}] with its path to the configuration on the host"
+    )]
+    UnknownTarget(String),
+    /// It runs the caller itself, or is simply never stopped.
+    #[error("service '{0}' is copied while it runs and is never stopped or started from here")]
+    NeverStopped(ServiceName),
+    /// Another directory than the service's own.
+    #[error("the path of service '{service}' is {expected}, not {asked}")]
+    OtherPath {
+        /// Whose.
+        service: ServiceName,
+        /// What was asked for.
+        asked: PlainPath,
+        /// What it is.
+        expected: PlainPath,
+    },
+    /// Another remote or folder than those allowed.
+    #[error("remote '{0}' is not allowed; the configuration on the host names those that are")]
+    OtherRemote(Remote),
+    /// Longer than allowed.
+    #[error("--timeout {asked} is above the limit of {max} seconds for {verb}")]
+    TimeoutAboveLimit {
+        /// Of the request.
+        asked: Seconds,
+        /// Of the configuration.
+        max: u32,
+        /// Which action.
+        verb: &'static str,
+    },
+    /// Fewer archives than must be kept.
+    #[error(
+        "{option} {asked} is below the floor of {floor} that the configuration on the host sets"
+    )]
+    BelowFloor {
+        /// Which count.
+        option: &'static str,
+        /// Of the request.
+        asked: Count,
+        /// Of the configuration.
+        floor: u32,
+    },
+}
+
+/// Decides. Pure: reads nothing but its arguments.
+pub fn decide(config: &Config, caller: &Caller, request: &Request) -> Decision {
+    match grant(config, caller, request) {
+        Ok(grant) => Decision::Granted(grant),
+        Err(reason) => Decision::Denied(reason),
+    }
+}
+
+fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, Reason> {
+    let limits = &config.limits;
+    let verb = request.verb();
+    let (order, limit, asked) = match request {
+        Request::Host(_) if caller.door() == Door::Ssh => {
+            return Err(Reason::OnlyOnTheHost(verb));
+        }
+        Request::Host(HostVerb::Other(verb)) => return Err(Reason::NotARequest(verb)),
+        Request::Host(HostVerb::List) => (Order::List, limits.stop, None),
+        Request::Host(HostVerb::Status(service)) => {
+            if let Some(service) = service {
+                known(config, service)?;
+            }
+            (Order::Status(service.clone()), limits.stop, None)
+        }
+        Request::Stop { service, timeout } => {
+            controlled(config, service)?;
+            (Order::Stop(service.clone()), limits.stop, *timeout)
+        }
+        Request::Start { service, timeout } => {
+            controlled(config, service)?;
+            (Order::Start(service.clone()), limits.start, *timeout)
+        }
+        Request::Sync {
+            service,
+            path,
+            remote,
+            timeout,
+        } => {
+            let hot = own_path(config, service, path)?;
+            allowed(config, remote)?;
+            let mirror = Mirror {
+                lock: service.to_string(),
+                source: path.clone(),
+                destination: remote.join(&format!("{service}/data")),
+                versions: remote.join(&format!("{service}/.versions")),
+                hot,
+            };
+            (Order::Sync(mirror), limits.sync, *timeout)
+        }
+        Request::SyncExtra {
+            target,
+            remote,
+            timeout,
+        } => {
+            let extra = config
+                .extra
+                .get(target)
+                .ok_or_else(|| Reason::UnknownTarget(target.to_string()))?;
+            allowed(config, remote)?;
+            let mirror = Mirror {
+                // No service name can hold a dot, so this lock is nobody else's.
+                lock: format!("extra.{target}"),
+                source: extra.path.clone(),
+                destination: remote.join(&format!("extra/{target}")),
+                versions: remote.join(&format!("extra/.versions/{target}")),
+                hot: false,
+            };
+            (Order::Sync(mirror), limits.sync, *timeout)
+        }
+        Request::Archive {
+            service,
+            path,
+            remote,
+            keep_weekly,
+            keep_monthly,
+            timeout,
+        } => {
+            let hot = own_path(config, service, path)?;
+            allowed(config, remote)?;
+            let kept = &config.retention;
+            let archive = Archive {
+                service: service.clone(),
+                source: path.clone(),
+                folder: remote.join(&format!("{service}/archives")),
+                keep_weekly: floored(
+                    "--keep-weekly",
+                    *keep_weekly,
+                    kept.keep_weekly,
+                    kept.floor_weekly,
+                )?,
+                keep_monthly: floored(
+                    "--keep-monthly",
+                    *keep_monthly,
+                    kept.keep_monthly,
+                    kept.floor_monthly,
+                )?,
+                hot,
+            };
+            (Order::Archive(archive), limits.archive, *timeout)
+        }
+    };
+    Ok(Grant {
+        order,
+        timeout: bounded(verb, asked, limit)?,
+    })
+}
+
+fn known<'a>(
+    config: &'a Config,
+    service: &ServiceName,
+) -> Result<&'a crate::config::Service, Reason> {
+    config
+        .services
+        .get(service)
+        .ok_or_else(|| Reason::UnknownService(service.clone()))
+}
+
+fn controlled(config: &Config, service: &ServiceName) -> Result<(), Reason> {
+    if known(config, service)?.is_hot(service) {
+        return Err(Reason::NeverStopped(service.clone()));
+    }
+    Ok(())
+}
+
+/// Compared part by part: a string prefix is not a path test.
+fn own_path(config: &Config, service: &ServiceName, asked: &PlainPath) -> Result<bool, Reason> {
+    let hot = known(config, service)?.is_hot(service);
+    let expected = config.data_root.below(&[service.as_str(), "data"]);
+    if *asked == expected {
+        Ok(hot)
+    } else {
+        Err(Reason::OtherPath {
+            service: service.clone(),
+            asked: asked.clone(),
+            expected,
+        })
+    }
+}
+
+fn allowed(config: &Config, remote: &Remote) -> Result<(), Reason> {
+    if config.remotes.contains(remote) {
+        Ok(())
+    } else {
+        Err(Reason::OtherRemote(remote.clone()))
+    }
+}
+
+fn bounded(verb: &'static str, asked: Option<Seconds>, limit: Timeout) -> Result<Duration, Reason> {
+    let seconds = match asked {
+        Some(asked) if asked.get() > limit.max => {
+            return Err(Reason::TimeoutAboveLimit {
+                asked,
+                max: limit.max,
+                verb,
+            });
+        }
+        Some(asked) => asked.get(),
+        None => limit.default,
+    };
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn floored(
+    option: &'static str,
+    asked: Option<Count>,
+    default: u32,
+    floor: u32,
+) -> Result<u32, Reason> {
+    match asked {
+        Some(asked) if asked.get() < floor => Err(Reason::BelowFloor {
+            option,
+            asked,
+            floor,
+        }),
+        Some(asked) => Ok(asked.get()),
+        None => Ok(default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied(line: &str) -> Reason {
+        let config = Config::parse(
+            "[services.n8n]\n[services.lightflow]\n[extra.docs]\npath = \"/srv/docs\"\n",
+        )
+        .unwrap();
+        let request = Request::parse_line(line.as_bytes()).unwrap();
+        match decide(&config, &Caller::over_ssh(), &request) {
+            Decision::Denied(reason) => reason,
+            Decision::Granted(grant) => panic!("{line} was granted: {grant:?}"),
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_own_reason() {
+        assert!(matches!(
+            denied("backupctl --stop immich"),
+            Reason::UnknownService(_)
+        ));
+        assert!(matches!(
+            denied("backupctl --stop lightflow"),
+            Reason::NeverStopped(_)
+        ));
+        assert!(matches!(
+            denied("backupctl --list"),
+            Reason::OnlyOnTheHost("--list")
+        ));
+        assert!(matches!(
+            denied("backupctl --restore n8n"),
+            Reason::OnlyOnTheHost("--restore")
+        ));
+        assert!(matches!(
+            denied("backupctl --stop n8n --timeout 901"),
+            Reason::TimeoutAboveLimit { .. }
+        ));
+        let sync = "backupctl --sync n8n --path /media/ssd/podman/n8n/data --remote";
+        assert!(matches!(
+            denied(&format!("{sync} onedrive:/Other")),
+            Reason::OtherRemote(_)
+        ));
+        assert!(matches!(
+            denied(&format!("{sync} onedrive:OdroidBackup")),
+            Reason::OtherRemote(_)
+        ));
+    }
+
+    #[test]
+    fn a_string_prefix_is_not_a_path_test() {
+        for path in [
+            "/media/ssd/podman/n8n/data2",
+            "/media/ssd/podman/n8n",
+            "/media/ssd/podman/n8n/data/x",
+            "/media/ssd/podman2/n8n/data",
+        ] {
+            let line =
+                format!("backupctl --sync n8n --path {path} --remote onedrive:/OdroidBackup");
+            assert!(matches!(denied(&line), Reason::OtherPath { .. }), "{path}");
+        }
+    }
+
+    #[test]
+    fn floors_cannot_be_lowered() {
+        let line = "backupctl --archive n8n --path /media/ssd/podman/n8n/data --remote onedrive:/OdroidBackup --keep-weekly 1";
+        assert!(matches!(
+            denied(line),
+            Reason::BelowFloor {
+                option: "--keep-weekly",
+                ..
+            }
+        ));
+    }
+}

@@ -1,0 +1,141 @@
+//! What rclone is asked to do: one function an argument vector, used by the actions and by `--explain` alike.
+//!
+//! Invariant: every argument is a constant, a value of the configuration, or a place made of parsed names.
+//! rclone's way to end is judged in one place.
+
+use chrono::NaiveDate;
+
+use crate::config::{Config, Pin};
+use crate::error::Failure;
+use crate::host::{Ended, Exit};
+use crate::policy::Mirror;
+use crate::program::{EXIT_REPLACED, source_argument};
+
+fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
+    let mut argv = vec![config.rclone.program.to_string(), verb.to_owned()];
+    argv.extend(arguments.iter().map(|&word| word.to_owned()));
+    argv.push("--config".into());
+    argv.push(config.rclone.config.to_string());
+    // Asking for the password of an encrypted configuration would wait for an answer that cannot come.
+    argv.push("--ask-password=false".into());
+    argv
+}
+
+fn with_progress(mut argv: Vec<String>) -> Vec<String> {
+    for word in [
+        "--stats",
+        "1s",
+        "--stats-one-line",
+        "--stats-log-level",
+        "NOTICE",
+    ] {
+        argv.push(word.into());
+    }
+    argv
+}
+
+/// Makes the copy like the source; what that replaces or deletes is kept under the date.
+#[must_use]
+pub fn sync(config: &Config, mirror: &Mirror, date: NaiveDate) -> Vec<String> {
+    let mut argv = with_progress(argv(
+        config,
+        "sync",
+        &[&source_argument(config.rclone.pin), &mirror.destination],
+    ));
+    let mut add = |option: &str, value: Option<String>| {
+        argv.push(option.into());
+        argv.extend(value);
+    };
+    add("--backup-dir", Some(format!("{}/{date}", mirror.versions)));
+    add("--max-delete", Some(config.limits.max_delete.to_string()));
+    add("--transfers", Some(config.rclone.transfers.to_string()));
+    add("--checkers", Some(config.rclone.checkers.to_string()));
+    add("--create-empty-src-dirs", None);
+    match config.rclone.pin {
+        Pin::Mount => add("--links", None),
+        Pin::Descriptor => add("--skip-links", None),
+    }
+    if mirror.hot {
+        add("--local-no-check-updated", None);
+    }
+    argv
+}
+
+/// Copies one local file to one place.
+#[must_use]
+pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
+    with_progress(argv(config, "copyto", &[file, to]))
+}
+
+/// Compares a local folder's files with those in a remote folder, by size and by hash where both have one.
+#[must_use]
+pub fn compare(config: &Config, folder: &str, to: &str) -> Vec<String> {
+    argv(config, "check", &[folder, to, "--one-way", "-v"])
+}
+
+/// Lists the files of a remote folder as JSON.
+#[must_use]
+pub fn list(config: &Config, folder: &str) -> Vec<String> {
+    argv(
+        config,
+        "lsjson",
+        &[folder, "--files-only", "--no-modtime", "--no-mimetype"],
+    )
+}
+
+/// Renames a file on the remote.
+#[must_use]
+pub fn rename(config: &Config, from: &str, to: &str) -> Vec<String> {
+    argv(config, "moveto", &[from, to])
+}
+
+/// Removes one file on the remote.
+#[must_use]
+pub fn delete(config: &Config, file: &str) -> Vec<String> {
+    argv(config, "deletefile", &[file])
+}
+
+/// What rclone's way to end means.
+///
+/// # Errors
+/// When it did not end well.
+pub fn judge(
+    what: &str,
+    ended: &Ended,
+    config: &Config,
+    mirror: Option<&Mirror>,
+) -> Result<(), Failure> {
+    if ended.ok() {
+        return Ok(());
+    }
+    let said = |words: &str| {
+        ended
+            .last_words
+            .iter()
+            .any(|line| line.to_ascii_lowercase().contains(words))
+    };
+    Err(match mirror {
+        Some(mirror) if ended.exit == Exit::Code(EXIT_REPLACED) => {
+            Failure::SourceReplaced(mirror.source.to_path_buf())
+        }
+        Some(_) if said("max-delete threshold reached") => Failure::TooManyDeletions {
+            limit: config.limits.max_delete,
+        },
+        _ if said("no space left on device")
+            || said("insufficientstorage")
+            || said("quotalimitreached") =>
+        {
+            Failure::NoSpace(format!("the remote is full ({})", ended.describe()))
+        }
+        _ => Failure::Tool {
+            what: what.to_owned(),
+            detail: format!("rclone: {}", ended.describe()),
+        },
+    })
+}
+
+/// rclone's code for "there is no such folder".
+#[must_use]
+pub fn folder_missing(ended: &Ended) -> bool {
+    ended.exit == Exit::Code(3)
+}

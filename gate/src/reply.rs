@@ -1,0 +1,82 @@
+//! What the caller sees: lines on standard output and standard error.
+//!
+//! Invariant: writing never panics, never blocks for long and never ends the gate. A reader that is gone or
+//! asleep loses lines; it does not get to stop a service from coming back.
+
+use std::io::{Write, stderr, stdout};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// The longest line that is written; shorter than a pipe's buffer page, so that a pipe that reports room has
+/// room for all of it.
+const MAX_LINE: usize = 2048;
+
+/// How long one line may wait for a slow reader, in milliseconds.
+const PATIENCE_MS: u16 = 1000;
+
+/// Which of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Results and progress.
+    Out,
+    /// Reasons and warnings.
+    Err,
+}
+
+/// The two streams, and what became of them.
+#[derive(Debug, Default)]
+pub struct Reply {
+    stalled: bool,
+}
+
+impl Reply {
+    /// Writes one line; what is not printable in it is shown as `?`.
+    pub fn line(&mut self, stream: Stream, text: &str) {
+        let mut line: String = text
+            .chars()
+            .map(|c| if c.is_control() && c != '\t' { '?' } else { c })
+            .collect();
+        if line.len() > MAX_LINE {
+            let cut = (0..=MAX_LINE)
+                .rev()
+                .find(|&at| line.is_char_boundary(at))
+                .unwrap_or(0);
+            line.truncate(cut);
+            line.push_str("...");
+        }
+        line.push('\n');
+        match stream {
+            Stream::Out => self.write(
+                &stdout(),
+                |bytes| {
+                    let mut out = stdout().lock();
+                    out.write_all(bytes).and_then(|()| out.flush())
+                },
+                line.as_bytes(),
+            ),
+            Stream::Err => self.write(
+                &stderr(),
+                |bytes| stderr().lock().write_all(bytes),
+                line.as_bytes(),
+            ),
+        }
+    }
+
+    fn write(
+        &mut self,
+        fd: &impl AsFd,
+        write: impl Fn(&[u8]) -> std::io::Result<()>,
+        bytes: &[u8],
+    ) {
+        // A reader that kept us waiting once is not waited for again until it has caught up.
+        let wait = if self.stalled { 0 } else { PATIENCE_MS };
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)];
+        let ready = poll(&mut fds, PollTimeout::from(wait));
+        self.stalled = matches!(ready, Ok(0));
+        if matches!(ready, Ok(n) if n > 0) {
+            // EPIPE and the like: nobody reads. The action's own watch decides what that means.
+            let _ = write(bytes);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Request, ParseError> {
+    Request::parse_line(line.as_bytes())
+}
+
+#[test]
+fn the_tutorials_lines_are_requests() {
+    for line in [
+        "backupctl --stop vaultwarden --timeout 120",
+        "backupctl --start vaultwarden --timeout 300",
+        "backupctl --sync vaultwarden --path /media/ssd/podman/vaultwarden/data --remote onedrive:/OdroidBackup --timeout 3600",
+        "backupctl --archive vaultwarden --path /media/ssd/podman/vaultwarden/data --remote onedrive:/OdroidBackup --keep-weekly 3 --keep-monthly 12 --timeout 3600",
+        "backupctl --sync-extra docs --remote onedrive:/OdroidBackup --timeout 3600",
+    ] {
+        assert_eq!(parse(line).unwrap().to_string(), line);
+    }
+}
+
+#[test]
+fn options_come_in_any_order() {
+    let line = "backupctl --timeout 5 --remote o:/B --sync a --path /d/a/data";
+    let same = "backupctl --sync a --path /d/a/data --remote o:/B --timeout 5";
+    assert_eq!(parse(line), parse(same));
+}
+
+#[test]
+fn each_mistake_has_its_own_reason() {
+    let check = |line: &str, expected: ParseError| assert_eq!(parse(line), Err(expected), "{line}");
+    check("rm -rf /", ParseError::Program("rm".into()));
+    check("backupctl", ParseError::NoVerb);
+    check(
+        "backupctl --stop a --start a",
+        ParseError::TwoVerbs("--stop", "--start"),
+    );
+    check("backupctl --stop a --stop a", ParseError::Twice("--stop"));
+    check(
+        "backupctl --stop a --timeout 1 --timeout 1",
+        ParseError::Twice("--timeout"),
+    );
+    check("backupctl --stop", ParseError::NoValue("--stop"));
+    check(
+        "backupctl --stop --timeout 1",
+        ParseError::NoValue("--stop"),
+    );
+    check("backupctl --stop a b", ParseError::Unknown("b".into()));
+    check("backupctl --sto a", ParseError::Unknown("--sto".into()));
+    check(
+        "backupctl --config /x --stop a",
+        ParseError::Unknown("--config".into()),
+    );
+    check(
+        "backupctl --ssh-gate",
+        ParseError::Unknown("--ssh-gate".into()),
+    );
+    check(
+        "backupctl --stop a --path /a",
+        ParseError::Misplaced {
+            option: "--path",
+            verb: "--stop",
+        },
+    );
+    check(
+        "backupctl --sync a --path /a",
+        ParseError::Missing {
+            option: "--remote",
+            verb: "--sync",
+        },
+    );
+}
+
+fn name() -> impl Strategy<Value = ServiceName> {
+    "[a-z0-9][a-z0-9_-]{0,63}".prop_map(|word| ServiceName::parse(&word).unwrap())
+}
+
+fn path() -> impl Strategy<Value = PlainPath> {
+    "(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){1,6}".prop_map(|word| PlainPath::parse(&word).unwrap())
+}
+
+fn remote() -> impl Strategy<Value = Remote> {
+    "[A-Za-z0-9][A-Za-z0-9_-]{0,9}:/?[A-Za-z0-9_-]{1,9}(/[a-z]{1,5}){0,3}"
+        .prop_map(|word| Remote::parse(&word).unwrap())
+}
+
+fn timeout() -> impl Strategy<Value = Option<Seconds>> {
+    proptest::option::of((1_u32..9_999_999).prop_map(|n| Seconds::parse(&n.to_string()).unwrap()))
+}
+
+fn count() -> impl Strategy<Value = Option<Count>> {
+    proptest::option::of((0_u32..9999).prop_map(|n| Count::parse(&n.to_string()).unwrap()))
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (name(), timeout()).prop_map(|(service, timeout)| Request::Stop { service, timeout }),
+        (name(), timeout()).prop_map(|(service, timeout)| Request::Start { service, timeout }),
+        (name(), path(), remote(), timeout()).prop_map(|(service, path, remote, timeout)| {
+            Request::Sync {
+                service,
+                path,
+                remote,
+                timeout,
+            }
+        }),
+        (name(), path(), remote(), count(), count(), timeout()).prop_map(
+            |(service, path, remote, keep_weekly, keep_monthly, timeout)| Request::Archive {
+                service,
+                path,
+                remote,
+                keep_weekly,
+                keep_monthly,
+                timeout
+            }
+        ),
+        (name(), remote(), timeout()).prop_map(|(name, remote, timeout)| Request::SyncExtra {
+            target: TargetName::parse(name.as_str()).unwrap(),
+            remote,
+            timeout
+        }),
+        Just(Request::Host(HostVerb::List)),
+        proptest::option::of(name()).prop_map(|name| Request::Host(HostVerb::Status(name))),
+        Just(Request::Host(HostVerb::Other("--restore"))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_parses_back(request in request()) {
+        prop_assert_eq!(Request::parse_line(request.to_string().as_bytes()), Ok(request));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Request::parse_line(&line);
+    }
+
+    #[test]
+    fn what_parses_is_made_of_plain_words(line in "backupctl( (--stop|--sync|--path|--remote|--timeout|[a-z/:.]{1,8}|[ -~]{1,4})){0,6}") {
+        if let Ok(request) = Request::parse_line(line.as_bytes()) {
+            let printed = request.to_string();
+            prop_assert!(printed.bytes().all(|b| b == b' ' || b.is_ascii_alphanumeric() || b"._/:-".contains(&b)));
+        }
+    }
+}
