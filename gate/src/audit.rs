@@ -10,8 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 
-use chrono::Utc;
-
+use crate::host::clock;
 use crate::names::PlainPath;
 use crate::wire::printable;
 
@@ -95,7 +94,7 @@ fn to_file(file: &PlainPath, facts: &[(&'static str, String)]) -> std::io::Resul
     let mut line = serde_json::Map::new();
     line.insert(
         "time".into(),
-        Utc::now()
+        clock::utc()
             .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
             .into(),
     );

@@ -16,9 +16,9 @@ use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
 use crate::hardening::{Surroundings, harden};
-use crate::host::Host;
 use crate::host::dirfd::Trusted;
 use crate::host::linux::LinuxHost;
+use crate::host::{Host, clock};
 use crate::policy::{self, Decision, Grant};
 use crate::program;
 use crate::reply::{Reply, Stream};
@@ -213,8 +213,7 @@ fn perform(
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {
     match load(config) {
         Ok(config) => {
-            let (answer, status) =
-                explain(&config, line.as_bytes(), chrono::Local::now().date_naive());
+            let (answer, status) = explain(&config, line.as_bytes(), clock::today());
             let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
             text.lines().for_each(|line| reply.line(Stream::Out, line));
             status

@@ -5,12 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
-
 use super::{AGAIN, Context};
 use crate::control::{Controls, State};
 use crate::error::Failure;
-use crate::host::{Exit, Patience};
+use crate::host::{Exit, Patience, clock};
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 use crate::record::{Record, Records};
@@ -33,7 +31,7 @@ pub(super) fn stop(
         if record.is_none() {
             let record = Record {
                 was_up: false,
-                stopped_at: Utc::now(),
+                stopped_at: clock::utc(),
             };
             records.save(service, &record).map_err(recording())?;
         }
@@ -44,7 +42,7 @@ pub(super) fn stop(
     if fresh {
         let record = Record {
             was_up: true,
-            stopped_at: Utc::now(),
+            stopped_at: clock::utc(),
         };
         records.save(service, &record).map_err(recording())?;
     }

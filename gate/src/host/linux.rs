@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::process::{ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
-use chrono::{Local, NaiveDate};
+use chrono::NaiveDate;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,6 +17,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 
+use super::clock;
 use super::descendants::{end_all, end_group, reap};
 use super::{Ended, Exit, Host, Patience};
 use crate::error::{Failure, Interrupt};
@@ -119,7 +120,7 @@ impl Host for LinuxHost {
     }
 
     fn today(&self) -> NaiveDate {
-        Local::now().date_naive()
+        clock::today()
     }
 
     fn say(&mut self, stream: Stream, line: &str) {

@@ -3,6 +3,7 @@
 //! Invariant: actions know the trait and not the kernel, so that they can be tried against a made-up host
 //! whose clock and programs do as the test says.
 
+pub mod clock;
 pub mod descendants;
 pub mod dirfd;
 pub mod linux;

@@ -1,0 +1,443 @@
+//! What goes wrong, and what must not come of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Answer, World, can_mount, have_rclone, is_root, wait_until};
+
+fn pid(child: &std::process::Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+/// A program in rclone's place that starts, leaves a daemon behind, and does not end.
+fn hanging_rclone(world: &World) {
+    let here = world.path("").display().to_string();
+    let program = world.script("hang", &format!(
+        "setsid sh -c 'sleep 300 {here}' > /dev/null 2>&1 &\n: > {here}/hanging\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
+    ));
+    world.configure_with("", &program);
+}
+
+/// A stand-in for `sleep` whose command line names the world, so that it can be found.
+fn nothing_left(world: &World) {
+    wait_until("no process of this world is left", || {
+        world.processes().is_empty()
+    });
+}
+
+#[test]
+fn an_empty_source_wipes_nothing() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.sync()).expect(0);
+    fs::remove_dir_all(world.path("root/app/data")).unwrap();
+    fs::create_dir(world.path("root/app/data")).unwrap();
+    for line in [world.sync(), world.archive()] {
+        let answer = world.request(&line).expect(76);
+        assert!(answer.err.contains("empty"), "{}", answer.err);
+    }
+    assert_eq!(world.listing("app/data"), ["file", "folder"]);
+}
+
+#[test]
+fn too_many_deletions_are_stopped() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    for number in 0..10 {
+        world.write(&format!("root/app/data/{number}"), "x");
+    }
+    world.request(&world.sync()).expect(0);
+    for number in 0..10 {
+        fs::remove_file(world.path(&format!("root/app/data/{number}"))).unwrap();
+    }
+    let answer = world.request(&world.sync()).expect(76);
+    assert!(answer.err.contains("more than 2 files"), "{}", answer.err);
+    assert!(
+        world.listing("app/data").len() >= 10,
+        "{:?}",
+        world.listing("app/data")
+    );
+}
+
+#[test]
+fn a_link_on_the_way_is_refused() {
+    let world = World::new();
+    let data = world.path("root/app/data");
+    fs::rename(&data, world.path("elsewhere")).unwrap();
+    symlink(world.path("elsewhere"), &data).unwrap();
+    world.request(&world.sync()).expect(69);
+    world.request(&world.archive()).expect(69);
+    fs::remove_file(&data).unwrap();
+    fs::rename(world.path("root/app"), world.path("root/real")).unwrap();
+    symlink(world.path("root/real"), world.path("root/app")).unwrap();
+    let answer = world.request(&world.sync()).expect(69);
+    assert!(
+        answer.err.contains("without following links"),
+        "{}",
+        answer.err
+    );
+}
+
+#[test]
+fn rclone_reads_the_directory_that_was_opened_whatever_its_name_leads_to() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    fs::create_dir(world.path("secret")).unwrap();
+    world.write("secret/password", "secret");
+    symlink(world.path("secret"), world.path("root/app/data/way")).unwrap();
+    // In rclone's place: swaps the name for a link to the secret, and then is rclone.
+    let program = world.script("swap", &format!(
+        "case $1 in sync) mv {here}/root/app/data {here}/moved && ln -s {here}/secret {here}/root/app/data ;; esac\nexec /usr/bin/rclone \"$@\"\n"
+    ));
+    world.configure_with("", &program);
+    world.request(&world.sync()).expect(0);
+    assert_eq!(
+        fs::read_link(world.path("root/app/data")).unwrap(),
+        world.path("secret")
+    );
+    assert_eq!(world.read("remote/OdroidBackup/app/data/file"), "content");
+    assert!(!world.exists("remote/OdroidBackup/app/data/password"));
+}
+
+#[test]
+fn no_link_in_the_source_can_be_followed_and_nothing_in_it_written() {
+    if !can_mount() {
+        eprintln!("SKIPPED: this system allows no mount namespaces");
+        return;
+    }
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    symlink("/etc/passwd", world.path("root/app/data/link")).unwrap();
+    let program = world.script("probe", &format!(
+        "{{ cat $2/file && echo; cat $2/link && echo followed; touch $2/new && echo written; rm $2/file && echo removed; true; }} > {here}/probe 2>&1\n"
+    ));
+    world.configure_with("", &program);
+    world.request(&world.sync()).expect(0);
+    let probe = world.read("probe");
+    assert!(probe.starts_with("content\n"), "{probe}");
+    assert!(
+        !probe.contains("followed") && !probe.contains("written") && !probe.contains("removed"),
+        "{probe}"
+    );
+}
+
+#[test]
+fn a_remote_that_hangs_times_out_and_nothing_stays_behind() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let begun = Instant::now();
+    let answer = world
+        .request(&format!("{} --timeout 1", world.sync()))
+        .expect(124);
+    assert!(answer.err.contains("timed out"), "{}", answer.err);
+    assert!(begun.elapsed() < Duration::from_secs(6));
+    nothing_left(&world);
+    // The lock is free again.
+    world.request("backupctl --stop app --timeout 2").expect(0);
+}
+
+#[test]
+fn a_gate_that_is_killed_leaves_no_rclone() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    let program = world.script("hang", &format!(": > {here}/hanging\nexec sleep 300\n"));
+    world.configure_with("", &program);
+    let mut gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gate.id())).unwrap();
+    let child = child.trim().to_owned();
+    assert!(!child.is_empty());
+    kill(pid(&gate), Signal::SIGKILL).unwrap();
+    gate.wait().unwrap();
+    wait_until("rclone is gone", || {
+        fs::read_to_string(format!("/proc/{child}/stat")).map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
+#[test]
+fn a_peer_that_goes_away_ends_a_sync_with_all_its_children() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let mut gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    drop(gate.stdout.take());
+    assert_eq!(gate.wait().unwrap().code(), Some(69));
+    nothing_left(&world);
+}
+
+#[test]
+fn a_signal_ends_a_sync_with_all_its_children() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    kill(pid(&gate), Signal::SIGTERM).unwrap();
+    Answer::of(&gate.wait_with_output().unwrap()).expect(69);
+    nothing_left(&world);
+}
+
+#[test]
+fn a_start_comes_before_a_sync() {
+    let world = World::new();
+    world.request("backupctl --stop app").expect(0);
+    hanging_rclone(&world);
+    let gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    let answer = world
+        .request("backupctl --start app --timeout 10")
+        .expect(0);
+    assert!(answer.out.contains("give way"), "{}", answer.out);
+    assert!(world.exists("up"));
+    let cancelled = Answer::of(&gate.wait_with_output().unwrap()).expect(69);
+    assert!(
+        cancelled.err.contains("--start of the same service"),
+        "{}",
+        cancelled.err
+    );
+}
+
+#[test]
+fn a_start_goes_on_when_its_peer_is_gone_and_signals_come() {
+    let world = World::new();
+    world.request("backupctl --stop app").expect(0);
+    let here = world.path("").display().to_string();
+    world.script(
+        "start",
+        &format!(": > {here}/starting\nsleep 1\necho on the way\n: > {here}/up\n"),
+    );
+    let mut gate = world.spawn("backupctl --start app");
+    wait_until("the start runs", || world.exists("starting"));
+    drop(gate.stdout.take());
+    drop(gate.stderr.take());
+    kill(pid(&gate), Signal::SIGHUP).unwrap();
+    kill(pid(&gate), Signal::SIGTERM).unwrap();
+    assert_eq!(gate.wait().unwrap().code(), Some(0));
+    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+}
+
+#[test]
+fn a_service_that_a_start_leaves_running_is_left_running() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script("start", &format!("setsid sh -c 'echo $$ > {here}/pid; exec sleep 60' &\nwhile ! test -s {here}/pid; do :; done\n"));
+    world.script(
+        "status",
+        &format!("test -s {here}/pid && kill -0 $(cat {here}/pid) && exit 0; exit 3\n"),
+    );
+    let begun = Instant::now();
+    // The daemon keeps the standard output that it inherited; the gate does not wait for it.
+    let mut gate = world.ssh_gate("backupctl --start app");
+    gate.stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(gate.status().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    let daemon = Pid::from_raw(world.read("pid").trim().parse().unwrap());
+    kill(daemon, None).unwrap();
+    kill(daemon, Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_stop_that_does_not_stop_times_out_and_the_service_is_up() {
+    let world = World::new();
+    world.script("stop", "exit 0\n");
+    let answer = world
+        .request("backupctl --stop app --timeout 1")
+        .expect(124);
+    assert!(
+        answer.err.contains("it is still up") && answer.err.contains("app is up again"),
+        "{}",
+        answer.err
+    );
+    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+}
+
+#[test]
+fn a_stop_that_half_succeeds_is_taken_back() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script("stop", &format!("rm {here}/up\nexit 1\n"));
+    world.request("backupctl --stop app").expect(69);
+    assert!(world.exists("up"));
+}
+
+#[test]
+fn a_stop_that_cannot_be_taken_back_is_remembered() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script("stop", &format!("rm {here}/up\nexit 1\n"));
+    world.script("start", "exit 1\n");
+    let answer = world.request("backupctl --stop app").expect(69);
+    assert!(
+        answer.err.contains("run --start app again"),
+        "{}",
+        answer.err
+    );
+    assert!(world.exists("state/stopped/app.json"));
+    world.script("start", &format!(": > {here}/up\n"));
+    world.request("backupctl --start app").expect(0);
+    assert!(world.exists("up"));
+}
+
+#[test]
+fn a_peer_that_goes_away_during_a_stop_leaves_the_service_up() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script(
+        "stop",
+        &format!("rm {here}/up\n: > {here}/stopping\nsleep 30\n"),
+    );
+    let mut gate = world.spawn("backupctl --stop app");
+    wait_until("the stop runs", || world.exists("stopping"));
+    drop(gate.stdout.take());
+    assert_eq!(gate.wait().unwrap().code(), Some(69));
+    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+}
+
+#[test]
+fn a_start_that_does_not_come_up_times_out_and_is_remembered() {
+    let world = World::new();
+    world.request("backupctl --stop app").expect(0);
+    world.script("start", "exit 0\n");
+    world
+        .request("backupctl --start app --timeout 1")
+        .expect(124);
+    assert!(world.exists("state/stopped/app.json"));
+}
+
+#[test]
+fn a_failed_upload_changes_no_archive() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.archive()).expect(0);
+    let name = world.listing("app/archives").remove(0);
+    let place = format!("remote/OdroidBackup/app/archives/{name}");
+    let before = fs::read(world.path(&place)).unwrap();
+    world.write("root/app/data/file", "changed since");
+    for verb in ["copyto", "check", "moveto"] {
+        let program = world.script(
+            "failing",
+            &format!("test $1 = {verb} && exit 1\nexec /usr/bin/rclone \"$@\"\n"),
+        );
+        world.configure_with("", &program);
+        let answer = world.request(&world.archive());
+        assert_ne!(answer.code, 0, "{verb}");
+        assert_eq!(fs::read(world.path(&place)).unwrap(), before, "{verb}");
+        assert_eq!(world.listing("app/archives"), [name.clone()], "{verb}");
+    }
+}
+
+#[test]
+fn an_upload_that_arrives_damaged_is_noticed() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    let program = world.script("damaging", &format!(
+        "/usr/bin/rclone \"$@\" || exit\ntest $1 = copyto && printf x | dd of={here}/remote/OdroidBackup/app/archives/$(basename $2) bs=1 seek=20 conv=notrunc 2> /dev/null\nexit 0\n"
+    ));
+    world.configure_with("", &program);
+    world.request(&world.archive()).expect(65);
+    assert_eq!(world.listing("app/archives"), Vec::<String>::new());
+}
+
+#[test]
+fn a_full_spool_is_said_before_anything_is_packed() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can mount a small disk");
+        return;
+    }
+    let world = World::new();
+    let spool = world.path("spool");
+    fs::create_dir(&spool).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"])
+        .arg(&spool)
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        return;
+    }
+    fs::write(world.path("root/app/data/large"), vec![7; 4 << 20]).unwrap();
+    let answer = world.request(&world.archive());
+    Command::new("umount").arg(&spool).status().unwrap();
+    let answer = answer.expect(73);
+    assert!(answer.err.contains("bytes free"), "{}", answer.err);
+}
+
+#[test]
+fn a_missing_rclone_is_named() {
+    let world = World::new();
+    world.configure_with("", "/nonexistent/rclone");
+    let answer = world.request(&world.sync()).expect(69);
+    assert!(answer.err.contains("/nonexistent/rclone"), "{}", answer.err);
+}
+
+#[test]
+fn progress_comes_while_the_work_goes_on() {
+    let world = World::new();
+    let program = world.script("slow", "echo first >&2\nsleep 2\necho second >&2\n");
+    world.configure_with("", &program);
+    let mut gate = world.spawn(&world.sync());
+    let begun = Instant::now();
+    let mut lines = BufReader::new(gate.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .filter(|l| !l.contains("audit line"));
+    assert_eq!(lines.next().as_deref(), Some("first"));
+    assert!(begun.elapsed() < Duration::from_millis(1500));
+    assert_eq!(lines.next().as_deref(), Some("second"));
+    gate.wait().unwrap();
+}
+
+#[test]
+fn a_reader_that_sleeps_does_not_stop_the_gate() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script(
+        "start",
+        &format!("head -c 1000000 /dev/zero | tr '\\0' 'x' | fold -w 100\n: > {here}/up\n"),
+    );
+    world.request("backupctl --stop app").expect(0);
+    let mut gate = world.spawn("backupctl --start app --timeout 20");
+    // Nothing is read until the gate has ended; the pipe holds a fraction of the output.
+    assert_eq!(gate.wait().unwrap().code(), Some(0));
+    assert!(world.exists("up"));
+    let mut seen = Vec::new();
+    gate.stdout.take().unwrap().read_to_end(&mut seen).unwrap();
+    assert!(seen.len() < 1_000_000);
+}
+
+#[test]
+fn one_action_at_a_time_for_each_service() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let mut gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    let answer = world
+        .request("backupctl --stop app --timeout 1")
+        .expect(124);
+    assert!(
+        answer.err.contains("waiting for --sync (process "),
+        "{}",
+        answer.err
+    );
+    let status = Answer::of(&world.gate().args(["--status", "app"]).output().unwrap()).expect(0);
+    assert!(status.out.contains("busy with --sync"), "{}", status.out);
+    kill(pid(&gate), Signal::SIGTERM).unwrap();
+    gate.wait().unwrap();
+}

@@ -1,0 +1,262 @@
+//! A host in a temporary folder: configuration, data, a service made of files and scripts, a remote.
+//!
+//! Invariant: every test has a world of its own, and nothing outside of it is touched.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub(crate) const RCLONE: &str = "/usr/bin/rclone";
+
+pub(crate) struct World {
+    root: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Answer {
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Insists on the exit code, and shows everything when it is another one.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
+        self
+    }
+}
+
+impl World {
+    /// A host with one service, `app`, that is up and has a file.
+    pub(crate) fn new() -> Self {
+        // The system's folder may be reached through a link, which the gate does not follow.
+        let base = fs::canonicalize(std::env::temp_dir()).unwrap();
+        let world = Self {
+            root: tempfile::Builder::new()
+                .prefix("gate")
+                .tempdir_in(base)
+                .unwrap(),
+        };
+        for folder in [
+            "root/app/data/folder",
+            "root/lightflow/data",
+            "extra/docs",
+            "remote",
+            "bin",
+        ] {
+            fs::create_dir_all(world.path(folder)).unwrap();
+        }
+        world.write("root/app/data/file", "content");
+        world.write("root/app/data/folder/second", "more content");
+        world.write("up", "");
+        world.write(
+            "rclone.conf",
+            &format!(
+                "[onedrive]\ntype = alias\nremote = {}\n",
+                world.path("remote").display()
+            ),
+        );
+        let here = world.path("").display().to_string();
+        world.script("stop", &format!("echo stopping\nrm -f {here}/up\n"));
+        world.script("start", &format!("echo starting\n: > {here}/up\n"));
+        world.script("status", &format!("test -e {here}/up || exit 3\n"));
+        world.configure("");
+        world
+    }
+
+    /// Writes the configuration, with lines of the test's own at its top level.
+    pub(crate) fn configure(&self, top: &str) {
+        self.configure_with(top, RCLONE);
+    }
+
+    pub(crate) fn configure_with(&self, top: &str, rclone: &str) {
+        let here = self.path("").display().to_string();
+        let here = here.trim_end_matches('/');
+        let pin = if can_mount() { "mount" } else { "descriptor" };
+        self.write(
+            "gate.toml",
+            &format!(
+                r#"data_root = "{here}/root"
+state_dir = "{here}/state"
+lock_dir = "{here}/lock"
+spool_dir = "{here}/spool"
+audit_log = "{here}/audit.jsonl"
+{top}
+[rclone]
+program = "{rclone}"
+config = "{here}/rclone.conf"
+pin = "{pin}"
+[limits]
+max_delete = 2
+start = {{ default = 5, max = 1800 }}
+[services.app]
+stop = ["{here}/bin/stop"]
+start = ["{here}/bin/start"]
+status = ["{here}/bin/status"]
+[services.lightflow]
+[extra.docs]
+path = "{here}/extra/docs"
+"#
+            ),
+        );
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.path(name).symlink_metadata().is_ok()
+    }
+
+    /// A shell script in `bin/`.
+    pub(crate) fn script(&self, name: &str, body: &str) -> String {
+        let path = self.path("bin").join(name);
+        // Written elsewhere and renamed: another test's fork may still hold the file open for writing.
+        let fresh = self.path("fresh");
+        fs::write(&fresh, format!("#!/bin/sh\n{body}")).unwrap();
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&fresh, &path).unwrap();
+        path.display().to_string()
+    }
+
+    /// The gate, on the host's command line.
+    pub(crate) fn gate(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backupctl"));
+        command
+            .arg("--config")
+            .arg(self.path("gate.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The gate, as sshd would run it for this line.
+    pub(crate) fn ssh_gate(&self, line: &str) -> Command {
+        let mut command = self.gate();
+        command.arg("--ssh-gate").env("SSH_ORIGINAL_COMMAND", line);
+        command
+    }
+
+    pub(crate) fn request(&self, line: &str) -> Answer {
+        Answer::of(&self.ssh_gate(line).output().unwrap())
+    }
+
+    pub(crate) fn spawn(&self, line: &str) -> Child {
+        self.ssh_gate(line)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    pub(crate) fn data(&self) -> String {
+        self.path("root/app/data").display().to_string()
+    }
+
+    pub(crate) fn sync(&self) -> String {
+        format!(
+            "backupctl --sync app --path {} --remote onedrive:/OdroidBackup",
+            self.data()
+        )
+    }
+
+    pub(crate) fn archive(&self) -> String {
+        format!(
+            "backupctl --archive app --path {} --remote onedrive:/OdroidBackup",
+            self.data()
+        )
+    }
+
+    /// The names in a folder of the remote.
+    pub(crate) fn listing(&self, folder: &str) -> Vec<String> {
+        names(&self.path("remote/OdroidBackup").join(folder))
+    }
+
+    /// The processes whose command line names this world.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let mark = self.root.path().display().to_string();
+        names(Path::new("/proc"))
+            .into_iter()
+            .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
+            .filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&mark))
+            .collect()
+    }
+}
+
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .map(|listing| {
+            listing
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+/// Waits for a condition; the test fails when it does not come.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Whether this system lets us make mount namespaces; unshare(1) is part of every Debian.
+pub(crate) fn can_mount() -> bool {
+    let user: &[&str] = if is_root() { &["-m"] } else { &["-Ur", "-m"] };
+    Command::new("unshare")
+        .args(user)
+        .arg("true")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
+}
+
+/// False, and says so, where rclone is not installed.
+pub(crate) fn have_rclone() -> bool {
+    have(RCLONE)
+}
+
+pub(crate) fn have(program: &str) -> bool {
+    let there = Path::new(program).exists();
+    if !there {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    there
+}

@@ -1,0 +1,15 @@
+//! The gate from outside: the real binary, real programs, a real sshd where there is one.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test fail like a test"
+)]
+
+mod actions;
+mod cli;
+mod compliance;
+mod corpus;
+mod faults;
+mod harness;
