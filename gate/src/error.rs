@@ -5,7 +5,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use thiserror::Error;
 
@@ -44,12 +43,6 @@ impl ExitStatus {
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
-    }
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        Self::from(status.code())
     }
 }
 

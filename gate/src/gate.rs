@@ -29,24 +29,30 @@ const HELP: &str = include_str!("help.txt");
 /// The program `backupctl`.
 #[must_use]
 pub fn main() -> ExitCode {
+    door("backupctl", |arguments, surroundings, reply| {
+        command(arguments, surroundings, reply).code()
+    })
+}
+
+/// What every program of this crate does before it looks at its arguments.
+pub(crate) fn door(name: &str, command: fn(&[OsString], &Surroundings, Reply) -> u8) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut reply = Reply::default();
-    // The second instance of the gate, on its way to becoming another program; see `program`.
+    // The second instance, on its way to becoming another program; see `program`.
     if let Some((first, rest)) = arguments.split_first()
         && first == program::ENTRY
     {
         let (code, words) = program::enter(rest);
-        reply.line(Stream::Err, &format!("backupctl: {words}"));
+        reply.line(Stream::Err, &format!("{name}: {words}"));
         return ExitCode::from(u8::try_from(code).unwrap_or(ExitStatus::Internal.code()));
     }
-    let status = match harden() {
+    ExitCode::from(match harden() {
         Ok(surroundings) => command(&arguments, &surroundings, reply),
         Err(error) => {
-            reply.line(Stream::Err, &format!("backupctl: {error}"));
-            ExitStatus::Internal
+            reply.line(Stream::Err, &format!("{name}: {error}"));
+            ExitStatus::Internal.code()
         }
-    };
-    status.into()
+    })
 }
 
 /// What the command line asks for, before any of it is understood.
@@ -150,7 +156,8 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     status
 }
 
-fn load(config: Option<PathBuf>) -> Result<Config, Failure> {
+/// The configuration: the one named on the command line, or the host's.
+pub(crate) fn load(config: Option<PathBuf>) -> Result<Config, Failure> {
     let user = nix::unistd::geteuid();
     let (path, trusted) = match config {
         Some(path) => (path, Trusted { uid: user.as_raw() }),

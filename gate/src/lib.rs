@@ -1,10 +1,12 @@
 //! backupctl: the only thing on the host that Lightflow can reach.
 //!
-//! In reading order, which is also the order in which a request meets them:
+//! The groups below are in the order in which a request meets them: the way in, the decision, the action, the
+//! operating system, the answer.
 #![forbid(unsafe_code)]
 
 pub mod gate;
 pub mod hardening;
+pub mod podmanctl;
 
 pub mod audit;
 pub mod caller;
@@ -21,6 +23,7 @@ pub mod rclone;
 pub mod record;
 pub mod retention;
 pub mod spool;
+pub mod stack;
 
 pub mod host;
 pub mod program;
