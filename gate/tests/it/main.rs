@@ -13,3 +13,4 @@ mod compliance;
 mod corpus;
 mod faults;
 mod harness;
+mod podman;
