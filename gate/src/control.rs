@@ -1,7 +1,8 @@
 //! Stopping, starting and asking a service, by podmanctl or by its own commands.
 //!
-//! A status command exits 0 when the service is up and 3 when it is down, like `systemctl is-active`; anything
-//! else means "neither, or I cannot tell", and the question is asked again until the deadline.
+//! A status command exits 0 when the service is up, 3 when it is down and 4 when there is no such service, like
+//! `systemctl is-active`; anything else means "neither, or I cannot tell", and the question is asked again
+//! until the deadline.
 //!
 //! Invariant: a service counts as down, or as up, only when its status command says so; that a stop or start
 //! command ended well is not enough.
@@ -18,6 +19,8 @@ pub enum State {
     Up,
     /// Exit code 3.
     Down,
+    /// Exit code 4: there is no such service.
+    Missing,
     /// Any other way to end.
     Unclear(String),
 }

@@ -102,10 +102,11 @@ fn steps(config: &Config, grant: &Grant, today: NaiveDate) -> Vec<Value> {
                 step("ask until it is up (exit code 0)", controls.status),
             ]
         }
-        Order::Sync(mirror) => vec![step(
-            "mirror the opened directory",
-            rclone::sync(config, mirror, today),
-        )],
+        Order::Sync(mirror) => vec![json!({
+            "what": "mirror the opened directory",
+            "argv": rclone::sync(config, mirror, today),
+            "source": mirror.source.to_string(),
+        })],
         Order::Archive(archive) => archive_steps(config, archive, today),
         Order::List | Order::Status(_) => Vec::new(),
     }

@@ -17,7 +17,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getegid, geteuid, getppid};
 
 use crate::config::Pin;
@@ -181,6 +181,11 @@ fn prepare(arguments: &[OsString]) -> Result<Command, (i32, String)> {
     if getppid().to_string().as_str() != gate.as_os_str() {
         return Err((EXIT_PREPARE, "the gate is gone".into()));
     }
+    // The gate blocks signals to read them from a descriptor, and a mask survives execve: with it the
+    // program would never hear a SIGTERM.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(broken("the signal mask"))?;
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null());
     let text = |value: &OsString| value.to_str().and_then(|text| PlainPath::parse(text).ok());

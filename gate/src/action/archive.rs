@@ -1,9 +1,7 @@
-//! `--archive`: pack, check, upload, compare, move into place, and only then prune.
+//! `--archive`: pack into the spool, check, and hand over to `upload`.
 //!
-//! Invariant: at any moment of failure the archives that were on the remote before are still there, and what
-//! bears an archive's name was compared with what was packed.
+//! Invariant: nothing is uploaded that was not read back, and what lies in the spool is gone when this ends.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -12,22 +10,17 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use serde::Deserialize;
 
 use super::Context;
+use super::upload::{Upload, prune};
 use crate::error::Failure;
+use crate::host::Patience;
 use crate::host::dirfd::{PinnedDir, entries};
-use crate::host::{Ended, Patience};
 use crate::names::PlainPath;
 use crate::policy::Archive;
-use crate::program::{Output, Tether};
-use crate::rclone;
 use crate::reply::Stream;
-use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
+use crate::retention::{ArchiveName, PARTIAL};
 use crate::spool;
-
-/// How long removing a half-done upload may take once the action has failed.
-const CLEANUP: Duration = Duration::from_secs(5);
 
 /// Room that must stay free beside the archive: whatever else lives on that disk goes on writing.
 const RESERVE: u64 = 1 << 20;
@@ -47,12 +40,8 @@ pub(super) fn archive(
     let source = context.open_source(&order.source)?;
     let spool = Spool::open(context, order, &name)?;
     let size = pack(context, order, &source, &spool, &patience)?;
-    let upload = Upload {
-        order,
-        name: &name,
-        partial: format!("{}/{name}{PARTIAL}", order.folder),
-    };
-    if let Err(failure) = upload.store(context, &spool, &patience) {
+    let upload = Upload::new(order, &name);
+    if let Err(failure) = upload.store(context, &spool.path.to_string(), &spool.file, &patience) {
         upload.withdraw(context);
         return Err(failure);
     }
@@ -222,191 +211,6 @@ fn watcher<'w>(
         }
         Ok(())
     }
-}
-
-fn run(
-    context: &mut Context<'_>,
-    what: &str,
-    argv: Vec<String>,
-    output: Output,
-    patience: &Patience<'_>,
-) -> Result<Ended, Failure> {
-    let program = context.program(what, argv, Tether::Tied, output)?;
-    context.host.run(&program, patience)
-}
-
-fn must(
-    context: &mut Context<'_>,
-    what: &str,
-    argv: Vec<String>,
-    patience: &Patience<'_>,
-) -> Result<Ended, Failure> {
-    let ended = run(context, what, argv, Output::Relayed, patience)?;
-    rclone::judge(what, &ended, context.config, None)?;
-    Ok(ended)
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(rename = "Name")]
-    name: String,
-}
-
-/// The names of the files in the service's folder of archives.
-fn list(
-    context: &mut Context<'_>,
-    order: &Archive,
-    patience: &Patience<'_>,
-) -> Result<BTreeSet<String>, Failure> {
-    let what = "listing the archives";
-    let ended = run(
-        context,
-        what,
-        rclone::list(context.config, &order.folder),
-        Output::Captured,
-        patience,
-    )?;
-    if rclone::folder_missing(&ended) {
-        return Ok(BTreeSet::new());
-    }
-    rclone::judge(what, &ended, context.config, None)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ended.stdout).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives: {error}"))
-    })?;
-    Ok(files.into_iter().map(|file| file.name).collect())
-}
-
-/// One archive on its way to the remote.
-struct Upload<'a> {
-    order: &'a Archive,
-    name: &'a ArchiveName,
-    partial: String,
-}
-
-impl Upload<'_> {
-    fn store(
-        &self,
-        context: &mut Context<'_>,
-        spool: &Spool,
-        patience: &Patience<'_>,
-    ) -> Result<(), Failure> {
-        let config = context.config;
-        let folder = &self.order.folder;
-        let file = format!("{}/{}", spool.path, spool.file);
-        must(
-            context,
-            "uploading the archive",
-            rclone::upload(config, &file, &self.partial),
-            patience,
-        )?;
-        let what = "comparing the upload with the spool";
-        let compare = rclone::compare(config, &spool.path.to_string(), folder);
-        let compared = run(context, what, compare, Output::Relayed, patience)?;
-        if !compared.ok() {
-            return Err(Failure::Verification(format!(
-                "{what}: {}",
-                compared.describe()
-            )));
-        }
-        let place = format!("{folder}/{}", self.name);
-        let previous = format!("{place}{PREVIOUS}");
-        // An archive of the same day stays until its successor is in place.
-        let replaces = list(context, self.order, patience)?.contains(&self.name.to_string());
-        if replaces {
-            let aside = rclone::rename(config, &place, &previous);
-            must(
-                context,
-                "moving today's former archive aside",
-                aside,
-                patience,
-            )?;
-        }
-        let into_place = rclone::rename(config, &self.partial, &place);
-        if let Err(failure) = must(
-            context,
-            "moving the archive into place",
-            into_place,
-            patience,
-        ) {
-            if replaces {
-                let until = context.host.now() + CLEANUP;
-                let back = rclone::rename(config, &previous, &place);
-                let _ = must(
-                    context,
-                    "moving it back",
-                    back,
-                    &Patience::unattended(until),
-                );
-            }
-            return Err(failure);
-        }
-        if !list(context, self.order, patience)?.contains(&self.name.to_string()) {
-            return Err(Failure::Verification(format!(
-                "{place} is not there after it was moved into place"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Removes the half-done upload, if the remote answers soon.
-    fn withdraw(&self, context: &mut Context<'_>) {
-        let until = context.host.now() + CLEANUP;
-        let argv = rclone::delete(context.config, &self.partial);
-        let what = "removing the unfinished upload";
-        let removed = run(
-            context,
-            what,
-            argv,
-            Output::Captured,
-            &Patience::unattended(until),
-        );
-        if !removed.is_ok_and(|ended| ended.ok()) {
-            context.warn(format!(
-                "{} may be left on the remote; the next archive removes it",
-                self.partial
-            ));
-        }
-    }
-}
-
-/// Removes the archives that retention gives up, and what earlier uploads left behind. The new archive is in
-/// place by now, so a failure here is told and changes nothing about it.
-fn prune(
-    context: &mut Context<'_>,
-    order: &Archive,
-    name: &ArchiveName,
-    patience: &Patience<'_>,
-) -> Result<usize, Failure> {
-    let files = list(context, order, patience)?;
-    let archives: Vec<ArchiveName> = files
-        .iter()
-        .filter_map(|file| ArchiveName::parse(&order.service, file))
-        .collect();
-    let old = give_up(
-        &archives,
-        name.date(),
-        order.keep_weekly,
-        order.keep_monthly,
-    );
-    let remains = files.iter().filter(|file| {
-        let stem = file
-            .strip_suffix(PARTIAL)
-            .or_else(|| file.strip_suffix(PREVIOUS));
-        let archive = stem.and_then(|stem| ArchiveName::parse(&order.service, stem));
-        // What was moved aside goes only when its successor is there.
-        archive.is_some_and(|archive| file.ends_with(PARTIAL) || archives.contains(&archive))
-    });
-    let gone: Vec<String> = old
-        .iter()
-        .map(ToString::to_string)
-        .chain(remains.cloned())
-        .collect();
-    for file in &gone {
-        context.say(format!("removing {file}"));
-        let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
-        must(context, "removing an old archive", argv, patience)?;
-    }
-    Ok(old.len())
 }
 
 #[cfg(test)]

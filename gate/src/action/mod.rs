@@ -8,6 +8,7 @@ mod overview;
 mod start;
 mod stop;
 mod sync;
+mod upload;
 
 pub(crate) use archive::spool_folder;
 
@@ -152,3 +153,6 @@ impl Context<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ pub(super) fn status(
                     "up".to_owned()
                 }
                 State::Down => "down".to_owned(),
+                State::Missing => "there is no such service".to_owned(),
                 State::Unclear(detail) => format!("unclear: {detail}"),
             }
         };

@@ -27,6 +27,9 @@ pub(super) fn stop(
     let recording = || Failure::io(format!("the record of {service}"));
     let record = records.load(service).map_err(recording())?;
     let state = state(context, &controls, &patience)?;
+    if state == State::Missing {
+        return Err(no_such(service));
+    }
     if state == State::Down {
         if record.is_none() {
             let record = Record {
@@ -121,8 +124,16 @@ pub(super) fn state(
     Ok(match ended.exit {
         Exit::Code(0) => State::Up,
         Exit::Code(3) => State::Down,
+        Exit::Code(4) => State::Missing,
         _ => State::Unclear(ended.describe()),
     })
+}
+
+fn no_such(service: &ServiceName) -> Failure {
+    Failure::Tool {
+        what: format!("controlling {service}"),
+        detail: "its status command says that there is no such service (exit code 4)".into(),
+    }
 }
 
 fn wait_for(
@@ -141,6 +152,7 @@ fn wait_for(
         last = match now {
             State::Up => "it is still up".to_owned(),
             State::Down => "it is still down".to_owned(),
+            State::Missing => return Err(no_such(service)),
             State::Unclear(detail) => format!("its status command says: {detail}"),
         };
         let goal = if *wanted == State::Up {

@@ -28,6 +28,13 @@ impl Sshd {
         if !have(SSHD) || !have("/usr/bin/ssh") || !have("/usr/bin/ssh-keygen") {
             return None;
         }
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
+            .unwrap()
+            .unwrap();
+        if user.shell.ends_with("nologin") || user.shell.ends_with("false") {
+            eprintln!("SKIPPED: {} may not log in", user.name);
+            return None;
+        }
         if is_root() {
             // Debian's sshd separates privileges in this empty folder, which its unit file makes.
             fs::create_dir_all("/run/sshd").unwrap();

@@ -190,6 +190,33 @@ fn a_signal_ends_a_sync_with_all_its_children() {
 }
 
 #[test]
+fn a_program_that_heeds_sigterm_gets_one() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    let program = world.script("polite", &format!("touch {here}/hanging\nexec sleep 300\n"));
+    world.configure_with("", &program);
+    let gate = world.spawn(&world.sync());
+    wait_until("rclone runs", || world.exists("hanging"));
+    let begun = Instant::now();
+    kill(pid(&gate), Signal::SIGTERM).unwrap();
+    Answer::of(&gate.wait_with_output().unwrap()).expect(69);
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_not_stopped() {
+    let world = World::new();
+    world.script("status", "exit 4\n");
+    let answer = world.request("backupctl --stop app").expect(69);
+    assert!(answer.err.contains("no such service"), "{}", answer.err);
+    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+}
+
+#[test]
 fn a_start_comes_before_a_sync() {
     let world = World::new();
     world.request("backupctl --stop app").expect(0);

@@ -1,0 +1,167 @@
+//! Stop and start against a made-up host: its clock moves only when somebody waits, and its programs do as
+//! the test says.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::error::Interrupt;
+use crate::host::{Ended, Exit};
+use crate::names::ServiceName;
+use crate::record::Records;
+use crate::request::Request;
+
+struct FakeHost {
+    now: Instant,
+    /// The verbs of the service's commands, in the order in which they were run.
+    ran: Vec<String>,
+    /// What the status command answers, one after the other; the last one stays.
+    status: VecDeque<i32>,
+    said: Vec<String>,
+}
+
+impl Host for FakeHost {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn today(&self) -> chrono::NaiveDate {
+        chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap()
+    }
+
+    fn say(&mut self, _: Stream, line: &str) {
+        self.said.push(line.to_owned());
+    }
+
+    fn check(&mut self, patience: &Patience<'_>) -> Result<(), Interrupt> {
+        if self.now >= patience.until {
+            Err(Interrupt::DeadlinePassed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt> {
+        self.now += time;
+        self.check(patience)
+    }
+
+    fn run(&mut self, program: &Program<'_>, _: &Patience<'_>) -> Result<Ended, Failure> {
+        let verb = program.argv[0].trim_start_matches("/fake/").to_owned();
+        let code = match verb.as_str() {
+            "status" if self.status.len() > 1 => self.status.pop_front().unwrap(),
+            "status" => self.status[0],
+            _ => 0,
+        };
+        self.ran.push(verb);
+        Ok(Ended {
+            exit: Exit::Code(code),
+            stdout: Vec::new(),
+            last_words: Vec::new(),
+        })
+    }
+}
+
+/// Runs a request for the service `app`; the folders of the gate's own are real.
+fn run(
+    folder: &std::path::Path,
+    verb: &str,
+    status: &[i32],
+) -> (Result<String, Failure>, Vec<String>, Duration) {
+    let here = folder.display();
+    let config = Config::parse(&format!(
+        "state_dir = \"{here}/state\"\nlock_dir = \"{here}/lock\"\n[services.app]\nstop = [\"/fake/stop\"]\nstart = [\"/fake/start\"]\nstatus = [\"/fake/status\"]"
+    ))
+    .unwrap();
+    let request = Request::parse(&[verb, "app", "--timeout", "60"]).unwrap();
+    let crate::policy::Decision::Granted(grant) =
+        crate::policy::decide(&config, &crate::caller::Caller::over_ssh(), &request)
+    else {
+        panic!("refused");
+    };
+    let started = Instant::now();
+    let status = status.iter().copied().collect();
+    let mut host = FakeHost {
+        now: started,
+        ran: Vec::new(),
+        status,
+        said: Vec::new(),
+    };
+    let outcome = execute(
+        &grant,
+        &mut Context {
+            config: &config,
+            host: &mut host,
+            started,
+        },
+    );
+    (outcome, host.ran, host.now - started)
+}
+
+fn folder() -> tempfile::TempDir {
+    let base = std::fs::canonicalize(std::env::temp_dir()).unwrap();
+    tempfile::Builder::new()
+        .prefix("action")
+        .tempdir_in(base)
+        .unwrap()
+}
+
+fn recorded(folder: &std::path::Path) -> bool {
+    let state = PlainPath::parse(folder.join("state").to_str().unwrap()).unwrap();
+    Records::open(&state)
+        .unwrap()
+        .load(&ServiceName::parse("app").unwrap())
+        .unwrap()
+        .is_some()
+}
+
+#[test]
+fn a_stop_waits_until_the_service_is_really_down() {
+    let folder = folder();
+    let (outcome, ran, took) = run(folder.path(), "--stop", &[0, 0, 1, 3]);
+    assert_eq!(outcome.unwrap(), "app is down");
+    assert_eq!(ran, ["status", "stop", "status", "status", "status"]);
+    assert_eq!(took, AGAIN * 2);
+    assert!(recorded(folder.path()));
+}
+
+#[test]
+fn a_stop_without_an_end_is_taken_back_at_its_deadline() {
+    let folder = folder();
+    let (outcome, ran, took) = run(folder.path(), "--stop", &[0]);
+    assert!(matches!(
+        outcome,
+        Err(Failure::Interrupted {
+            cause: Interrupt::DeadlinePassed,
+            ..
+        })
+    ));
+    assert_eq!(&ran[ran.len() - 2..], ["start", "status"]);
+    assert_eq!(took, Duration::from_secs(60));
+    assert!(!recorded(folder.path()));
+}
+
+#[test]
+fn a_stop_that_cannot_be_taken_back_leaves_its_record() {
+    let folder = folder();
+    let (outcome, _, took) = run(folder.path(), "--stop", &[0, 1]);
+    assert!(outcome.is_err());
+    // Its own deadline, and that of the start.
+    assert_eq!(took, Duration::from_secs(60 + 300));
+    assert!(recorded(folder.path()));
+}
+
+#[test]
+fn a_start_is_green_only_when_the_service_is_up() {
+    let folder = folder();
+    let (outcome, ran, _) = run(folder.path(), "--start", &[3, 1, 0]);
+    assert_eq!(outcome.unwrap(), "app is up");
+    assert_eq!(ran, ["start", "status", "status", "status"]);
+    let (outcome, ..) = run(folder.path(), "--start", &[3]);
+    assert!(matches!(
+        outcome,
+        Err(Failure::Interrupted {
+            cause: Interrupt::DeadlinePassed,
+            ..
+        })
+    ));
+}

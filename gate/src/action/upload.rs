@@ -1,0 +1,216 @@
+//! The remote's half of an archive: upload, compare, move into place, and only then prune.
+//!
+//! Invariant: at any moment of failure the archives that were on the remote before are still there, and what
+//! bears an archive's name was compared with what was packed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::error::Failure;
+use crate::host::{Ended, Patience};
+use crate::policy::Archive;
+use crate::program::{Output, Tether};
+use crate::rclone;
+use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
+
+/// How long removing a half-done upload may take once the action has failed.
+const CLEANUP: Duration = Duration::from_secs(5);
+
+fn run(
+    context: &mut Context<'_>,
+    what: &str,
+    argv: Vec<String>,
+    output: Output,
+    patience: &Patience<'_>,
+) -> Result<Ended, Failure> {
+    let program = context.program(what, argv, Tether::Tied, output)?;
+    context.host.run(&program, patience)
+}
+
+fn must(
+    context: &mut Context<'_>,
+    what: &str,
+    argv: Vec<String>,
+    patience: &Patience<'_>,
+) -> Result<Ended, Failure> {
+    let ended = run(context, what, argv, Output::Relayed, patience)?;
+    rclone::judge(what, &ended, context.config, None)?;
+    Ok(ended)
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+/// The names of the files in the service's folder of archives.
+fn list(
+    context: &mut Context<'_>,
+    order: &Archive,
+    patience: &Patience<'_>,
+) -> Result<BTreeSet<String>, Failure> {
+    let what = "listing the archives";
+    let ended = run(
+        context,
+        what,
+        rclone::list(context.config, &order.folder),
+        Output::Captured,
+        patience,
+    )?;
+    if rclone::folder_missing(&ended) {
+        return Ok(BTreeSet::new());
+    }
+    rclone::judge(what, &ended, context.config, None)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives: {error}"))
+    })?;
+    Ok(files.into_iter().map(|file| file.name).collect())
+}
+
+/// One archive on its way to the remote.
+pub(super) struct Upload<'a> {
+    order: &'a Archive,
+    name: &'a ArchiveName,
+    partial: String,
+}
+
+impl<'a> Upload<'a> {
+    /// Nothing is sent yet.
+    pub(super) fn new(order: &'a Archive, name: &'a ArchiveName) -> Self {
+        Self {
+            order,
+            name,
+            partial: format!("{}/{name}{PARTIAL}", order.folder),
+        }
+    }
+
+    /// Sends the file, and puts it in place once it has arrived as it was sent.
+    pub(super) fn store(
+        &self,
+        context: &mut Context<'_>,
+        folder_here: &str,
+        file_here: &str,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let config = context.config;
+        let folder = &self.order.folder;
+        let file = format!("{folder_here}/{file_here}");
+        must(
+            context,
+            "uploading the archive",
+            rclone::upload(config, &file, &self.partial),
+            patience,
+        )?;
+        let what = "comparing the upload with the spool";
+        let compare = rclone::compare(config, folder_here, folder);
+        let compared = run(context, what, compare, Output::Relayed, patience)?;
+        if !compared.ok() {
+            return Err(Failure::Verification(format!(
+                "{what}: {}",
+                compared.describe()
+            )));
+        }
+        let place = format!("{folder}/{}", self.name);
+        let previous = format!("{place}{PREVIOUS}");
+        // An archive of the same day stays until its successor is in place.
+        let replaces = list(context, self.order, patience)?.contains(&self.name.to_string());
+        if replaces {
+            let aside = rclone::rename(config, &place, &previous);
+            must(
+                context,
+                "moving today's former archive aside",
+                aside,
+                patience,
+            )?;
+        }
+        let into_place = rclone::rename(config, &self.partial, &place);
+        if let Err(failure) = must(
+            context,
+            "moving the archive into place",
+            into_place,
+            patience,
+        ) {
+            if replaces {
+                let until = context.host.now() + CLEANUP;
+                let back = rclone::rename(config, &previous, &place);
+                let _ = must(
+                    context,
+                    "moving it back",
+                    back,
+                    &Patience::unattended(until),
+                );
+            }
+            return Err(failure);
+        }
+        if !list(context, self.order, patience)?.contains(&self.name.to_string()) {
+            return Err(Failure::Verification(format!(
+                "{place} is not there after it was moved into place"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Removes the half-done upload, if the remote answers soon.
+    pub(super) fn withdraw(&self, context: &mut Context<'_>) {
+        let until = context.host.now() + CLEANUP;
+        let argv = rclone::delete(context.config, &self.partial);
+        let what = "removing the unfinished upload";
+        let removed = run(
+            context,
+            what,
+            argv,
+            Output::Captured,
+            &Patience::unattended(until),
+        );
+        if !removed.is_ok_and(|ended| ended.ok()) {
+            context.warn(format!(
+                "{} may be left on the remote; the next archive removes it",
+                self.partial
+            ));
+        }
+    }
+}
+
+/// Removes the archives that retention gives up, and what earlier uploads left behind. The new archive is in
+/// place by now, so a failure here is told and changes nothing about it.
+pub(super) fn prune(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    patience: &Patience<'_>,
+) -> Result<usize, Failure> {
+    let files = list(context, order, patience)?;
+    let archives: Vec<ArchiveName> = files
+        .iter()
+        .filter_map(|file| ArchiveName::parse(&order.service, file))
+        .collect();
+    let old = give_up(
+        &archives,
+        name.date(),
+        order.keep_weekly,
+        order.keep_monthly,
+    );
+    let remains = files.iter().filter(|file| {
+        let stem = file
+            .strip_suffix(PARTIAL)
+            .or_else(|| file.strip_suffix(PREVIOUS));
+        let archive = stem.and_then(|stem| ArchiveName::parse(&order.service, stem));
+        // What was moved aside goes only when its successor is there.
+        archive.is_some_and(|archive| file.ends_with(PARTIAL) || archives.contains(&archive))
+    });
+    let gone: Vec<String> = old
+        .iter()
+        .map(ToString::to_string)
+        .chain(remains.cloned())
+        .collect();
+    for file in &gone {
+        context.say(format!("removing {file}"));
+        let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
+        must(context, "removing an old archive", argv, patience)?;
+    }
+    Ok(old.len())
+}
