@@ -14,3 +14,4 @@ mod corpus;
 mod faults;
 mod harness;
 mod podman;
+mod tidy;

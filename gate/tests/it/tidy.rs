@@ -1,0 +1,73 @@
+//! Rules about the source that a compiler does not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn all() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() > 20);
+    found
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn only_in(word: &str, homes: &[&str]) {
+    for (name, text) in all() {
+        assert!(
+            !text.contains(word) || homes.contains(&name.as_str()),
+            "{word} has no business in {name}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_is_read_in_one_place() {
+    only_in("env::var", &["hardening.rs"]);
+}
+
+#[test]
+fn programs_are_started_in_one_place() {
+    only_in("Command::new", &["hardening.rs", "program.rs"]);
+}
+
+#[test]
+fn nothing_is_printed_past_the_reply() {
+    for word in ["println!(", "eprintln!(", "print!("] {
+        only_in(word, &[]);
+    }
+}
+
+#[test]
+fn grants_are_made_by_policy() {
+    only_in("Grant {", &["policy.rs"]);
+}
+
+#[test]
+fn every_file_says_what_it_holds_and_is_of_one_concept() {
+    for (name, text) in all() {
+        let tests = name.ends_with("tests.rs");
+        assert!(tests || text.starts_with("//!"), "{name} has no header");
+        assert!(
+            text.lines().count() <= 450,
+            "{name} is too long for one concept"
+        );
+    }
+}
