@@ -70,7 +70,7 @@ pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
 /// Compares a local folder's files with those in a remote folder, by size and by hash where both have one.
 #[must_use]
 pub fn compare(config: &Config, folder: &str, to: &str) -> Vec<String> {
-    argv(config, "check", &[folder, to, "--one-way", "-v"])
+    argv(config, "check", &[folder, to, "--one-way"])
 }
 
 /// Lists the files of a remote folder as JSON.
