@@ -1,0 +1,114 @@
+"""What has to be true after the runs: copies equal their sources, services answer, boxes have their colours.
+
+Each check returns a sentence about what it found, or raises `Wrong` with one about what is not so.
+"""
+
+import http.client
+import os
+import re
+import sqlite3
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from host import Host
+from sample_service import manifest
+from services import SampleService
+
+WRITING_AGAIN_S = 5
+
+
+class Wrong(Exception):
+    """Something is not as it must be."""
+
+
+def compare(what: str, expected: dict, found: dict):
+    """Files by name and hash, and folders by name."""
+    problems = [f"missing: {name}" for name in expected["files"].keys() - found["files"].keys()]
+    problems += [f"in addition: {name}" for name in found["files"].keys() - expected["files"].keys()]
+    both = expected["files"].keys() & found["files"].keys()
+    problems += [f"other bytes: {name}" for name in both if expected["files"][name] != found["files"][name]]
+    if expected["folders"] != found["folders"]:
+        problems.append(f"folders: {found['folders']} instead of {expected['folders']}")
+    if problems:
+        raise Wrong(f"{what} differs from its source: " + "; ".join(problems[:5]))
+
+
+def mirror(host: Host, service: SampleService) -> str:
+    """The mirror holds the very bytes that the service left when it was stopped."""
+    copy = host.copies_of(service) / "data"
+    left = service.left_behind()
+    compare(f"the mirror of {service.name}", left, manifest(copy))
+    rows = rows_of(copy / "store.db")
+    if rows != left["rows"]:
+        raise Wrong(f"the mirrored database of {service.name} has {rows} rows instead of {left['rows']}")
+    return f"mirror equals its source: {len(left['files'])} files, {rows} rows, integrity_check ok"
+
+
+def archive(host: Host, service: SampleService) -> str:
+    """The archive unpacks to the very same bytes, and nothing half-done lies beside it."""
+    folder = host.copies_of(service) / "archives"
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    if len(names) != 1 or not re.fullmatch(rf"{service.name}-\d{{4}}-\d\d-\d\d\.tar\.gz", names[0]):
+        raise Wrong(f"{folder} holds {names} instead of one archive")
+    with tempfile.TemporaryDirectory(dir=host.world.root) as place, tarfile.open(folder / names[0]) as tar:
+        # Debian 12 has the filter as a backport, and Python 3.14 has nothing else.
+        tar.extractall(place, filter="data")
+        compare(f"the archive {names[0]}", service.left_behind(), manifest(Path(place) / "data"))
+    size = (folder / names[0]).stat().st_size
+    return f"archive unpacks to the same bytes: {names[0]}, {size // 1024} KiB"
+
+
+def no_archive(host: Host, service: SampleService) -> str:
+    """On other days there is none."""
+    folder = host.copies_of(service) / "archives"
+    if folder.exists():
+        raise Wrong(f"{folder} exists, though it is not the day for archives")
+    return "no archive today, as it should be"
+
+
+def answering(service: SampleService) -> str:
+    """The service answers again, with what it had before, and goes on writing."""
+    before = service.left_behind()["rows"]
+    until = time.monotonic() + WRITING_AGAIN_S
+    rows = 0
+    while time.monotonic() < until:
+        try:
+            rows = service.rows()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Wrong(f"{service.name} does not answer: {error}") from error
+        if rows > before:
+            return f"answers again and writes: {rows} rows, {before} at its stop"
+        time.sleep(0.02)
+    raise Wrong(f"{service.name} has {rows} rows and had {before} at its stop; it does not write")
+
+
+def downtime(service: SampleService) -> str:
+    """How long the service did not answer; it must have been down exactly once."""
+    outages = service.prober.finish()
+    if len(outages) != 1 or outages[0].end is None:
+        raise Wrong(f"{service.name} should have been down once, and was: {outages}")
+    return f"was down for {outages[0].end - outages[0].begin:.2f} s"
+
+
+def colours(run: dict, expected: list[str]) -> str:
+    """The boxes of a run have the colours that the tutorial promises."""
+    states = [step["state"] for step in run["steps"]]
+    if states != expected or run["state"] != "success":
+        raise Wrong(f"{run['task']} is {run['state']} with {states} instead of success with {expected}")
+    return "boxes: " + ", ".join(states)
+
+
+def rows_of(database: Path) -> int:
+    """The rows of a copied database, once SQLite has found it intact."""
+    # Immutable, because opening a database in WAL mode would write files beside it.
+    connection = sqlite3.connect(f"file:{database}?immutable=1", uri=True)
+    try:
+        verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
+        rows = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
+    finally:
+        connection.close()
+    if verdict != "ok":
+        raise Wrong(f"{database}: integrity_check says {verdict}")
+    return rows

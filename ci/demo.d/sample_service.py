@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""A service worth backing up, and the commands that control it.
+
+    sample_service.py run    --home DIR --data DIR --port N     in the foreground
+    sample_service.py start  …                                  in the background, until it answers
+    sample_service.py stop   …                                  until it is really gone
+    sample_service.py status …                                  exit code 0 = up, 3 = down, 4 = neither yet
+
+While it is up it keeps writing an SQLite database (WAL) and small files below --data and answers on a
+loopback port with the number of rows. When it ends it leaves in --home, outside of its data, a list of every
+file it leaves behind with its SHA-256: what a backup made before the next start has to contain.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import http.client
+import http.server
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+UP, DOWN, UNCLEAR = 0, 3, 4
+WRITE_EVERY_S = 0.02
+FILES = 40
+START_LIMIT_S = 20
+STOP_LIMIT_S = 20
+
+
+class Data:
+    """The service's files: a database that grows, and files that are replaced all the time."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("files", "empty folder", "nested/deeper/still deeper"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "files" / "empty").touch()
+        (folder / "nested/deeper/ümläut & 'quote'.txt").write_text("names are bytes\n")
+        self.database = sqlite3.connect(folder / "store.db", check_same_thread=False)
+        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database.execute("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, at REAL, body BLOB)")
+        self.rows = self.database.execute("SELECT count(*) FROM entry").fetchone()[0]
+
+    def write(self):
+        """A row, and every third time a file that takes the place of an older one."""
+        body = random.randbytes(random.randrange(100, 4000))
+        with self.database:
+            self.database.execute("INSERT INTO entry (at, body) VALUES (?, ?)", (time.time(), body))
+        self.rows += 1
+        if self.rows % 3 == 0:
+            place = self.folder / "files" / f"item-{self.rows % FILES:02}.bin"
+            fresh = place.with_suffix(".new")
+            fresh.write_bytes(body * 10)
+            fresh.replace(place)
+
+    def close(self):
+        """Folds the write-ahead log into the database."""
+        self.database.close()
+
+
+def manifest(folder: Path) -> dict:
+    """All files below `folder` with their SHA-256, and all folders."""
+    files, folders = {}, []
+    for place, names, entries in os.walk(folder):
+        at = Path(place)
+        folders += [str((at / name).relative_to(folder)) for name in names]
+        for name in entries:
+            digest = hashlib.sha256((at / name).read_bytes()).hexdigest()
+            files[str((at / name).relative_to(folder))] = digest
+    return {"files": files, "folders": sorted(folders)}
+
+
+class Service:
+    """One service: its home (lock, log, manifest), its data and its port."""
+
+    def __init__(self, home: Path, data: Path, port: int):
+        self.home, self.data, self.port = home, data, port
+        self.lock, self.log, self.manifest = home / "lock", home / "log", home / "manifest.json"
+
+    def run(self) -> int:
+        """The service itself, until SIGTERM."""
+        ending = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: ending.set())
+        lock = self.lock.open("a+")
+        # Held as long as the process lives, whatever becomes of it; so no number of a dead process can mislead.
+        # Waiting is for those who only look, and hold it for a moment.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        data = Data(self.data)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), answers_of(data))
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        while not ending.wait(WRITE_EVERY_S):
+            data.write()
+        server.shutdown()
+        server.server_close()
+        data.close()
+        self._leave_manifest(data.rows)
+        return 0
+
+    def _leave_manifest(self, rows: int):
+        fresh = self.manifest.with_suffix(".new")
+        fresh.write_text(json.dumps({"rows": rows, **manifest(self.data)}, indent=1))
+        fresh.replace(self.manifest)
+
+    def pid(self) -> int | None:
+        """The process that holds the lock, if there is one."""
+        if not self.lock.exists():
+            return None
+        with self.lock.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+            except BlockingIOError:
+                return int(lock.read() or 0)
+
+    def rows(self) -> int:
+        """What the service answers; OSError or HTTPException where it does not."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/")
+            return int(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    def status(self) -> int:
+        """Up means that it answers, down that its process is gone."""
+        if self.pid() is None:
+            return DOWN
+        try:
+            self.rows()
+            return UP
+        except (OSError, http.client.HTTPException, ValueError):
+            return UNCLEAR
+
+    def start(self) -> int:
+        """Starts it in the background unless it is up, and waits until it answers."""
+        if self.status() == DOWN:
+            with self.log.open("ab") as log:
+                subprocess.Popen(
+                    [sys.executable, "-B", __file__, "run", *self.arguments()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        return 0 if within(START_LIMIT_S, lambda: self.status() == UP) else 1
+
+    def stop(self) -> int:
+        """Asks it to end and waits until it has."""
+        pid = self.pid()
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+        return 0 if within(STOP_LIMIT_S, lambda: self.status() == DOWN) else 1
+
+    def arguments(self) -> list[str]:
+        """The options that name this service on a command line."""
+        return ["--home", str(self.home), "--data", str(self.data), "--port", str(self.port)]
+
+
+def answers_of(data: Data):
+    """The handler that tells how many rows there are."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802 (the name is http.server's)
+            text = str(data.rows).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    return Answers
+
+
+def within(limit_s: float, condition) -> bool:
+    """Whether `condition` comes true in time."""
+    until = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def main() -> int:
+    """Reads the command line and does what it says."""
+    parser = argparse.ArgumentParser(description="A sample service of the Lightflow demo.")
+    parser.add_argument("verb", choices=["run", "start", "stop", "status"])
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    given = parser.parse_args()
+    service = Service(given.home, given.data, given.port)
+    return getattr(service, given.verb)()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# Installs the Debian packages that a script needs: sourced by ci/demo and ci/test.
+# `need` and `need_file` collect what is missing; `install_missing` installs it, or says what to install.
+
+missing_packages=()
+openssh_server_is_new=
+
+add_package() {
+    [[ " ${missing_packages[*]-} " == *" $1 "* ]] || missing_packages+=("$1")
+}
+
+# need PROGRAM PACKAGE
+need() {
+    command -v "$1" >/dev/null || add_package "$2"
+}
+
+# need_file GLOB PACKAGE
+need_file() {
+    compgen -G "$1" >/dev/null || add_package "$2"
+}
+
+install_missing() {
+    ((${#missing_packages[@]})) || return 0
+    if ((EUID != 0)); then
+        printf 'These packages are missing; install them with\n\n    sudo apt-get install %s\n\n' "${missing_packages[*]}" >&2
+        exit 1
+    fi
+    printf 'installing: %s\n' "${missing_packages[*]}"
+    [[ " ${missing_packages[*]} " != *" openssh-server "* ]] || openssh_server_is_new=yes
+    hold_services
+    apt_get update
+    apt_get install --yes --no-install-recommends "${missing_packages[@]}"
+    release_services
+    missing_packages=()
+}
+
+apt_get() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+}
+
+# A package such as openssh-server starts its service when it is installed. Nobody asked for that here: the
+# demo and the tests bring their own sshd. invoke-rc.d(8) and deb-systemd-invoke(1) ask policy-rc.d first.
+hold_services() {
+    [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
+    trap release_services EXIT
+    printf '#!/bin/sh\n# Put here by %s for the time of an installation.\nexit 101\n' "$0" >/usr/sbin/policy-rc.d
+    chmod 0755 /usr/sbin/policy-rc.d
+    policy_is_ours=yes
+}
+
+release_services() {
+    [[ -n ${policy_is_ours:-} ]] || return 0
+    rm -f /usr/sbin/policy-rc.d
+    policy_is_ours=
+    trap - EXIT
+    if [[ -n $openssh_server_is_new && -d /run/systemd/system ]]; then
+        systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+        echo 'openssh-server was installed for its program; its service is off (systemctl enable --now ssh)'
+    fi
+}
+
+# cargo comes with rustup, which lives in somebody's home; nothing to install for all.
+need_cargo() {
+    [[ ! -d $HOME/.cargo/bin ]] || PATH=$PATH:$HOME/.cargo/bin
+    command -v cargo >/dev/null && return 0
+    cat >&2 <<'END'
+cargo is missing. Install Rust with rustup, which https://rustup.rs describes:
+
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+END
+    exit 1
+}
