@@ -1,9 +1,9 @@
 """The runs as a small grid that is drawn anew in place, or as a line for each change where that is not possible."""
 
-import calendar
 import os
 import sys
 import time
+from datetime import datetime
 
 BOXES = {
     "pending": "⬛",
@@ -77,5 +77,4 @@ def seconds(step: dict) -> float:
     """How long the step took, or has been running."""
     if step["duration_ms"] is not None:
         return step["duration_ms"] / 1000
-    begun = calendar.timegm(time.strptime(step["started_at"][:19], "%Y-%m-%dT%H:%M:%S"))
-    return max(0.0, time.time() - begun)
+    return max(0.0, time.time() - datetime.fromisoformat(step["started_at"]).timestamp())

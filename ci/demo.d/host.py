@@ -8,7 +8,6 @@ import contextlib
 import os
 import pwd
 import shlex
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -116,7 +115,7 @@ class Host:
         make_privilege_separation_folder(self.world)
         sshd = self.world.spawn([SSHD, "-D", "-e", "-f", config], "sshd")
         until = time.monotonic() + START_LIMIT_S
-        while not listens(self.port):
+        while "Server listening" not in self.world.log("sshd"):
             if sshd.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"sshd does not start:\n{self.world.log('sshd')}")
             time.sleep(0.02)
@@ -165,10 +164,3 @@ def hide_run():
         systemd.mkdir(mode=0o755)
         mount(f"/proc/self/fd/{held}", str(systemd), None, MS_BIND | MS_REC, None)
         os.close(held)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody answers on a loopback port."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False

@@ -22,6 +22,7 @@ from world import MS_BIND, World, mount  # noqa: E402
 SERVICES = ["notes", "photos"]
 FIXED_DATA_ROOT = Path("/media/ssd/podman")
 WARM_UP_S = 0.5
+TAIL = 20
 DAYS = {"today": Day.today, "other": Day.other, "sunday": Day.sunday}
 
 
@@ -85,12 +86,9 @@ def demo(world: World, given: argparse.Namespace) -> int:
     views = Grid().follow(runs, runner.look)
     print(f"\nboth are over after {time.monotonic() - began:.1f} s\n")
 
-    failures = 0
-    for service, view in zip(services, views):
-        failures += check(host, service, view, day)
-        failures += show_failed_steps(world, runner, view)
-    if failures:
-        print(f"\nFAILED: {failures} things are not as they must be")
+    if not all([check(host, service, view, day) for service, view in zip(services, views)]):
+        show_what_was_printed(world, runner, views)
+        print("\nFAILED: not all is as it must be")
         return 1
     print("\nAll is as it must be.")
     if not given.once:
@@ -112,9 +110,9 @@ def make_data_root(world: World, fixed: bool) -> Path:
     return FIXED_DATA_ROOT
 
 
-def check(host: Host, service: SampleService, view: dict, day: Day) -> int:
-    """Prints what each check found; returns how many did not hold."""
-    failures = 0
+def check(host: Host, service: SampleService, view: dict, day: Day) -> bool:
+    """Prints what each check found; returns whether all held."""
+    all_held = True
     print(f"{service.name}")
     todo = [
         lambda: checks.colours(view, expected(day)),
@@ -126,22 +124,28 @@ def check(host: Host, service: SampleService, view: dict, day: Day) -> int:
     for one in todo:
         try:
             print(f"  ok   {one()}")
-        except (checks.Wrong, OSError) as wrong:
-            failures += 1
+        except (checks.Wrong, OSError, subprocess.CalledProcessError) as wrong:
+            all_held = False
             print(f"  NO   {wrong}")
-    return failures
+    return all_held
 
 
-def show_failed_steps(world: World, runner: Runner, view: dict) -> int:
-    """Prints the logs of the steps that failed; returns their number."""
-    failed = [step for step in view["steps"] if step["state"] in ("failed", "cancelled", "interrupted")]
-    for step in failed:
-        print(f"\n--- {view['task']}, step {step['name']}: {step['reason']} ---")
-        with contextlib.suppress(ServerError):
-            print(runner.log_of(view["id"], step["name"]).rstrip())
-    if failed:
-        print(f"\n--- sshd ---\n{world.log('sshd').rstrip()}\n--- gate ---\n{world.log('gate').rstrip()}")
-    return len(failed)
+def show_what_was_printed(world: World, runner: Runner, views: list[dict]):
+    """The logs of the steps that failed, and of those at the other end."""
+    for view in views:
+        for step in view["steps"]:
+            if step["state"] in ("failed", "cancelled", "interrupted"):
+                heading(f"{view['task']}, step {step['name']}: {step['reason']}")
+                with contextlib.suppress(ServerError):
+                    print(runner.log_of(view["id"], step["name"]).rstrip())
+    for name in ("sshd", "gate"):
+        heading(name)
+        print("\n".join(world.log(name).splitlines()[-TAIL:]))
+
+
+def heading(text: str):
+    """A line between one log and the next."""
+    print(f"\n--- {text} ---")
 
 
 def serve(runner: Runner):

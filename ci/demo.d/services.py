@@ -1,7 +1,6 @@
 """The sample services as the demo sees them: commands, folders, what they left at their stop, and their downtime."""
 
 import http.client
-import json
 import subprocess
 import sys
 import threading
@@ -34,10 +33,6 @@ class SampleService(sample_service.Service):
         """Starts the service and begins to watch it."""
         subprocess.run(self.command("start"), check=True, stdin=subprocess.DEVNULL)
         self.prober.start()
-
-    def left_behind(self) -> dict:
-        """The manifest that the service wrote when it was stopped."""
-        return json.loads(self.manifest.read_text())
 
 
 @dataclass
