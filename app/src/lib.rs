@@ -1,6 +1,6 @@
 //! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression;
 //! the layers below depend on each other in one direction only:
-//! `domain` ← `store` ← `engine` ← `web` ← `cli`.
+//! `domain` ← `secrets`, `scripts`, `store` ← `engine` ← `view` ← `web` ← `cli`.
 #![forbid(unsafe_code)]
 
 pub mod domain;

@@ -1,0 +1,384 @@
+//! The life of a run: one state machine, [`Run::apply`], decides what happens next.
+//!
+//! Invariant: once a box has its final colour it never changes, and a run is
+//! finished exactly when all its boxes are.
+
+use super::names::TaskName;
+use super::outcome::Outcome;
+pub use super::state::{Cancel, RunState, StepState, Trigger};
+use super::step::{RunRule, Step};
+use super::task::TaskId;
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// Identifies a run; larger numbers are newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub i64);
+
+/// One box: a step of the run, as it was defined when the run was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRun {
+    /// The step's definition at that time.
+    pub step: Step,
+    /// The colour.
+    pub state: StepState,
+    /// Number of the attempt that runs or ran last, from 1; 0 before the first.
+    pub attempt: u32,
+    /// Exit code of the last attempt.
+    pub exit_code: Option<i32>,
+    /// Why the box has its colour.
+    pub reason: Option<String>,
+    /// When it began to wait for a slot.
+    pub queued_at: Option<DateTime<Utc>>,
+    /// When its first attempt started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it got its final colour.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl StepRun {
+    fn pending(step: Step) -> Self {
+        Self {
+            step,
+            state: StepState::Pending,
+            attempt: 0,
+            exit_code: None,
+            reason: None,
+            queued_at: None,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    fn finish(&mut self, state: StepState, reason: Option<String>, now: DateTime<Utc>) {
+        self.state = state;
+        self.reason = reason;
+        self.finished_at = Some(now);
+    }
+}
+
+/// One execution of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The task it executes.
+    pub task: TaskId,
+    /// The task's name when the run was created.
+    pub task_name: TaskName,
+    /// Why it exists.
+    pub trigger: Trigger,
+    /// The fire time it stands for, where a CRON expression caused it.
+    pub due: Option<DateTime<Utc>>,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Whether, and how, a person asked it to stop.
+    pub cancel: Option<Cancel>,
+    /// Whether the runner or the machine went down during it.
+    pub interrupted: bool,
+    /// Anything to say about the run as a whole, such as why it was missed.
+    pub note: Option<String>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When its first step started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When its last box got its colour.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Its boxes, in the order of the steps.
+    pub steps: Vec<StepRun>,
+}
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The run enters the engine.
+    Created,
+    /// The pool gave the step at this position a slot.
+    SlotGranted(usize),
+    /// The attempt of the step at this position ended.
+    Ended(usize, Outcome),
+    /// The delay before the next attempt of the step at this position passed.
+    RetryDue(usize),
+    /// A person asked it to stop.
+    CancelRequested(Cancel),
+    /// The runner starts and finds the run unfinished.
+    Recovered,
+}
+
+/// What the engine has to do after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Queue for a slot for the step at this position.
+    WantSlot(usize),
+    /// Start the step at this position; the slot is held.
+    Start(usize),
+    /// Free the slot; come back with [`Event::RetryDue`] after the delay.
+    RetryAfter(usize, Duration),
+    /// Stop the running step at this position.
+    Stop(usize),
+    /// Nothing: what was going on goes on.
+    Nothing,
+    /// The run is over.
+    Finished,
+}
+
+impl Run {
+    /// A new run of `steps`, all boxes pending.
+    pub fn new(
+        id: RunId,
+        task: TaskId,
+        task_name: TaskName,
+        steps: Vec<Step>,
+        trigger: Trigger,
+        due: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            task,
+            task_name,
+            trigger,
+            due,
+            state: RunState::Queued,
+            cancel: None,
+            interrupted: false,
+            note: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            steps: steps.into_iter().map(StepRun::pending).collect(),
+        }
+    }
+
+    /// A fire that could not run, with the reason; it is over from the start.
+    pub fn missed(
+        id: RunId,
+        task: TaskId,
+        task_name: TaskName,
+        due: DateTime<Utc>,
+        reason: String,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut run = Self::new(
+            id,
+            task,
+            task_name,
+            Vec::new(),
+            Trigger::Schedule,
+            Some(due),
+            now,
+        );
+        run.state = RunState::Missed;
+        run.note = Some(reason);
+        run.finished_at = Some(now);
+        run
+    }
+
+    /// Applies what happened and says what has to be done. An event that does not
+    /// fit the state (a slot granted after a cancel, a report that comes twice)
+    /// changes nothing.
+    pub fn apply(&mut self, event: Event, now: DateTime<Utc>) -> Next {
+        if self.state.is_final() {
+            return Next::Nothing;
+        }
+        match event {
+            Event::Created => self.advance(now),
+            Event::SlotGranted(at) => self.start(at, now),
+            Event::Ended(at, outcome) => self.ended(at, outcome, now),
+            Event::RetryDue(at) => self.requeue(at, now),
+            Event::CancelRequested(how) => self.cancelled(how, now),
+            Event::Recovered => self.recovered(now),
+        }
+    }
+
+    /// The position of the box that is not final yet, if any.
+    pub fn current(&self) -> Option<usize> {
+        self.steps.iter().position(|s| !s.state.is_final())
+    }
+
+    fn start(&mut self, at: usize, now: DateTime<Utc>) -> Next {
+        let Some(step) = self.steps.get_mut(at) else {
+            return Next::Nothing;
+        };
+        if step.state != StepState::Queued {
+            return Next::Nothing;
+        }
+        step.state = StepState::Running;
+        step.attempt += 1;
+        step.reason = None;
+        step.exit_code = None;
+        step.started_at.get_or_insert(now);
+        self.started_at.get_or_insert(now);
+        self.state = RunState::Running;
+        Next::Start(at)
+    }
+
+    fn ended(&mut self, at: usize, outcome: Outcome, now: DateTime<Utc>) -> Next {
+        let may_retry = self.cancel.is_none()
+            || self
+                .steps
+                .get(at)
+                .is_some_and(|s| s.step.rule == RunRule::Always);
+        let forced = self.cancel == Some(Cancel::Force);
+        let Some(step) = self.steps.get_mut(at) else {
+            return Next::Nothing;
+        };
+        if step.state != StepState::Running {
+            return Next::Nothing;
+        }
+        step.exit_code = outcome.exit_code();
+        let state = outcome.state();
+        let reason = outcome.reason();
+        let retries_left = step
+            .step
+            .retry
+            .count
+            .saturating_sub(step.attempt.saturating_sub(1));
+        if state == StepState::Failed && may_retry && !forced && retries_left > 0 {
+            step.state = StepState::Retrying;
+            step.reason = reason.map(|r| format!("attempt {}: {r}", step.attempt));
+            let delay = Duration::from_secs(u64::from(step.step.retry.delay_s));
+            return Next::RetryAfter(at, delay);
+        }
+        step.finish(state, reason, now);
+        self.advance(now)
+    }
+
+    fn requeue(&mut self, at: usize, now: DateTime<Utc>) -> Next {
+        match self.steps.get_mut(at) {
+            Some(step) if step.state == StepState::Retrying => {
+                step.state = StepState::Queued;
+                step.queued_at = Some(now);
+                Next::WantSlot(at)
+            }
+            _ => Next::Nothing,
+        }
+    }
+
+    fn cancelled(&mut self, how: Cancel, now: DateTime<Utc>) -> Next {
+        if self.cancel >= Some(how) {
+            return Next::Nothing;
+        }
+        self.cancel = Some(how);
+        let Some(at) = self.current() else {
+            return self.advance(now);
+        };
+        let step = &mut self.steps[at];
+        let protected = step.step.rule == RunRule::Always && how == Cancel::Graceful;
+        match step.state {
+            StepState::Running if protected => Next::Nothing,
+            StepState::Running => Next::Stop(at),
+            StepState::Queued | StepState::Retrying if protected => Next::Nothing,
+            StepState::Retrying => {
+                step.finish(StepState::Cancelled, Some("cancelled".to_owned()), now);
+                self.advance(now)
+            }
+            _ => self.advance(now),
+        }
+    }
+
+    /// What was going on when the runner went down is interrupted, except that an
+    /// `always` step is tried again: always means always. A run of which nothing
+    /// had started simply waits in the queue again.
+    fn recovered(&mut self, now: DateTime<Utc>) -> Next {
+        if self.state == RunState::Queued {
+            for step in &mut self.steps {
+                if !step.state.is_final() {
+                    step.state = StepState::Pending;
+                }
+            }
+            return self.advance(now);
+        }
+        self.interrupted = true;
+        for step in &mut self.steps {
+            match step.state {
+                StepState::Pending | StepState::Queued => step.state = StepState::Pending,
+                StepState::Running | StepState::Retrying if step.step.rule == RunRule::Always => {
+                    step.state = StepState::Pending;
+                }
+                StepState::Running | StepState::Retrying => {
+                    step.exit_code = None;
+                    step.finish(StepState::Interrupted, Outcome::Interrupted.reason(), now);
+                }
+                StepState::Success
+                | StepState::Skipped
+                | StepState::Failed
+                | StepState::NotRun
+                | StepState::Cancelled
+                | StepState::Interrupted => {}
+            }
+        }
+        self.advance(now)
+    }
+
+    /// Walks to the next box whose rule holds, greying those whose rule does not.
+    fn advance(&mut self, now: DateTime<Utc>) -> Next {
+        while let Some(at) = self.current() {
+            match self.why_not(at) {
+                None => {
+                    let step = &mut self.steps[at];
+                    if step.state == StepState::Pending {
+                        step.state = StepState::Queued;
+                        step.queued_at = Some(now);
+                    }
+                    return Next::WantSlot(at);
+                }
+                Some(reason) => self.steps[at].finish(StepState::NotRun, Some(reason), now),
+            }
+        }
+        self.state = self.final_state();
+        self.finished_at = Some(now);
+        Next::Finished
+    }
+
+    /// Why the rule of the step at `at` does not hold; none when it does.
+    fn why_not(&self, at: usize) -> Option<String> {
+        let bad = self.steps[..at].iter().find(|s| s.state.is_bad());
+        match (self.steps[at].step.rule, self.cancel) {
+            (_, Some(Cancel::Force)) => Some("the run was cancelled by force".to_owned()),
+            (RunRule::Always, _) => None,
+            (_, Some(Cancel::Graceful)) => Some("the run was cancelled".to_owned()),
+            (RunRule::OnSuccess, None) if self.interrupted => {
+                Some("the run was interrupted".to_owned())
+            }
+            (RunRule::OnSuccess, None) => bad.map(|s| {
+                format!(
+                    "run rule on_success: step {:?} {}",
+                    s.step.name.as_str(),
+                    past(s.state)
+                )
+            }),
+            (RunRule::OnFailure, None) if bad.is_some() || self.interrupted => None,
+            (RunRule::OnFailure, None) => {
+                Some("run rule on_failure: no earlier step failed".to_owned())
+            }
+        }
+    }
+
+    fn final_state(&self) -> RunState {
+        let any = |wanted: StepState| self.steps.iter().any(|s| s.state == wanted);
+        if self.cancel.is_some() {
+            RunState::Cancelled
+        } else if self.interrupted {
+            RunState::Interrupted
+        } else if any(StepState::Failed) {
+            RunState::Failed
+        } else if any(StepState::Success) {
+            RunState::Success
+        } else {
+            RunState::Skipped
+        }
+    }
+}
+
+fn past(state: StepState) -> &'static str {
+    match state {
+        StepState::Cancelled => "was cancelled",
+        StepState::Interrupted => "was interrupted",
+        _ => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Names that people choose. Each has one grammar, and a value exists only if it fits.
+
+use super::field::FieldError;
+use std::fmt;
+
+/// Longest name accepted, in characters.
+pub const NAME_MAX: usize = 64;
+
+/// Checks the grammar shared by tasks and pools: it must survive a URL, a file
+/// name and a shell word without quoting.
+fn check_identifier(field: &str, text: &str) -> Result<(), FieldError> {
+    check_length(field, text)?;
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(FieldError::new(
+            field,
+            format!("{text:?} must start with a letter or a digit"),
+        ));
+    }
+    match text
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'))
+    {
+        None => Ok(()),
+        Some(bad) => Err(FieldError::new(
+            field,
+            format!("{text:?} holds {bad:?}; use letters, digits, '_', '-' and '.'"),
+        )),
+    }
+}
+
+/// Checks a label that is only ever shown: anything printable, spaces inside.
+fn check_label(field: &str, text: &str) -> Result<(), FieldError> {
+    check_length(field, text)?;
+    if text.trim() != text {
+        return Err(FieldError::new(
+            field,
+            format!("{text:?} must not begin or end with a space"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(FieldError::new(field, "must not hold control characters"));
+    }
+    Ok(())
+}
+
+fn check_length(field: &str, text: &str) -> Result<(), FieldError> {
+    if text.is_empty() {
+        return Err(FieldError::new(field, "is empty; give it a name"));
+    }
+    if text.chars().count() > NAME_MAX {
+        return Err(FieldError::new(
+            field,
+            format!("is longer than {NAME_MAX} characters; choose a shorter one"),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the name of an environment variable (POSIX, XBD 8.1), and keeps the
+/// runner's own prefix free.
+fn check_variable_key(field: &str, text: &str) -> Result<(), FieldError> {
+    check_length(field, text)?;
+    let valid = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !valid {
+        return Err(FieldError::new(
+            field,
+            format!(
+                "{text:?} is not the name of an environment variable; use letters, digits and '_', not starting with a digit"
+            ),
+        ));
+    }
+    if text.starts_with("LIGHTFLOW_") {
+        return Err(FieldError::new(
+            field,
+            format!(
+                "{text:?} starts with LIGHTFLOW_, which the runner sets itself; choose another name"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a file name inside `scripts/`: one component, visible, no path.
+fn check_script(field: &str, text: &str) -> Result<(), FieldError> {
+    if text.contains(['/', '\\']) || text == "." || text == ".." {
+        return Err(FieldError::new(
+            field,
+            format!("{text:?} is a path; a script is one file name directly inside scripts/"),
+        ));
+    }
+    check_identifier(field, text)
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Accepts `text` if it fits the grammar.
+            ///
+            /// # Errors
+            /// Says what is wrong with the text and which characters are allowed.
+            pub fn new(text: impl Into<String>) -> Result<Self, FieldError> {
+                let text = text.into();
+                $check($field, &text)?;
+                Ok(Self(text))
+            }
+
+            /// The name as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a task, unique among tasks.
+    TaskName, "name", check_identifier);
+name_type!(
+    /// The name of a pool, unique among pools.
+    PoolName, "pool", check_identifier);
+name_type!(
+    /// The name of a step, unique within its task; shown beside the grid's row.
+    StepName, "name", check_label);
+name_type!(
+    /// The key of a variable: the name of an environment variable.
+    VariableKey, "key", check_variable_key);
+name_type!(
+    /// The file name of a script in `scripts/`.
+    ScriptName, "script", check_script);
+name_type!(
+    /// The name of a user who logs in.
+    UserName, "name", check_identifier);
+name_type!(
+    /// What an API token is called in lists.
+    TokenName, "name", check_label);
+
+impl PoolName {
+    /// The pool that always exists and that a task uses when it names none.
+    pub fn default_pool() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_not_a_script_name() {
+        for bad in [
+            "", "..", ".", "a/b", "../x", "/x", "a\\b", ".hidden", "a b", "x\0",
+        ] {
+            assert!(ScriptName::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["backup.py", "self_backup.py", "a", "A-1.sh"] {
+            assert!(ScriptName::new(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_the_runner_is_reserved() {
+        let error = VariableKey::new("LIGHTFLOW_DATA_DIR").unwrap_err();
+        assert!(error.problem.contains("LIGHTFLOW_"), "{error}");
+        assert!(VariableKey::new("1A").is_err());
+        assert!(VariableKey::new("A=B").is_err());
+        assert!(VariableKey::new("BACKUP_HOST").is_ok());
+    }
+
+    #[test]
+    fn a_step_may_have_spaces_inside_but_not_around() {
+        assert!(StepName::new("copy the photos").is_ok());
+        assert!(StepName::new(" stop").is_err());
+        assert!(StepName::new("a\nb").is_err());
+    }
+
+    #[test]
+    fn the_error_names_the_field_and_the_fix() {
+        let error = TaskName::new("backup vaultwarden").unwrap_err();
+        assert_eq!(error.field, "name");
+        assert!(error.problem.contains("use letters, digits"), "{error}");
+    }
+}

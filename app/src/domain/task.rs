@@ -1,0 +1,185 @@
+//! What a task is: when it fires, where its steps queue, and the steps in order.
+
+use super::cron::CronExpr;
+use super::field::FieldError;
+use super::names::{PoolName, TaskName};
+use super::step::Step;
+use chrono_tz::Tz;
+use std::str::FromStr;
+
+/// Most steps in one task.
+pub const MAX_STEPS: usize = 64;
+
+/// Identifies a task for as long as it exists, also when it is renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub i64);
+
+/// What happens to fire times that passed while the machine was off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MissedPolicy {
+    /// Run once as soon as possible, however many were missed.
+    #[default]
+    RunOnce,
+    /// Record the last one as missed and wait for the next.
+    Skip,
+}
+
+impl MissedPolicy {
+    /// The policy's name in the API, the database and exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunOnce => "run_once",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl FromStr for MissedPolicy {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text {
+            "run_once" => Ok(Self::RunOnce),
+            "skip" => Ok(Self::Skip),
+            other => Err(FieldError::new(
+                "on_missed",
+                format!("{other:?} is not a policy for missed fires; use run_once or skip"),
+            )),
+        }
+    }
+}
+
+/// How many finished runs, with their logs, a task keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The newest runs kept, at least 1.
+    pub runs: u32,
+    /// Days after which a run is removed even so; the newest run always stays.
+    pub days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            runs: 100,
+            days: 365,
+        }
+    }
+}
+
+impl Retention {
+    /// Accepts a retention.
+    ///
+    /// # Errors
+    /// Refuses 0 and absurdly large values, naming the field and the range.
+    pub fn new(runs: u32, days: u32) -> Result<Self, FieldError> {
+        if !(1..=10_000).contains(&runs) {
+            return Err(FieldError::new(
+                "keep_runs",
+                format!("{runs} is out of range; use 1 to 10000"),
+            ));
+        }
+        if !(1..=3650).contains(&days) {
+            return Err(FieldError::new(
+                "keep_days",
+                format!("{days} is out of range; use 1 to 3650"),
+            ));
+        }
+        Ok(Self { runs, days })
+    }
+}
+
+/// A task, complete and valid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Unique among tasks.
+    pub name: TaskName,
+    /// When it fires; a task without one runs on demand only.
+    pub cron: Option<CronExpr>,
+    /// The zone its CRON expression is read in; the server's own when absent.
+    pub zone: Option<Tz>,
+    /// The pool its steps queue in.
+    pub pool: PoolName,
+    /// Whether its CRON expression is followed.
+    pub auto: bool,
+    /// What happens to fires that passed while the machine was off.
+    pub on_missed: MissedPolicy,
+    /// How long its runs are kept.
+    pub retention: Retention,
+    steps: Vec<Step>,
+}
+
+/// The parts of a [`Task`] before they are checked against each other.
+#[derive(Debug, Clone)]
+pub struct TaskParts {
+    /// See [`Task::name`].
+    pub name: TaskName,
+    /// See [`Task::cron`].
+    pub cron: Option<CronExpr>,
+    /// See [`Task::zone`].
+    pub zone: Option<Tz>,
+    /// See [`Task::pool`].
+    pub pool: PoolName,
+    /// See [`Task::auto`].
+    pub auto: bool,
+    /// See [`Task::on_missed`].
+    pub on_missed: MissedPolicy,
+    /// See [`Task::retention`].
+    pub retention: Retention,
+    /// See [`Task::steps`].
+    pub steps: Vec<Step>,
+}
+
+impl TryFrom<TaskParts> for Task {
+    type Error = FieldError;
+
+    fn try_from(parts: TaskParts) -> Result<Self, FieldError> {
+        if parts.steps.is_empty() {
+            return Err(FieldError::new(
+                "steps",
+                "is empty; a task needs at least one step",
+            ));
+        }
+        if parts.steps.len() > MAX_STEPS {
+            return Err(FieldError::new(
+                "steps",
+                format!(
+                    "{} steps are too many; use at most {MAX_STEPS}",
+                    parts.steps.len()
+                ),
+            ));
+        }
+        for (index, step) in parts.steps.iter().enumerate() {
+            if let Some(first) = parts.steps[..index]
+                .iter()
+                .position(|s| s.name == step.name)
+            {
+                return Err(FieldError::new(
+                    format!("steps[{index}].name"),
+                    format!(
+                        "{:?} is already the name of step {}; names of steps are unique within a task",
+                        step.name.as_str(),
+                        first + 1
+                    ),
+                ));
+            }
+        }
+        Ok(Self {
+            name: parts.name,
+            cron: parts.cron,
+            zone: parts.zone,
+            pool: parts.pool,
+            auto: parts.auto,
+            on_missed: parts.on_missed,
+            retention: parts.retention,
+            steps: parts.steps,
+        })
+    }
+}
+
+impl Task {
+    /// The steps in order; at least one, with distinct names.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
