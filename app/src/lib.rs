@@ -4,3 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod domain;
+pub mod secrets;
+pub mod scripts;
+pub mod store;

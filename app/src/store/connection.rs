@@ -1,0 +1,69 @@
+//! How the database file is opened: the settings that make a commit durable and memory small.
+
+use super::error::StoreError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The one connection that changes anything.
+    Writer,
+    /// Queries only; SQLite itself refuses a change.
+    Reader,
+}
+
+/// Opens the database file and sets it up.
+pub(super) fn open(path: &Path, mode: Mode) -> Result<Connection, StoreError> {
+    let flags = match mode {
+        Mode::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Mode::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    // Each connection stays on the one thread that owns it.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| explain(path, &e))?;
+    settings(&connection, mode).map_err(|e| explain(path, &e))?;
+    Ok(connection)
+}
+
+fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
+    // Another process may read the live file (a hot snapshot); wait for it.
+    connection.busy_timeout(Duration::from_secs(10))?;
+    if mode == Mode::Writer {
+        let journal: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if journal != "wal" {
+            tracing::warn!(journal, "the database's file system does not support WAL");
+        }
+        // FULL: a commit is on the disk before a step starts or a box turns green.
+        connection
+            .execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;")?;
+    }
+    connection.execute_batch(
+        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;",
+    )?;
+    // Reads the header, so that garbage is found here and not in the first query.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    Ok(())
+}
+
+/// Says what is wrong with the file in words that help.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let why = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => format!(
+            "it is damaged or not a database ({error}); put it aside and restore a snapshot, such as backup/lightflow.db"
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => format!(
+            "{error}; the file and its folder must be writable by the user that runs lightflow"
+        ),
+        Some(ErrorCode::DiskFull) => format!("{error}; free some space"),
+        _ => error.to_string(),
+    };
+    StoreError::Open {
+        path: path.to_owned(),
+        why,
+    }
+}

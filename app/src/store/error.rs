@@ -1,0 +1,60 @@
+//! What can go wrong between the rules and the database file.
+
+use std::path::PathBuf;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing has that name or number.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// The kind of thing, such as `task`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("there is already a {what} {name:?}; choose another name")]
+    Duplicate {
+        /// The kind of thing.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A task names a pool that does not exist.
+    #[error("there is no pool {name:?}; use one of {known}, or add it first")]
+    UnknownPool {
+        /// What the task names.
+        name: String,
+        /// The pools there are, separated by commas.
+        known: String,
+    },
+    /// It cannot be removed or changed while something needs it.
+    #[error("{0}")]
+    InUse(String),
+    /// The fire time was already dealt with.
+    #[error("this fire time was already dealt with")]
+    AlreadyClaimed,
+    /// The database file cannot be used as it is.
+    #[error("cannot open the database {path}: {why}", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
+    /// A row holds what the program cannot have written.
+    #[error("the database holds a bad {what}: {why}")]
+    Corrupt {
+        /// The column or table.
+        what: &'static str,
+        /// What was found.
+        why: String,
+    },
+    /// SQLite said no.
+    #[error("the database refused: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The thread that owns the database is gone; the process is going down.
+    #[error("the database is closed")]
+    Closed,
+}

@@ -1,0 +1,50 @@
+//! Numbered migrations: each runs once, in order, in one transaction with its number.
+
+use super::error::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
+
+/// The migrations; the number of one is its place, from 1.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// Marks the file as ours: the bytes `LFlw`, shown by file(1).
+const APPLICATION_ID: i32 = 0x4c46_6c77;
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// Refuses a file that a newer version wrote, or that belongs to another program.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let latest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    let refuse = |why: String| StoreError::Open {
+        path: path.to_owned(),
+        why,
+    };
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let owner: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0) {
+        return Err(refuse(
+            "it belongs to another program; point LIGHTFLOW_DATA_DIR at a folder of its own"
+                .to_owned(),
+        ));
+    }
+    if version > latest {
+        return Err(refuse(format!(
+            "its schema is version {version}, written by a newer lightflow; this one knows versions up to {}. Install the newer version, or restore a snapshot made by this one",
+            latest
+        )));
+    }
+    for (number, sql) in (1..=latest)
+        .zip(MIGRATIONS)
+        .skip_while(|(n, _)| *n <= version)
+    {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", number)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

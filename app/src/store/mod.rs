@@ -1,0 +1,143 @@
+//! The store: everything that survives a restart, in one SQLite file.
+//!
+//! Two threads own a connection each; all changes go through one of them, in the
+//! order in which they were asked for. With nothing to do both threads sleep.
+
+pub mod accounts;
+mod codec;
+mod connection;
+mod error;
+mod migrate;
+pub mod pools;
+pub mod retention;
+pub mod runs;
+pub mod tasks;
+pub mod variables;
+
+pub use accounts::{Account, Principal, Role, TokenInfo};
+pub use error::StoreError;
+pub use pools::PoolUse;
+pub use runs::RunQuery;
+pub use tasks::{Fire, StoredTask};
+pub use variables::{Content, StoredVariable};
+
+use connection::Mode;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A handle on the store; clones share the two threads.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: mpsc::Sender<Job>,
+    reader: mpsc::Sender<Job>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens (and if need be creates or migrates) the database file at `path`.
+    ///
+    /// # Errors
+    /// Says why the file cannot be used: not writable, garbage, from a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut writer = connection::open(path, Mode::Writer)?;
+        migrate::migrate(&mut writer, path).map_err(|e| match e {
+            StoreError::Sqlite(e) => connection::explain(path, &e),
+            other => other,
+        })?;
+        let reader = connection::open(path, Mode::Reader)?;
+        Ok(Self {
+            writer: serve("store-writer", writer)?,
+            reader: serve("store-reader", reader)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in one transaction and commits it durably before returning.
+    ///
+    /// # Errors
+    /// Those of `work` (nothing is changed then), and of the commit.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        ask(&self.writer, |connection| {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `work` on one consistent view of the database.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        ask(&self.reader, |connection| {
+            let tx = connection.transaction()?;
+            work(&tx)
+        })
+        .await
+    }
+}
+
+/// Gives a connection to a thread of its own, which works off jobs until no handle is left.
+fn serve(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, StoreError> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(512 * 1024)
+        .spawn(move || {
+            for job in jobs {
+                job(&mut connection);
+            }
+        })
+        .map_err(|_| StoreError::Closed)?;
+    Ok(sender)
+}
+
+async fn ask<T, F>(lane: &mpsc::Sender<Job>, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let job: Job = Box::new(move |connection| {
+        // Whoever asked may have gone away (a closed browser); the work is done all the same.
+        let _ = reply.send(work(connection));
+    });
+    lane.send(job).map_err(|_| StoreError::Closed)?;
+    answer.await.map_err(|_| StoreError::Closed)?
+}
+
+/// Writes a consistent copy of the database at `from` to a new file at `to`, while others write.
+///
+/// # Errors
+/// What SQLite says of either file.
+pub fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let source = connection::open(from, Mode::Reader)?;
+    let mut target = Connection::open(to).map_err(|e| connection::explain(to, &e))?;
+    let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
+    // One step copies all pages under one read lock; in WAL mode writers go on.
+    backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(50), None)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Pools in the database.
+
+use super::codec::corrupt;
+use super::error::StoreError;
+use crate::domain::names::PoolName;
+use crate::domain::pool::Pool;
+use rusqlite::{Row, Transaction};
+
+/// A pool and how many tasks name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolUse {
+    /// The pool.
+    pub pool: Pool,
+    /// Tasks that name it.
+    pub tasks: u32,
+}
+
+const SELECT: &str =
+    "SELECT name, slots, (SELECT count(*) FROM tasks WHERE pool = pools.name) AS tasks FROM pools";
+
+/// All pools by name.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(tx: &Transaction<'_>) -> Result<Vec<PoolUse>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+    statement.query_and_then([], read)?.collect()
+}
+
+/// One pool.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is none of that name.
+pub fn get(tx: &Transaction<'_>, name: &PoolName) -> Result<PoolUse, StoreError> {
+    tx.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?
+        .query_and_then([name.as_str()], read)?
+        .next()
+        .unwrap_or_else(|| Err(missing(name)))
+}
+
+fn read(row: &Row<'_>) -> Result<PoolUse, StoreError> {
+    let name = PoolName::new(row.get::<_, String>("name")?).map_err(corrupt("pool"))?;
+    Ok(PoolUse {
+        pool: Pool::new(name, row.get("slots")?).map_err(corrupt("slots"))?,
+        tasks: row.get("tasks")?,
+    })
+}
+
+/// Adds a pool.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the name is taken.
+pub fn insert(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
+    let added = tx.execute(
+        "INSERT INTO pools (name, slots) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        (pool.name.as_str(), pool.slots.get()),
+    )?;
+    if added == 0 {
+        return Err(StoreError::Duplicate {
+            what: "pool",
+            name: pool.name.to_string(),
+        });
+    }
+    Ok(())
+}
+
+/// Changes the slots of a pool.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is none of that name.
+pub fn resize(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
+    let changed = tx.execute(
+        "UPDATE pools SET slots = ?2 WHERE name = ?1",
+        (pool.name.as_str(), pool.slots.get()),
+    )?;
+    if changed == 0 {
+        Err(missing(&pool.name))
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes a pool that no task names.
+///
+/// # Errors
+/// [`StoreError::NotFound`], or [`StoreError::InUse`] with the number of tasks.
+pub fn delete(tx: &Transaction<'_>, name: &PoolName) -> Result<(), StoreError> {
+    let found = get(tx, name)?;
+    if *name == PoolName::default_pool() {
+        return Err(StoreError::InUse(
+            "the pool \"default\" cannot be removed: tasks that name no pool use it".to_owned(),
+        ));
+    }
+    if found.tasks > 0 {
+        return Err(StoreError::InUse(format!(
+            "the pool {:?} is used by {} task(s); move them to another pool first",
+            name.as_str(),
+            found.tasks
+        )));
+    }
+    tx.execute("DELETE FROM pools WHERE name = ?1", [name.as_str()])?;
+    Ok(())
+}
+
+fn missing(name: &PoolName) -> StoreError {
+    StoreError::NotFound {
+        what: "pool",
+        name: name.to_string(),
+    }
+}

@@ -1,0 +1,33 @@
+//! Old runs are removed by count and by age; the newest finished run always stays.
+
+use super::codec::millis;
+use super::error::StoreError;
+use crate::domain::task::{Retention, TaskId};
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::Transaction;
+
+/// Removes the finished runs of a task that its retention no longer keeps; returns
+/// their numbers, whose logs the caller removes.
+///
+/// # Errors
+/// Those of the database.
+pub fn prune(
+    tx: &Transaction<'_>,
+    task: TaskId,
+    retention: Retention,
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>, StoreError> {
+    let oldest = now - TimeDelta::days(i64::from(retention.days));
+    let removed = tx
+        .prepare_cached(
+            "DELETE FROM runs WHERE id IN (
+                 SELECT id FROM (
+                     SELECT id, created_at, row_number() OVER (ORDER BY id DESC) AS age
+                     FROM runs WHERE task_id = ?1 AND state NOT IN ('queued', 'running')
+                 ) WHERE age > ?2 OR (age > 1 AND created_at < ?3)
+             ) RETURNING id",
+        )?
+        .query_map((task.0, retention.runs, millis(oldest)), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(removed)
+}

@@ -1,0 +1,277 @@
+//! Runs and their boxes in the database.
+
+use super::codec::{
+    STEP_COLUMNS, StepValues, corrupt, millis, optional_time, step, step_values, time,
+};
+use super::error::StoreError;
+use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
+use crate::domain::names::TaskName;
+use crate::domain::task::TaskId;
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
+
+/// Which runs to list; newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Runs of this task only.
+    pub task: Option<TaskId>,
+    /// Runs with a smaller number only, for paging.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+const SELECT: &str = "SELECT id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at FROM runs";
+
+/// The largest number a run ever had, also one removed long ago; 0 before the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn last_id(tx: &Transaction<'_>) -> Result<RunId, StoreError> {
+    let seq: Option<i64> = tx
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'runs'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(RunId(seq.unwrap_or(0)))
+}
+
+/// Adds a run with its boxes as they are.
+///
+/// # Errors
+/// [`StoreError::AlreadyClaimed`] where the fire time has a run already.
+pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
+    let added = tx
+        .prepare_cached(
+            "INSERT INTO runs (id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+        )?
+        .execute((
+            run.id.0,
+            run.task.0,
+            run.task_name.as_str(),
+            run.trigger.as_str(),
+            run.due.map(millis),
+            run.state.as_str(),
+            run.cancel.map(Cancel::as_str),
+            run.interrupted,
+            &run.note,
+            millis(run.created_at),
+            run.started_at.map(millis),
+            run.finished_at.map(millis),
+        ))?;
+    if added == 0 {
+        return Err(StoreError::AlreadyClaimed);
+    }
+    let mut statement = tx.prepare_cached(&format!(
+        "INSERT INTO step_runs (run_id, position, {STEP_COLUMNS}, state, attempt, queued_at, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+    ))?;
+    for (position, box_) in (0i64..).zip(&run.steps) {
+        let StepValues {
+            name,
+            program,
+            args,
+            rule,
+            timeout_s,
+            retries,
+            retry_delay_s,
+            env,
+            working_dir,
+        } = step_values(&box_.step)?;
+        statement.execute((
+            run.id.0,
+            position,
+            name,
+            program,
+            args,
+            rule,
+            timeout_s,
+            retries,
+            retry_delay_s,
+            env,
+            working_dir,
+            box_.state.as_str(),
+            box_.attempt,
+            box_.queued_at.map(millis),
+            box_.started_at.map(millis),
+        ))?;
+    }
+    save(tx, run)
+}
+
+/// Writes the state of a run and of its boxes; writing it twice does no harm.
+///
+/// # Errors
+/// Those of the database.
+pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE runs SET state = ?2, cancel = ?3, interrupted = ?4, note = ?5, started_at = ?6, finished_at = ?7
+         WHERE id = ?1",
+    )?
+    .execute((
+        run.id.0,
+        run.state.as_str(),
+        run.cancel.map(Cancel::as_str),
+        run.interrupted,
+        &run.note,
+        run.started_at.map(millis),
+        run.finished_at.map(millis),
+    ))?;
+    // Boxes that did not change are left alone, so that a commit writes few pages.
+    let mut statement = tx.prepare_cached(
+        "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
+         started_at = ?8, finished_at = ?9
+         WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
+    )?;
+    for (position, box_) in (0i64..).zip(&run.steps) {
+        statement.execute((
+            run.id.0,
+            position,
+            box_.state.as_str(),
+            box_.attempt,
+            box_.exit_code,
+            &box_.reason,
+            box_.queued_at.map(millis),
+            box_.started_at.map(millis),
+            box_.finished_at.map(millis),
+        ))?;
+    }
+    Ok(())
+}
+
+/// The run of that number with its boxes.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is none.
+pub fn get(tx: &Transaction<'_>, id: RunId) -> Result<Run, StoreError> {
+    tx.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+        .query_and_then([id.0], |row| read(tx, row))?
+        .next()
+        .unwrap_or_else(|| {
+            Err(StoreError::NotFound {
+                what: "run",
+                name: id.0.to_string(),
+            })
+        })
+}
+
+/// Runs with their boxes, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(tx: &Transaction<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
+    let mut sql = format!("{SELECT} WHERE 1");
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(task) = query.task {
+        values.push(task.0.into());
+        sql.push_str(&format!(" AND task_id = ?{}", values.len()));
+    }
+    if let Some(before) = query.before {
+        values.push(before.0.into());
+        sql.push_str(&format!(" AND id < ?{}", values.len()));
+    }
+    values.push(i64::from(query.limit).into());
+    sql.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
+    tx.prepare_cached(&sql)?
+        .query_and_then(params_from_iter(values), |row| read(tx, row))?
+        .collect()
+}
+
+/// Runs that were not over when the runner last went down, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Run>, StoreError> {
+    tx.prepare(&format!(
+        "{SELECT} WHERE state IN ('queued', 'running') ORDER BY id"
+    ))?
+    .query_and_then([], |row| read(tx, row))?
+    .collect()
+}
+
+fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
+    let id = RunId(row.get("id")?);
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {STEP_COLUMNS}, state, attempt, exit_code, reason, queued_at, started_at, finished_at
+         FROM step_runs WHERE run_id = ?1 ORDER BY position"
+    ))?;
+    let steps = statement
+        .query_and_then([id.0], read_box)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let state: String = row.get("state")?;
+    let trigger: String = row.get("trigger")?;
+    let cancel: Option<String> = row.get("cancel")?;
+    Ok(Run {
+        id,
+        task: TaskId(row.get("task_id")?),
+        task_name: TaskName::new(row.get::<_, String>("task_name")?)
+            .map_err(corrupt("task name"))?,
+        trigger: known(TRIGGERS, |t| t.as_str(), "trigger", &trigger)?,
+        due: optional_time(row.get("due")?)?,
+        state: known(RUN_STATES, |s| s.as_str(), "run state", &state)?,
+        cancel: cancel
+            .map(|c| known(CANCELS, |k| k.as_str(), "cancel", &c))
+            .transpose()?,
+        interrupted: row.get("interrupted")?,
+        note: row.get("note")?,
+        created_at: time(row.get("created_at")?)?,
+        started_at: optional_time(row.get("started_at")?)?,
+        finished_at: optional_time(row.get("finished_at")?)?,
+        steps,
+    })
+}
+
+fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
+    let state: String = row.get("state")?;
+    Ok(StepRun {
+        step: step(row)?,
+        state: known(STEP_STATES, |s| s.as_str(), "step state", &state)?,
+        attempt: row.get("attempt")?,
+        exit_code: row.get("exit_code")?,
+        reason: row.get("reason")?,
+        queued_at: optional_time(row.get("queued_at")?)?,
+        started_at: optional_time(row.get("started_at")?)?,
+        finished_at: optional_time(row.get("finished_at")?)?,
+    })
+}
+
+const TRIGGERS: &[Trigger] = &[Trigger::Schedule, Trigger::Manual, Trigger::CatchUp];
+const CANCELS: &[Cancel] = &[Cancel::Graceful, Cancel::Force];
+const RUN_STATES: &[RunState] = &[
+    RunState::Queued,
+    RunState::Running,
+    RunState::Success,
+    RunState::Failed,
+    RunState::Skipped,
+    RunState::Cancelled,
+    RunState::Interrupted,
+    RunState::Missed,
+];
+const STEP_STATES: &[StepState] = &[
+    StepState::Pending,
+    StepState::Queued,
+    StepState::Running,
+    StepState::Retrying,
+    StepState::Success,
+    StepState::Skipped,
+    StepState::Failed,
+    StepState::NotRun,
+    StepState::Cancelled,
+    StepState::Interrupted,
+];
+
+/// Finds the value that prints as `text`.
+fn known<T: Copy>(
+    all: &[T],
+    print: impl Fn(T) -> &'static str,
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    all.iter()
+        .copied()
+        .find(|value| print(*value) == text)
+        .ok_or_else(|| corrupt(what)(text))
+}
