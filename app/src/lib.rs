@@ -7,3 +7,4 @@ pub mod domain;
 pub mod secrets;
 pub mod scripts;
 pub mod store;
+pub mod engine;

@@ -1,0 +1,377 @@
+//! The one event loop: it owns every run that goes on, and nothing else changes one.
+//!
+//! Each event goes the same way: the pure state machine says what follows, all of it is
+//! committed in one write, then it is published and done. So nothing starts that a
+//! restart would not know of.
+
+use super::command::Command;
+use super::feed::{Change, Feed};
+use super::plan::Plan;
+use super::pool_slots::PoolSlots;
+use super::ticker::{Due, Ticker};
+use super::{CancelError, Parts, PoolState, TriggerError};
+use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
+use crate::domain::names::PoolName;
+use crate::domain::task::{MissedPolicy, Retention, TaskId};
+use crate::store::{self, StoreError, StoredTask};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How long after a failure a fire time is tried again.
+const FIRE_AGAIN: TimeDelta = TimeDelta::seconds(60);
+
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) run: Run,
+    pub(super) pool: PoolName,
+    pub(super) retention: Retention,
+    /// Tells the running step to stop.
+    pub(super) stop: Option<watch::Sender<bool>>,
+}
+
+pub(super) struct Dispatcher {
+    pub(super) parts: Parts,
+    pub(super) feed: Feed,
+    pub(super) own: mpsc::Sender<Command>,
+    ticker: Ticker,
+    pub(super) pools: BTreeMap<PoolName, PoolSlots>,
+    pub(super) active: BTreeMap<RunId, Active>,
+    /// Runs whose last state could not be written yet.
+    pub(super) unsaved: BTreeMap<RunId, Run>,
+    last_run: RunId,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Dispatcher {
+    pub(super) async fn new(
+        parts: Parts,
+        feed: Feed,
+        own: mpsc::Sender<Command>,
+    ) -> Result<Self, StoreError> {
+        let (unfinished, last_run) = parts
+            .store
+            .read(|tx| {
+                let unfinished = store::runs::unfinished(tx)?
+                    .into_iter()
+                    .map(|run| Ok((store::tasks::get(tx, run.task)?.task, run)))
+                    .collect::<Result<Vec<_>, StoreError>>()?;
+                Ok((unfinished, store::runs::last_id(tx)?))
+            })
+            .await?;
+        let mut dispatcher = Self {
+            ticker: Ticker::new(parts.zone),
+            parts,
+            feed,
+            own,
+            pools: BTreeMap::new(),
+            active: BTreeMap::new(),
+            unsaved: BTreeMap::new(),
+            last_run,
+            closing: None,
+        };
+        dispatcher.load_pools().await?;
+        dispatcher.load_tasks().await?;
+        let mut plan = Plan::default();
+        for (task, run) in unfinished {
+            tracing::warn!(
+                run = run.id.0,
+                task = run.task_name.as_str(),
+                "recovering a run that was going on"
+            );
+            let id = run.id;
+            dispatcher.active.insert(
+                id,
+                Active {
+                    run,
+                    pool: task.pool.clone(),
+                    retention: task.retention,
+                    stop: None,
+                },
+            );
+            dispatcher.apply(id, Event::Recovered, &mut plan);
+        }
+        dispatcher.settle(plan).await;
+        Ok(dispatcher)
+    }
+
+    /// Works until it is told to shut down and the last step has ended.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut wake_at = None;
+        let mut alarm = None;
+        loop {
+            if wake_at != self.ticker.wake_at() {
+                wake_at = self.ticker.wake_at();
+                alarm = wake_at.map(|due| self.parts.clock.alarm(due));
+            }
+            tokio::select! {
+                // What is due comes before what was asked for later.
+                biased;
+                () = async { match &mut alarm { Some(alarm) => alarm.await, None => pending().await } } => {
+                    alarm = None;
+                    wake_at = None;
+                    self.fire().await;
+                }
+                command = inbox.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+            }
+            let steps_run = self.active.values().any(|a| a.stop.is_some());
+            if !steps_run && let Some(reply) = self.closing.take() {
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+
+    /// Replies are dropped silently where whoever asked has gone.
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Trigger { task, reply } => {
+                let _ = reply.send(self.trigger(task).await);
+            }
+            Command::Cancel { run, how, reply } => {
+                let _ = reply.send(self.cancel(run, how).await);
+            }
+            Command::Ended {
+                run,
+                position,
+                outcome,
+            } => {
+                if let Some(active) = self.active.get_mut(&run) {
+                    active.stop = None;
+                }
+                // Going down: what the steps say of being stopped is not their result.
+                if self.closing.is_none() {
+                    self.event(run, Event::Ended(position, outcome)).await;
+                }
+            }
+            Command::RetryDue { run, position } => {
+                self.event(run, Event::RetryDue(position)).await;
+            }
+            Command::SaveAgain => self.settle(Plan::default()).await,
+            Command::TasksChanged { reply } => {
+                if let Err(error) = self.load_tasks().await {
+                    tracing::error!(%error, "cannot read the schedules");
+                }
+                let _ = reply.send(());
+            }
+            Command::PoolsChanged { reply } => {
+                if let Err(error) = self.load_pools().await {
+                    tracing::error!(%error, "cannot read the pools");
+                }
+                self.settle(Plan::default()).await;
+                let _ = reply.send(());
+            }
+            Command::Pools { reply } => {
+                let _ = reply.send(self.pool_states());
+            }
+            Command::NextFires { tasks, reply } => {
+                let next = |id: TaskId| Some((id, self.ticker.next_fire(id)?));
+                let _ = reply.send(tasks.into_iter().filter_map(next).collect());
+            }
+            Command::Shutdown { reply } => {
+                for active in self.active.values() {
+                    if let Some(stop) = &active.stop {
+                        stop.send_replace(true);
+                    }
+                }
+                self.closing = Some(reply);
+            }
+        }
+    }
+
+    async fn trigger(&mut self, task: TaskId) -> Result<RunId, TriggerError> {
+        if self.closing.is_some() {
+            return Err(TriggerError::Closing);
+        }
+        let task = self
+            .parts
+            .store
+            .read(move |tx| store::tasks::get(tx, task))
+            .await?;
+        if let Some(run) = self.running(task.id) {
+            return Err(TriggerError::Busy {
+                task: task.task.name.to_string(),
+                run,
+            });
+        }
+        Ok(self.begin(task, Trigger::Manual, None).await?)
+    }
+
+    async fn cancel(&mut self, run: RunId, how: Cancel) -> Result<(), CancelError> {
+        if !self.active.contains_key(&run) {
+            return Err(CancelError::NotRunning(run));
+        }
+        self.event(run, Event::CancelRequested(how)).await;
+        Ok(())
+    }
+
+    /// The run of a task that goes on, if any.
+    fn running(&self, task: TaskId) -> Option<RunId> {
+        let active = self.active.values().find(|a| a.run.task == task)?;
+        Some(active.run.id)
+    }
+
+    /// Deals with every fire time that has come.
+    async fn fire(&mut self) {
+        if self.closing.is_some() {
+            return;
+        }
+        let now = self.parts.clock.now();
+        for due in self.ticker.due(now) {
+            let (task, at) = (due.task, due.at);
+            match self.deal_with(due, now).await {
+                Ok(()) | Err(StoreError::AlreadyClaimed) => self.ticker.done(task, at),
+                Err(error) => {
+                    tracing::error!(task = task.0, %error, "a fire time could not be dealt with; trying again in a minute");
+                    self.ticker.postpone(task, now + FIRE_AGAIN);
+                }
+            }
+        }
+    }
+
+    async fn deal_with(&mut self, due: Due, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let reason = match (self.running(due.task), due.missed) {
+            (Some(run), _) => format!("run {} of the task was still going on", run.0),
+            (None, Some(MissedPolicy::Skip)) => {
+                "the machine or the runner was off at that time, and the task says skip".to_owned()
+            }
+            (None, late) => {
+                let trigger = match late {
+                    Some(_) => Trigger::CatchUp,
+                    None => Trigger::Schedule,
+                };
+                let id = due.task;
+                let task = self
+                    .parts
+                    .store
+                    .read(move |tx| store::tasks::get(tx, id))
+                    .await?;
+                self.begin(task, trigger, Some(due.at)).await?;
+                return Ok(());
+            }
+        };
+        let id = self.next_id();
+        let missed = Run::missed(id, due.task, due.name, due.at, reason, now);
+        let run = missed.clone();
+        self.parts
+            .store
+            .write(move |tx| {
+                store::tasks::claim(tx, run.task, due.at)?;
+                store::runs::insert(tx, &run)
+            })
+            .await?;
+        self.feed.publish(Change::Run(Arc::new(missed)));
+        Ok(())
+    }
+
+    fn next_id(&mut self) -> RunId {
+        self.last_run.0 += 1;
+        self.last_run
+    }
+
+    /// Creates a run and does what follows. One write claims the fire time, inserts
+    /// the run and, where a slot is free, marks its first step as running.
+    async fn begin(
+        &mut self,
+        task: StoredTask,
+        trigger: Trigger,
+        due: Option<DateTime<Utc>>,
+    ) -> Result<RunId, StoreError> {
+        let now = self.parts.clock.now();
+        let id = self.next_id();
+        let run = Run::new(
+            id,
+            task.id,
+            task.task.name.clone(),
+            task.task.steps().to_vec(),
+            trigger,
+            due,
+            now,
+        );
+        self.active.insert(
+            id,
+            Active {
+                run,
+                pool: task.task.pool.clone(),
+                retention: task.task.retention,
+                stop: None,
+            },
+        );
+        let mut plan = Plan::default();
+        self.apply(id, Event::Created, &mut plan);
+        self.grant(&mut plan);
+        let written = match self.active.get(&id).map(|a| a.run.clone()) {
+            Some(run) => {
+                self.parts
+                    .store
+                    .write(move |tx| {
+                        if let Some(due) = run.due {
+                            store::tasks::claim(tx, run.task, due)?;
+                        }
+                        store::runs::insert(tx, &run)
+                    })
+                    .await
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = written {
+            self.active.remove(&id);
+            for pool in self.pools.values_mut() {
+                pool.release(id);
+            }
+            return Err(error);
+        }
+        self.settle(plan).await;
+        Ok(id)
+    }
+
+    async fn load_pools(&mut self) -> Result<(), StoreError> {
+        for stored in self.parts.store.read(store::pools::list).await? {
+            let slots = usize::try_from(stored.pool.slots.get()).unwrap_or(usize::MAX);
+            self.pools
+                .entry(stored.pool.name)
+                .or_insert_with(|| PoolSlots::new(slots))
+                .resize(slots);
+        }
+        Ok(())
+    }
+
+    async fn load_tasks(&mut self) -> Result<(), StoreError> {
+        let fires = self.parts.store.read(store::tasks::fires).await?;
+        let now = self.parts.clock.now();
+        let reset = self.ticker.load(fires, now);
+        if !reset.is_empty() {
+            tracing::warn!(
+                tasks = reset.len(),
+                "fire times lie in the future: the clock was wrong; counting from now"
+            );
+            self.parts
+                .store
+                .write(move |tx| {
+                    reset
+                        .into_iter()
+                        .try_for_each(|task| store::tasks::reschedule(tx, task, now))
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn pool_states(&self) -> BTreeMap<PoolName, PoolState> {
+        self.pools
+            .iter()
+            .map(|(name, pool)| {
+                let state = PoolState {
+                    holders: pool.holders().collect(),
+                    waiting: pool.waiting().collect(),
+                };
+                (name.clone(), state)
+            })
+            .collect()
+    }
+}

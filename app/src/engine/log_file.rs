@@ -1,0 +1,302 @@
+//! A step's log on disk, bounded: the beginning and the newest part are kept.
+//!
+//! A log is addressed by byte offsets in the output as it was captured, so an offset
+//! means the same bytes for ever, also after a part in the middle was dropped. On disk
+//! it is a few segment files, each named after the offset of its first byte.
+
+use super::feed::LogId;
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Where logs lie and how large one may become.
+#[derive(Debug, Clone)]
+pub struct LogStore {
+    folder: PathBuf,
+    /// Most bytes kept of one log.
+    limit: u64,
+}
+
+/// A piece of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset of the first byte of `bytes`; larger than what was asked for where the
+    /// bytes in between were dropped.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Segment {
+    start: u64,
+    path: PathBuf,
+}
+
+impl LogStore {
+    /// Logs in `folder`, each bounded to about `limit` bytes (at least 64 KiB).
+    pub fn new(folder: PathBuf, limit: u64) -> Self {
+        Self {
+            folder,
+            limit: limit.max(64 * 1024),
+        }
+    }
+
+    /// Most bytes kept of one log.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn run_folder(&self, run: i64) -> PathBuf {
+        self.folder.join(run.to_string())
+    }
+
+    fn segment_path(&self, id: LogId, start: u64) -> PathBuf {
+        // Steps count from 1 in file names, as people count them.
+        self.run_folder(id.run.0)
+            .join(format!("{}-{}.{start}.log", id.position + 1, id.attempt))
+    }
+
+    fn segments(&self, id: LogId) -> io::Result<Vec<Segment>> {
+        let prefix = format!("{}-{}.", id.position + 1, id.attempt);
+        let entries = match fs::read_dir(self.run_folder(id.run.0)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut segments = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let start = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(&prefix)?.strip_suffix(".log")?.parse().ok());
+            if let Some(start) = start {
+                segments.push(Segment {
+                    start,
+                    path: entry.path(),
+                });
+            }
+        }
+        segments.sort_by_key(|s| s.start);
+        Ok(segments)
+    }
+
+    /// The length of a log in bytes as captured, dropped ones included; none where
+    /// there is no such log.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn length(&self, id: LogId) -> io::Result<Option<u64>> {
+        match self.segments(id)?.last() {
+            None => Ok(None),
+            Some(last) => Ok(Some(last.start + fs::metadata(&last.path)?.len())),
+        }
+    }
+
+    /// At most `most` bytes from `offset` on, all from one segment; empty at the end.
+    /// Where the byte at `offset` was dropped, reading goes on at the next one kept.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn read(&self, id: LogId, offset: u64, most: usize) -> io::Result<Piece> {
+        // A segment may be dropped between listing and opening; then look again.
+        for _ in 0..8 {
+            match self.read_once(id, offset, most) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+        }
+        self.read_once(id, offset, most)
+    }
+
+    fn read_once(&self, id: LogId, offset: u64, most: usize) -> io::Result<Piece> {
+        let nothing = Piece {
+            offset,
+            bytes: Vec::new(),
+        };
+        for segment in self.segments(id)? {
+            let mut file = File::open(&segment.path)?;
+            let end = segment.start + file.metadata()?.len();
+            if end <= offset {
+                continue;
+            }
+            let from = offset.max(segment.start);
+            file.seek(SeekFrom::Start(from - segment.start))?;
+            let mut bytes = Vec::new();
+            file.take(most as u64).read_to_end(&mut bytes)?;
+            return Ok(Piece {
+                offset: from,
+                bytes,
+            });
+        }
+        Ok(nothing)
+    }
+
+    /// Opens a new log for writing; an older one of the same name is removed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn create(&self, id: LogId) -> io::Result<LogWriter> {
+        fs::create_dir_all(self.run_folder(id.run.0))?;
+        for old in self.segments(id)? {
+            fs::remove_file(old.path)?;
+        }
+        let head = new_file(&self.segment_path(id, 0))?;
+        Ok(LogWriter {
+            store: self.clone(),
+            id,
+            file: head,
+            written: 0,
+            segment_end: self.limit / 4,
+            tail: VecDeque::new(),
+        })
+    }
+
+    /// Removes all logs of a run; one that has none is fine.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn remove_run(&self, run: i64) -> io::Result<()> {
+        match fs::remove_dir_all(self.run_folder(run)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Writes one log.
+#[derive(Debug)]
+pub(super) struct LogWriter {
+    store: LogStore,
+    id: LogId,
+    file: File,
+    written: u64,
+    segment_end: u64,
+    /// Segments after the first, oldest first; the last one is written to.
+    tail: VecDeque<Segment>,
+}
+
+/// Segments kept after the first: with a quarter of the limit each, all of them and
+/// the first make up the limit.
+const TAIL_SEGMENTS: usize = 3;
+
+impl LogWriter {
+    /// Bytes written so far, dropped ones included.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Appends `bytes`, dropping the oldest part after the beginning where the limit is passed.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.written == self.segment_end {
+                self.rotate()?;
+            }
+            let room = usize::try_from(self.segment_end - self.written).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.file.write_all(now)?;
+            self.written += now.len() as u64;
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let segment = Segment {
+            start: self.written,
+            path: self.store.segment_path(self.id, self.written),
+        };
+        self.file = new_file(&segment.path)?;
+        self.segment_end = self.written + self.store.limit / 4;
+        self.tail.push_back(segment);
+        if self.tail.len() > TAIL_SEGMENTS
+            && let Some(oldest) = self.tail.pop_front()
+        {
+            fs::remove_file(oldest.path)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lifecycle::RunId;
+    use proptest::prelude::*;
+
+    const ID: LogId = LogId {
+        run: RunId(7),
+        position: 0,
+        attempt: 1,
+    };
+
+    fn read_all(store: &LogStore) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut offset = 0;
+        loop {
+            let piece = store.read(ID, offset, 10_000).unwrap();
+            if piece.bytes.is_empty() {
+                return pieces;
+            }
+            offset = piece.offset + piece.bytes.len() as u64;
+            pieces.push(piece);
+        }
+    }
+
+    #[test]
+    fn offsets_mean_the_same_bytes_after_the_middle_was_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::new(dir.path().into(), 64 * 1024);
+        let mut writer = store.create(ID).unwrap();
+        let byte = |offset: u64| (offset * 7 % 251) as u8;
+        let total: u64 = 1_000_000;
+        let all: Vec<u8> = (0..total).map(byte).collect();
+        for chunk in all.chunks(1013) {
+            writer.write(chunk).unwrap();
+        }
+        assert_eq!(store.length(ID).unwrap(), Some(total));
+        let pieces = read_all(&store);
+        for piece in &pieces {
+            for (i, b) in piece.bytes.iter().enumerate() {
+                assert_eq!(*b, byte(piece.offset + i as u64));
+            }
+        }
+        let kept: usize = pieces.iter().map(|p| p.bytes.len()).sum();
+        assert!(kept <= 64 * 1024, "{kept}");
+        assert!(kept >= 48 * 1024, "{kept}");
+        assert_eq!(pieces[0].offset, 0);
+        let last = pieces.last().unwrap();
+        assert_eq!(last.offset + last.bytes.len() as u64, total);
+    }
+
+    #[test]
+    fn what_was_never_written_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::new(dir.path().into(), 0);
+        assert_eq!(store.length(ID).unwrap(), None);
+        assert!(store.read(ID, 5, 10).unwrap().bytes.is_empty());
+        store.remove_run(7).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn below_the_limit_nothing_is_lost(chunks in prop::collection::vec(0usize..9000, 0..7)) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = LogStore::new(dir.path().into(), 64 * 1024);
+            let mut writer = store.create(ID).unwrap();
+            let mut expected = Vec::new();
+            for (i, len) in chunks.into_iter().enumerate() {
+                let chunk = vec![i as u8; len];
+                writer.write(&chunk).unwrap();
+                expected.extend(chunk);
+            }
+            let got: Vec<u8> = read_all(&store).into_iter().flat_map(|p| p.bytes).collect();
+            prop_assert_eq!(got, expected);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What follows from one event: collected first, committed in one write, then done.
+
+use crate::domain::lifecycle::RunId;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The consequences of one event.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Runs whose state changed and is to be saved.
+    pub(super) changed: BTreeSet<RunId>,
+    /// Steps to start.
+    pub(super) starts: Vec<(RunId, usize)>,
+    /// Runs whose current step is to be stopped.
+    pub(super) stops: Vec<RunId>,
+    /// Steps to try again after a delay.
+    pub(super) retries: Vec<(RunId, usize, Duration)>,
+    /// Runs that are over.
+    pub(super) finished: Vec<RunId>,
+}

@@ -1,0 +1,150 @@
+//! Starts a step's supervisor and talks to it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+
+/// What is to be executed.
+#[derive(Debug)]
+pub(super) struct Launch<'a> {
+    /// The binary that knows how to be a supervisor: this one.
+    pub(super) supervisor: &'a Path,
+    pub(super) program: &'a str,
+    pub(super) args: &'a [String],
+    pub(super) env: &'a BTreeMap<String, String>,
+    pub(super) dir: PathBuf,
+}
+
+/// What the supervisor says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// The command runs.
+    Started,
+    /// The command could not be started, and why.
+    Failed(String),
+    /// The command itself ended with an exit code.
+    Exited(i32),
+    /// A signal ended the command itself.
+    Signalled(i32),
+    /// No process of the step is left; so many had to be killed besides the command.
+    End { killed: usize },
+    /// The supervisor itself is gone without a word.
+    Vanished,
+}
+
+/// A supervisor that runs.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    child: Child,
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    line: String,
+    pid: Option<i32>,
+}
+
+/// Starts the supervisor; returns it and the pipe that carries what the step prints.
+///
+/// # Errors
+/// The working directory does not exist, or the system gives no process, pipe or socket.
+pub(super) fn launch(what: &Launch<'_>) -> io::Result<(Supervised, OwnedFd)> {
+    if !what.dir.is_dir() {
+        return Err(io::Error::other(format!(
+            "the working directory {} does not exist",
+            what.dir.display()
+        )));
+    }
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let (pipe, printed) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let child = Command::new(what.supervisor)
+        .arg(super::supervisor::SUBCOMMAND)
+        .arg(what.program)
+        .args(what.args)
+        .env_clear()
+        .envs(what.env)
+        .current_dir(&what.dir)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(printed.try_clone()?))
+        .stderr(Stdio::from(printed))
+        // Keys typed at the runner's terminal are not meant for its steps.
+        .process_group(0)
+        .spawn()?;
+    let (reader, writer) = UnixStream::from_std(ours)?.into_split();
+    Ok((
+        Supervised {
+            child,
+            reader: BufReader::new(reader),
+            writer,
+            line: String::new(),
+            pid: None,
+        },
+        pipe,
+    ))
+}
+
+impl Supervised {
+    /// What the supervisor says next. Safe to drop and call again.
+    pub(super) async fn said(&mut self) -> Said {
+        loop {
+            match self.reader.read_line(&mut self.line).await {
+                Ok(n) if n > 0 && self.line.ends_with('\n') => {}
+                _ => return Said::Vanished,
+            }
+            let line = std::mem::take(&mut self.line);
+            let (word, rest) = line.trim_end().split_once(' ').unwrap_or((&line, ""));
+            let number = || rest.parse::<i32>().ok();
+            match (word, number()) {
+                ("started", pid) => {
+                    self.pid = pid;
+                    return Said::Started;
+                }
+                ("failed", _) => return Said::Failed(rest.to_owned()),
+                ("exit", Some(code)) => return Said::Exited(code),
+                ("signal", Some(signal)) => return Said::Signalled(signal),
+                ("end", Some(killed)) => {
+                    return Said::End {
+                        killed: usize::try_from(killed).unwrap_or(0),
+                    };
+                }
+                _ => tracing::warn!(line, "the supervisor of a step said something unknown"),
+            }
+        }
+    }
+
+    /// Asks all processes of the step to end.
+    pub(super) async fn terminate(&mut self) {
+        self.tell(b"t").await;
+    }
+
+    /// Kills all processes of the step.
+    pub(super) async fn kill(&mut self) {
+        self.tell(b"k").await;
+    }
+
+    async fn tell(&mut self, order: &[u8]) {
+        // A supervisor that is gone needs no orders; `said` finds out.
+        let _ = self.writer.write_all(order).await;
+    }
+
+    /// Collects the supervisor once it has said its last word. One that vanished
+    /// cannot clean up any more, so the command's process group is killed from here.
+    pub(super) async fn close(mut self, vanished: bool) -> String {
+        if vanished && let Some(pid) = self.pid {
+            let group = nix::unistd::Pid::from_raw(-pid);
+            let _ = nix::sys::signal::kill(group, nix::sys::signal::Signal::SIGKILL);
+        }
+        // One that hangs in the kernel is left to the runtime to collect.
+        match tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not end".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What follows from an event: decided, committed in one write, published, and done.
+
+use super::Parts;
+use super::command::Command;
+use super::dispatcher::Dispatcher;
+use super::feed::{Change, LogId};
+use super::plan::Plan;
+use super::pool_slots::PoolSlots;
+use super::prepare::attempt;
+use crate::domain::lifecycle::{Event, Next, Run, RunId};
+use crate::domain::names::PoolName;
+use crate::domain::outcome::Outcome;
+use crate::domain::task::{Retention, TaskId};
+use crate::store;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long after a failed write it is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(5);
+
+impl Dispatcher {
+    pub(super) async fn event(&mut self, run: RunId, event: Event) {
+        let mut plan = Plan::default();
+        self.apply(run, event, &mut plan);
+        self.settle(plan).await;
+    }
+
+    /// Lets the state machine decide and notes what follows.
+    pub(super) fn apply(&mut self, id: RunId, event: Event, plan: &mut Plan) {
+        let now = self.parts.clock.now();
+        let Some(active) = self.active.get_mut(&id) else {
+            return;
+        };
+        let next = active.run.apply(event, now);
+        plan.changed.insert(id);
+        let pool = self.pools.entry(active.pool.clone()).or_default();
+        match next {
+            Next::WantSlot(_) => {
+                pool.release(id);
+                pool.request(id);
+            }
+            Next::Start(position) => plan.starts.push((id, position)),
+            Next::RetryAfter(position, delay) => {
+                pool.release(id);
+                plan.retries.push((id, position, delay));
+            }
+            Next::Stop(_) => plan.stops.push(id),
+            Next::Nothing => {}
+            Next::Finished => {
+                pool.release(id);
+                plan.finished.push(id);
+            }
+        }
+    }
+
+    /// Hands out free slots until none is free or nobody waits.
+    pub(super) fn grant(&mut self, plan: &mut Plan) {
+        let names: Vec<PoolName> = self.pools.keys().cloned().collect();
+        for name in names {
+            while let Some(id) = self.pools.get_mut(&name).and_then(PoolSlots::grant) {
+                let position = self.active.get(&id).and_then(|a| a.run.current());
+                match position {
+                    Some(position) => self.apply(id, Event::SlotGranted(position), plan),
+                    None => {
+                        if let Some(pool) = self.pools.get_mut(&name) {
+                            pool.release(id);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Commits what changed in one write, tells everybody, and does what is to be done.
+    pub(super) async fn settle(&mut self, mut plan: Plan) {
+        self.grant(&mut plan);
+        self.save(&plan).await;
+        // Before it is published that a step runs, its log is there to be followed.
+        for (run, position) in plan.starts {
+            self.start_step(run, position);
+        }
+        for id in &plan.changed {
+            self.publish(*id);
+        }
+        for id in &plan.finished {
+            self.active.remove(id);
+        }
+        for id in plan.stops {
+            if let Some(stop) = self.active.get(&id).and_then(|a| a.stop.as_ref()) {
+                stop.send_replace(true);
+            }
+        }
+        for (run, position, delay) in plan.retries {
+            let own = self.own.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                let _ = own.send(Command::RetryDue { run, position }).await;
+            });
+        }
+    }
+
+    fn publish(&self, id: RunId) {
+        if let Some(active) = self.active.get(&id) {
+            self.feed.publish(Change::Run(Arc::new(active.run.clone())));
+        }
+    }
+
+    /// Writes the changed runs. Where that fails (a full disk) the runs go on all the
+    /// same, because a stopped service has to come back; the state is written later.
+    async fn save(&mut self, plan: &Plan) {
+        for id in &plan.changed {
+            if let Some(active) = self.active.get(id) {
+                self.unsaved.insert(*id, active.run.clone());
+            }
+        }
+        if self.unsaved.is_empty() {
+            return;
+        }
+        let runs: Vec<Run> = self.unsaved.values().cloned().collect();
+        let finished: Vec<(TaskId, Retention)> = plan
+            .finished
+            .iter()
+            .filter_map(|id| self.active.get(id).map(|a| (a.run.task, a.retention)))
+            .collect();
+        let now = self.parts.clock.now();
+        let written = self
+            .parts
+            .store
+            .write(move |tx| {
+                for run in &runs {
+                    store::runs::save(tx, run)?;
+                }
+                let mut removed = Vec::new();
+                for (task, retention) in finished {
+                    removed.append(&mut store::retention::prune(tx, task, retention, now)?);
+                }
+                Ok(removed)
+            })
+            .await;
+        match written {
+            Ok(removed) => {
+                self.unsaved.clear();
+                remove_logs(&self.parts, removed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the state of runs cannot be written; trying again");
+                let own = self.own.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(SAVE_AGAIN).await;
+                    let _ = own.send(Command::SaveAgain).await;
+                });
+            }
+        }
+    }
+
+    fn start_step(&mut self, id: RunId, position: usize) {
+        let Some(active) = self.active.get_mut(&id) else {
+            return;
+        };
+        let (stop, stopped) = watch::channel(false);
+        active.stop = Some(stop);
+        let run = active.run.clone();
+        let parts = self.parts.clone();
+        let feed = self.feed.clone();
+        let own = self.own.clone();
+        let log = LogId {
+            run: id,
+            position,
+            attempt: run.steps[position].attempt,
+        };
+        let (length, progress) = watch::channel(0);
+        feed.log_opened(log, progress);
+        tokio::spawn(async move {
+            let outcome = match attempt(&parts, log, &run, stopped).await {
+                Ok(attempt) => attempt.run(length).await,
+                Err(why) => Outcome::CannotStart(why),
+            };
+            feed.log_closed(log);
+            let _ = own
+                .send(Command::Ended {
+                    run: id,
+                    position,
+                    outcome,
+                })
+                .await;
+        });
+    }
+}
+
+/// Removes the logs of runs that retention removed; a failure costs space, not runs.
+fn remove_logs(parts: &Parts, runs: Vec<i64>) {
+    if runs.is_empty() {
+        return;
+    }
+    let logs = parts.logs.clone();
+    tokio::task::spawn_blocking(move || {
+        for run in runs {
+            if let Err(error) = logs.remove_run(run) {
+                tracing::warn!(run, %error, "the logs of a removed run stay behind");
+            }
+        }
+    });
+}

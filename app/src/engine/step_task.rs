@@ -1,0 +1,203 @@
+//! Carries out one attempt of one step, from its start to its outcome.
+
+use super::capture::{self, Capture, Captured};
+use super::feed::LogId;
+use super::log_file::LogStore;
+use super::process::{Launch, Said, Supervised, launch};
+use crate::domain::outcome::Outcome;
+use crate::domain::step::Step;
+use crate::secrets::Masker;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How long the supervisor gets to kill what ignores even SIGKILL (a process that
+/// hangs in the kernel) before the step is given up.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// One attempt, with all it needs.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) id: LogId,
+    pub(super) step: Step,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) dir: PathBuf,
+    pub(super) masker: Masker,
+    pub(super) supervisor: PathBuf,
+    pub(super) logs: LogStore,
+    /// Time between asking the step to end and killing it.
+    pub(super) grace: Duration,
+    /// Becomes true when the step shall stop.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Attempt {
+    /// Runs to the end; never fails, since whatever goes wrong is an outcome.
+    /// `length` tells how far the log is.
+    pub(super) async fn run(mut self, length: watch::Sender<u64>) -> Outcome {
+        let writer = match self.logs.create(self.id) {
+            Ok(writer) => writer,
+            Err(error) => {
+                return Outcome::CannotStart(format!("its log cannot be written: {error}"));
+            }
+        };
+        let started = launch(&Launch {
+            supervisor: &self.supervisor,
+            program: self.step.command.program(),
+            args: self.step.command.args(),
+            env: &self.env,
+            dir: self.dir.clone(),
+        });
+        let (supervised, pipe) = match started {
+            Ok(both) => both,
+            Err(error) => return self.not_started(writer, length, error.to_string()),
+        };
+        let masker = std::mem::replace(&mut self.masker, Masker::new([]));
+        let capture = match capture::start(pipe, writer, masker, length) {
+            Ok(capture) => capture,
+            Err(error) => {
+                supervised.close(true).await;
+                return Outcome::CannotStart(format!("its output cannot be captured: {error}"));
+            }
+        };
+        self.watch(supervised, capture).await
+    }
+
+    /// The log says it too, because that is where people look.
+    fn not_started(
+        self,
+        writer: super::log_file::LogWriter,
+        length: watch::Sender<u64>,
+        why: String,
+    ) -> Outcome {
+        let outcome = Outcome::CannotStart(why);
+        let mut log = Captured::new(writer, self.masker, length);
+        log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
+        outcome
+    }
+
+    async fn watch(mut self, mut supervised: Supervised, mut capture: Capture) -> Outcome {
+        let limit = Duration::from_secs(u64::from(self.step.timeout_s.get()));
+        let deadline = Instant::now() + limit;
+        let mut state = Watching::default();
+        let mut captured = None;
+        let vanished = loop {
+            tokio::select! {
+                said = supervised.said() => match said {
+                    Said::Started => {}
+                    Said::Failed(why) => state.ended = Some(Outcome::CannotStart(self.explain(&why))),
+                    Said::Exited(code) => state.ended = Some(Outcome::Exited(code)),
+                    Said::Signalled(signal) => state.ended = Some(Outcome::Signalled(signal)),
+                    Said::End { killed } => { state.killed = killed; break false; }
+                    Said::Vanished => break true,
+                },
+                done = capture.finished(), if !state.output_closed => {
+                    captured = done;
+                    state.output_closed = true;
+                }
+                () = sleep_until(deadline), if state.stopped.is_none() => {
+                    let command_had_ended = state.ended.is_some();
+                    state.stopped = Some(Outcome::TimedOut { limit, command_had_ended });
+                    state.kill_at = Some(Instant::now() + self.grace);
+                    supervised.terminate().await;
+                }
+                () = stop_wanted(&mut self.stop), if state.stopped.is_none() => {
+                    state.stopped = Some(Outcome::Cancelled);
+                    state.kill_at = Some(Instant::now() + self.grace);
+                    supervised.terminate().await;
+                }
+                () = at(state.kill_at), if !state.kill_sent => {
+                    state.kill_sent = true;
+                    supervised.kill().await;
+                }
+                () = at(state.kill_at.map(|t| t + KILL_PATIENCE)), if state.kill_sent => break true,
+            }
+            // The command is done and nobody can print any more: what it left behind
+            // without a link to the log is not part of the step.
+            if state.ended.is_some() && state.output_closed && !state.kill_sent {
+                state.kill_sent = true;
+                state.kill_at = Some(Instant::now());
+                supervised.kill().await;
+            }
+        };
+        let how = supervised.close(vanished).await;
+        if !state.output_closed {
+            if vanished {
+                capture.stop();
+            }
+            captured = capture.finished().await;
+        }
+        let (outcome, notes) = state.verdict(vanished, how);
+        if let Some(mut log) = captured {
+            log.note(&notes);
+            if let Some(error) = log.failure() {
+                tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step's log is not complete");
+            }
+        }
+        outcome
+    }
+
+    fn explain(&self, why: &str) -> String {
+        let program = self.step.command.program();
+        let path = self.env.get("PATH").map_or("", String::as_str);
+        if program.contains('/') {
+            format!("{program}: {why}")
+        } else {
+            format!("{program}: {why} (looked in PATH {path})")
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Watching {
+    /// How the command itself ended.
+    ended: Option<Outcome>,
+    /// Why we stopped it, if we did.
+    stopped: Option<Outcome>,
+    output_closed: bool,
+    kill_at: Option<Instant>,
+    kill_sent: bool,
+    killed: usize,
+}
+
+impl Watching {
+    /// The outcome, and what the log shall say about it.
+    fn verdict(self, vanished: bool, how: String) -> (Outcome, Vec<String>) {
+        let outcome = match (self.stopped, self.ended) {
+            (Some(stopped), _) => stopped,
+            (None, Some(ended)) => ended,
+            (None, None) => Outcome::Lost(how),
+        };
+        let mut notes = Vec::new();
+        if !matches!(outcome, Outcome::Exited(_)) {
+            notes.extend(outcome.reason());
+        }
+        if self.killed > 0 {
+            notes.push(format!(
+                "killed {} process(es) that the step had left running",
+                self.killed
+            ));
+        }
+        if vanished && !matches!(outcome, Outcome::Lost(_)) {
+            notes.push("some of its processes could not be killed".to_owned());
+        }
+        (outcome, notes)
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for the order to stop; for ever where whoever could give it is gone.
+async fn stop_wanted(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        pending().await
+    }
+}

@@ -1,0 +1,227 @@
+//! The supervisor of one step: a small process between the runner and the command.
+//!
+//! As "child subreaper" (prctl(2)) it inherits every process of the step that lost its
+//! parent, also daemons that forked twice and left group and session, so it knows them
+//! all and can stop them all. When the runner dies, the socket closes and the supervisor
+//! stops everything: no step outlives its runner.
+//!
+//! It talks over a socket, its standard input. It says, a line each: `started PID`,
+//! `failed WHY`, `exit CODE`, `signal NUMBER`, and last `end KILLED`, with the number
+//! of processes it had to kill. It is told, a byte each: `t` to terminate politely, `k`
+//! to kill; a closed socket means kill.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// The hidden subcommand by which the runner calls its own binary as a supervisor.
+pub const SUBCOMMAND: &str = "__supervise-step";
+
+/// Runs the command given as `arguments` (program first) and watches over it.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let Some((program, args)) = arguments.split_first() else {
+        return ExitCode::from(64);
+    };
+    match supervise(program, args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(70),
+    }
+}
+
+fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
+    // The copy is closed on exec, so the command never sees the socket.
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+
+    let spawned = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn();
+    // Only the step's own processes may hold the log open.
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    let mut step = match spawned {
+        Err(error) => {
+            let why = error.to_string().replace('\n', " ");
+            return writeln!(socket, "failed {why}\nend 0");
+        }
+        Ok(child) => Step {
+            main: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
+            killed: BTreeSet::new(),
+        },
+    };
+    writeln!(socket, "started {}", step.main)?;
+
+    // Blocked only now, so that the command did not inherit the mask; whoever ended
+    // before this line is found by the first round of reaping.
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+
+    while step.reap(&mut socket)? {
+        match wait(&mut socket, &signals)? {
+            Order::Look => {}
+            Order::Terminate => step.signal_all(Signal::SIGTERM),
+            Order::Kill => {
+                step.kill_all(&mut socket)?;
+                break;
+            }
+        }
+    }
+    writeln!(socket, "end {}", step.killed.len())
+}
+
+enum Order {
+    Look,
+    Terminate,
+    Kill,
+}
+
+/// Sleeps until a child ended or the runner said something.
+fn wait(socket: &mut UnixStream, signals: &SignalFd) -> io::Result<Order> {
+    let (said, ended) = {
+        let mut descriptors = [
+            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => return Ok(Order::Look),
+            other => other?,
+        };
+        (
+            descriptors[0].any() == Some(true),
+            descriptors[1].any() == Some(true),
+        )
+    };
+    if ended {
+        // Any number of children may stand behind one signal; reaping asks for all.
+        while signals.read_signal()?.is_some() {}
+    }
+    if !said {
+        return Ok(Order::Look);
+    }
+    let mut byte = [0];
+    Ok(match socket.read(&mut byte) {
+        Ok(1) if byte == *b"t" => Order::Terminate,
+        _ => Order::Kill,
+    })
+}
+
+struct Step {
+    main: Pid,
+    killed: BTreeSet<Pid>,
+}
+
+impl Step {
+    /// Collects the processes that ended and reports the command's own end; `false`
+    /// when no process of the step is left.
+    fn reap(&self, socket: &mut UnixStream) -> io::Result<bool> {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => return Ok(true),
+                Ok(WaitStatus::Exited(pid, code)) if pid == self.main => {
+                    report(socket, format!("exit {code}"));
+                }
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.main => {
+                    report(socket, format!("signal {}", signal as i32));
+                }
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(nix::errno::Errno::ECHILD) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for pid in descendants() {
+            // It may have ended meanwhile; its number is not reused before we reap it
+            // or its parent does, which is the race every supervisor has.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    /// Kills until nothing is left: what forks faster than it is seen is seen next time.
+    fn kill_all(&mut self, socket: &mut UnixStream) -> io::Result<()> {
+        while self.reap(socket)? {
+            for pid in descendants() {
+                if kill(pid, Signal::SIGKILL).is_ok() && pid != self.main {
+                    self.killed.insert(pid);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+/// Tells the runner; when it is gone, the next read of the socket says so.
+fn report(socket: &mut UnixStream, line: String) {
+    let _ = writeln!(socket, "{line}");
+}
+
+/// All living processes below this one.
+fn descendants() -> Vec<Pid> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        if let Some((state, parent)) = fs::read_to_string(entry.path().join("stat"))
+            .ok()
+            .as_deref()
+            .and_then(state_and_parent)
+            && state != 'Z'
+        {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![Pid::this().as_raw()];
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            found.push(Pid::from_raw(child));
+            open.push(child);
+        }
+    }
+    found
+}
+
+/// The state and the parent of a process from its `/proc/PID/stat` (proc_pid_stat(5)).
+/// The name before them may hold anything, also `)`, so it is skipped from the right.
+fn state_and_parent(stat: &str) -> Option<(char, i32)> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_cannot_forge_its_parent() {
+        assert_eq!(state_and_parent("12 (sh) S 3 12 12 0"), Some(('S', 3)));
+        assert_eq!(state_and_parent("12 (a) Z 1 () R 7 1"), Some(('R', 7)));
+        assert_eq!(state_and_parent("12 (x"), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! Knows when each task fires next; decides nothing and waits for nothing itself.
+
+use crate::domain::names::TaskName;
+use crate::domain::schedule::Schedule;
+use crate::domain::task::{MissedPolicy, TaskId};
+use crate::store::Fire;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
+
+/// A fire that is dealt with later than this counts as missed: the machine was off,
+/// not just busy.
+const LATE: TimeDelta = TimeDelta::minutes(5);
+
+/// How far in the future the last fire dealt with may lie before it is clear that the
+/// clock was wrong when it was written (a board without a clock of its own).
+const WRONG_CLOCK: TimeDelta = TimeDelta::days(1);
+
+/// A task that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) task: TaskId,
+    pub(super) name: TaskName,
+    /// The latest fire time that is due; earlier ones are covered by it.
+    pub(super) at: DateTime<Utc>,
+    /// Present where it is too late for an ordinary run.
+    pub(super) missed: Option<MissedPolicy>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    name: TaskName,
+    schedule: Schedule,
+    on_missed: MissedPolicy,
+    through: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+    /// Not looked at before this time, because dealing with it failed.
+    not_before: Option<DateTime<Utc>>,
+}
+
+impl Planned {
+    fn wake(&self) -> Option<DateTime<Utc>> {
+        self.next
+            .map(|next| self.not_before.map_or(next, |t| t.max(next)))
+    }
+}
+
+/// The tasks that fire by themselves.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    zone: Tz,
+    planned: BTreeMap<TaskId, Planned>,
+}
+
+impl Ticker {
+    /// A ticker that reads expressions in `zone` where the task names none.
+    pub(super) fn new(zone: Tz) -> Self {
+        Self {
+            zone,
+            planned: BTreeMap::new(),
+        }
+    }
+
+    /// Replaces what is known. Returns the tasks whose last fire lies so far in the
+    /// future that the clock must have been wrong; they count from `now` on.
+    pub(super) fn load(&mut self, fires: Vec<Fire>, now: DateTime<Utc>) -> Vec<TaskId> {
+        self.planned.clear();
+        let mut reset = Vec::new();
+        for fire in fires {
+            let mut through = fire.scheduled_through;
+            if through > now + WRONG_CLOCK {
+                reset.push(fire.id);
+                through = now;
+            }
+            let schedule = Schedule::new(fire.cron, fire.zone.unwrap_or(self.zone));
+            self.planned.insert(
+                fire.id,
+                Planned {
+                    name: fire.name,
+                    next: schedule.next_after(through),
+                    schedule,
+                    on_missed: fire.on_missed,
+                    through,
+                    not_before: None,
+                },
+            );
+        }
+        reset
+    }
+
+    /// When to look again.
+    pub(super) fn wake_at(&self) -> Option<DateTime<Utc>> {
+        self.planned.values().filter_map(Planned::wake).min()
+    }
+
+    /// When a task fires next.
+    pub(super) fn next_fire(&self, task: TaskId) -> Option<DateTime<Utc>> {
+        self.planned.get(&task)?.next
+    }
+
+    /// The tasks that are due, earliest first.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> Vec<Due> {
+        let mut due: Vec<Due> = self
+            .planned
+            .iter()
+            .filter(|(_, p)| p.wake().is_some_and(|wake| wake <= now))
+            .filter_map(|(id, p)| {
+                let at = p.schedule.latest_due(p.through, now)?;
+                Some(Due {
+                    task: *id,
+                    name: p.name.clone(),
+                    at,
+                    missed: (now - at > LATE).then_some(p.on_missed),
+                })
+            })
+            .collect();
+        due.sort_by_key(|due| (due.at, due.task));
+        due
+    }
+
+    /// The fire of `task` at `at` is dealt with.
+    pub(super) fn done(&mut self, task: TaskId, at: DateTime<Utc>) {
+        if let Some(planned) = self.planned.get_mut(&task) {
+            planned.through = planned.through.max(at);
+            planned.next = planned.schedule.next_after(planned.through);
+            planned.not_before = None;
+        }
+    }
+
+    /// Dealing with `task` failed; it is looked at again at `until`.
+    pub(super) fn postpone(&mut self, task: TaskId, until: DateTime<Utc>) {
+        if let Some(planned) = self.planned.get_mut(&task) {
+            planned.not_before = Some(until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn ticker(cron: &str, through: &str, now: &str) -> Ticker {
+        let mut ticker = Ticker::new(Tz::UTC);
+        ticker.load(
+            vec![Fire {
+                id: TaskId(1),
+                name: TaskName::new("t").unwrap(),
+                cron: cron.parse().unwrap(),
+                zone: None,
+                on_missed: MissedPolicy::RunOnce,
+                scheduled_through: time(through),
+            }],
+            time(now),
+        );
+        ticker
+    }
+
+    #[test]
+    fn a_week_off_makes_one_catch_up_keyed_by_its_last_due_time() {
+        let now = "2026-03-08T12:00:00Z";
+        let mut ticker = ticker("0 3 * * *", "2026-03-01T03:00:00Z", now);
+        let due = ticker.due(time(now));
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].at, time("2026-03-08T03:00:00Z"));
+        assert_eq!(due[0].missed, Some(MissedPolicy::RunOnce));
+        ticker.done(TaskId(1), due[0].at);
+        assert!(ticker.due(time(now)).is_empty());
+        assert_eq!(ticker.wake_at(), Some(time("2026-03-09T03:00:00Z")));
+    }
+
+    #[test]
+    fn a_fire_a_moment_late_is_an_ordinary_one() {
+        let ticker = ticker("0 3 * * *", "2026-03-01T03:00:00Z", "2026-03-01T04:00:00Z");
+        let due = ticker.due(time("2026-03-02T03:00:02Z"));
+        assert_eq!(due[0].missed, None);
+        assert!(ticker.due(time("2026-03-02T02:59:59Z")).is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_was_years_ahead_does_not_silence_a_task() {
+        let mut ticker = Ticker::new(Tz::UTC);
+        let fire = Fire {
+            id: TaskId(1),
+            name: TaskName::new("t").unwrap(),
+            cron: "0 3 * * *".parse().unwrap(),
+            zone: None,
+            on_missed: MissedPolicy::RunOnce,
+            scheduled_through: time("2036-01-01T03:00:00Z"),
+        };
+        let reset = ticker.load(vec![fire], time("2026-03-01T12:00:00Z"));
+        assert_eq!(reset, [TaskId(1)]);
+        assert_eq!(ticker.wake_at(), Some(time("2026-03-02T03:00:00Z")));
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_later() {
+        let mut ticker = ticker("* * * * *", "2026-03-01T03:00:00Z", "2026-03-01T03:00:30Z");
+        let now = time("2026-03-01T03:01:00Z");
+        assert_eq!(ticker.due(now).len(), 1);
+        ticker.postpone(TaskId(1), now + TimeDelta::seconds(60));
+        assert!(ticker.due(now).is_empty());
+        assert_eq!(ticker.wake_at(), Some(time("2026-03-01T03:02:00Z")));
+    }
+}
