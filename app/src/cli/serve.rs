@@ -1,0 +1,312 @@
+//! `lightflow serve`: puts the layers together and runs until it is told to stop.
+
+use crate::config::Config;
+use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
+use crate::scripts::Scripts;
+use crate::secrets::SecretKey;
+use crate::store::{self, Store};
+use crate::web::{self, App, Listeners, SetupLink};
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgMatches, Command};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File, OpenOptions};
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The subcommand and its options.
+pub fn command() -> Command {
+    Command::new("serve")
+        .about("Run the server: schedules, steps, API and web pages")
+        .after_help(
+            "Environment:\n  \
+             LIGHTFLOW_DATA_DIR    where everything lies (default /data)\n  \
+             LIGHTFLOW_LISTEN      address and port (default 0.0.0.0:8443)\n  \
+             LIGHTFLOW_TLS         on, or off for plain HTTP behind a proxy\n  \
+             LIGHTFLOW_TZ, TZ      zone of tasks that name none (default UTC)\n  \
+             LIGHTFLOW_BASE_URL    address under which people reach the server\n  \
+             LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
+             LIGHTFLOW_LOG_LIMIT   bytes kept of one step's log (default 64 MiB)\n  \
+             LIGHTFLOW_LOG         what is logged, such as info or debug",
+        )
+        .arg(
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDR:PORT")
+                .help("Listen there instead of LIGHTFLOW_LISTEN"),
+        )
+        .arg(
+            Arg::new("plain-http")
+                .long("plain-http")
+                .action(clap::ArgAction::SetTrue)
+                .help("Speak plain HTTP, as LIGHTFLOW_TLS=off does"),
+        )
+}
+
+/// Runs the server; returns when it was told to stop.
+pub fn run(matches: &ArgMatches) -> ExitCode {
+    close_inherited();
+    start_logging();
+    let config = Config::from_env(|key| std::env::var(key).ok()).and_then(|mut config| {
+        if let Some(data) = matches.try_get_one::<PathBuf>("data-dir").ok().flatten() {
+            config.data.clone_from(data);
+        }
+        if let Some(address) = matches.get_one::<String>("listen") {
+            config.listen = crate::config::listen(address)?;
+        }
+        if matches.get_flag("plain-http") {
+            config.transport = crate::config::Transport::Plain;
+        }
+        Ok(config)
+    });
+    let served = config.and_then(|config| {
+        runtime()?.block_on(async {
+            let server = Server::start(config).await?;
+            server.until_told_to_stop().await
+        })
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Closes what whoever started us left open, or every step would inherit it.
+fn close_inherited() {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        // One of them belonged to the listing itself and is gone by now.
+        let _ = nix::unistd::close(fd);
+    }
+}
+
+/// The one thread on which the server waits; files and hashes have threads of their own.
+///
+/// # Errors
+/// Where the system gives no event queue.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_keep_alive(Duration::from_secs(2))
+        .thread_stack_size(512 * 1024)
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Writes the log to standard error, in colour only for people.
+pub fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LIGHTFLOW_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Fails only where a log is set up already, as in a test.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// A server that runs.
+pub struct Server {
+    engine: Engine,
+    address: SocketAddr,
+    setup_url: Option<String>,
+    serving: tokio::task::JoinHandle<()>,
+    _lock: Flock<File>,
+}
+
+impl Server {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// Everything that keeps it from doing its work, with what to do about it.
+    pub async fn start(config: Config) -> Result<Self> {
+        Self::start_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// Starts a server that takes its time from `clock`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        // Database, logs and key are nobody else's business; a script gets its mode by itself.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+        make_folders(&config.data)?;
+        let lock = lock(&config.data)?;
+        let store = Store::open(&config.data.join("lightflow.db"))?;
+        let secrets = Arc::new(SecretKey::load_or_create(&config.data.join("secret.key"))?);
+        let host = host_name();
+        let tls = web::certificate(config.transport, &config.data.join("tls"), &host)?;
+        let listeners = Listeners::open(config.listen, &config.socket()).await?;
+        let address = listeners.address()?;
+
+        let folders = Folders::new(&config.data);
+        let scripts = Scripts::new(folders.scripts.clone());
+        let logs = LogStore::new(config.data.join("logs"), config.log_limit);
+        let engine = Engine::start(Parts {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            logs: logs.clone(),
+            folders,
+            zone: config.zone,
+            supervisor: config.supervisor.clone(),
+            grace: config.grace,
+        })
+        .await?;
+
+        let base = base_url(&config, address, &host);
+        let (setup, setup_url) = setup_link(&store, &base).await?;
+        let app = App::new(
+            store,
+            engine.clone(),
+            logs,
+            scripts,
+            secrets,
+            clock,
+            config.zone,
+            config.transport,
+            setup,
+        );
+        let router = web::router(Arc::new(app));
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = config.zone.name(), "lightflow serves {base}");
+        if let Some(url) = &setup_url {
+            tracing::info!("nobody can log in yet; make the first admin here, once: {url}");
+        }
+        Ok(Self {
+            engine,
+            address,
+            setup_url,
+            serving: tokio::spawn(web::serve(listeners, tls, router)),
+            _lock: lock,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The link by which the first admin is made; none where there is one.
+    pub fn setup_url(&self) -> Option<&str> {
+        self.setup_url.as_deref()
+    }
+
+    /// Waits for SIGTERM or SIGINT, then stops the steps. What was going on is taken up
+    /// by the next start, `always` steps first.
+    ///
+    /// # Errors
+    /// Where signals cannot be waited for.
+    pub async fn until_told_to_stop(self) -> Result<()> {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Stops the steps and the server.
+    pub async fn stop(self) {
+        self.engine.shutdown().await;
+        self.serving.abort();
+    }
+}
+
+fn make_folders(data: &Path) -> Result<()> {
+    for folder in [
+        data.to_owned(),
+        data.join("scripts"),
+        data.join("python-libs"),
+        data.join("logs"),
+        data.join("backup"),
+        data.join("tls"),
+    ] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| {
+                format!(
+                    "cannot make the folder {}; LIGHTFLOW_DATA_DIR must be a folder that the user of lightflow (uid {}) may write to",
+                    folder.display(),
+                    nix::unistd::geteuid()
+                )
+            })?;
+    }
+    Ok(())
+}
+
+/// Makes sure that no second server works in the same folder.
+fn lock(data: &Path) -> Result<Flock<File>> {
+    let path = data.join("lightflow.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| {
+            format!(
+                "cannot write to {}; it must be writable by the user of lightflow (uid {})",
+                path.display(),
+                nix::unistd::geteuid()
+            )
+        })?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
+            "another lightflow serves the data directory {} already; stop it, or give this one a LIGHTFLOW_DATA_DIR of its own",
+            data.display()
+        ),
+        Err((_, error)) => bail!("cannot lock {}: {error}", path.display()),
+    }
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_default()
+}
+
+fn base_url(config: &Config, address: SocketAddr, host: &str) -> String {
+    if let Some(url) = &config.base_url {
+        return url.clone();
+    }
+    let scheme = match config.transport {
+        crate::config::Transport::Tls => "https",
+        crate::config::Transport::Plain => "http",
+    };
+    if address.ip().is_unspecified() {
+        let host = if host.is_empty() { "localhost" } else { host };
+        format!("{scheme}://{host}:{}", address.port())
+    } else {
+        format!("{scheme}://{address}")
+    }
+}
+
+async fn setup_link(store: &Store, base: &str) -> Result<(SetupLink, Option<String>)> {
+    if !store.read(store::accounts::nobody).await? {
+        return Ok((SetupLink::none(), None));
+    }
+    let (link, token) = SetupLink::new()?;
+    Ok((link, Some(format!("{base}/setup?token={token}"))))
+}

@@ -1,0 +1,178 @@
+//! The environment of the process, read once and turned into a [`Config`].
+
+use crate::domain::schedule::parse_zone;
+use anyhow::{Context, Result, bail};
+use chrono_tz::Tz;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How the web interface is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTPS; a self-signed certificate is made where there is none.
+    Tls,
+    /// Plain HTTP, asked for by `LIGHTFLOW_TLS=off`.
+    Plain,
+}
+
+/// All settings of a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything lies.
+    pub data: PathBuf,
+    /// Where the web interface listens.
+    pub listen: SocketAddr,
+    /// Whether it speaks TLS.
+    pub transport: Transport,
+    /// Zone of tasks that name none.
+    pub zone: Tz,
+    /// Address under which people reach the server, for links; guessed when absent.
+    pub base_url: Option<String>,
+    /// Time a step gets between being asked to end and being killed.
+    pub grace: Duration,
+    /// Most bytes kept of one step's log.
+    pub log_limit: u64,
+    /// The binary that supervises steps.
+    pub supervisor: PathBuf,
+}
+
+/// The data directory where `LIGHTFLOW_DATA_DIR` names none.
+pub const DEFAULT_DATA: &str = "/data";
+/// The listening address where `LIGHTFLOW_LISTEN` names none.
+pub const DEFAULT_LISTEN: &str = "0.0.0.0:8443";
+const DEFAULT_GRACE_S: u64 = 10;
+const DEFAULT_LOG_LIMIT: u64 = 64 * 1024 * 1024;
+
+impl Config {
+    /// Reads the settings through `env`, which looks up one environment variable.
+    ///
+    /// # Errors
+    /// Names the variable whose value cannot be used and what it should look like.
+    pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let env = |key: &str| env(key).filter(|value| !value.is_empty());
+        Ok(Self {
+            data: data_dir(env),
+            listen: listen(&env("LIGHTFLOW_LISTEN").unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))?,
+            transport: match env("LIGHTFLOW_TLS").as_deref() {
+                None | Some("on") => Transport::Tls,
+                Some("off") => Transport::Plain,
+                Some(other) => bail!("LIGHTFLOW_TLS is {other:?}; use on or off"),
+            },
+            zone: zone(&env)?,
+            base_url: env("LIGHTFLOW_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            grace: Duration::from_secs(number(
+                &env,
+                "LIGHTFLOW_KILL_GRACE",
+                DEFAULT_GRACE_S,
+                0,
+                600,
+            )?),
+            log_limit: number(
+                &env,
+                "LIGHTFLOW_LOG_LIMIT",
+                DEFAULT_LOG_LIMIT,
+                64 * 1024,
+                1 << 40,
+            )?,
+            // This very program, also after its file was replaced by an upgrade.
+            supervisor: PathBuf::from("/proc/self/exe"),
+        })
+    }
+
+    /// The socket for programs on the same machine and of the same user.
+    pub fn socket(&self) -> PathBuf {
+        socket(&self.data)
+    }
+}
+
+/// The socket inside the data directory `data`.
+pub fn socket(data: &Path) -> PathBuf {
+    data.join("lightflow.sock")
+}
+
+/// The data directory.
+pub fn data_dir(env: impl Fn(&str) -> Option<String>) -> PathBuf {
+    PathBuf::from(env("LIGHTFLOW_DATA_DIR").unwrap_or_else(|| DEFAULT_DATA.to_owned()))
+}
+
+/// Reads a listening address such as `0.0.0.0:8443` or `localhost:8443`.
+///
+/// # Errors
+/// Says what an address looks like.
+pub fn listen(text: &str) -> Result<SocketAddr> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .with_context(|| {
+            format!("LIGHTFLOW_LISTEN is {text:?}; use ADDRESS:PORT, such as {DEFAULT_LISTEN}")
+        })
+}
+
+fn zone(env: &impl Fn(&str) -> Option<String>) -> Result<Tz> {
+    for key in ["LIGHTFLOW_TZ", "TZ"] {
+        if let Some(name) = env(key) {
+            // tzset(3) allows a colon in front of a file name.
+            let name = name.trim_start_matches(':');
+            return parse_zone(name).map_err(|e| anyhow::anyhow!("{key}: {e}"));
+        }
+    }
+    Ok(Tz::UTC)
+}
+
+fn number(
+    env: &impl Fn(&str) -> Option<String>,
+    key: &str,
+    default: u64,
+    least: u64,
+    most: u64,
+) -> Result<u64> {
+    let Some(text) = env(key) else {
+        return Ok(default);
+    };
+    match text.parse() {
+        Ok(value) if (least..=most).contains(&value) => Ok(value),
+        _ => bail!("{key} is {text:?}; use a number from {least} to {most}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Result<Config> {
+        Config::from_env(|key| {
+            let found = pairs.iter().find(|(k, _)| *k == key);
+            found.map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn an_empty_environment_is_the_contracts_default() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.data, Path::new("/data"));
+        assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.transport, Transport::Tls);
+        assert_eq!(config.zone, Tz::UTC);
+    }
+
+    #[test]
+    fn lightflow_tz_wins_over_tz() {
+        let config = config(&[("TZ", ":Asia/Tokyo"), ("LIGHTFLOW_TZ", "Europe/Paris")]).unwrap();
+        assert_eq!(config.zone, Tz::Europe__Paris);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_variable() {
+        for (key, value) in [
+            ("LIGHTFLOW_LISTEN", "8443"),
+            ("LIGHTFLOW_TZ", "Mars/Olympus"),
+            ("LIGHTFLOW_TLS", "maybe"),
+            ("LIGHTFLOW_KILL_GRACE", "-1"),
+            ("LIGHTFLOW_LOG_LIMIT", "1"),
+        ] {
+            let error = config(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

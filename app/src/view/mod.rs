@@ -1,0 +1,28 @@
+//! What goes over the wire: the shapes of the API, which the CLI and exports use too.
+//!
+//! Only here are values serialised. What comes in turns into a domain type or into a
+//! list of refused fields; what goes out is made from domain types.
+
+mod document;
+mod log;
+mod problem;
+mod run;
+mod settings;
+mod task;
+
+pub use document::{Document, ImportReport, Imported};
+pub use log::{LogChunk, LogEnd, LogGap};
+pub use problem::{Problem, ProblemField};
+pub use run::{CancelBody, RunList, RunView, StepRunView, Triggered};
+pub use settings::{
+    NewToken, NewUser, PasswordBody, PoolBody, PoolList, PoolView, ScriptList, ScriptView,
+    TokenBody, TokenList, TokenView, UserList, UserView, VariableBody, VariableList, VariableView,
+};
+pub use task::{Args, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A time as the API writes it: RFC 3339 in UTC with milliseconds.
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,133 @@
+//! Runs and their boxes on the wire.
+
+use super::rfc3339;
+use super::task::StepBody;
+use crate::domain::lifecycle::{Run, StepRun};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunView {
+    /// Its number; larger is newer.
+    pub id: i64,
+    /// The task's name when the run was created.
+    pub task: String,
+    /// `schedule`, `manual` or `catch_up`.
+    pub trigger: String,
+    /// The fire time it stands for, RFC 3339.
+    pub due: Option<String>,
+    /// `queued`, `running`, `success`, `failed`, `skipped`, `cancelled`, `interrupted` or `missed`.
+    pub state: String,
+    /// Whether the run is over.
+    pub finished: bool,
+    /// Anything to say about the run as a whole.
+    pub note: Option<String>,
+    /// When it was created, RFC 3339.
+    pub created_at: String,
+    /// When its first step started.
+    pub started_at: Option<String>,
+    /// When it was over.
+    pub finished_at: Option<String>,
+    /// Milliseconds from its first step's start to its end.
+    pub duration_ms: Option<i64>,
+    /// Its boxes, in the order of the steps.
+    pub steps: Vec<StepRunView>,
+}
+
+/// A box: one step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepRunView {
+    /// From 0.
+    pub position: usize,
+    /// The step as it was when the run was created.
+    #[serde(flatten)]
+    pub step: StepBody,
+    /// `pending`, `queued`, `running`, `retrying`, `success`, `skipped`, `failed`,
+    /// `not_run`, `cancelled` or `interrupted`.
+    pub state: String,
+    /// The attempt that runs or ran last, from 1; 0 before the first.
+    pub attempt: u32,
+    /// Exit code of the last attempt.
+    pub exit_code: Option<i32>,
+    /// Why the box has its colour.
+    pub reason: Option<String>,
+    /// When it began to wait for a slot, RFC 3339.
+    pub queued_at: Option<String>,
+    /// When its first attempt started.
+    pub started_at: Option<String>,
+    /// When it got its final colour.
+    pub finished_at: Option<String>,
+    /// Milliseconds from start to end.
+    pub duration_ms: Option<i64>,
+}
+
+impl From<&Run> for RunView {
+    fn from(run: &Run) -> Self {
+        Self {
+            id: run.id.0,
+            task: run.task_name.to_string(),
+            trigger: run.trigger.as_str().to_owned(),
+            due: run.due.map(rfc3339),
+            state: run.state.as_str().to_owned(),
+            finished: run.state.is_final(),
+            note: run.note.clone(),
+            created_at: rfc3339(run.created_at),
+            started_at: run.started_at.map(rfc3339),
+            finished_at: run.finished_at.map(rfc3339),
+            duration_ms: run
+                .started_at
+                .zip(run.finished_at)
+                .map(|(from, to)| (to - from).num_milliseconds()),
+            steps: (0..)
+                .zip(&run.steps)
+                .map(|(i, s)| StepRunView::new(i, s))
+                .collect(),
+        }
+    }
+}
+
+impl StepRunView {
+    fn new(position: usize, step: &StepRun) -> Self {
+        Self {
+            position,
+            step: StepBody::from(&step.step),
+            state: step.state.as_str().to_owned(),
+            attempt: step.attempt,
+            exit_code: step.exit_code,
+            reason: step.reason.clone(),
+            queued_at: step.queued_at.map(rfc3339),
+            started_at: step.started_at.map(rfc3339),
+            finished_at: step.finished_at.map(rfc3339),
+            duration_ms: step
+                .started_at
+                .zip(step.finished_at)
+                .map(|(from, to)| (to - from).num_milliseconds()),
+        }
+    }
+}
+
+/// Runs, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunList {
+    /// The runs.
+    pub runs: Vec<RunView>,
+    /// Pass it as `before` to get the next page; absent on the last.
+    pub next_before: Option<i64>,
+}
+
+/// A run was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Triggered {
+    /// Its number.
+    pub run: i64,
+}
+
+/// How to cancel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelBody {
+    /// Also stop and skip `always` steps.
+    #[serde(default)]
+    pub force: bool,
+}

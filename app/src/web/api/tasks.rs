@@ -1,0 +1,201 @@
+//! Tasks.
+
+use crate::domain::names::TaskName;
+use crate::domain::task::{Task, TaskId};
+use crate::store::{self, RunQuery, StoreError, StoredTask};
+use crate::view::{RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
+use crate::web::App;
+use crate::web::error::ApiError;
+use crate::web::extract::Json;
+use crate::web::guard::{Admin, Viewer};
+use axum::Json as JsonReply;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use rusqlite::Transaction;
+use std::sync::Arc;
+
+type Shown = (StoredTask, Option<RunView>);
+
+/// A task and its newest run.
+fn with_last_run(tx: &Transaction<'_>, task: StoredTask) -> Result<Shown, StoreError> {
+    let query = RunQuery {
+        task: Some(task.id),
+        limit: 1,
+        ..RunQuery::default()
+    };
+    let last = store::runs::list(tx, &query)?.first().map(RunView::from);
+    Ok((task, last))
+}
+
+async fn view(app: &App, shown: Vec<Shown>) -> Vec<TaskView> {
+    let next = app
+        .engine
+        .next_fires(shown.iter().map(|(task, _)| task.id).collect())
+        .await;
+    shown
+        .into_iter()
+        .map(|(task, last)| TaskView::new(&task.task, next.get(&task.id).copied(), last))
+        .collect()
+}
+
+async fn view_one(app: &App, id: TaskId) -> Result<TaskView, ApiError> {
+    let shown = app
+        .store
+        .read(move |tx| with_last_run(tx, store::tasks::get(tx, id)?))
+        .await?;
+    let mut views = view(app, vec![shown]).await;
+    views
+        .pop()
+        .ok_or_else(|| ApiError::NotFound("such task".to_owned()))
+}
+
+async fn find(app: &App, name: String) -> Result<TaskId, ApiError> {
+    let task = app
+        .store
+        .read(move |tx| store::tasks::by_name(tx, &name))
+        .await?;
+    Ok(task.id)
+}
+
+/// All tasks by name, each with its next fire time and its newest run.
+#[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
+pub(super) async fn list(
+    _: Viewer,
+    State(app): State<Arc<App>>,
+) -> Result<JsonReply<TaskList>, ApiError> {
+    let shown = app
+        .store
+        .read(|tx| {
+            store::tasks::list(tx)?
+                .into_iter()
+                .map(|task| with_last_run(tx, task))
+                .collect()
+        })
+        .await?;
+    Ok(JsonReply(TaskList {
+        tasks: view(&app, shown).await,
+    }))
+}
+
+/// Adds a task.
+#[utoipa::path(post, path = "/tasks", request_body = TaskBody,
+    responses((status = 201, body = TaskView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+pub(super) async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Json(body): Json<TaskBody>,
+) -> Result<(StatusCode, JsonReply<TaskView>), ApiError> {
+    let task = Task::try_from(&body)?;
+    let now = app.clock.now();
+    let id = app
+        .store
+        .write(move |tx| store::tasks::insert(tx, &task, now))
+        .await?;
+    app.engine.tasks_changed().await;
+    Ok((StatusCode::CREATED, JsonReply(view_one(&app, id).await?)))
+}
+
+/// One task.
+#[utoipa::path(get, path = "/tasks/{name}", responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
+pub(super) async fn show(
+    _: Viewer,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<JsonReply<TaskView>, ApiError> {
+    let id = find(&app, name).await?;
+    Ok(JsonReply(view_one(&app, id).await?))
+}
+
+/// Replaces the definition of a task; its runs stay.
+#[utoipa::path(put, path = "/tasks/{name}", request_body = TaskBody,
+    responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+pub(super) async fn replace(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(body): Json<TaskBody>,
+) -> Result<JsonReply<TaskView>, ApiError> {
+    let task = Task::try_from(&body)?;
+    let now = app.clock.now();
+    let id = app
+        .store
+        .write(move |tx| {
+            let id = store::tasks::by_name(tx, &name)?.id;
+            store::tasks::update(tx, id, &task, now)?;
+            Ok(id)
+        })
+        .await?;
+    app.engine.tasks_changed().await;
+    Ok(JsonReply(view_one(&app, id).await?))
+}
+
+/// Switches scheduling of a task on or off.
+#[utoipa::path(patch, path = "/tasks/{name}", request_body = TaskPatch,
+    responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
+pub(super) async fn patch(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(body): Json<TaskPatch>,
+) -> Result<JsonReply<TaskView>, ApiError> {
+    let now = app.clock.now();
+    let id = app
+        .store
+        .write(move |tx| {
+            let id = store::tasks::by_name(tx, &name)?.id;
+            if let Some(auto) = body.auto {
+                store::tasks::set_auto(tx, id, auto, now)?;
+            }
+            Ok(id)
+        })
+        .await?;
+    app.engine.tasks_changed().await;
+    Ok(JsonReply(view_one(&app, id).await?))
+}
+
+/// Removes a task with its runs and logs.
+#[utoipa::path(delete, path = "/tasks/{name}",
+    responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
+pub(super) async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let runs = app
+        .store
+        .write(move |tx| {
+            let id = store::tasks::by_name(tx, &name)?.id;
+            store::tasks::delete(tx, id)
+        })
+        .await?;
+    app.engine.tasks_changed().await;
+    let logs = app.logs.clone();
+    tokio::task::spawn_blocking(move || runs.into_iter().try_for_each(|run| logs.remove_run(run)))
+        .await
+        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Runs a task now. Refused with 409 while it runs.
+#[utoipa::path(post, path = "/tasks/{name}/run",
+    responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
+pub(super) async fn run(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, JsonReply<Triggered>), ApiError> {
+    let id = find(&app, name).await?;
+    let run = app.engine.trigger(id).await?;
+    Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
+}
+
+/// Reads a task's name from a query.
+pub(super) async fn resolve(app: &App, name: Option<String>) -> Result<Option<TaskId>, ApiError> {
+    match name {
+        None => Ok(None),
+        Some(name) => {
+            let name = TaskName::new(name)?.to_string();
+            find(app, name).await.map(Some)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Export and import of the whole configuration.
+
+use crate::view::ImportReport;
+use crate::web::App;
+use crate::web::document;
+use crate::web::error::ApiError;
+use crate::web::extract::{Params, read};
+use crate::web::guard::{Admin, Viewer};
+use axum::Json as JsonReply;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Largest document, in bytes.
+const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
+
+/// Pools, variables, scripts and tasks as one TOML document; of secrets only the names.
+#[utoipa::path(get, path = "/export", responses((status = 200, content_type = "application/toml")))]
+pub(super) async fn export(_: Viewer, State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = document::export(&app).await?;
+    Ok(([(header::CONTENT_TYPE, "application/toml")], text).into_response())
+}
+
+/// How to import.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportParams {
+    /// Say what would happen and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Adds and changes what the document holds, and removes nothing. All of it or nothing.
+#[utoipa::path(post, path = "/import", params(ImportParams), request_body(content_type = "application/toml"),
+    responses((status = 200, body = ImportReport), (status = 422, body = crate::view::Problem)))]
+pub(super) async fn import(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Params(params): Params<ImportParams>,
+    body: Body,
+) -> Result<JsonReply<ImportReport>, ApiError> {
+    let bytes = read(body, MAX_DOCUMENT).await?;
+    let report = document::import(&app, &bytes, params.dry_run).await?;
+    Ok(JsonReply(report))
+}

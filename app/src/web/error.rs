@@ -1,0 +1,188 @@
+//! Every error of the web layer, and the one table that turns it into a status.
+
+use crate::domain::field::FieldError;
+use crate::engine::{CancelError, TriggerError};
+use crate::secrets::SecretError;
+use crate::store::StoreError;
+use crate::view::{Problem, ProblemField};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// An error on its way to whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("log in first, or send a token: Authorization: Bearer …")]
+    Unauthorized,
+    #[error("user name or password is wrong")]
+    WrongLogin,
+    #[error("the setup link is used up or wrong; restart the server for a new one")]
+    WrongSetupLink,
+    #[error("this needs the role admin")]
+    Forbidden,
+    #[error("a page of another site sent this request; use the pages of this server")]
+    CrossSite,
+    #[error("there is nothing at this address")]
+    NoRoute,
+    #[error("this address does not know the method {0}")]
+    NoMethod(axum::http::Method),
+    #[error("there is no {0}")]
+    NotFound(String),
+    #[error("the body is not what was expected: {0}")]
+    Malformed(String),
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("some fields were refused")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    #[error(transparent)]
+    Cancel(#[from] CancelError),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // Told beside the field in which the name was typed.
+            StoreError::UnknownPool { .. } => FieldError::new("pool", error.to_string()).into(),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<FieldError> for ApiError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
+impl From<Vec<FieldError>> for ApiError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl ApiError {
+    /// The status, a stable name and a title for each kind of error.
+    pub(super) fn table(&self) -> (StatusCode, &'static str, &'static str) {
+        const NOT_FOUND: (StatusCode, &str, &str) =
+            (StatusCode::NOT_FOUND, "not-found", "Not found");
+        const CLOSING: (StatusCode, &str, &str) = (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting-down",
+            "The server is shutting down",
+        );
+        const INTERNAL: (StatusCode, &str, &str) = (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong here",
+        );
+        match self {
+            Self::Unauthorized | Self::WrongLogin | Self::WrongSetupLink => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "Not logged in")
+            }
+            Self::Forbidden | Self::CrossSite => {
+                (StatusCode::FORBIDDEN, "forbidden", "Not allowed")
+            }
+            Self::NoRoute | Self::NotFound(_) => NOT_FOUND,
+            Self::NoMethod(_) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no-such-method",
+                "Method not known here",
+            ),
+            Self::Malformed(_) => (
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "The request cannot be read",
+            ),
+            Self::TooLarge { .. } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The request is too large",
+            ),
+            Self::Invalid(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "The request was refused",
+            ),
+            Self::Trigger(TriggerError::Busy { .. }) => (
+                StatusCode::CONFLICT,
+                "already-running",
+                "The task is running",
+            ),
+            Self::Cancel(CancelError::NotRunning(_)) => (
+                StatusCode::CONFLICT,
+                "not-running",
+                "The run is not running",
+            ),
+            Self::Trigger(TriggerError::Closing) | Self::Cancel(CancelError::Closing) => CLOSING,
+            Self::Trigger(TriggerError::Store(error)) | Self::Store(error) => match error {
+                StoreError::NotFound { .. } => NOT_FOUND,
+                StoreError::Duplicate { .. } => {
+                    (StatusCode::CONFLICT, "duplicate", "The name is taken")
+                }
+                StoreError::UnknownPool { .. } => (
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "invalid",
+                    "The request was refused",
+                ),
+                StoreError::InUse(_) => (StatusCode::CONFLICT, "in-use", "It is in use"),
+                StoreError::AlreadyClaimed => {
+                    (StatusCode::CONFLICT, "already-run", "It ran already")
+                }
+                StoreError::Closed => CLOSING,
+                StoreError::Open { .. } | StoreError::Corrupt { .. } | StoreError::Sqlite(_) => {
+                    INTERNAL
+                }
+            },
+            Self::Secret(_) | Self::Io(_) | Self::Internal(_) => INTERNAL,
+        }
+    }
+
+    /// The error as problem details. What went wrong inside is logged, not sent.
+    pub(super) fn problem(self) -> Problem {
+        let (status, kind, title) = self.table();
+        let detail = if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(error = %self, "a request failed");
+            "an internal error; the server's log says more".to_owned()
+        } else {
+            self.to_string()
+        };
+        let errors = match self {
+            Self::Invalid(errors) => errors.into_iter().map(ProblemField::from).collect(),
+            _ => Vec::new(),
+        };
+        Problem {
+            kind: format!("urn:lightflow:problem:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail,
+            errors,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.table();
+        let mut response = (status, Json(self.problem())).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

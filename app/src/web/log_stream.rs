@@ -1,0 +1,213 @@
+//! A step's log as a stream of pieces that follows it while it grows.
+
+use super::App;
+use super::error::ApiError;
+use crate::domain::lifecycle::{Run, RunId};
+use crate::engine::{Change, LogId, Piece};
+use crate::store;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+/// Most bytes in one piece.
+const PIECE: usize = 64 * 1024;
+
+/// What comes next in a log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Bytes dropped because the log passed its limit.
+    Gap { from: u64, to: u64 },
+    /// Bytes of the log.
+    Bytes(Piece),
+    /// The attempt is over and everything was sent.
+    End { length: u64 },
+}
+
+/// The position of one reader in one log.
+struct Tail {
+    app: Arc<App>,
+    id: LogId,
+    offset: u64,
+    changes: broadcast::Receiver<Change>,
+    pending: Option<Part>,
+    ended: bool,
+}
+
+/// Finds the log of an attempt of a step; without a number, of the latest attempt.
+pub(super) async fn find(
+    app: &App,
+    run: i64,
+    position: usize,
+    attempt: Option<u32>,
+) -> Result<LogId, ApiError> {
+    let id = RunId(run);
+    let run = app.store.read(move |tx| store::runs::get(tx, id)).await?;
+    let Some(step) = run.steps.get(position) else {
+        return Err(ApiError::NotFound(format!(
+            "step {position} in run {}",
+            id.0
+        )));
+    };
+    let attempt = attempt.unwrap_or(step.attempt.max(1));
+    if attempt == 0 || attempt > step.attempt.max(1) {
+        return Err(ApiError::NotFound(format!(
+            "attempt {attempt} of that step"
+        )));
+    }
+    Ok(LogId {
+        run: id,
+        position,
+        attempt,
+    })
+}
+
+/// The log from `offset` on; ends when the attempt is over.
+pub(super) fn follow(
+    app: Arc<App>,
+    id: LogId,
+    offset: u64,
+) -> impl Stream<Item = Result<Part, ApiError>> + Send + 'static {
+    // Subscribed before anything is read, so that no change falls in between.
+    let changes = app.engine.feed().subscribe();
+    let tail = Tail {
+        app,
+        id,
+        offset,
+        changes,
+        pending: None,
+        ended: false,
+    };
+    unfold(tail, |mut tail| async move {
+        if tail.ended {
+            return None;
+        }
+        let part = tail.next().await;
+        tail.ended = !matches!(part, Ok(Part::Gap { .. } | Part::Bytes(_)));
+        Some((part, tail))
+    })
+}
+
+impl Tail {
+    async fn next(&mut self) -> Result<Part, ApiError> {
+        if let Some(part) = self.pending.take() {
+            return Ok(part);
+        }
+        loop {
+            // Asked before reading: what is written after it wakes us up.
+            let growing = self.app.engine.feed().log_length(self.id);
+            let over = growing.is_none() && self.attempt_is_over().await?;
+            let piece = self.read().await?;
+            if !piece.bytes.is_empty() {
+                return Ok(self.take(piece));
+            }
+            if over {
+                return Ok(Part::End {
+                    length: self.offset,
+                });
+            }
+            match growing {
+                Some(length) => self.wait_longer(length).await,
+                None => self.wait_for_run().await,
+            }
+        }
+    }
+
+    fn take(&mut self, piece: Piece) -> Part {
+        let from = self.offset;
+        self.offset = piece.offset + piece.bytes.len() as u64;
+        if piece.offset > from {
+            let to = piece.offset;
+            self.pending = Some(Part::Bytes(piece));
+            return Part::Gap { from, to };
+        }
+        Part::Bytes(piece)
+    }
+
+    async fn read(&self) -> Result<Piece, ApiError> {
+        let (logs, id, offset) = (self.app.logs.clone(), self.id, self.offset);
+        tokio::task::spawn_blocking(move || logs.read(id, offset, PIECE))
+            .await
+            .map_err(|e| ApiError::Internal(e.to_string()))?
+            .map_err(ApiError::from)
+    }
+
+    async fn attempt_is_over(&self) -> Result<bool, ApiError> {
+        let id = self.id.run;
+        let run = self
+            .app
+            .store
+            .read(move |tx| store::runs::get(tx, id))
+            .await?;
+        Ok(attempt_is_over(&run, self.id))
+    }
+
+    async fn wait_longer(&self, mut length: watch::Receiver<u64>) {
+        let seen = self.offset;
+        // Fails when the log is closed; then the next round finds out how it ended.
+        let _ = length.wait_for(|length| *length > seen).await;
+    }
+
+    async fn wait_for_run(&mut self) {
+        loop {
+            match self.changes.recv().await {
+                Ok(Change::Run(run)) if run.id != self.id.run => {}
+                Ok(Change::Run(_)) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                Ok(Change::Tasks | Change::Pools | Change::Variables | Change::Scripts) => {}
+            }
+        }
+    }
+}
+
+fn attempt_is_over(run: &Run, id: LogId) -> bool {
+    let Some(step) = run.steps.get(id.position) else {
+        return true;
+    };
+    step.state.is_final()
+        || step.attempt > id.attempt
+        || (step.attempt == id.attempt
+            && step.state != crate::domain::lifecycle::StepState::Running
+            && step.attempt > 0)
+}
+
+/// The longest beginning of `bytes` that does not end inside a UTF-8 character which
+/// the next piece may complete.
+pub(super) fn whole_characters(bytes: &[u8]) -> usize {
+    // A character has at most four bytes, so only the last three can be incomplete.
+    for back in 1..=bytes.len().min(3) {
+        let at = bytes.len() - back;
+        let needed = match bytes[at] {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            0x80..=0xBF => continue,
+            _ => return bytes.len(),
+        };
+        return if needed > back { at } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_character_is_never_cut() {
+        let text = "aé€😀z";
+        for cut in 0..=text.len() {
+            let bytes = &text.as_bytes()[..cut];
+            let whole = whole_characters(bytes);
+            assert!(std::str::from_utf8(&bytes[..whole]).is_ok(), "{cut}");
+            assert!(cut - whole < 4);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_not_held_back() {
+        assert_eq!(whole_characters(&[0x80, 0x80, 0x80, 0x80]), 4);
+        assert_eq!(whole_characters(&[0xFF]), 1);
+        assert_eq!(whole_characters(b""), 0);
+    }
+}

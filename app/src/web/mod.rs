@@ -1,0 +1,98 @@
+//! The web layer: HTTP API, pages and live streams. A handler reads the store or makes
+//! one call of the engine; it holds no rule, no SQL and no lock.
+
+mod api;
+mod document;
+mod error;
+mod extract;
+mod guard;
+mod log_stream;
+mod pages;
+mod serve;
+mod session;
+mod sse;
+
+pub use serve::{Listeners, ServeError, certificate, serve};
+pub use session::SetupLink;
+
+use crate::config::Transport;
+use crate::engine::{Clock, Engine, LogStore};
+use crate::scripts::Scripts;
+use crate::secrets::SecretKey;
+use crate::store::Store;
+use axum::Router;
+use chrono_tz::Tz;
+use error::ApiError;
+use session::Passwords;
+use std::sync::Arc;
+
+/// What the handlers work with.
+pub struct App {
+    /// Everything that survives a restart.
+    pub store: Store,
+    /// Everything that runs.
+    pub engine: Engine,
+    /// What steps printed.
+    pub logs: LogStore,
+    /// The folder of scripts.
+    pub scripts: Scripts,
+    /// Seals secret variables.
+    pub secrets: Arc<SecretKey>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The zone in which pages show times, and of tasks that name none.
+    pub zone: Tz,
+    /// Whether cookies must be bound to TLS.
+    pub transport: Transport,
+    /// The link of the first start.
+    pub setup: SetupLink,
+    passwords: Passwords,
+}
+
+impl App {
+    /// The application around its parts.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts are all different types and named at the one call"
+    )]
+    pub fn new(
+        store: Store,
+        engine: Engine,
+        logs: LogStore,
+        scripts: Scripts,
+        secrets: Arc<SecretKey>,
+        clock: Arc<dyn Clock>,
+        zone: Tz,
+        transport: Transport,
+        setup: SetupLink,
+    ) -> Self {
+        Self {
+            store,
+            engine,
+            logs,
+            scripts,
+            secrets,
+            clock,
+            zone,
+            transport,
+            setup,
+            passwords: Passwords::default(),
+        }
+    }
+}
+
+/// Every address the server knows.
+pub fn router(app: Arc<App>) -> Router {
+    let (api, _) = api::routes().split_for_parts();
+    Router::new()
+        .nest("/api/v1", api)
+        .merge(api::operations())
+        .merge(pages::routes())
+        .fallback(|| async { ApiError::NoRoute })
+        .method_not_allowed_fallback(|method| async { ApiError::NoMethod(method) })
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            guard::guard,
+        ))
+        .with_state(app)
+}

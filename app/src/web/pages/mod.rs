@@ -1,0 +1,132 @@
+//! The pages: plain HTML made on the server; two small modules keep them live.
+
+mod assets;
+mod entry;
+mod grid;
+mod run;
+mod tasks;
+
+use super::App;
+use super::error::ApiError;
+use super::guard::Viewer;
+use askama::Template;
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use std::sync::Arc;
+
+/// The pages' addresses.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(tasks::overview))
+        .route("/fragments/tasks", get(tasks::overview_fragment))
+        .route("/tasks/{name}", get(tasks::task))
+        .route("/fragments/tasks/{name}", get(tasks::task_fragment))
+        .route("/runs/{id}", get(run::run))
+        .route("/fragments/runs/{id}", get(run::run_fragment))
+        .route("/login", get(entry::login_page).post(entry::login))
+        .route("/logout", post(entry::logout))
+        .route("/setup", get(entry::setup_page).post(entry::setup))
+        .route("/assets/{name}", get(assets::asset))
+}
+
+/// An error as a page.
+pub(super) struct PageError(ApiError);
+
+impl<E: Into<ApiError>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    title: String,
+    detail: String,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        if matches!(self.0, ApiError::Unauthorized) {
+            return Redirect::to("/login").into_response();
+        }
+        let (status, ..) = self.0.table();
+        let problem = self.0.problem();
+        let page = ErrorPage {
+            title: problem.title,
+            detail: problem.detail,
+        };
+        (status, html(&page)).into_response()
+    }
+}
+
+/// Whoever looks at a page; somebody who is not logged in is sent to do so.
+struct PageViewer {
+    name: String,
+    admin: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageViewer {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let Viewer(principal) = Viewer::from_request_parts(parts, state).await?;
+        Ok(Self {
+            admin: principal.role == crate::store::Role::Admin,
+            name: principal.name,
+        })
+    }
+}
+
+/// Renders a template.
+fn html(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A time as pages show it: in the server's zone, to the second.
+fn shown(time: DateTime<Utc>, zone: Tz) -> String {
+    time.with_timezone(&zone)
+        .format("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// A duration as pages show it: `0.3 s`, `42 s`, `3 min 5 s`, `2 h 10 min`.
+fn lasted(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    let millis = (to - from).num_milliseconds().max(0);
+    let seconds = millis / 1000;
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well_at_every_size() {
+        let from = DateTime::from_timestamp(0, 0).unwrap();
+        let text = |ms| lasted(from, DateTime::from_timestamp_millis(ms).unwrap());
+        assert_eq!(text(340), "0.3 s");
+        assert_eq!(text(9_990), "9.9 s");
+        assert_eq!(text(42_000), "42 s");
+        assert_eq!(text(185_000), "3 min 5 s");
+        assert_eq!(text(7_800_000), "2 h 10 min");
+        assert_eq!(text(-5), "0.0 s");
+    }
+}

@@ -1,0 +1,271 @@
+//! Listens, speaks TLS and HTTP, and hands requests to the router.
+
+use super::guard::Door;
+use crate::config::Transport;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::convert::Infallible;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// Most connections at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 2048;
+/// How long a TLS handshake, or the head of a request, may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why the server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// The address or socket.
+        address: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Certificate or key cannot be used.
+    #[error("{path}: {why}")]
+    Certificate {
+        /// The file.
+        path: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+}
+
+/// The doors, open but not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    network: TcpListener,
+    socket: UnixListener,
+}
+
+impl Listeners {
+    /// Opens the network address and the socket.
+    ///
+    /// # Errors
+    /// Says which one cannot be had, and why.
+    pub async fn open(address: SocketAddr, socket: &Path) -> Result<Self, ServeError> {
+        let network = TcpListener::bind(address)
+            .await
+            .map_err(|error| ServeError::Listen {
+                address: address.to_string(),
+                why: match error.kind() {
+                    ErrorKind::AddrInUse => {
+                        "another program listens there already; stop it, or choose another port in LIGHTFLOW_LISTEN".to_owned()
+                    }
+                    ErrorKind::PermissionDenied => {
+                        "ports below 1024 need privileges; choose a higher one in LIGHTFLOW_LISTEN".to_owned()
+                    }
+                    ErrorKind::AddrNotAvailable => {
+                        "this machine has no such address; correct LIGHTFLOW_LISTEN".to_owned()
+                    }
+                    _ => error.to_string(),
+                },
+            })?;
+        Ok(Self {
+            network,
+            socket: open_socket(socket).map_err(|error| ServeError::Listen {
+                address: socket.display().to_string(),
+                why: error.to_string(),
+            })?,
+        })
+    }
+
+    /// The address that the network listener really has.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.network.local_addr()
+    }
+}
+
+/// Opens the socket for the same user only. Whatever lies in its place is ours to
+/// remove: the data directory is locked by this process.
+fn open_socket(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    // Made under a private mask, so that there is no moment in which others can connect.
+    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(path);
+    nix::sys::stat::umask(mask);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    listener
+}
+
+/// Serves both doors for ever.
+pub async fn serve(listeners: Listeners, tls: Option<ServerConfig>, router: Router) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+    let local = {
+        let (router, room) = (door(router.clone(), Door::Socket), room.clone());
+        async move {
+            loop {
+                let permit = room.clone().acquire_owned().await;
+                match listeners.socket.accept().await {
+                    Ok((stream, _)) => {
+                        let router = router.clone();
+                        tokio::spawn(async move {
+                            speak(stream, router).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => rest(&error).await,
+                }
+            }
+        }
+    };
+    let network = async move {
+        let router = door(router, Door::Network);
+        loop {
+            let permit = room.clone().acquire_owned().await;
+            match listeners.network.accept().await {
+                Ok((stream, _)) => {
+                    let (router, acceptor) = (router.clone(), acceptor.clone());
+                    tokio::spawn(async move {
+                        // Events are small and should arrive at once.
+                        let _ = stream.set_nodelay(true);
+                        match acceptor {
+                            None => speak(stream, router).await,
+                            Some(acceptor) => {
+                                if let Ok(Ok(stream)) =
+                                    timeout(PATIENCE, acceptor.accept(stream)).await
+                                {
+                                    speak(stream, router).await;
+                                }
+                            }
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => rest(&error).await,
+            }
+        }
+    };
+    tokio::join!(local, network);
+}
+
+/// Marks every request with the door it came through.
+fn door(router: Router, door: Door) -> Router {
+    router.layer(axum::middleware::map_request(
+        move |mut request: Request<Body>| async move {
+            request.extensions_mut().insert(door);
+            Ok::<_, Infallible>(request)
+        },
+    ))
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(64)
+        .max_header_list_size(64 * 1024);
+    // Fails when the other side misbehaves or goes away; neither is news.
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+}
+
+/// Accepting fails when descriptors run out; a pause lets some be closed.
+async fn rest(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// The TLS settings from `folder`: `cert.pem` and `key.pem`, made there where both are
+/// missing, self-signed for the names this machine is known by.
+///
+/// # Errors
+/// Names the file that cannot be read, written or used.
+pub fn certificate(
+    transport: Transport,
+    folder: &Path,
+    host: &str,
+) -> Result<Option<ServerConfig>, ServeError> {
+    if transport == Transport::Plain {
+        return Ok(None);
+    }
+    let (cert_path, key_path) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let refuse = |path: &Path, why: String| ServeError::Certificate {
+        path: path.display().to_string(),
+        why,
+    };
+    if !cert_path.exists() && !key_path.exists() {
+        make(&cert_path, &key_path, host)
+            .map_err(|e| refuse(folder, format!("no certificate can be made here: {e}")))?;
+    }
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&cert_path)
+        .and_then(Iterator::collect)
+        .map_err(|e| refuse(&cert_path, format!("is not a PEM certificate ({e}); replace it, or remove it and key.pem for a self-signed one")))?;
+    let key = PrivateKeyDer::from_pem_file(&key_path)
+        .map_err(|e| refuse(&key_path, format!("is not a PEM key ({e}); replace it, or remove it and cert.pem for a self-signed one")))?;
+    let mut config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|e| {
+                refuse(
+                    &cert_path,
+                    format!("cannot be used with {}: {e}", key_path.display()),
+                )
+            })?;
+    // HTTP/2 lets a browser hold many live streams over one connection.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(config))
+}
+
+fn make(cert_path: &Path, key_path: &Path, host: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let mut names: Vec<String> = [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "host.containers.internal",
+        host,
+    ]
+    .into_iter()
+    .filter(|name| !name.is_empty())
+    .map(str::to_owned)
+    .collect();
+    names.dedup();
+    let made = rcgen::generate_simple_self_signed(names)?;
+    let write = |path: &Path, mode: u32, text: &str| -> io::Result<()> {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write(key_path, 0o600, &made.signing_key.serialize_pem())?;
+    write(cert_path, 0o644, &made.cert.pem())?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Server-sent events: what changes, and logs that grow.
+
+use super::App;
+use super::error::ApiError;
+use super::log_stream::{Part, follow, whole_characters};
+use crate::engine::{Change, LogId};
+use crate::view::{LogChunk, LogEnd, LogGap, Problem, RunView};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Proxies and mobile networks cut connections that are silent for a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+type Events = Sse<
+    axum::response::sse::KeepAliveStream<
+        std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>,
+    >,
+>;
+
+fn stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Events {
+    let events: std::pin::Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(events);
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// Everything that changes from now on.
+pub(super) fn changes(app: &App) -> Events {
+    let feed = app.engine.feed().subscribe();
+    let hello = futures_util::stream::iter([Ok(json_event("hello", &Empty {}))]);
+    stream(hello.chain(unfold(feed, |mut feed| async move {
+        let event = match feed.recv().await {
+            Ok(Change::Run(run)) => json_event("run", &RunView::from(run.as_ref())),
+            Ok(Change::Tasks) => json_event("tasks", &Empty {}),
+            Ok(Change::Pools) => json_event("pools", &Empty {}),
+            Ok(Change::Variables) => json_event("variables", &Empty {}),
+            Ok(Change::Scripts) => json_event("scripts", &Empty {}),
+            // Too slow for all of it: whoever listens asks for everything again.
+            Err(RecvError::Lagged(_)) => json_event("resync", &Empty {}),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok(event), feed))
+    })))
+}
+
+/// A log from `offset` on. Each event's id is the offset after it, so that a browser
+/// which reconnects goes on exactly there.
+pub(super) fn log(app: Arc<App>, id: LogId, offset: u64) -> Events {
+    let mut text = Text::default();
+    let parts = follow(app, id, offset)
+        .flat_map(move |part| futures_util::stream::iter(text.events(part).into_iter().map(Ok)));
+    stream(parts)
+}
+
+/// Turns bytes into text without cutting characters.
+#[derive(Default)]
+struct Text {
+    held: Vec<u8>,
+}
+
+impl Text {
+    fn events(&mut self, part: Result<Part, ApiError>) -> Vec<Event> {
+        match part {
+            Ok(Part::Bytes(piece)) => {
+                let offset = piece.offset - self.held.len() as u64;
+                self.held.extend_from_slice(&piece.bytes);
+                let whole = whole_characters(&self.held);
+                self.chunk(offset, whole).into_iter().collect()
+            }
+            Ok(Part::Gap { from, to }) => {
+                let mut events = self.rest(from);
+                events.push(json_event("gap", &LogGap { from, to }).id(to.to_string()));
+                events
+            }
+            Ok(Part::End { length }) => {
+                let mut events = self.rest(length);
+                events.push(json_event("end", &LogEnd { length }));
+                events
+            }
+            Err(error) => vec![json_event::<Problem>("problem", &error.problem())],
+        }
+    }
+
+    /// What was held back and will not be completed any more.
+    fn rest(&mut self, end: u64) -> Vec<Event> {
+        let held = self.held.len();
+        self.chunk(end - held as u64, held).into_iter().collect()
+    }
+
+    fn chunk(&mut self, offset: u64, len: usize) -> Option<Event> {
+        if len == 0 {
+            return None;
+        }
+        let bytes: Vec<u8> = self.held.drain(..len).collect();
+        let next = offset + len as u64;
+        let chunk = LogChunk {
+            offset,
+            next,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        Some(json_event("chunk", &chunk).id(next.to_string()))
+    }
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+fn json_event<T: Serialize>(name: &str, data: &T) -> Event {
+    Event::default()
+        .event(name)
+        .json_data(data)
+        .unwrap_or_else(|_| Event::default().event("resync").data("{}"))
+}
