@@ -1,4 +1,17 @@
 //! The door of the runner: everything else is in the library.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use lightflow::{cli, engine::supervisor};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    match args.as_slice() {
+        // A supervisor is started for each step, so nothing costly may come before it.
+        [_, subcommand, step @ ..] if subcommand == supervisor::SUBCOMMAND => {
+            supervisor::main(step)
+        }
+        _ => cli::main(args),
+    }
+}

@@ -1,0 +1,40 @@
+//! `lightflow healthcheck`: whether the server answers, for a container's health check.
+
+use super::address::Address;
+use super::client::Client;
+use super::error::{CliError, FAILURE};
+use super::output::Out;
+use super::session::block_on;
+use clap::{ArgMatches, Command};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Time the server has; what takes longer is not healthy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The subcommand.
+pub(super) fn command() -> Command {
+    Command::new("healthcheck").about("Exit with 0 if the server is healthy, else with 1")
+}
+
+/// Asks the server how it is.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let result = Address::from_matches(matches).and_then(|address| {
+        block_on(async {
+            let client = Client::new(address);
+            let answer = tokio::time::timeout(PATIENCE, client.fetch("/healthz")).await;
+            answer.unwrap_or_else(|_| Err(CliError::Local("the server is silent".to_owned())))?;
+            Out::new().line("ok")?;
+            Ok(ExitCode::SUCCESS)
+        })
+    });
+    match result {
+        Ok(code) => code,
+        Err(CliError::OutputClosed) => ExitCode::SUCCESS,
+        // Health checks know two exit codes; 69 would be a third.
+        Err(error) => {
+            error.report();
+            ExitCode::from(FAILURE)
+        }
+    }
+}

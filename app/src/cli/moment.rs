@@ -1,0 +1,160 @@
+//! Times and durations as people read them: short, in the local zone, with their age.
+
+use crate::domain::schedule::parse_zone;
+use crate::engine::{Clock, SystemClock};
+use chrono::{DateTime, Datelike, FixedOffset, Local, Utc};
+use chrono_tz::Tz;
+
+/// Now and here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here {
+    now: DateTime<Utc>,
+    /// The zone that LIGHTFLOW_TZ or TZ names; the system's own without one.
+    zone: Option<Tz>,
+}
+
+impl Here {
+    /// Reads the clock, and the zone from the environment.
+    pub(super) fn new() -> Self {
+        let zone = ["LIGHTFLOW_TZ", "TZ"].into_iter().find_map(|key| {
+            let name = std::env::var(key).ok()?;
+            parse_zone(name.trim_start_matches(':')).ok()
+        });
+        Self {
+            now: SystemClock.now(),
+            zone,
+        }
+    }
+
+    fn local(&self, time: DateTime<Utc>) -> DateTime<FixedOffset> {
+        match self.zone {
+            Some(zone) => time.with_timezone(&zone).fixed_offset(),
+            None => time.with_timezone(&Local).fixed_offset(),
+        }
+    }
+
+    /// A time of the API with its age, such as `3 Mar 03:00 (2 h ago)`.
+    pub(super) fn full(&self, rfc3339: &str) -> String {
+        match parse(rfc3339) {
+            Some(time) => format!("{} ({})", self.short_of(time), self.age_of(time)),
+            None => rfc3339.to_owned(),
+        }
+    }
+
+    /// A time of the API in short, such as `3 Mar 03:00`.
+    pub(super) fn short(&self, rfc3339: &str) -> String {
+        parse(rfc3339).map_or_else(|| rfc3339.to_owned(), |time| self.short_of(time))
+    }
+
+    /// How far a time of the API is away, such as `2 h ago` or `in 5 min`.
+    pub(super) fn age(&self, rfc3339: &str) -> String {
+        parse(rfc3339).map_or_else(String::new, |time| self.age_of(time))
+    }
+
+    fn short_of(&self, time: DateTime<Utc>) -> String {
+        let local = self.local(time);
+        let format = if local.year() == self.local(self.now).year() {
+            "%-d %b %H:%M"
+        } else {
+            "%-d %b %Y"
+        };
+        local.format(format).to_string()
+    }
+
+    fn age_of(&self, time: DateTime<Utc>) -> String {
+        let seconds = (self.now - time).num_seconds();
+        let text = match seconds.unsigned_abs() {
+            0..5 => return "now".to_owned(),
+            s @ ..60 => format!("{s} s"),
+            s @ ..3600 => format!("{} min", s / 60),
+            s @ ..172_800 => format!("{} h", s / 3600),
+            s @ ..63_072_000 => format!("{} d", s / 86_400),
+            s => format!("{} y", s / 31_536_000),
+        };
+        if seconds < 0 {
+            format!("in {text}")
+        } else {
+            format!("{text} ago")
+        }
+    }
+
+    /// Milliseconds since a time of the API, for what is still going on.
+    pub(super) fn since_ms(&self, rfc3339: &str) -> Option<i64> {
+        parse(rfc3339).map(|time| (self.now - time).num_milliseconds().max(0))
+    }
+}
+
+fn parse(rfc3339: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(rfc3339).ok()?;
+    Some(time.with_timezone(&Utc))
+}
+
+/// A duration with two figures that matter, such as `1.2 s` or `3 min 20 s`.
+pub(super) fn took(milliseconds: i64) -> String {
+    let ms = milliseconds.max(0);
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms} ms"),
+        1..10 => format!("{s}.{} s", ms % 1000 / 100),
+        10..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// A size such as `1.4 KiB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = u128::from(bytes) * 10 / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Here {
+        Here {
+            now: "2026-03-29T10:00:00Z".parse().unwrap(),
+            zone: Some(Tz::Europe__Paris),
+        }
+    }
+
+    #[test]
+    fn times_are_local_and_the_year_shows_when_it_is_another() {
+        assert_eq!(
+            here().full("2026-03-29T00:30:00.000Z"),
+            "29 Mar 01:30 (9 h ago)"
+        );
+        assert_eq!(
+            here().full("2026-03-29T01:00:00Z"),
+            "29 Mar 03:00 (9 h ago)"
+        );
+        assert_eq!(here().short("2025-12-31T22:59:00Z"), "31 Dec 2025");
+        assert_eq!(here().short("not a time"), "not a time");
+    }
+
+    #[test]
+    fn ages_go_both_ways() {
+        assert_eq!(here().age("2026-03-29T10:00:02Z"), "now");
+        assert_eq!(here().age("2026-03-29T10:00:42Z"), "in 42 s");
+        assert_eq!(here().age("2026-03-29T09:15:00Z"), "45 min ago");
+        assert_eq!(here().age("2026-03-20T09:15:00Z"), "9 d ago");
+    }
+
+    #[test]
+    fn durations_and_sizes_are_short() {
+        let shown: Vec<String> = [7, 1234, 12_345, 200_000, 7_300_000].map(took).into();
+        assert_eq!(shown, ["7 ms", "1.2 s", "12 s", "3 min 20 s", "2 h 1 min"]);
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1_500_000), "1.4 MiB");
+    }
+}
