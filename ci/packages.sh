@@ -34,8 +34,14 @@ install_missing() {
     missing_packages=()
 }
 
+# What it says matters only when it fails.
 apt_get() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+    local log status=0
+    log=$(mktemp)
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" </dev/null >"$log" 2>&1 || status=$?
+    ((status == 0)) || cat "$log" >&2
+    rm -f "$log"
+    return "$status"
 }
 
 # A package such as openssh-server starts its service when it is installed. Nobody asked for that here: the
