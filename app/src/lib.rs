@@ -3,8 +3,12 @@
 //! `domain` ← `secrets`, `scripts`, `store` ← `engine` ← `view` ← `web` ← `cli`.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
 pub mod domain;
-pub mod secrets;
-pub mod scripts;
-pub mod store;
 pub mod engine;
+pub mod scripts;
+pub mod secrets;
+pub mod store;
+pub mod view;
+pub mod web;

@@ -7,10 +7,6 @@ use super::session::Session;
 use super::watch::{Patience, Watch, lost};
 use crate::domain::lifecycle::StepState;
 use crate::view::{LogChunk, LogGap, StepRunView};
-use std::time::Duration;
-
-/// The server keeps the log of a running step open; what it has, it sends at once.
-const SILENCE: Duration = Duration::from_millis(400);
 
 /// Which log.
 #[derive(Debug, Clone, Copy)]
@@ -35,26 +31,12 @@ impl LogOf {
 }
 
 /// Prints a log as far as it is there.
-pub(super) async fn print(
-    session: &mut Session,
-    log: LogOf,
-    complete: bool,
-) -> Result<(), CliError> {
+pub(super) async fn print(session: &mut Session, log: LogOf) -> Result<(), CliError> {
     let mut download = session.client.open(&log.url(&[], &[])).await?;
-    loop {
-        let piece = if complete {
-            download.next().await?
-        } else {
-            match tokio::time::timeout(SILENCE, download.next()).await {
-                Ok(piece) => piece?,
-                Err(_) => None,
-            }
-        };
-        match piece {
-            Some(bytes) => session.out.bytes(&bytes)?,
-            None => return Ok(()),
-        }
+    while let Some(bytes) = download.next().await? {
+        session.out.bytes(&bytes)?;
     }
+    Ok(())
 }
 
 /// Prints a log as it grows, until its attempt is over.

@@ -2,7 +2,7 @@
 
 use super::client::{Body, path, query, read};
 use super::error::{CliError, notice};
-use super::log::{self, LogOf, is_final};
+use super::log::{self, LogOf};
 use super::session::{Session, json, text, unknown, wants_json};
 use super::watch::Watch;
 use super::{run_text, task};
@@ -205,7 +205,7 @@ async fn logs(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cl
     } else if step.attempt == 0 {
         notice(&not_started(step));
     } else {
-        log::print(&mut session, log, is_over(step, attempt)).await?;
+        log::print(&mut session, log).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -225,7 +225,7 @@ async fn all_logs(session: &mut Session, run: &RunView) -> Result<(), CliError> 
                 position: step.position,
                 attempt,
             };
-            log::print(session, log, is_over(step, attempt)).await?;
+            log::print(session, log).await?;
         }
         session
             .out
@@ -235,11 +235,6 @@ async fn all_logs(session: &mut Session, run: &RunView) -> Result<(), CliError> 
         notice(run.note.as_deref().unwrap_or("this run has no steps"));
     }
     Ok(())
-}
-
-/// Whether nothing will be added to an attempt's log.
-fn is_over(step: &StepRunView, attempt: u32) -> bool {
-    attempt < step.attempt || is_final(&step.state)
 }
 
 fn not_started(step: &StepRunView) -> String {

@@ -18,6 +18,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The subcommand and its options.
 pub fn command() -> Command {
@@ -107,17 +111,21 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
-/// Writes the log to standard error, in colour only for people.
+/// Writes the log to standard error, in colour only for people. `LIGHTFLOW_LOG` is a
+/// level, or levels by module such as `info,lightflow::engine=debug`.
 pub fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LIGHTFLOW_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // Fails only where a log is set up already, as in a test.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("LIGHTFLOW_LOG").unwrap_or_default();
+    let filter = wanted
+        .parse::<Targets>()
+        .ok()
+        .filter(|_| !wanted.is_empty());
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_writer(std::io::stderr)
-        .try_init();
+        .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
+    // Fails only where a log is set up already, as in a test.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 /// A server that runs.

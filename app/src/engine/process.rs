@@ -45,7 +45,8 @@ pub(super) struct Supervised {
     child: Child,
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    line: String,
+    /// What was read of the next line; kept here, so that `said` can be dropped midway.
+    line: Vec<u8>,
     pid: Option<i32>,
 }
 
@@ -82,7 +83,7 @@ pub(super) fn launch(what: &Launch<'_>) -> io::Result<(Supervised, OwnedFd)> {
             child,
             reader: BufReader::new(reader),
             writer,
-            line: String::new(),
+            line: Vec::new(),
             pid: None,
         },
         pipe,
@@ -93,11 +94,11 @@ impl Supervised {
     /// What the supervisor says next. Safe to drop and call again.
     pub(super) async fn said(&mut self) -> Said {
         loop {
-            match self.reader.read_line(&mut self.line).await {
-                Ok(n) if n > 0 && self.line.ends_with('\n') => {}
+            match self.reader.read_until(b'\n', &mut self.line).await {
+                Ok(_) if self.line.ends_with(b"\n") => {}
                 _ => return Said::Vanished,
             }
-            let line = std::mem::take(&mut self.line);
+            let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
             let (word, rest) = line.trim_end().split_once(' ').unwrap_or((&line, ""));
             let number = || rest.parse::<i32>().ok();
             match (word, number()) {

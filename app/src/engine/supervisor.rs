@@ -57,14 +57,14 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     let mut step = match spawned {
         Err(error) => {
             let why = error.to_string().replace('\n', " ");
-            return writeln!(socket, "failed {why}\nend 0");
+            return say(&mut socket, &format!("failed {why}\nend 0"));
         }
         Ok(child) => Step {
             main: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
             killed: BTreeSet::new(),
         },
     };
-    writeln!(socket, "started {}", step.main)?;
+    say(&mut socket, &format!("started {}", step.main))?;
 
     // Blocked only now, so that the command did not inherit the mask; whoever ended
     // before this line is found by the first round of reaping.
@@ -83,7 +83,7 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
             }
         }
     }
-    writeln!(socket, "end {}", step.killed.len())
+    say(&mut socket, &format!("end {}", step.killed.len()))
 }
 
 enum Order {
@@ -135,10 +135,10 @@ impl Step {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => return Ok(true),
                 Ok(WaitStatus::Exited(pid, code)) if pid == self.main => {
-                    report(socket, format!("exit {code}"));
+                    report(socket, &format!("exit {code}"));
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.main => {
-                    report(socket, format!("signal {}", signal as i32));
+                    report(socket, &format!("signal {}", signal as i32));
                 }
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::ECHILD) => return Ok(false),
@@ -170,8 +170,13 @@ impl Step {
 }
 
 /// Tells the runner; when it is gone, the next read of the socket says so.
-fn report(socket: &mut UnixStream, line: String) {
-    let _ = writeln!(socket, "{line}");
+fn report(socket: &mut UnixStream, line: &str) {
+    let _ = say(socket, line);
+}
+
+/// Sends a line in one piece.
+fn say(socket: &mut UnixStream, line: &str) -> io::Result<()> {
+    socket.write_all(format!("{line}\n").as_bytes())
 }
 
 /// All living processes below this one.

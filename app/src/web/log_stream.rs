@@ -25,8 +25,18 @@ pub(super) enum Part {
     End { length: u64 },
 }
 
+/// How long to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To the end of what is there now.
+    Now,
+    /// To the end of the attempt.
+    AttemptIsOver,
+}
+
 /// The position of one reader in one log.
 struct Tail {
+    until: Until,
     app: Arc<App>,
     id: LogId,
     offset: u64,
@@ -63,15 +73,17 @@ pub(super) async fn find(
     })
 }
 
-/// The log from `offset` on; ends when the attempt is over.
+/// The log from `offset` on.
 pub(super) fn follow(
     app: Arc<App>,
     id: LogId,
     offset: u64,
+    until: Until,
 ) -> impl Stream<Item = Result<Part, ApiError>> + Send + 'static {
     // Subscribed before anything is read, so that no change falls in between.
     let changes = app.engine.feed().subscribe();
     let tail = Tail {
+        until,
         app,
         id,
         offset,
@@ -102,7 +114,7 @@ impl Tail {
             if !piece.bytes.is_empty() {
                 return Ok(self.take(piece));
             }
-            if over {
+            if over || self.until == Until::Now {
                 return Ok(Part::End {
                     length: self.offset,
                 });

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::error::ApiError;
-use super::log_stream::{Part, follow, whole_characters};
+use super::log_stream::{Part, Until, follow, whole_characters};
 use crate::engine::{Change, LogId};
 use crate::view::{LogChunk, LogEnd, LogGap, Problem, RunView};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -51,7 +51,7 @@ pub(super) fn changes(app: &App) -> Events {
 /// which reconnects goes on exactly there.
 pub(super) fn log(app: Arc<App>, id: LogId, offset: u64) -> Events {
     let mut text = Text::default();
-    let parts = follow(app, id, offset)
+    let parts = follow(app, id, offset, Until::AttemptIsOver)
         .flat_map(move |part| futures_util::stream::iter(text.events(part).into_iter().map(Ok)));
     stream(parts)
 }

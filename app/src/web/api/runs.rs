@@ -8,7 +8,7 @@ use crate::web::App;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params};
 use crate::web::guard::{Admin, Viewer};
-use crate::web::log_stream::{Part, find, follow};
+use crate::web::log_stream::{Part, Until, find, follow};
 use crate::web::sse;
 use axum::Json as JsonReply;
 use axum::body::{Body, Bytes};
@@ -101,7 +101,7 @@ pub(super) struct LogParams {
     offset: Option<u64>,
 }
 
-/// A step's log as text, to its end; waits for more while the step runs.
+/// A step's log as text, as far as it is now.
 #[utoipa::path(get, path = "/runs/{id}/steps/{position}/log", params(LogParams),
     responses((status = 200, content_type = "text/plain"), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log(
@@ -112,7 +112,7 @@ pub(super) async fn log(
 ) -> Result<Response, ApiError> {
     let id = find(&app, run, position, params.attempt).await?;
     let limit = app.logs.limit();
-    let parts = follow(app, id, params.offset.unwrap_or(0)).map(move |part| {
+    let parts = follow(app, id, params.offset.unwrap_or(0), Until::Now).map(move |part| {
         part.map(|part| match part {
             Part::Bytes(piece) => Bytes::from(piece.bytes),
             Part::Gap { from, to } => Bytes::from(format!(

@@ -19,9 +19,9 @@ function append(node, length) {
   if (atEnd) view.scrollTop = view.scrollHeight;
 }
 
-function mark(text) {
+function mark(text, name) {
   const span = document.createElement("span");
-  span.className = "gap";
+  span.className = name;
   span.textContent = text;
   append(span, text.length);
 }
@@ -37,13 +37,13 @@ if (view) {
   });
   events.addEventListener("gap", (event) => {
     const { from, to } = JSON.parse(event.data);
-    mark(`\n[… ${to - from} bytes were not kept: the log passed its limit …]\n`);
+    mark(`\n[… ${to - from} bytes were not kept: the log passed its limit …]\n`, "gap");
   });
   events.addEventListener("end", () => {
     events.close();
     state.textContent = "complete";
     view.dataset.complete = "true";
-    if (characters === 0) mark("This step printed nothing.");
+    if (characters === 0) mark("This step printed nothing.", "quiet");
   });
   events.addEventListener("problem", (event) => {
     events.close();

@@ -135,7 +135,9 @@ fn fragment(
             rule: step.step.rule.as_str(),
             mark: step_mark(step.state),
             attempt: step.attempt,
-            started: step.started_at.map(|time| shown(time, zone)),
+            started: step
+                .started_at
+                .map(|time| time.with_timezone(&zone).format("%H:%M:%S").to_string()),
             took: step
                 .started_at
                 .map(|from| lasted(from, step.finished_at.unwrap_or(now))),

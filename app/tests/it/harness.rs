@@ -1,0 +1,239 @@
+//! A real server for a test: the binary, a temporary data directory, a free port.
+
+use crate::http::{Address, Answer, Event, Events};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lightflow");
+
+/// How long a test waits for what has to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    dir: Arc<tempfile::TempDir>,
+    env: Vec<(String, String)>,
+    /// What it logged so far.
+    log: Arc<Mutex<String>>,
+    pub(crate) network: Address,
+    pub(crate) socket: Address,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(env: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let env = env
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Self::launch(dir, env)
+    }
+
+    fn launch(dir: Arc<tempfile::TempDir>, env: Vec<(String, String)>) -> Self {
+        let mut child = command(dir.path())
+            .arg("serve")
+            .env("LIGHTFLOW_LISTEN", "127.0.0.1:0")
+            .env("LIGHTFLOW_TLS", "off")
+            .env("LIGHTFLOW_KILL_GRACE", "1")
+            .envs(env.iter().map(|(k, v)| (k, v)))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut address = None;
+        while address.is_none() {
+            let line = lines.next().expect("the server ended").unwrap();
+            address = line
+                .split_once("serves http://")
+                .map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
+            log.lock().unwrap().push_str(&format!("{line}\n"));
+        }
+        let rest = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                rest.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        Self {
+            network: Address::Tcp(address.unwrap()),
+            socket: Address::Socket(dir.path().join("lightflow.sock")),
+            child,
+            dir,
+            env,
+            log,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The token of the setup link in the log.
+    pub(crate) fn setup_token(&self) -> String {
+        wait_for("the setup link", || {
+            let log = self.log();
+            let (_, rest) = log.split_once("/setup?token=")?;
+            Some(rest.split_whitespace().next()?.to_owned())
+        })
+    }
+
+    /// Kills the server as a power loss would, and starts it again on the same data.
+    pub(crate) fn crash_and_restart(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Self::launch(self.dir.clone(), self.env.clone())
+    }
+
+    /// Asks the server to stop and starts it again on the same data.
+    pub(crate) fn restart(mut self) -> Self {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        Self::launch(self.dir.clone(), self.env.clone())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.socket.send("GET", path, &[], b"")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: Value) -> Answer {
+        self.json("POST", path, body)
+    }
+
+    pub(crate) fn json(&self, method: &str, path: &str, body: Value) -> Answer {
+        let head = [("Content-Type", "application/json")];
+        self.socket
+            .send(method, path, &head, body.to_string().as_bytes())
+    }
+
+    pub(crate) fn events(&self, path: &str) -> Events {
+        Events::new(self.socket.open("GET", path, &[], b""))
+    }
+
+    /// Adds a task of steps that a shell runs: name, script, and whatever else a step has.
+    pub(crate) fn shell_task(&self, name: &str, steps: &[(&str, &str, Value)]) {
+        let steps: Vec<Value> = steps
+            .iter()
+            .map(|(name, script, more)| {
+                let mut step = json!({"name": name, "command": "sh", "args": ["-c", script]});
+                for (key, value) in more.as_object().into_iter().flatten() {
+                    step[key] = value.clone();
+                }
+                step
+            })
+            .collect();
+        self.post("/api/v1/tasks", json!({"name": name, "steps": steps}))
+            .expect(201);
+    }
+
+    pub(crate) fn trigger(&self, task: &str) -> i64 {
+        let answer = self
+            .post(&format!("/api/v1/tasks/{task}/run"), json!({}))
+            .expect(202);
+        answer.json()["run"].as_i64().unwrap()
+    }
+
+    pub(crate) fn run(&self, id: i64) -> Value {
+        self.get(&format!("/api/v1/runs/{id}")).expect(200).json()
+    }
+
+    /// Runs a task to its end.
+    pub(crate) fn run_to_end(&self, task: &str) -> Value {
+        let id = self.trigger(task);
+        self.finished(id)
+    }
+
+    /// Waits until a run is over.
+    pub(crate) fn finished(&self, id: i64) -> Value {
+        wait_for("the end of the run", || {
+            Some(self.run(id)).filter(|run| run["finished"] == true)
+        })
+    }
+
+    /// Waits until a step of a run is in a state.
+    pub(crate) fn step_is(&self, id: i64, position: usize, state: &str) -> Value {
+        wait_for(&format!("step {position} to be {state}"), || {
+            Some(self.run(id)).filter(|run| run["steps"][position]["state"] == state)
+        })
+    }
+
+    pub(crate) fn step_log(&self, run: i64, position: usize) -> String {
+        self.get(&format!("/api/v1/runs/{run}/steps/{position}/log"))
+            .expect(200)
+            .text()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with nothing of the test's own environment but the data directory.
+pub(crate) fn command(data: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LIGHTFLOW_DATA_DIR", data)
+        .stdin(Stdio::null());
+    command
+}
+
+/// The states of a run's boxes.
+pub(crate) fn states(run: &Value) -> Vec<&str> {
+    let steps = run["steps"].as_array().unwrap();
+    steps.iter().map(|s| s["state"].as_str().unwrap()).collect()
+}
+
+/// Waits for something to be there.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Takes events until one fits.
+#[track_caller]
+pub(crate) fn event(events: &mut Events, fits: impl Fn(&Event) -> bool) -> Event {
+    events.find(|event| fits(event)).expect("the stream ended")
+}
+
+/// Processes whose command line holds `text`.
+pub(crate) fn processes(text: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            std::fs::read(path.join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(text))
+        })
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! Everything that is tried from outside, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod access;
+mod api;
+mod bad_input;
+mod browser;
+mod cli;
+mod cron;
+mod demo;
+mod harness;
+mod http;
+mod recovery;
+mod schedule;
+mod self_backup;
+mod steps;
+mod streams;
+mod webdriver;

@@ -1,0 +1,217 @@
+//! Fire times, with a clock that the test moves.
+
+use crate::harness::{BINARY, wait_for};
+use chrono::{DateTime, TimeDelta, Utc};
+use lightflow::domain::lifecycle::{Run, RunState, Trigger};
+use lightflow::domain::task::{Task, TaskId};
+use lightflow::engine::{Engine, Folders, LogStore, ManualClock, Parts};
+use lightflow::secrets::SecretKey;
+use lightflow::store::{self, RunQuery, Store};
+use lightflow::view::TaskBody;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct World {
+    clock: ManualClock,
+    store: Store,
+    engine: Engine,
+    runtime: tokio::runtime::Runtime,
+    dir: Arc<tempfile::TempDir>,
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+impl World {
+    fn new(now: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        Self::on(dir, now)
+    }
+
+    fn on(dir: Arc<tempfile::TempDir>, now: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let clock = ManualClock::new(time(now));
+        let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
+        let parts = Parts {
+            store: store.clone(),
+            secrets: Arc::new(SecretKey::load_or_create(&dir.path().join("secret.key")).unwrap()),
+            clock: Arc::new(clock.clone()),
+            logs: LogStore::new(dir.path().join("logs"), 1 << 20),
+            folders: Folders::new(dir.path()),
+            zone: chrono_tz::Tz::UTC,
+            supervisor: BINARY.into(),
+            grace: Duration::from_secs(1),
+        };
+        let engine = runtime.block_on(Engine::start(parts)).unwrap();
+        Self {
+            clock,
+            store,
+            engine,
+            runtime,
+            dir,
+        }
+    }
+
+    /// The machine is off until `now`.
+    fn off_until(self, now: &str) -> Self {
+        let dir = self.dir.clone();
+        self.runtime.block_on(self.engine.shutdown());
+        drop(self);
+        Self::on(dir, now)
+    }
+
+    fn task(&self, now: &str, body: serde_json::Value) -> TaskId {
+        let body: TaskBody = serde_json::from_value(body).unwrap();
+        let task = Task::try_from(&body).unwrap();
+        let now = time(now);
+        let id = self
+            .runtime
+            .block_on(
+                self.store
+                    .write(move |tx| store::tasks::insert(tx, &task, now)),
+            )
+            .unwrap();
+        self.runtime.block_on(self.engine.tasks_changed());
+        id
+    }
+
+    fn runs(&self) -> Vec<Run> {
+        let query = RunQuery {
+            limit: 100,
+            ..RunQuery::default()
+        };
+        let mut runs = self
+            .runtime
+            .block_on(self.store.read(move |tx| store::runs::list(tx, &query)))
+            .unwrap();
+        runs.reverse();
+        runs
+    }
+
+    fn wait_runs(&self, number: usize) -> Vec<Run> {
+        wait_for(&format!("{number} finished runs"), || {
+            let runs = self.runs();
+            (runs.len() >= number && runs.iter().all(|r| r.state.is_final())).then_some(runs)
+        })
+    }
+
+    /// Lets everything happen that is to happen now.
+    fn settle(&self) {
+        self.runtime.block_on(self.engine.pools());
+    }
+}
+
+fn daily(script: &str, on_missed: &str) -> serde_json::Value {
+    json!({"name": "t", "cron": "0 3 * * *", "on_missed": on_missed,
+        "steps": [{"name": "s", "command": "sh", "args": ["-c", script]}]})
+}
+
+#[test]
+fn a_task_fires_at_its_time_and_once() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    world.task("2026-03-01T02:00:00Z", daily("true", "run_once"));
+    world.clock.set(time("2026-03-01T02:59:59Z"));
+    world.settle();
+    assert!(world.runs().is_empty());
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    let runs = world.wait_runs(1);
+    assert_eq!(runs[0].trigger, Trigger::Schedule);
+    assert_eq!(runs[0].due, Some(time("2026-03-01T03:00:00Z")));
+    // The clock is set back an hour: the same fire time comes again and is not run again.
+    world.clock.set(time("2026-03-01T02:30:00Z"));
+    world.clock.set(time("2026-03-01T03:00:30Z"));
+    world.settle();
+    assert_eq!(world.runs().len(), 1);
+    world.clock.set(time("2026-03-02T03:00:00Z"));
+    assert_eq!(world.wait_runs(2).len(), 2);
+}
+
+#[test]
+fn a_week_off_is_caught_up_once() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    world.task("2026-03-01T02:00:00Z", daily("true", "run_once"));
+    let world = world.off_until("2026-03-08T14:00:00Z");
+    let runs = world.wait_runs(1);
+    assert_eq!(runs[0].trigger, Trigger::CatchUp);
+    assert_eq!(runs[0].due, Some(time("2026-03-08T03:00:00Z")));
+    let world = world.off_until("2026-03-08T15:00:00Z");
+    world.settle();
+    assert_eq!(world.runs().len(), 1, "not again at the next start");
+}
+
+#[test]
+fn a_task_that_says_skip_records_what_it_missed() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    world.task("2026-03-01T02:00:00Z", daily("true", "skip"));
+    let world = world.off_until("2026-03-08T14:00:00Z");
+    let runs = world.wait_runs(1);
+    assert_eq!(runs[0].state, RunState::Missed);
+    assert!(runs[0].note.as_ref().unwrap().contains("skip"));
+}
+
+#[test]
+fn a_fire_during_a_run_is_recorded_as_missed() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    let gate = world.dir.path().join("gate");
+    let script = format!("while ! test -e {}; do sleep 0.05; done", gate.display());
+    world.task("2026-03-01T02:00:00Z", daily(&script, "run_once"));
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    wait_for("the run", || (world.runs().len() == 1).then_some(()));
+    world.clock.set(time("2026-03-02T03:00:00Z"));
+    let missed = wait_for("the missed one", || world.runs().get(1).cloned());
+    assert_eq!(missed.state, RunState::Missed);
+    assert!(
+        missed
+            .note
+            .unwrap()
+            .contains("run 1 of the task was still going on")
+    );
+    std::fs::write(gate, "").unwrap();
+    world.wait_runs(2);
+}
+
+#[test]
+fn a_task_without_auto_does_not_fire() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    let mut body = daily("true", "run_once");
+    body["auto"] = json!(false);
+    world.task("2026-03-01T02:00:00Z", body);
+    world
+        .clock
+        .set(time("2026-03-01T03:00:00Z") + TimeDelta::days(3));
+    world.settle();
+    assert!(world.runs().is_empty());
+}
+
+#[test]
+fn both_clock_changes_fire_as_cron_does() {
+    let world = World::new("2026-03-28T12:00:00Z");
+    let mut body = daily("true", "run_once");
+    body["cron"] = json!("30 2 * * *");
+    body["zone"] = json!("Europe/Paris");
+    world.task("2026-03-28T12:00:00Z", body);
+    // 02:30 does not exist on 29 March: it runs right after the change, at 03:00.
+    world.clock.set(time("2026-03-29T01:00:00Z"));
+    assert_eq!(
+        world.wait_runs(1)[0].due,
+        Some(time("2026-03-29T01:00:00Z"))
+    );
+    world.clock.set(time("2026-10-24T12:00:00Z"));
+    world.wait_runs(2);
+    // 02:30 comes twice on 25 October: it runs the first time only.
+    world.clock.set(time("2026-10-25T00:30:00Z"));
+    assert_eq!(
+        world.wait_runs(3)[2].due,
+        Some(time("2026-10-25T00:30:00Z"))
+    );
+    world.clock.set(time("2026-10-25T01:30:00Z"));
+    world.settle();
+    assert_eq!(world.runs().len(), 3);
+}

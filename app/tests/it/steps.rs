@@ -1,0 +1,407 @@
+//! What happens to a step: its environment, its end, its processes, its log.
+
+use crate::harness::{Server, processes, states, wait_for};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[test]
+fn exit_codes_become_colours() {
+    let server = Server::start();
+    server.shell_task(
+        "t",
+        &[
+            ("ok", "true", json!({})),
+            ("nothing", "exit 75", json!({})),
+            ("bad", "exit 3", json!({})),
+            ("after", "true", json!({})),
+            ("tell", "true", json!({"rule": "on_failure"})),
+            ("start", "true", json!({"rule": "always"})),
+        ],
+    );
+    let run = server.run_to_end("t");
+    assert_eq!(
+        states(&run),
+        [
+            "success", "skipped", "failed", "not_run", "success", "success"
+        ]
+    );
+    assert_eq!(run["state"], "failed");
+    assert_eq!(run["steps"][2]["exit_code"], 3);
+    assert_eq!(
+        run["steps"][3]["reason"],
+        "run rule on_success: step \"bad\" failed"
+    );
+}
+
+#[test]
+fn the_environment_is_built_from_scratch() {
+    let server = Server::start_with(&[("LEAK", "runner"), ("LIGHTFLOW_TZ", "Europe/Paris")]);
+    server
+        .json("PUT", "/api/v1/variables/PLAIN", json!({"value": "a\nb"}))
+        .expect(200);
+    server
+        .json(
+            "PUT",
+            "/api/v1/variables/OVER",
+            json!({"value": "variable"}),
+        )
+        .expect(200);
+    let step = json!({"env": {"OVER": "step"}});
+    server.shell_task("t", &[("env", "env -0 | tr '\\0' '|'", step)]);
+    let run = server.run_to_end("t");
+    let log = server.step_log(run["id"].as_i64().unwrap(), 0);
+    let mut keys: Vec<&str> = log
+        .split('|')
+        .filter_map(|pair| Some(pair.split_once('=')?.0))
+        .collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "HOME",
+            "LANG",
+            "LIGHTFLOW_ATTEMPT",
+            "LIGHTFLOW_DATA_DIR",
+            "LIGHTFLOW_RUN_ID",
+            "LIGHTFLOW_STEP",
+            "LIGHTFLOW_TASK",
+            "LIGHTFLOW_TRIGGER",
+            "OVER",
+            "PATH",
+            "PLAIN",
+            "PWD",
+            "TZ",
+        ]
+    );
+    for pair in [
+        "PLAIN=a\nb|",
+        "OVER=step|",
+        "TZ=Europe/Paris|",
+        "LIGHTFLOW_TASK=t|",
+    ] {
+        assert!(log.contains(pair), "{pair:?} in {log}");
+    }
+    assert!(
+        log.contains(&format!("PWD={}/scripts|", server.data().display())),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_step_holds_no_descriptor_of_the_runner() {
+    let server = Server::start();
+    server.shell_task("t", &[("fds", "ls -l /proc/self/fd", json!({}))]);
+    let run = server.run_to_end("t");
+    let log = server.step_log(run["id"].as_i64().unwrap(), 0);
+    // 0, 1, 2 and the directory that ls itself reads.
+    assert_eq!(
+        log.lines().filter(|line| line.contains("->")).count(),
+        4,
+        "{log}"
+    );
+    assert!(log.contains("0 -> /dev/null"), "{log}");
+}
+
+#[test]
+fn a_script_is_found_by_its_bare_name() {
+    let server = Server::start();
+    let body = b"import sys; print('hello', *sys.argv[1:])";
+    server
+        .socket
+        .send("PUT", "/api/v1/scripts/hello.py", &[], body)
+        .expect(200);
+    let step = json!({"name": "s", "command": "python3", "args": "hello.py --stop 'a b'"});
+    server
+        .post("/api/v1/tasks", json!({"name": "t", "steps": [step]}))
+        .expect(201);
+    let run = server.run_to_end("t");
+    assert_eq!(run["state"], "success");
+    assert_eq!(server.step_log(1, 0), "hello --stop a b\n");
+}
+
+#[test]
+fn a_command_that_does_not_exist_fails_and_its_log_says_so() {
+    let server = Server::start();
+    let steps = json!([{"name": "s", "command": "no-such-program"}, {"name": "d", "command": "true", "working_dir": "nowhere", "rule": "always"}]);
+    server
+        .post("/api/v1/tasks", json!({"name": "t", "steps": steps}))
+        .expect(201);
+    let run = server.run_to_end("t");
+    assert_eq!(states(&run), ["failed", "failed"]);
+    assert_eq!(run["steps"][0]["exit_code"], 127);
+    let log = server.step_log(1, 0);
+    assert!(log.contains("no-such-program: No such file"), "{log}");
+    assert!(log.contains("looked in PATH"), "{log}");
+    let log = server.step_log(1, 1);
+    assert!(log.contains("scripts/nowhere does not exist"), "{log}");
+}
+
+/// The issue's worst step: its child forks twice into a session of its own, ignores TERM,
+/// and holds the log open.
+const DAEMON: &str = r#"
+trap '' TERM
+python3 - <<'PY' &
+import os, signal, time, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+open(os.environ['MARK'], 'w').write(str(os.getpid()))
+print('daemon up', flush=True)
+while True: time.sleep(1)
+PY
+while :; do sleep 1; done
+"#;
+
+fn daemon_step(server: &Server, script: &str) -> (i64, Instant, u32) {
+    let mark = server.data().join("daemon.pid");
+    let more = json!({"timeout": 2, "env": {"MARK": mark}});
+    server.shell_task("t", &[("daemon", script, more)]);
+    let run = server.trigger("t");
+    let begin = Instant::now();
+    let pid = wait_for("the daemon", || {
+        std::fs::read_to_string(&mark).ok()?.parse().ok()
+    });
+    (run, begin, pid)
+}
+
+#[test]
+fn a_daemon_that_ignores_term_is_gone_at_the_limit() {
+    let server = Server::start();
+    let (run, begin, daemon) = daemon_step(&server, DAEMON);
+    let run = server.finished(run);
+    // Limit 2 s, grace 1 s, and 2 s to spare.
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(states(&run), ["failed"]);
+    assert_eq!(run["steps"][0]["reason"], "timed out after 2 s");
+    assert!(!std::path::Path::new(&format!("/proc/{daemon}")).exists());
+    let log = server.step_log(1, 0);
+    assert!(
+        log.contains("daemon up") && log.contains("lightflow: timed out"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_daemon_that_holds_the_log_after_its_command_ended_times_out() {
+    let server = Server::start();
+    let left = DAEMON.replace("while :; do sleep 1; done\n", "sleep 0.5");
+    let (run, begin, daemon) = daemon_step(&server, &left);
+    let run = server.finished(run);
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(states(&run), ["failed"]);
+    let reason = run["steps"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("held its output open"), "{reason}");
+    assert!(!std::path::Path::new(&format!("/proc/{daemon}")).exists());
+}
+
+#[test]
+fn what_a_finished_step_left_running_is_killed_and_told() {
+    let server = Server::start();
+    let script = "setsid sleep 4711 >/dev/null 2>&1 & echo done";
+    server.shell_task("t", &[("s", script, json!({}))]);
+    let run = server.run_to_end("t");
+    assert_eq!(states(&run), ["success"]);
+    let log = server.step_log(1, 0);
+    assert!(log.contains("killed 1 process(es)"), "{log}");
+    assert!(processes("sleep\x004711").is_empty());
+}
+
+#[test]
+fn cancel_stops_everything_of_the_step_and_still_runs_always() {
+    let server = Server::start();
+    server.shell_task(
+        "t",
+        &[
+            ("long", "setsid sleep 4712 & sleep 4712", json!({})),
+            ("next", "true", json!({})),
+            ("start", "true", json!({"rule": "always"})),
+        ],
+    );
+    let run = server.trigger("t");
+    wait_for("both sleeps", || {
+        (processes("sleep\x004712").len() >= 2).then_some(())
+    });
+    server
+        .post(&format!("/api/v1/runs/{run}/cancel"), json!({}))
+        .expect(202);
+    let run = server.finished(run);
+    assert_eq!(states(&run), ["cancelled", "not_run", "success"]);
+    assert_eq!(run["state"], "cancelled");
+    assert!(processes("sleep\x004712").is_empty());
+    let again = server.post("/api/v1/runs/1/cancel", json!({}));
+    assert_eq!(again.status, 409);
+}
+
+#[test]
+fn force_does_not_run_always() {
+    let server = Server::start();
+    let always = json!({"rule": "always"});
+    server.shell_task(
+        "t",
+        &[("long", "sleep 60", json!({})), ("start", "true", always)],
+    );
+    let run = server.trigger("t");
+    server.step_is(run, 0, "running");
+    server
+        .post(
+            &format!("/api/v1/runs/{run}/cancel"),
+            json!({"force": true}),
+        )
+        .expect(202);
+    assert_eq!(states(&server.finished(run)), ["cancelled", "not_run"]);
+}
+
+#[test]
+fn a_failed_attempt_is_tried_again_with_a_log_of_its_own() {
+    let server = Server::start();
+    let script = "echo attempt $LIGHTFLOW_ATTEMPT; test $LIGHTFLOW_ATTEMPT = 3";
+    server.shell_task("t", &[("s", script, json!({"retries": 2}))]);
+    let run = server.run_to_end("t");
+    assert_eq!(run["state"], "success");
+    assert_eq!(run["steps"][0]["attempt"], 3);
+    for attempt in 1..=3 {
+        let log = server
+            .get(&format!("/api/v1/runs/1/steps/0/log?attempt={attempt}"))
+            .text();
+        assert_eq!(log, format!("attempt {attempt}\n"));
+    }
+}
+
+#[test]
+fn a_task_never_overlaps_itself() {
+    let server = Server::start();
+    server.shell_task("t", &[("s", "sleep 60", json!({}))]);
+    let run = server.trigger("t");
+    let second = server.post("/api/v1/tasks/t/run", json!({})).expect(409);
+    let detail = second.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(&format!("run {run}")), "{detail}");
+}
+
+#[test]
+fn one_slot_means_one_step_and_the_first_run_finishes_first() {
+    let server = Server::start();
+    server
+        .post("/api/v1/pools", json!({"name": "backup", "slots": 1}))
+        .expect(201);
+    let order = server.data().join("order");
+    for name in ["a", "b", "c"] {
+        let script = format!("echo {name} >> {}; sleep 0.1", order.display());
+        let step = |step: &str| json!({"name": step, "command": "sh", "args": ["-c", script]});
+        let body = json!({"name": name, "pool": "backup", "steps": [step("one"), step("two")]});
+        server.post("/api/v1/tasks", body).expect(201);
+    }
+    let runs: Vec<i64> = ["a", "b", "c"].map(|name| server.trigger(name)).into();
+    let pools = server.get("/api/v1/pools").json();
+    assert_eq!(pools["pools"][0]["name"], "backup");
+    assert_eq!(pools["pools"][0]["running"], json!([runs[0]]));
+    assert_eq!(pools["pools"][0]["waiting"], json!([runs[1], runs[2]]));
+    for run in &runs {
+        assert_eq!(server.finished(*run)["state"], "success");
+    }
+    assert_eq!(
+        std::fs::read_to_string(order).unwrap(),
+        "a\na\nb\nb\nc\nc\n"
+    );
+}
+
+#[test]
+fn secrets_are_masked_in_logs_also_line_by_line() {
+    let server = Server::start();
+    let pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAAB3NzaC1yc2E\nQyNTUxOQAAACD\n-----END OPENSSH PRIVATE KEY-----\n";
+    server
+        .json(
+            "PUT",
+            "/api/v1/variables/KEY",
+            json!({"value": pem, "secret": true}),
+        )
+        .expect(200);
+    server
+        .json(
+            "PUT",
+            "/api/v1/variables/PIN",
+            json!({"value": "hunter2", "secret": true}),
+        )
+        .expect(200);
+    let script = r#"printf 'pin hun'; sleep 0.1; echo 'ter2!'; echo "$KEY" | while read l; do echo "<$l>"; done; echo ${#KEY}"#;
+    server.shell_task("t", &[("s", script, json!({}))]);
+    server.run_to_end("t");
+    let log = server.step_log(1, 0);
+    assert!(log.starts_with("pin ••••!\n<••••>\n<••••>\n"), "{log}");
+    for hidden in ["hunter2", "AAAAB3", "QyNTU"] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+    assert!(
+        log.contains(&format!("\n{}\n", pem.len())),
+        "the step itself has the value: {log}"
+    );
+    let database = std::fs::read(server.data().join("lightflow.db-wal")).unwrap();
+    assert!(!String::from_utf8_lossy(&database).contains("hunter2"));
+    let shown = server.get("/api/v1/variables/PIN").json();
+    assert_eq!(shown["value"], json!(null));
+}
+
+#[test]
+fn a_burst_of_output_fills_neither_memory_nor_disk() {
+    let server = Server::start_with(&[("LIGHTFLOW_LOG_LIMIT", "1048576")]);
+    server.shell_task("t", &[("warm", "echo up", json!({}))]);
+    server.run_to_end("t");
+    let before = rss_kib(server.pid());
+    server.shell_task(
+        "burst",
+        &[(
+            "s",
+            "yes 0123456789abcdef | head -c 200000000; echo; echo the end",
+            json!({}),
+        )],
+    );
+    let run = server.run_to_end("burst");
+    assert_eq!(run["state"], "success");
+    let grown = rss_kib(server.pid()).saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB");
+    let log = server.step_log(run["id"].as_i64().unwrap(), 0);
+    assert!(log.len() <= 1_100_000, "{}", log.len());
+    assert!(log.ends_with("\nthe end\n"));
+    assert!(
+        log.contains("bytes were not kept: the log passed its limit"),
+        "no mark"
+    );
+    let stored: u64 = std::fs::read_dir(server.data().join("logs").join(run["id"].to_string()))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(stored <= 1_048_576, "{stored}");
+}
+
+fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn bytes_are_captured_as_they_are() {
+    let server = Server::start();
+    server.shell_task(
+        "t",
+        &[(
+            "s",
+            "printf 'a\\000\\377\\r\\nb'; printf err >&2",
+            json!({}),
+        )],
+    );
+    server.run_to_end("t");
+    let log = server.get("/api/v1/runs/1/steps/0/log").expect(200);
+    assert_eq!(log.body, b"a\0\xff\r\nberr");
+}
