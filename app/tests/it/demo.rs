@@ -50,8 +50,10 @@ fn with_users_script(day: &str) -> io::Result<Shown> {
     if !script.exists() {
         return skipped(&format!("{} is not there", script.display()));
     }
-    if !nix::unistd::geteuid().is_root() {
-        return skipped("the script's data root is /media/ssd/podman, which only root can mount");
+    if !nix::unistd::geteuid().is_root() || !can_mount() {
+        return skipped(
+            "the script's data root is /media/ssd/podman, which cannot be mounted here",
+        );
     }
     let Some(script) = script.to_str() else {
         return skipped("the path of the script is not UTF-8");
@@ -103,6 +105,15 @@ fn libfaketime_is_there() -> bool {
         .flatten()
         .flatten()
         .any(|entry| entry.path().join("faketime/libfaketime.so.1").exists())
+}
+
+/// Whether a view of the file system of one's own can be had; not in every container.
+fn can_mount() -> bool {
+    Command::new("unshare")
+        .args(["--mount", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn repo() -> PathBuf {
