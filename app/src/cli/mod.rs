@@ -44,7 +44,14 @@ use std::process::ExitCode;
 /// Runs the command line `args`, the program's name first.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    match root().try_get_matches_from(args) {
+    // The server lives for months, so it does not carry the description of every other
+    // command along.
+    let root = if args.get(1).is_some_and(|word| word == "serve") {
+        with_serve()
+    } else {
+        root()
+    };
+    match root.try_get_matches_from(args) {
         Ok(matches) => dispatch(&matches),
         Err(error) => {
             // Help, or a mistake; with the output closed the exit code still tells.
@@ -87,8 +94,8 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     })
 }
 
-/// The whole command line.
-fn root() -> Command {
+/// The command line with `serve` alone.
+fn with_serve() -> Command {
     let root = Command::new("lightflow")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A tiny task runner: ordered steps, CRON, pools, variables, scripts, live logs")
@@ -99,7 +106,13 @@ fn root() -> Command {
         .subcommand(address::hiding(
             &["url", "ca", "token-file"],
             serve::command(),
-        ))
+        ));
+    address::with_options(root)
+}
+
+/// The whole command line.
+fn root() -> Command {
+    with_serve()
         .subcommand(demo::command())
         .subcommand(task::command())
         .subcommand(run::command())
@@ -113,8 +126,7 @@ fn root() -> Command {
         .subcommand(address::hiding(address::ALL, cron::command()))
         .subcommand(snapshot::command())
         .subcommand(healthcheck::command())
-        .subcommand(address::hiding(address::ALL, completions::command()));
-    address::with_options(root)
+        .subcommand(address::hiding(address::ALL, completions::command()))
 }
 
 const AFTER_HELP: &str = "\

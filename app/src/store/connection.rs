@@ -41,7 +41,7 @@ fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
             .execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;")?;
     }
     connection.execute_batch(
-        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;",
+        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY;",
     )?;
     // Reads the header, so that garbage is found here and not in the first query.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {

@@ -83,9 +83,8 @@ impl App {
 
 /// Every address the server knows.
 pub fn router(app: Arc<App>) -> Router {
-    let (api, _) = api::routes().split_for_parts();
     Router::new()
-        .nest("/api/v1", api)
+        .nest("/api/v1", api::routes())
         .merge(api::operations())
         .merge(pages::routes())
         .fallback(|| async { ApiError::NoRoute })

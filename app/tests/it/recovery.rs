@@ -6,13 +6,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
-fn backup_task(server: &Server) {
+/// `mark` tells this test's processes from those of others that run beside it.
+fn backup_task(server: &Server, mark: u32) {
     let started = server.data().join("started");
     server.shell_task(
         "backup",
         &[
             ("stop", "true", json!({})),
-            ("sync", "sleep 4713", json!({})),
+            ("sync", &format!("sleep {mark}"), json!({})),
             ("archive", "true", json!({})),
             (
                 "start",
@@ -26,7 +27,7 @@ fn backup_task(server: &Server) {
 #[test]
 fn after_a_crash_the_always_step_runs_at_once() {
     let server = Server::start();
-    backup_task(&server);
+    backup_task(&server, 4713);
     let run = server.trigger("backup");
     server.step_is(run, 1, "running");
     let server = server.crash_and_restart();
@@ -59,11 +60,11 @@ fn no_step_outlives_its_runner() {
 #[test]
 fn an_ordinary_stop_is_recovered_like_a_crash() {
     let server = Server::start();
-    backup_task(&server);
+    backup_task(&server, 4717);
     let run = server.trigger("backup");
     server.step_is(run, 1, "running");
     let server = server.restart();
-    assert!(processes("sleep\x004713").is_empty());
+    assert!(processes("sleep\x004717").is_empty());
     let run = server.finished(run);
     assert_eq!(
         states(&run),

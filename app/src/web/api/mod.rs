@@ -14,13 +14,11 @@ pub(super) use variables::seal;
 
 use super::App;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-/// The head of the OpenAPI document; the rest comes from the handlers.
+/// The OpenAPI document: its head, and every handler with its own description.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -28,6 +26,17 @@ use utoipa_axum::routes;
         description = "Tasks, runs, logs, pools, variables and scripts of a Lightflow server. Errors are RFC 9457 problem details."
     ),
     servers((url = "/api/v1")),
+    paths(
+        tasks::list, tasks::create, tasks::show, tasks::replace, tasks::patch, tasks::delete, tasks::run,
+        runs::list, runs::show, runs::cancel, runs::log, runs::log_stream,
+        events::stream,
+        pools::list, pools::create, pools::replace, pools::delete,
+        variables::list, variables::show, variables::set, variables::delete,
+        scripts::list, scripts::show, scripts::put, scripts::delete,
+        accounts::list_users, accounts::add_user, accounts::set_password, accounts::delete_user,
+        accounts::list_tokens, accounts::add_token, accounts::delete_token,
+        transfer::export, transfer::import
+    ),
     components(schemas(
         crate::view::Problem,
         crate::view::LogChunk,
@@ -52,36 +61,52 @@ impl utoipa::Modify for Bearer {
     }
 }
 
-/// The routes of the API with their descriptions.
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(tasks::list, tasks::create))
-        .routes(routes!(
-            tasks::show,
-            tasks::replace,
-            tasks::patch,
-            tasks::delete
-        ))
-        .routes(routes!(tasks::run))
-        .routes(routes!(runs::list))
-        .routes(routes!(runs::show))
-        .routes(routes!(runs::cancel))
-        .routes(routes!(runs::log))
-        .routes(routes!(runs::log_stream))
-        .routes(routes!(events::stream))
-        .routes(routes!(pools::list, pools::create))
-        .routes(routes!(pools::replace, pools::delete))
-        .routes(routes!(variables::list))
-        .routes(routes!(variables::show, variables::set, variables::delete))
-        .routes(routes!(scripts::list))
-        .routes(routes!(scripts::show, scripts::put, scripts::delete))
-        .routes(routes!(accounts::list_users, accounts::add_user))
-        .routes(routes!(accounts::set_password))
-        .routes(routes!(accounts::delete_user))
-        .routes(routes!(accounts::list_tokens, accounts::add_token))
-        .routes(routes!(accounts::delete_token))
-        .routes(routes!(transfer::export))
-        .routes(routes!(transfer::import))
+/// The routes of the API. Their descriptions are in [`Document`], which is built only when
+/// somebody asks for it; a test compares the two.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/tasks", get(tasks::list).post(tasks::create))
+        .route(
+            "/tasks/{name}",
+            get(tasks::show)
+                .put(tasks::replace)
+                .patch(tasks::patch)
+                .delete(tasks::delete),
+        )
+        .route("/tasks/{name}/run", post(tasks::run))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/cancel", post(runs::cancel))
+        .route("/runs/{id}/steps/{position}/log", get(runs::log))
+        .route(
+            "/runs/{id}/steps/{position}/log/stream",
+            get(runs::log_stream),
+        )
+        .route("/events", get(events::stream))
+        .route("/pools", get(pools::list).post(pools::create))
+        .route("/pools/{name}", put(pools::replace).delete(pools::delete))
+        .route("/variables", get(variables::list))
+        .route(
+            "/variables/{key}",
+            get(variables::show)
+                .put(variables::set)
+                .delete(variables::delete),
+        )
+        .route("/scripts", get(scripts::list))
+        .route(
+            "/scripts/{name}",
+            get(scripts::show).put(scripts::put).delete(scripts::delete),
+        )
+        .route("/users", get(accounts::list_users).post(accounts::add_user))
+        .route("/users/{name}", delete(accounts::delete_user))
+        .route("/users/{name}/password", put(accounts::set_password))
+        .route(
+            "/tokens",
+            get(accounts::list_tokens).post(accounts::add_token),
+        )
+        .route("/tokens/{name}", delete(accounts::delete_token))
+        .route("/export", get(transfer::export))
+        .route("/import", post(transfer::import))
         .route("/openapi.json", get(operate::openapi))
 }
 
