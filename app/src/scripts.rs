@@ -60,14 +60,26 @@ impl Scripts {
     /// The bytes of a script; none where there is no such file.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// [`ErrorKind::FileTooLarge`] for what a step left here that is no script, and those
+    /// of the file system.
     pub fn read(&self, name: &ScriptName) -> io::Result<Option<Vec<u8>>> {
         let mut file = match self.options().read(true).open(self.path(name)) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        Read::by_ref(&mut file)
+            .take(MAX_SCRIPT as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() > MAX_SCRIPT {
+            return Err(io::Error::new(
+                ErrorKind::FileTooLarge,
+                format!("{name} is larger than the {MAX_SCRIPT} bytes a script may have"),
+            ));
+        }
         Ok(Some(bytes))
     }
 
@@ -110,10 +122,11 @@ impl Scripts {
         self.folder.join(name.as_str())
     }
 
-    /// A step may have put a link here; what it points to is not a script.
+    /// A step may have put a link or a pipe here; neither is a script.
     fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::new();
-        options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+        let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+        options.custom_flags(flags.bits());
         options
     }
 }

@@ -9,6 +9,7 @@ use crate::web::{self, App, Listeners, SetupLink};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File, OpenOptions};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ pub fn command() -> Command {
 /// Runs the server; returns when it was told to stop.
 pub fn run(matches: &ArgMatches) -> ExitCode {
     close_inherited();
+    raise_descriptor_limit();
     start_logging();
     let config = Config::from_env(|key| std::env::var(key).ok()).and_then(|mut config| {
         if let Some(data) = matches.try_get_one::<PathBuf>("data-dir").ok().flatten() {
@@ -94,6 +96,14 @@ fn close_inherited() {
     for fd in open {
         // One of them belonged to the listing itself and is gone by now.
         let _ = nix::unistd::close(fd);
+    }
+}
+
+/// Takes as many descriptors as we may have; each connection needs one.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it there is room for fewer connections.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

@@ -13,6 +13,9 @@ use tokio::sync::{oneshot, watch};
 
 const BUFFER: usize = 64 * 1024;
 
+/// Most bytes a pipe holds (pipe(7), `/proc/sys/fs/pipe-max-size`).
+const LARGEST_PIPE: usize = 1024 * 1024;
+
 /// A capture that goes on.
 #[derive(Debug)]
 pub(super) struct Capture {
@@ -23,27 +26,22 @@ pub(super) struct Capture {
 /// A capture that is over: more may be appended to the log by the runner itself.
 #[derive(Debug)]
 pub(super) struct Captured {
-    writer: LogWriter,
+    /// None where the log could not even be created.
+    writer: Option<LogWriter>,
     masker: Masker,
     length: watch::Sender<u64>,
     /// The first error of the log file; what came after it is lost.
     failure: Option<io::Error>,
 }
 
-/// Starts capturing `pipe` into `writer`; `length` tells readers how far the log is.
+/// Starts capturing `pipe` into the log of `captured`.
 ///
 /// # Errors
 /// Where the system gives no thread or pipe.
-pub(super) fn start(
-    pipe: OwnedFd,
-    writer: LogWriter,
-    masker: Masker,
-    length: watch::Sender<u64>,
-) -> io::Result<Capture> {
+pub(super) fn start(pipe: OwnedFd, mut captured: Captured) -> io::Result<Capture> {
     // Closing one end of this pipe ends the poll at the other.
     let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let (report, done) = oneshot::channel();
-    let mut captured = Captured::new(writer, masker, length);
     thread::Builder::new()
         .name("capture".to_owned())
         .stack_size(128 * 1024)
@@ -71,13 +69,23 @@ impl Capture {
 }
 
 impl Captured {
-    /// A log into which nothing was captured yet.
-    pub(super) fn new(writer: LogWriter, masker: Masker, length: watch::Sender<u64>) -> Self {
+    /// A log into which nothing was captured yet; `length` tells readers how far it is. A
+    /// log that cannot be created loses what is printed, but its step runs all the same: it
+    /// may be the one that brings a service back.
+    pub(super) fn new(
+        writer: io::Result<LogWriter>,
+        masker: Masker,
+        length: watch::Sender<u64>,
+    ) -> Self {
+        let (writer, failure) = match writer {
+            Ok(writer) => (Some(writer), None),
+            Err(error) => (None, Some(error)),
+        };
         Self {
             writer,
             masker,
             length,
-            failure: None,
+            failure,
         }
     }
 
@@ -85,10 +93,20 @@ impl Captured {
         let mut pipe = std::fs::File::from(pipe);
         let mut buffer = vec![0; BUFFER];
         let mut masked = Vec::with_capacity(BUFFER);
-        while wait_readable(&pipe, stopped) {
+        // Bytes that are still taken after the order to stop: what lies in the pipe was
+        // printed before, but a holder that goes on printing does not keep us here.
+        let mut left = None;
+        while let Some((readable, stop)) = look(&pipe, stopped) {
+            if stop {
+                left.get_or_insert(LARGEST_PIPE);
+            }
+            if stop && (!readable || left == Some(0)) {
+                break;
+            }
             match pipe.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => {
+                    left = left.map(|left: usize| left.saturating_sub(n));
                     masked.clear();
                     self.masker.push(&buffer[..n], &mut masked);
                     self.append(&masked);
@@ -107,13 +125,16 @@ impl Captured {
 
     /// Writes to the log; after a failure (a full disk) the step goes on without.
     fn append(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() || self.failure.is_some() {
+        let Some(writer) = self.writer.as_mut().filter(|_| self.failure.is_none()) else {
+            return;
+        };
+        if bytes.is_empty() {
             return;
         }
-        if let Err(error) = self.writer.write(bytes) {
+        if let Err(error) = writer.write(bytes) {
             self.failure = Some(error);
         }
-        self.length.send_replace(self.writer.written());
+        self.length.send_replace(writer.written());
     }
 
     /// Appends lines of the runner's own, each marked as such; secrets in them are masked.
@@ -135,22 +156,20 @@ impl Captured {
     }
 }
 
-/// Waits for something to read; `false` when told to stop.
-fn wait_readable(pipe: &impl AsFd, stopped: &OwnedFd) -> bool {
+/// Waits for something to read or for the order to stop, and says which are there.
+fn look(pipe: &impl AsFd, stopped: &OwnedFd) -> Option<(bool, bool)> {
     loop {
         let mut descriptors = [
             PollFd::new(pipe.as_fd(), PollFlags::POLLIN),
             PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
         ];
         match poll(&mut descriptors, PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => continue,
-            Err(_) => return false,
-            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return None,
+            Ok(_) => {
+                let [pipe, stopped] = descriptors.map(|d| d.any() == Some(true));
+                return Some((pipe, stopped));
+            }
         }
-        let readable = descriptors[0].any() == Some(true);
-        let stop = descriptors[1].any() == Some(true);
-        // What was printed before the end is read first, but a holder that never
-        // stops printing does not keep the capture alive.
-        return readable && !stop;
     }
 }

@@ -42,7 +42,9 @@ pub(super) struct Dispatcher {
     /// Runs whose last state could not be written yet.
     pub(super) unsaved: BTreeMap<RunId, Run>,
     last_run: RunId,
-    closing: Option<oneshot::Sender<()>>,
+    pub(super) closing: Option<oneshot::Sender<()>>,
+    /// Whether a write is to be tried again.
+    pub(super) save_pending: bool,
 }
 
 impl Dispatcher {
@@ -71,6 +73,7 @@ impl Dispatcher {
             unsaved: BTreeMap::new(),
             last_run,
             closing: None,
+            save_pending: false,
         };
         dispatcher.load_pools().await?;
         dispatcher.load_tasks().await?;
@@ -152,7 +155,10 @@ impl Dispatcher {
             Command::RetryDue { run, position } => {
                 self.event(run, Event::RetryDue(position)).await;
             }
-            Command::SaveAgain => self.settle(Plan::default()).await,
+            Command::SaveAgain => {
+                self.save_pending = false;
+                self.settle(Plan::default()).await;
+            }
             Command::TasksChanged { reply } => {
                 if let Err(error) = self.load_tasks().await {
                     tracing::error!(%error, "cannot read the schedules");
@@ -222,10 +228,24 @@ impl Dispatcher {
             return;
         }
         let now = self.parts.clock.now();
+        if self.ticker.clock_was_wrong(now)
+            && let Err(error) = self.load_tasks().await
+        {
+            tracing::error!(%error, "cannot read the schedules");
+        }
         for due in self.ticker.due(now) {
             let (task, at) = (due.task, due.at);
+            if due.missed == Some(MissedPolicy::RunOnce) && self.running(task).is_some() {
+                // What a crash left is still being finished; the catch-up comes after it.
+                self.ticker.postpone(task, now + FIRE_AGAIN);
+                continue;
+            }
             match self.deal_with(due, now).await {
-                Ok(()) | Err(StoreError::AlreadyClaimed) => self.ticker.done(task, at),
+                Ok(()) => self.ticker.done(task, at),
+                Err(StoreError::AlreadyClaimed) => {
+                    tracing::warn!(task = task.0, due = %at, "a fire time was dealt with already");
+                    self.ticker.done(task, at);
+                }
                 Err(error) => {
                     tracing::error!(task = task.0, %error, "a fire time could not be dealt with; trying again in a minute");
                     self.ticker.postpone(task, now + FIRE_AGAIN);
@@ -326,12 +346,19 @@ impl Dispatcher {
             }
             return Err(error);
         }
+        // Written already.
+        plan.changed.remove(&id);
         self.settle(plan).await;
+        self.publish(id);
         Ok(id)
     }
 
     async fn load_pools(&mut self) -> Result<(), StoreError> {
-        for stored in self.parts.store.read(store::pools::list).await? {
+        let stored = self.parts.store.read(store::pools::list).await?;
+        self.pools.retain(|name, slots| {
+            stored.iter().any(|s| s.pool.name == *name) || !slots.is_unused()
+        });
+        for stored in stored {
             let slots = usize::try_from(stored.pool.slots.get()).unwrap_or(usize::MAX);
             self.pools
                 .entry(stored.pool.name)

@@ -5,7 +5,7 @@
 //! it is a few segment files, each named after the offset of its first byte.
 
 use super::feed::LogId;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -153,11 +153,31 @@ impl LogStore {
         })
     }
 
+    /// Removes the logs of runs; what cannot be removed is logged and costs only space.
+    pub fn remove_runs(&self, runs: Vec<i64>) {
+        for run in runs {
+            if let Err(error) = self.remove_run(run) {
+                tracing::warn!(run, %error, "the logs of a removed run stay behind");
+            }
+        }
+    }
+
+    /// Removes the logs of runs that are not among `known`: a crash came between the
+    /// removal of the run and that of its logs.
+    pub fn sweep(&self, known: &HashSet<i64>) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let stray = entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|run| !known.contains(run))
+            .collect();
+        self.remove_runs(stray);
+    }
+
     /// Removes all logs of a run; one that has none is fine.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn remove_run(&self, run: i64) -> io::Result<()> {
+    fn remove_run(&self, run: i64) -> io::Result<()> {
         match fs::remove_dir_all(self.run_folder(run)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,

@@ -111,6 +111,9 @@ impl Engine {
     /// # Errors
     /// Where the store cannot be read or written.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let known = parts.store.read(crate::store::runs::ids).await?;
+        let logs = parts.logs.clone();
+        tokio::task::spawn_blocking(move || logs.sweep(&known));
         let (commands, inbox) = mpsc::channel(64);
         let feed = Feed::default();
         let dispatcher = dispatcher::Dispatcher::new(parts, feed.clone(), commands.clone()).await?;
@@ -143,11 +146,16 @@ impl Engine {
             .unwrap_or(Err(CancelError::Closing))
     }
 
-    /// Who holds slots and who waits, by pool.
+    /// Who holds slots and who waits, by pool; empty where the engine is gone.
     pub async fn pools(&self) -> BTreeMap<PoolName, PoolState> {
         self.ask(|reply| Command::Pools { reply })
             .await
             .unwrap_or_default()
+    }
+
+    /// Whether the event loop answers.
+    pub async fn is_alive(&self) -> bool {
+        self.ask(|reply| Command::Pools { reply }).await.is_some()
     }
 
     /// When tasks fire next.

@@ -41,6 +41,11 @@ impl PoolSlots {
         self.waiting.remove(&run);
     }
 
+    /// Whether nobody holds or waits for a slot.
+    pub(super) fn is_unused(&self) -> bool {
+        self.holders.is_empty() && self.waiting.is_empty()
+    }
+
     /// Gives a free slot to the run that waits and came first.
     pub(super) fn grant(&mut self) -> Option<RunId> {
         if self.holders.len() >= self.slots {

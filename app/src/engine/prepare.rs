@@ -18,13 +18,22 @@ pub(super) async fn attempt(
     stop: watch::Receiver<bool>,
 ) -> Result<Attempt, String> {
     let variables = variables(&parts.store, &parts.secrets).await?;
-    let secrets = variables.iter().filter(|v| v.secret);
+    let secrets: Vec<String> = variables
+        .iter()
+        .filter(|v| v.secret)
+        .map(|v| v.value.clone())
+        .collect();
+    let masker =
+        tokio::task::spawn_blocking(move || Masker::new(secrets.iter().map(String::as_str)))
+            .await
+            .map_err(|e| e.to_string())?
+            .map_err(|e| format!("the secrets cannot be masked: {e}"))?;
     let step = &run.steps[log.position];
     Ok(Attempt {
         id: log,
         env: build(run, log.position, &variables, &parts.folders, parts.zone),
         dir: working_dir(step.step.working_dir.as_deref(), &parts.folders),
-        masker: Masker::new(secrets.map(|v| v.value.as_str())),
+        masker,
         step: step.step.clone(),
         supervisor: parts.supervisor.clone(),
         logs: parts.logs.clone(),

@@ -56,6 +56,10 @@ impl Dispatcher {
 
     /// Hands out free slots until none is free or nobody waits.
     pub(super) fn grant(&mut self, plan: &mut Plan) {
+        if self.closing.is_some() {
+            // What would start now would only be stopped; the next start takes it up.
+            return;
+        }
         let names: Vec<PoolName> = self.pools.keys().cloned().collect();
         for name in names {
             while let Some(id) = self.pools.get_mut(&name).and_then(PoolSlots::grant) {
@@ -100,7 +104,7 @@ impl Dispatcher {
         }
     }
 
-    fn publish(&self, id: RunId) {
+    pub(super) fn publish(&self, id: RunId) {
         if let Some(active) = self.active.get(&id) {
             self.feed.publish(Change::Run(Arc::new(active.run.clone())));
         }
@@ -140,16 +144,24 @@ impl Dispatcher {
             .await;
         match written {
             Ok(removed) => {
-                self.unsaved.clear();
+                // What was published while it could not be written is told once more, for
+                // those who looked into the database meanwhile.
+                for (id, run) in std::mem::take(&mut self.unsaved) {
+                    if !plan.changed.contains(&id) {
+                        self.feed.publish(Change::Run(Arc::new(run)));
+                    }
+                }
                 remove_logs(&self.parts, removed);
             }
             Err(error) => {
                 tracing::error!(%error, "the state of runs cannot be written; trying again");
-                let own = self.own.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(SAVE_AGAIN).await;
-                    let _ = own.send(Command::SaveAgain).await;
-                });
+                if !std::mem::replace(&mut self.save_pending, true) {
+                    let own = self.own.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(SAVE_AGAIN).await;
+                        let _ = own.send(Command::SaveAgain).await;
+                    });
+                }
             }
         }
     }
@@ -194,11 +206,5 @@ fn remove_logs(parts: &Parts, runs: Vec<i64>) {
         return;
     }
     let logs = parts.logs.clone();
-    tokio::task::spawn_blocking(move || {
-        for run in runs {
-            if let Err(error) = logs.remove_run(run) {
-                tracing::warn!(run, %error, "the logs of a removed run stay behind");
-            }
-        }
-    });
+    tokio::task::spawn_blocking(move || logs.remove_runs(runs));
 }

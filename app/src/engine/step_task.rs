@@ -12,11 +12,14 @@ use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long the supervisor gets to kill what ignores even SIGKILL (a process that
 /// hangs in the kernel) before the step is given up.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the output may stay open after the last process of the step is gone.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// One attempt, with all it needs.
 #[derive(Debug)]
@@ -38,12 +41,11 @@ impl Attempt {
     /// Runs to the end; never fails, since whatever goes wrong is an outcome.
     /// `length` tells how far the log is.
     pub(super) async fn run(mut self, length: watch::Sender<u64>) -> Outcome {
-        let writer = match self.logs.create(self.id) {
-            Ok(writer) => writer,
-            Err(error) => {
-                return Outcome::CannotStart(format!("its log cannot be written: {error}"));
-            }
-        };
+        let masker = std::mem::take(&mut self.masker);
+        let mut log = Captured::new(self.logs.create(self.id), masker, length);
+        if let Some(error) = log.failure() {
+            tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step runs without a log");
+        }
         let started = launch(&Launch {
             supervisor: &self.supervisor,
             program: self.step.command.program(),
@@ -53,30 +55,20 @@ impl Attempt {
         });
         let (supervised, pipe) = match started {
             Ok(both) => both,
-            Err(error) => return self.not_started(writer, length, error.to_string()),
-        };
-        let masker = std::mem::replace(&mut self.masker, Masker::new([]));
-        let capture = match capture::start(pipe, writer, masker, length) {
-            Ok(capture) => capture,
             Err(error) => {
-                supervised.close(true).await;
-                return Outcome::CannotStart(format!("its output cannot be captured: {error}"));
+                // The log says it too, because that is where people look.
+                let outcome = Outcome::CannotStart(error.to_string());
+                log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
+                return outcome;
             }
         };
-        self.watch(supervised, capture).await
-    }
-
-    /// The log says it too, because that is where people look.
-    fn not_started(
-        self,
-        writer: super::log_file::LogWriter,
-        length: watch::Sender<u64>,
-        why: String,
-    ) -> Outcome {
-        let outcome = Outcome::CannotStart(why);
-        let mut log = Captured::new(writer, self.masker, length);
-        log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
-        outcome
+        match capture::start(pipe, log) {
+            Ok(capture) => self.watch(supervised, capture).await,
+            Err(error) => {
+                supervised.close(true).await;
+                Outcome::CannotStart(format!("its output cannot be captured: {error}"))
+            }
+        }
     }
 
     async fn watch(mut self, mut supervised: Supervised, mut capture: Capture) -> Outcome {
@@ -125,10 +117,15 @@ impl Attempt {
         };
         let how = supervised.close(vanished).await;
         if !state.output_closed {
-            if vanished {
-                capture.stop();
-            }
-            captured = capture.finished().await;
+            // No process of the step is left, so whoever still holds the pipe is not part
+            // of it; what was printed is read, and no more is waited for.
+            captured = match timeout(LAST_WORDS, capture.finished()).await {
+                Ok(captured) => captured,
+                Err(_) => {
+                    capture.stop();
+                    capture.finished().await
+                }
+            };
         }
         let (outcome, notes) = state.verdict(vanished, how);
         if let Some(mut log) = captured {

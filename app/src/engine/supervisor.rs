@@ -11,6 +11,7 @@
 //! to kill; a closed socket means kill.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -46,6 +47,7 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     nix::unistd::dup2_stdin(&null)?;
     nix::sys::prctl::set_child_subreaper(true)?;
 
+    restore_descriptor_limit()?;
     let spawned = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -64,8 +66,23 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
             killed: BTreeSet::new(),
         },
     };
-    say(&mut socket, &format!("started {}", step.main))?;
+    // Whatever fails from here on, nothing of the step stays behind.
+    let watched = watch(&mut step, &mut socket);
+    if watched.is_err() {
+        step.kill_all(&mut socket)?;
+    }
+    say(&mut socket, &format!("end {}", step.killed.len()))
+}
 
+/// Gives the command the customary limit of 1024 descriptors again, which the runner had
+/// raised for itself: programs that use select(2) cannot have more.
+fn restore_descriptor_limit() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(1024), hard)?)
+}
+
+fn watch(step: &mut Step, socket: &mut UnixStream) -> io::Result<()> {
+    say(socket, &format!("started {}", step.main))?;
     // Blocked only now, so that the command did not inherit the mask; whoever ended
     // before this line is found by the first round of reaping.
     let mut mask = SigSet::empty();
@@ -73,17 +90,17 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     mask.thread_block()?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
 
-    while step.reap(&mut socket)? {
-        match wait(&mut socket, &signals)? {
+    while step.reap(socket)? {
+        match wait(socket, &signals)? {
             Order::Look => {}
             Order::Terminate => step.signal_all(Signal::SIGTERM),
             Order::Kill => {
-                step.kill_all(&mut socket)?;
+                step.kill_all(socket)?;
                 break;
             }
         }
     }
-    say(&mut socket, &format!("end {}", step.killed.len()))
+    Ok(())
 }
 
 enum Order {
@@ -157,13 +174,16 @@ impl Step {
 
     /// Kills until nothing is left: what forks faster than it is seen is seen next time.
     fn kill_all(&mut self, socket: &mut UnixStream) -> io::Result<()> {
+        let mut pause = Duration::from_millis(2);
         while self.reap(socket)? {
             for pid in descendants() {
                 if kill(pid, Signal::SIGKILL).is_ok() && pid != self.main {
                     self.killed.insert(pid);
                 }
             }
-            std::thread::sleep(Duration::from_millis(2));
+            // What hangs in the kernel is looked at ever less often.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
         Ok(())
     }

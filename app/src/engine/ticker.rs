@@ -88,6 +88,12 @@ impl Ticker {
         reset
     }
 
+    /// Whether fires were dealt with so far in the future that the clock must have been
+    /// wrong then, and was set right since.
+    pub(super) fn clock_was_wrong(&self, now: DateTime<Utc>) -> bool {
+        self.planned.values().any(|p| p.through > now + WRONG_CLOCK)
+    }
+
     /// When to look again.
     pub(super) fn wake_at(&self) -> Option<DateTime<Utc>> {
         self.planned.values().filter_map(Planned::wake).min()

@@ -3,7 +3,7 @@
 //! Invariant: whatever the pieces are, the output is that of the whole stream; only
 //! as many bytes are held back as could still become a secret.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 
 /// What stands in the log in place of a secret.
 const MASK: &[u8] = "••••".as_bytes();
@@ -13,7 +13,7 @@ const MASK: &[u8] = "••••".as_bytes();
 const SHORTEST_LINE: usize = 4;
 
 /// Replaces secrets in a stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Masker {
     matcher: Option<AhoCorasick>,
     patterns: Vec<Vec<u8>>,
@@ -24,7 +24,10 @@ pub struct Masker {
 impl Masker {
     /// A masker of these secret values. Of a value with several lines, each line is
     /// masked by itself too, since programs print and rewrap such values line by line.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    ///
+    /// # Errors
+    /// Where the values are too large to be looked for.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, BuildError> {
         let mut patterns: Vec<Vec<u8>> = Vec::new();
         for secret in secrets {
             let whole = secret.trim();
@@ -42,19 +45,23 @@ impl Masker {
         patterns.retain(|p| !p.is_empty());
         patterns.sort();
         patterns.dedup();
-        let matcher = (!patterns.is_empty())
-            .then(|| {
-                AhoCorasick::builder()
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(&patterns)
-            })
-            .and_then(Result::ok);
-        Self {
+        let matcher = if patterns.is_empty() {
+            None
+        } else {
+            // Overlapping matches, because one secret may begin inside another; and the
+            // small automaton, because a step must not cost megabytes.
+            let builder = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(&patterns)?;
+            Some(builder)
+        };
+        Ok(Self {
             matcher,
             longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
             patterns,
             held: Vec::new(),
-        }
+        })
     }
 
     /// Takes the next piece and appends to `out` what is certain by now.
@@ -74,21 +81,45 @@ impl Masker {
         self.emit(all, out);
     }
 
-    /// Masks matches that begin before `certain` and appends all up to there.
-    fn emit(&mut self, certain: usize, out: &mut Vec<u8>) {
-        let Some(matcher) = &self.matcher else { return };
+    /// Masks what lies before `certain` and appends it.
+    fn emit(&mut self, mut certain: usize, out: &mut Vec<u8>) {
         let mut done = 0;
-        for found in matcher.find_iter(&self.held) {
-            if found.start() >= certain {
+        for (start, end) in self.ranges() {
+            if start >= certain {
                 break;
             }
-            out.extend_from_slice(&self.held[done..found.start()]);
+            if end > certain {
+                // Another secret may still begin in the rest of this one.
+                certain = start;
+                break;
+            }
+            out.extend_from_slice(&self.held[done..start]);
             out.extend_from_slice(MASK);
-            done = found.end();
+            done = end;
         }
-        let end = certain.max(done);
-        out.extend_from_slice(&self.held[done..end]);
-        self.held.drain(..end);
+        out.extend_from_slice(&self.held[done..certain]);
+        self.held.drain(..certain);
+    }
+
+    /// The parts of what is held that belong to secrets: in order, those that overlap
+    /// joined into one.
+    fn ranges(&self) -> Vec<(usize, usize)> {
+        let Some(matcher) = &self.matcher else {
+            return Vec::new();
+        };
+        let mut found: Vec<(usize, usize)> = matcher
+            .find_overlapping_iter(&self.held)
+            .map(|m| (m.start(), m.end()))
+            .collect();
+        found.sort_unstable();
+        let mut joined: Vec<(usize, usize)> = Vec::new();
+        for (start, end) in found {
+            match joined.last_mut() {
+                Some(last) if start < last.1 => last.1 = last.1.max(end),
+                _ => joined.push((start, end)),
+            }
+        }
+        joined
     }
 
     /// The position before which no match can change any more: the first one from
@@ -113,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn masked(secrets: &[&str], pieces: &[&[u8]]) -> String {
-        let mut masker = Masker::new(secrets.iter().copied());
+        let mut masker = Masker::new(secrets.iter().copied()).unwrap();
         let mut out = Vec::new();
         for piece in pieces {
             masker.push(piece, &mut out);
@@ -157,8 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn where_secrets_overlap_all_of_both_is_masked() {
+        let secrets = ["db:hunter", "hunter2-topsecret"];
+        assert_eq!(masked(&secrets, &[b"x db:hunter2-topsecret y"]), "x •••• y");
+        assert_eq!(
+            masked(&secrets, &[b"x db:hunter", b"2-topsecret y"]),
+            "x •••• y"
+        );
+        assert_eq!(masked(&secrets, &[b"x db:hunter2-tops"]), "x ••••2-tops");
+    }
+
+    #[test]
     fn nothing_is_held_back_that_cannot_become_a_secret() {
-        let mut masker = Masker::new(["hunter2"]);
+        let mut masker = Masker::new(["hunter2"]).unwrap();
         let mut out = Vec::new();
         masker.push(b"a line without it\nhu", &mut out);
         assert_eq!(out, b"a line without it\n");

@@ -1,4 +1,5 @@
-//! Old runs are removed by count and by age; the newest finished run always stays.
+//! Old runs are removed by count and by age; the newest finished run always stays. Fires
+//! that were missed are counted by themselves, so that they never push out a run with a log.
 
 use super::codec::millis;
 use super::error::StoreError;
@@ -22,7 +23,7 @@ pub fn prune(
         .prepare_cached(
             "DELETE FROM runs WHERE id IN (
                  SELECT id FROM (
-                     SELECT id, created_at, row_number() OVER (ORDER BY id DESC) AS age
+                     SELECT id, created_at, row_number() OVER (PARTITION BY state = 'missed' ORDER BY id DESC) AS age
                      FROM runs WHERE task_id = ?1 AND state NOT IN ('queued', 'running')
                  ) WHERE age > ?2 OR (age > 1 AND created_at < ?3)
              ) RETURNING id",

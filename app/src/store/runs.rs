@@ -9,6 +9,7 @@ use crate::domain::names::TaskName;
 use crate::domain::task::TaskId;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
+use std::collections::HashSet;
 
 /// Which runs to list; newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +37,17 @@ pub fn last_id(tx: &Transaction<'_>) -> Result<RunId, StoreError> {
         )
         .optional()?;
     Ok(RunId(seq.unwrap_or(0)))
+}
+
+/// The numbers of all runs.
+///
+/// # Errors
+/// Those of the database.
+pub fn ids(tx: &Transaction<'_>) -> Result<HashSet<i64>, StoreError> {
+    Ok(tx
+        .prepare("SELECT id FROM runs")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
 }
 
 /// Adds a run with its boxes as they are.

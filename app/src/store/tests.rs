@@ -236,6 +236,37 @@ async fn retention_keeps_the_newest_and_numbers_never_come_back() {
 }
 
 #[tokio::test]
+async fn missed_fires_push_out_no_run_with_a_log() {
+    let w = world();
+    let id = w
+        .store
+        .write(|tx| tasks::insert(tx, &task("t"), time(0)))
+        .await
+        .unwrap();
+    let real = finished(1, id, time(1));
+    w.store
+        .write(move |tx| runs::insert(tx, &real))
+        .await
+        .unwrap();
+    for n in 2..=9 {
+        let name = TaskName::new("t").unwrap();
+        let missed = Run::missed(RunId(n), id, name, time(n), "busy".into(), time(n));
+        w.store
+            .write(move |tx| runs::insert(tx, &missed))
+            .await
+            .unwrap();
+    }
+    let keep = Retention::new(2, 30).unwrap();
+    let gone = w
+        .store
+        .write(move |tx| retention::prune(tx, id, keep, time(10)))
+        .await
+        .unwrap();
+    assert_eq!(gone.len(), 6);
+    assert!(!gone.contains(&1));
+}
+
+#[tokio::test]
 async fn a_pool_in_use_stays() {
     let w = world();
     let name = PoolName::new("backup").unwrap();

@@ -38,7 +38,7 @@ pub struct Imported {
     pub change: String,
 }
 
-/// The result of an import. Either all of it was done, or nothing.
+/// The result of an import. A document with anything wrong in it changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
     /// Whether it was only tried.

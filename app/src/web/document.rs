@@ -54,7 +54,9 @@ fn read(tx: &Transaction<'_>) -> Result<Document, StoreError> {
 fn texts(scripts: &Scripts) -> std::io::Result<BTreeMap<String, String>> {
     let mut texts = BTreeMap::new();
     for info in scripts.list()? {
-        if let Some(bytes) = scripts.read(&info.name)?
+        // Steps run here, so there may be large files that are no scripts.
+        if info.size <= MAX_SCRIPT as u64
+            && let Some(bytes) = scripts.read(&info.name)?
             && let Ok(text) = String::from_utf8(bytes)
         {
             texts.insert(info.name.to_string(), text);
@@ -73,7 +75,7 @@ struct Checked {
 }
 
 /// Adds and changes what `bytes` hold. Everything is checked first, and the database
-/// is changed in one transaction; scripts are written after it.
+/// is changed in one transaction; scripts are files and are written after it.
 pub(super) async fn import(
     app: &App,
     bytes: &[u8],
@@ -111,17 +113,18 @@ pub(super) async fn import(
     report.items.append(&mut script_items);
     report.missing_secrets = missing;
     if !dry_run {
-        tokio::task::spawn_blocking(move || {
+        app.engine.pools_changed().await;
+        app.engine.tasks_changed().await;
+        app.engine.feed().publish(Change::Variables);
+        let written = tokio::task::spawn_blocking(move || {
             new_scripts
                 .iter()
                 .try_for_each(|(name, text)| scripts.write(name, text.as_bytes()))
         })
         .await
-        .map_err(|e| ApiError::Internal(e.to_string()))??;
-        app.engine.pools_changed().await;
-        app.engine.tasks_changed().await;
-        app.engine.feed().publish(Change::Variables);
+        .map_err(|e| ApiError::Internal(e.to_string()))?;
         app.engine.feed().publish(Change::Scripts);
+        written?;
     }
     Ok(report)
 }

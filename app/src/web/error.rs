@@ -16,6 +16,8 @@ pub(super) enum ApiError {
     Unauthorized,
     #[error("user name or password is wrong")]
     WrongLogin,
+    #[error("too many people are logging in just now; try again in a few seconds")]
+    TooManyLogins,
     #[error("the setup link is used up or wrong; restart the server for a new one")]
     WrongSetupLink,
     #[error("this needs the role admin")]
@@ -89,6 +91,11 @@ impl ApiError {
             Self::Unauthorized | Self::WrongLogin | Self::WrongSetupLink => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "Not logged in")
             }
+            Self::TooManyLogins => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-logins",
+                "Too many logins",
+            ),
             Self::Forbidden | Self::CrossSite => {
                 (StatusCode::FORBIDDEN, "forbidden", "Not allowed")
             }
@@ -143,6 +150,11 @@ impl ApiError {
                     INTERNAL
                 }
             },
+            Self::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The file is too large",
+            ),
             Self::Secret(_) | Self::Io(_) | Self::Internal(_) => INTERNAL,
         }
     }

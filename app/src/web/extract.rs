@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query};
+use axum::extract::{self, FromRequest, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -48,6 +48,34 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit }),
         Err(error) => Err(ApiError::Malformed(error.to_string())),
+    }
+}
+
+/// The variable parts of the address.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|extract::Path(value)| Self(value))
+            .map_err(|error| ApiError::Malformed(error.body_text()))
+    }
+}
+
+/// The fields of a form.
+pub(super) struct Form<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, ApiError> {
+        extract::Form::from_request(request, state)
+            .await
+            .map(|extract::Form(value)| Self(value))
+            .map_err(|error| ApiError::Malformed(error.body_text()))
     }
 }
 

@@ -3,31 +3,35 @@
 use super::guard::Door;
 use crate::config::Transport;
 use axum::Router;
-use axum::body::Body;
 use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use nix::sys::resource::{Resource, getrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::convert::Infallible;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-/// Most connections at once; more wait in the kernel's queue.
+/// Most connections from the network at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 2048;
-/// How long a TLS handshake, or the head of a request, may take.
+/// Most connections through the socket at once.
+const LOCAL_CONNECTIONS: usize = 64;
+/// How long a TLS handshake, the first request, or the head of a later one may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why the server cannot listen.
@@ -114,48 +118,35 @@ fn open_socket(path: &Path) -> io::Result<UnixListener> {
     listener
 }
 
-/// Serves both doors for ever.
+/// Serves both doors for ever. Each has its own room, so that strangers who fill the one
+/// do not lock out the owner at the other.
 pub async fn serve(listeners: Listeners, tls: Option<ServerConfig>, router: Router) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let local = {
-        let (router, room) = (door(router.clone(), Door::Socket), room.clone());
-        async move {
-            loop {
-                let permit = room.clone().acquire_owned().await;
-                match listeners.socket.accept().await {
-                    Ok((stream, _)) => {
-                        let router = router.clone();
-                        tokio::spawn(async move {
-                            speak(stream, router).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => rest(&error).await,
+    let local = async {
+        let room = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
+        loop {
+            let permit = room.clone().acquire_owned().await;
+            match listeners.socket.accept().await {
+                Ok((stream, _)) => {
+                    let router = router.clone();
+                    tokio::spawn(async move {
+                        speak(stream, router, Door::Socket).await;
+                        drop(permit);
+                    });
                 }
+                Err(error) => rest(&error).await,
             }
         }
     };
-    let network = async move {
-        let router = door(router, Door::Network);
+    let network = async {
+        let room = Arc::new(Semaphore::new(network_connections()));
         loop {
             let permit = room.clone().acquire_owned().await;
             match listeners.network.accept().await {
                 Ok((stream, _)) => {
                     let (router, acceptor) = (router.clone(), acceptor.clone());
                     tokio::spawn(async move {
-                        // Events are small and should arrive at once.
-                        let _ = stream.set_nodelay(true);
-                        match acceptor {
-                            None => speak(stream, router).await,
-                            Some(acceptor) => {
-                                if let Ok(Ok(stream)) =
-                                    timeout(PATIENCE, acceptor.accept(stream)).await
-                                {
-                                    speak(stream, router).await;
-                                }
-                            }
-                        }
+                        greet(stream, acceptor, router).await;
                         drop(permit);
                     });
                 }
@@ -166,17 +157,32 @@ pub async fn serve(listeners: Listeners, tls: Option<ServerConfig>, router: Rout
     tokio::join!(local, network);
 }
 
-/// Marks every request with the door it came through.
-fn door(router: Router, door: Door) -> Router {
-    router.layer(axum::middleware::map_request(
-        move |mut request: Request<Body>| async move {
-            request.extensions_mut().insert(door);
-            Ok::<_, Infallible>(request)
-        },
-    ))
+/// At most half of the descriptors go to the network, so that steps, logs and the
+/// database always get theirs.
+fn network_connections() -> usize {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    usize::try_from(soft / 2).map_or(MAX_CONNECTIONS, |half| half.min(MAX_CONNECTIONS))
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
+    // Events are small and should arrive at once.
+    let _ = stream.set_nodelay(true);
+    match acceptor {
+        None => speak(stream, router, Door::Network).await,
+        Some(acceptor) => {
+            if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
+                speak(stream, router, Door::Network).await;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP until the other side goes away, or has not asked for anything for too long.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    door: Door,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -186,12 +192,25 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, rou
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(Some(PATIENCE))
+        .keep_alive_timeout(PATIENCE)
         .max_concurrent_streams(64)
         .max_header_list_size(64 * 1024);
-    // Fails when the other side misbehaves or goes away; neither is news.
-    let _ = builder
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
+    let asked = Arc::new(AtomicBool::new(false));
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn({
+        let asked = asked.clone();
+        move |mut request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(door);
+            inner.call(request)
+        }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // Either future fails when the other side misbehaves or goes away; neither is news.
+    if timeout(PATIENCE, connection.as_mut()).await.is_err() && asked.load(Ordering::Relaxed) {
+        let _ = connection.await;
+    }
 }
 
 /// Accepting fails when descriptors run out; a pause lets some be closed.

@@ -20,14 +20,25 @@ const MAX_PASSWORD: usize = 1024;
 /// What a wrong password costs whoever tries.
 const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(1);
 
+/// Most logins that wait for their turn.
+const MOST_WAITING: usize = 8;
+
 /// Checks and hashes passwords, one at a time: each takes 19 MiB for a moment, and
 /// guessing is bound to one try a second.
 #[derive(Debug)]
-pub(super) struct Passwords(Semaphore);
+pub(super) struct Passwords {
+    waiting: Semaphore,
+    verifying: Semaphore,
+    hashing: Semaphore,
+}
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Semaphore::new(1))
+        Self {
+            waiting: Semaphore::new(MOST_WAITING),
+            verifying: Semaphore::new(1),
+            hashing: Semaphore::new(1),
+        }
     }
 }
 
@@ -48,7 +59,7 @@ impl Passwords {
             )
             .into());
         }
-        let _turn = self.0.acquire().await;
+        let _turn = self.hashing.acquire().await;
         blocking(move || {
             Argon2::default()
                 .hash_password(password.as_bytes())
@@ -60,24 +71,31 @@ impl Passwords {
 
     /// Whether `password` belongs to `hash`; a wrong one is answered slowly. Without a
     /// hash (no such user) it takes as long.
+    ///
+    /// # Errors
+    /// [`ApiError::TooManyLogins`] when many wait already.
     pub(super) async fn verify(
         &self,
         password: String,
         hash: Option<String>,
     ) -> Result<bool, ApiError> {
-        let _turn = self.0.acquire().await;
-        let right = blocking(move || match hash {
-            Some(hash) => argon2::PasswordHash::new(&hash).is_ok_and(|hash| {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok()
-            }),
-            None => {
-                let _ = Argon2::default().hash_password(password.as_bytes());
-                false
-            }
-        })
-        .await?;
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return Err(ApiError::TooManyLogins);
+        };
+        let _turn = self.verifying.acquire().await;
+        let right = password.len() <= MAX_PASSWORD
+            && blocking(move || match hash {
+                Some(hash) => argon2::PasswordHash::new(&hash).is_ok_and(|hash| {
+                    Argon2::default()
+                        .verify_password(password.as_bytes(), &hash)
+                        .is_ok()
+                }),
+                None => {
+                    let _ = Argon2::default().hash_password(password.as_bytes());
+                    false
+                }
+            })
+            .await?;
         if !right {
             tokio::time::sleep(WRONG_PASSWORD_DELAY).await;
         }

@@ -263,3 +263,73 @@ fn tls_is_on_by_default_with_a_certificate_of_its_own() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn the_setup_link_ends_when_somebody_was_added_another_way() {
+    let server = Server::start();
+    let token = server.setup_token();
+    let user = json!({"name": "first", "password": "correct-horse", "role": "admin"});
+    server.post("/api/v1/users", user).expect(201);
+    network(&server, "GET", &format!("/setup?token={token}"), &[], "").expect(401);
+    let body = format!("token={token}&name=eve&password=correct-horse&repeat=correct-horse");
+    network(&server, "POST", "/setup", &[FORM, OURS], &body).expect(401);
+    let users = server.get("/api/v1/users").json();
+    assert_eq!(users["users"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_connection_that_asks_for_nothing_is_closed() {
+    use std::io::{Read, Write};
+    let server = Server::start();
+    let crate::http::Address::Tcp(address) = &server.network else {
+        unreachable!()
+    };
+    let silent = std::net::TcpStream::connect(address).unwrap();
+    let mut half = std::net::TcpStream::connect(address).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut preface = std::net::TcpStream::connect(address).unwrap();
+    preface
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    for mut stream in [silent, half, preface] {
+        stream
+            .set_read_timeout(Some(crate::harness::PATIENCE))
+            .unwrap();
+        let mut rest = Vec::new();
+        // Closed or reset, but not left open until our patience ends.
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_logins_is_turned_away() {
+    let server = Server::start();
+    let huge = format!("name=ann&password={}", "x".repeat(100_000));
+    let answer = network(&server, "POST", "/login", &[FORM, OURS], &huge);
+    assert!(
+        answer.status >= 400 && answer.status < 500,
+        "{}",
+        answer.status
+    );
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..14)
+            .map(|_| {
+                scope.spawn(|| {
+                    network(
+                        &server,
+                        "POST",
+                        "/login",
+                        &[FORM, OURS],
+                        "name=a&password=b",
+                    )
+                    .status
+                })
+            })
+            .collect();
+        tries.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(statuses.contains(&401), "{statuses:?}");
+}

@@ -237,3 +237,51 @@ fn an_unknown_address_or_method_is_a_problem_too() {
         Some("application/problem+json")
     );
 }
+
+#[test]
+fn a_number_that_is_none_is_a_problem_too() {
+    let server = Server::start();
+    for path in [
+        "/api/v1/runs/abc",
+        "/api/v1/tasks/%ff",
+        "/api/v1/runs?limit=x",
+    ] {
+        let answer = server.get(path).expect(400);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_script_is_neither_shown_nor_exported() {
+    let server = Server::start();
+    let scripts = server.data().join("scripts");
+    let large = std::fs::File::create(scripts.join("dump.bin")).unwrap();
+    large.set_len(3_000_000_000).unwrap();
+    nix::unistd::mkfifo(&scripts.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::fs::write(scripts.join("a.py"), "print('x')\n").unwrap();
+    server.get("/api/v1/scripts/dump.bin").expect(413);
+    server.get("/api/v1/scripts/pipe").expect(404);
+    let text = server.get("/api/v1/export").expect(200).text();
+    assert!(
+        text.contains("a.py") && !text.contains("dump.bin"),
+        "{}",
+        text.len()
+    );
+}
+
+#[test]
+fn an_import_whose_script_cannot_be_written_is_told_and_the_rest_works() {
+    let server = Server::start();
+    std::fs::create_dir_all(server.data().join("scripts/a.py/inside")).unwrap();
+    let text = "[pools]\nbackup = 1\n[scripts]\n\"a.py\" = \"x\"\n[[tasks]]\nname = \"t\"\npool = \"backup\"\ncron = \"@daily\"\n[[tasks.steps]]\nname = \"s\"\ncommand = \"true\"\n";
+    server
+        .socket
+        .send("POST", "/api/v1/import", &[], text.as_bytes())
+        .expect(500);
+    assert!(server.get("/api/v1/tasks/t").json()["next_fire"].is_string());
+    assert_eq!(server.run_to_end("t")["state"], "success");
+}

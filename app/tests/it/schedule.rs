@@ -215,3 +215,44 @@ fn both_clock_changes_fire_as_cron_does() {
     world.settle();
     assert_eq!(world.runs().len(), 3);
 }
+
+#[test]
+fn a_catch_up_waits_for_what_a_crash_left_behind() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    let gate = world.dir.path().join("gate");
+    let body = json!({"name": "t", "cron": "0 3 * * *", "steps": [
+        {"name": "sync", "command": "sleep", "args": ["60"]},
+        {"name": "start", "command": "sh", "rule": "always",
+            "args": ["-c", format!("while ! test -e {}; do sleep 0.02; done", gate.display())]},
+    ]});
+    world.task("2026-03-01T02:00:00Z", body);
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    wait_for("the run", || (world.runs().len() == 1).then_some(()));
+    let world = world.off_until("2026-03-02T14:00:00Z");
+    world.settle();
+    // The recovered run is still in its always step; the fire of 2 March is not lost.
+    assert_eq!(world.runs().len(), 1);
+    std::fs::write(gate, "").unwrap();
+    wait_for("the recovered run", || {
+        (world.runs()[0].state == RunState::Interrupted).then_some(())
+    });
+    world.clock.set(time("2026-03-02T14:02:00Z"));
+    let caught_up = wait_for("the catch-up", || world.runs().get(1).cloned());
+    assert_eq!(caught_up.trigger, Trigger::CatchUp);
+    assert_eq!(caught_up.due, Some(time("2026-03-02T03:00:00Z")));
+}
+
+#[test]
+fn a_clock_set_right_after_years_ahead_does_not_silence_a_task() {
+    let world = World::new("2036-01-01T02:00:00Z");
+    world.task("2036-01-01T02:00:00Z", daily("true", "run_once"));
+    world.clock.set(time("2036-01-01T03:00:00Z"));
+    world.wait_runs(1);
+    world.clock.set(time("2026-03-01T02:00:00Z"));
+    let world = world.off_until("2026-03-01T02:30:00Z");
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    assert_eq!(
+        world.wait_runs(2)[1].due,
+        Some(time("2026-03-01T03:00:00Z"))
+    );
+}

@@ -405,3 +405,80 @@ fn bytes_are_captured_as_they_are() {
     let log = server.get("/api/v1/runs/1/steps/0/log").expect(200);
     assert_eq!(log.body, b"a\0\xff\r\nberr");
 }
+
+#[test]
+fn a_step_whose_log_cannot_be_written_runs_all_the_same() {
+    let server = Server::start();
+    let go = server.data().join("go");
+    let back = server.data().join("back");
+    let wait = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    let start = format!("echo up > {}", back.display());
+    server.shell_task(
+        "t",
+        &[
+            ("stop", &wait, json!({})),
+            ("start", &start, json!({"rule": "always"})),
+        ],
+    );
+    let run = server.trigger("t");
+    let logs = server.data().join("logs/1");
+    wait_for("the log", || logs.join("1-1.0.log").exists().then_some(()));
+    std::fs::remove_dir_all(&logs).unwrap();
+    std::fs::write(&logs, "in the way").unwrap();
+    std::fs::write(go, "").unwrap();
+    assert_eq!(states(&server.finished(run)), ["success", "success"]);
+    assert_eq!(std::fs::read_to_string(back).unwrap(), "up\n");
+}
+
+#[test]
+fn a_stranger_who_holds_the_log_open_holds_up_nothing() {
+    let server = Server::start();
+    let mark = server.data().join("pid");
+    let go = server.data().join("go");
+    let script = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; while ! test -e {1}; do sleep 0.02; done; echo last words",
+        mark.display(),
+        go.display()
+    );
+    server.shell_task("t", &[("s", &script, json!({}))]);
+    let run = server.trigger("t");
+    let pid = wait_for("the step", || std::fs::read_to_string(&mark).ok());
+    let held = std::fs::OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/{}/fd/1", pid.trim()))
+        .unwrap();
+    std::fs::write(go, "").unwrap();
+    let begin = Instant::now();
+    assert_eq!(server.finished(run)["state"], "success");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(server.step_log(run, 0), "last words\n");
+    drop(held);
+}
+
+#[test]
+fn shutting_down_starts_nothing_new() {
+    let server = Server::start();
+    let marks = server.data().join("marks");
+    let script = format!("echo $LIGHTFLOW_ATTEMPT >> {}; exit 1", marks.display());
+    server.shell_task(
+        "retry",
+        &[("s", &script, json!({"retries": 3, "retry_delay": 1}))],
+    );
+    server.shell_task(
+        "stubborn",
+        &[("s", "trap '' TERM; while :; do sleep 0.1; done", json!({}))],
+    );
+    let stubborn = server.trigger("stubborn");
+    server.step_is(stubborn, 0, "running");
+    let retry = server.trigger("retry");
+    server.step_is(retry, 0, "retrying");
+    let begin = Instant::now();
+    let server = server.restart();
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(std::fs::read_to_string(marks).unwrap(), "1\n");
+    assert_eq!(server.finished(retry)["state"], "interrupted");
+}

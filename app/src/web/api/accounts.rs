@@ -8,10 +8,10 @@ use crate::view::{
 };
 use crate::web::App;
 use crate::web::error::ApiError;
-use crate::web::extract::Json;
+use crate::web::extract::{Json, Path};
 use crate::web::guard::Admin;
 use axum::Json as JsonReply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ pub(super) async fn add_token(
     Ok((StatusCode::CREATED, JsonReply(TokenBody { name, token })))
 }
 
-/// Revokes an API token at once.
+/// Revokes an API token. A stream that is open goes on until it is cut.
 #[utoipa::path(delete, path = "/tokens/{name}", responses((status = 204), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn delete_token(
     _: Admin,

@@ -22,7 +22,9 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, A
     app.store
         .read(|tx| store::pools::list(tx).map(|_| ()))
         .await?;
-    app.engine.pools().await;
+    if !app.engine.is_alive().await {
+        return Err(ApiError::Internal("the engine does not answer".to_owned()));
+    }
     Ok("ready\n")
 }
 

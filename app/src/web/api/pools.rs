@@ -8,10 +8,10 @@ use crate::store;
 use crate::view::{PoolBody, PoolList, PoolView};
 use crate::web::App;
 use crate::web::error::ApiError;
-use crate::web::extract::Json;
+use crate::web::extract::{Json, Path};
 use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
 

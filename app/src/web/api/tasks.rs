@@ -6,10 +6,10 @@ use crate::store::{self, RunQuery, StoreError, StoredTask};
 use crate::view::{RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
 use crate::web::App;
 use crate::web::error::ApiError;
-use crate::web::extract::Json;
+use crate::web::extract::{Json, Path};
 use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use rusqlite::Transaction;
 use std::sync::Arc;
@@ -169,10 +169,9 @@ pub(super) async fn delete(
         })
         .await?;
     app.engine.tasks_changed().await;
+    // The task is gone; a log that stays behind is found at the next start.
     let logs = app.logs.clone();
-    tokio::task::spawn_blocking(move || runs.into_iter().try_for_each(|run| logs.remove_run(run)))
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    let _ = tokio::task::spawn_blocking(move || logs.remove_runs(runs)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -34,7 +34,8 @@ pub(super) struct ImportParams {
     dry_run: bool,
 }
 
-/// Adds and changes what the document holds, and removes nothing. All of it or nothing.
+/// Adds and changes what the document holds, and removes nothing. A document with anything
+/// wrong in it changes nothing.
 #[utoipa::path(post, path = "/import", params(ImportParams), request_body(content_type = "application/toml"),
     responses((status = 200, body = ImportReport), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn import(

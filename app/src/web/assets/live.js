@@ -52,7 +52,8 @@ if (live) {
   });
   for (const name of ["tasks", "pools", "resync"]) events.addEventListener(name, refresh);
   events.addEventListener("error", () => {
-    connection.textContent = "connection lost, trying again…";
+    const gone = events.readyState === EventSource.CLOSED;
+    connection.textContent = gone ? "connection lost, reload the page" : "connection lost, trying again…";
   });
 }
 

@@ -1,7 +1,7 @@
 //! Style sheet and modules, compiled in.
 
 use crate::web::error::ApiError;
-use axum::extract::Path;
+use crate::web::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 

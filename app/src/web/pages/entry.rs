@@ -7,11 +7,10 @@ use crate::secrets::{random_token, token_hash};
 use crate::store::{self, Role};
 use crate::web::App;
 use crate::web::error::ApiError;
-use crate::web::extract::Params;
+use crate::web::extract::{Form, Params};
 use crate::web::guard::cookie as read_cookie;
 use crate::web::session::{SESSION, cookie, cookie_name};
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -120,7 +119,8 @@ pub(super) async fn setup_page(
     Params(params): Params<SetupParams>,
 ) -> Result<Response, PageError> {
     let token = params.token.unwrap_or_default();
-    if !app.setup.matches(&token) {
+    let nobody = app.store.read(store::accounts::nobody).await?;
+    if !nobody || !app.setup.matches(&token) {
         return Err(ApiError::WrongSetupLink.into());
     }
     Ok(html(&SetupPage {
@@ -165,7 +165,13 @@ async fn first_admin(app: &App, form: &SetupForm) -> Result<i64, ApiError> {
     let now = app.clock.now();
     let user = app
         .store
-        .write(move |tx| store::accounts::add_user(tx, &name, Role::Admin, &hash, now))
+        .write(move |tx| {
+            // Somebody may have been added by the command line meanwhile.
+            match store::accounts::nobody(tx)? {
+                true => store::accounts::add_user(tx, &name, Role::Admin, &hash, now).map(Some),
+                false => Ok(None),
+            }
+        })
         .await?;
-    Ok(user)
+    user.ok_or(ApiError::WrongSetupLink)
 }

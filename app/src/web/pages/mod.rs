@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::guard::Viewer;
 use askama::Template;
 use axum::Router;
-use axum::extract::FromRequestParts;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -19,6 +19,9 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use std::sync::Arc;
+
+/// Most bytes of a form that strangers may send.
+const LARGEST_FORM: usize = 16 * 1024;
 
 /// The pages' addresses.
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -29,9 +32,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/fragments/tasks/{name}", get(tasks::task_fragment))
         .route("/runs/{id}", get(run::run))
         .route("/fragments/runs/{id}", get(run::run_fragment))
-        .route("/login", get(entry::login_page).post(entry::login))
-        .route("/logout", post(entry::logout))
-        .route("/setup", get(entry::setup_page).post(entry::setup))
+        .merge(
+            Router::new()
+                .route("/login", get(entry::login_page).post(entry::login))
+                .route("/logout", post(entry::logout))
+                .route("/setup", get(entry::setup_page).post(entry::setup))
+                .layer(DefaultBodyLimit::max(LARGEST_FORM)),
+        )
         .route("/assets/{name}", get(assets::asset))
 }
 

@@ -5,8 +5,9 @@ use super::{PageError, PageViewer, html, lasted, shown};
 use crate::domain::lifecycle::Run;
 use crate::store::{self, RunQuery, StoreError, StoredTask};
 use crate::web::App;
+use crate::web::extract::Path;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use std::sync::Arc;
 
