@@ -318,7 +318,10 @@ impl Config {
     /// # Errors
     /// A sentence with the key that is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        let config: Self = toml::from_str(text).map_err(|e| {
+            // On one line, as everything the gate says.
+            e.to_string().trim_end().replace('\n', "; ")
+        })?;
         for (name, service) in &config.services {
             let given = [&service.stop, &service.start, &service.status];
             let count = given.iter().filter(|command| command.is_some()).count();

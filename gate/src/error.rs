@@ -128,7 +128,7 @@ pub enum Failure {
     EmptySource(PathBuf),
     /// rclone reached the limit of deletions.
     #[error(
-        "the sync would remove more than {limit} files from the mirror and was stopped; what it removed is in .versions; if this is right, raise limits.max_delete on the host"
+        "the sync would remove more than {limit} files from the mirror; nothing was changed. If this is right, raise limits.max_delete on the host for one sync"
     )]
     TooManyDeletions {
         /// `limits.max_delete`.

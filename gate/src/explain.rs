@@ -3,7 +3,7 @@
 //! Invariant: the argument vectors come from the same functions that the actions use, and nothing is opened,
 //! run or written to produce them.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
 use crate::action::spool_folder;
@@ -18,7 +18,7 @@ use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
 
 /// Decides a line as if it had come over SSH.
 #[must_use]
-pub fn explain(config: &Config, line: &[u8], today: NaiveDate) -> (Value, ExitStatus) {
+pub fn explain(config: &Config, line: &[u8], now: NaiveDateTime) -> (Value, ExitStatus) {
     let request = match Request::parse_line(line) {
         Ok(request) => request,
         Err(error) => return refused(ExitStatus::Usage, &error.to_string(), Value::Null),
@@ -33,7 +33,7 @@ pub fn explain(config: &Config, line: &[u8], today: NaiveDate) -> (Value, ExitSt
                 "reason": Value::Null,
                 "request": view,
                 "timeout": grant.timeout().as_secs(),
-                "steps": steps(config, &grant, today),
+                "steps": steps(config, &grant, now),
             });
             (answer, ExitStatus::Done)
         }
@@ -79,7 +79,7 @@ fn step(what: &str, argv: Vec<String>) -> Value {
     json!({ "what": what, "argv": argv })
 }
 
-fn steps(config: &Config, grant: &Grant, today: NaiveDate) -> Vec<Value> {
+fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
     match grant.order() {
         Order::Stop(service) => {
             let controls = Controls::of(config, service, grant.timeout());
@@ -102,12 +102,19 @@ fn steps(config: &Config, grant: &Grant, today: NaiveDate) -> Vec<Value> {
                 step("ask until it is up (exit code 0)", controls.status),
             ]
         }
-        Order::Sync(mirror) => vec![json!({
-            "what": "mirror the opened directory",
-            "argv": rclone::sync(config, mirror, today),
-            "source": mirror.source.to_string(),
-        })],
-        Order::Archive(archive) => archive_steps(config, archive, today),
+        Order::Sync(mirror) => vec![
+            json!({
+                "what": "rehearse it, and refuse if it would delete too much",
+                "argv": rclone::rehearsal(config, mirror, now),
+                "source": mirror.source.to_string(),
+            }),
+            json!({
+                "what": "mirror the opened directory",
+                "argv": rclone::sync(config, mirror, now),
+                "source": mirror.source.to_string(),
+            }),
+        ],
+        Order::Archive(archive) => archive_steps(config, archive, now.date()),
         Order::List | Order::Status(_) => Vec::new(),
     }
 }

@@ -220,7 +220,7 @@ fn perform(
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {
     match load(config) {
         Ok(config) => {
-            let (answer, status) = explain(&config, line.as_bytes(), clock::today());
+            let (answer, status) = explain(&config, line.as_bytes(), clock::local());
             let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
             text.lines().for_each(|line| reply.line(Stream::Out, line));
             status

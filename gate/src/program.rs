@@ -18,6 +18,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, getegid, geteuid, getppid};
 
 use crate::config::Pin;
@@ -45,7 +46,7 @@ const NO_SYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
 /// Whether the program may outlive the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tether {
-    /// It dies with the gate, and so does everything that it started.
+    /// It dies with the gate; what it started in turn is stopped by the gate as long as that lives.
     Tied,
     /// What it starts is meant to stay: it brings a service up.
     Free,
@@ -173,6 +174,10 @@ fn prepare(arguments: &[OsString]) -> Result<Command, (i32, String)> {
     let parents = std::fs::read_link(format!("/proc/{}/exe", getppid())).ok();
     if own.is_none() || own != parents {
         return Err(stranger());
+    }
+    if tether == "free" {
+        // A service that is brought up writes its files as it would after a boot, not as the gate does.
+        umask(Mode::from_bits_truncate(0o022));
     }
     if tether == "tied" {
         set_pdeathsig(Signal::SIGKILL).map_err(broken("PR_SET_PDEATHSIG"))?;

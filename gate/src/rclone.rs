@@ -3,7 +3,7 @@
 //! Invariant: every argument is a constant, a value of the configuration, or a place made of parsed names.
 //! rclone's way to end is judged in one place.
 
-use chrono::NaiveDate;
+use chrono::NaiveDateTime;
 
 use crate::config::{Config, Pin};
 use crate::error::Failure;
@@ -34,19 +34,36 @@ fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
-/// Makes the copy like the source; what that replaces or deletes is kept under the date.
+/// Makes the copy like the source; what that replaces or deletes is kept in a folder of this sync's own,
+/// under the date: a second sync on the same day must not replace what the first one kept.
 #[must_use]
-pub fn sync(config: &Config, mirror: &Mirror, date: NaiveDate) -> Vec<String> {
-    let mut argv = with_progress(argv(
+pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
+    with_progress(mirroring(config, mirror, now))
+}
+
+/// The same without changing anything: rclone's `--max-delete` stops a sync only after that many deletions,
+/// so too many of them are found before the first.
+#[must_use]
+pub fn rehearsal(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
+    let mut argv = mirroring(config, mirror, now);
+    argv.push("--dry-run".into());
+    // Not a line for every file that would be copied; what would be refused is an error and is shown.
+    argv.push("--quiet".into());
+    argv
+}
+
+fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
+    let mut argv = argv(
         config,
         "sync",
         &[&source_argument(config.rclone.pin), &mirror.destination],
-    ));
+    );
     let mut add = |option: &str, value: Option<String>| {
         argv.push(option.into());
         argv.extend(value);
     };
-    add("--backup-dir", Some(format!("{}/{date}", mirror.versions)));
+    let versions = format!("{}/{}", mirror.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
+    add("--backup-dir", Some(versions));
     add("--max-delete", Some(config.limits.max_delete.to_string()));
     add("--transfers", Some(config.rclone.transfers.to_string()));
     add("--checkers", Some(config.rclone.checkers.to_string()));
@@ -105,15 +122,15 @@ pub fn judge(
     config: &Config,
     mirror: Option<&Mirror>,
 ) -> Result<(), Failure> {
-    if ended.ok() {
-        return Ok(());
-    }
     let said = |words: &str| {
         ended
             .last_words
             .iter()
             .any(|line| line.to_ascii_lowercase().contains(words))
     };
+    if ended.ok() && !said("max-delete threshold reached") {
+        return Ok(());
+    }
     Err(match mirror {
         Some(mirror) if ended.exit == Exit::Code(EXIT_REPLACED) => {
             Failure::SourceReplaced(mirror.source.to_path_buf())

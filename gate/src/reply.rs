@@ -27,7 +27,8 @@ pub enum Stream {
 /// The two streams, and what became of them.
 #[derive(Debug, Default)]
 pub struct Reply {
-    stalled: bool,
+    out_stalled: bool,
+    err_stalled: bool,
 }
 
 impl Reply {
@@ -47,7 +48,8 @@ impl Reply {
         }
         line.push('\n');
         match stream {
-            Stream::Out => self.write(
+            Stream::Out => write(
+                &mut self.out_stalled,
                 &stdout(),
                 |bytes| {
                     let mut out = stdout().lock();
@@ -55,28 +57,33 @@ impl Reply {
                 },
                 line.as_bytes(),
             ),
-            Stream::Err => self.write(
+            Stream::Err => write(
+                &mut self.err_stalled,
                 &stderr(),
                 |bytes| stderr().lock().write_all(bytes),
                 line.as_bytes(),
             ),
         }
     }
+}
 
-    fn write(
-        &mut self,
-        fd: &impl AsFd,
-        write: impl Fn(&[u8]) -> std::io::Result<()>,
-        bytes: &[u8],
-    ) {
-        // A reader that kept us waiting once is not waited for again until it has caught up.
-        let wait = if self.stalled { 0 } else { PATIENCE_MS };
+/// Writes to one stream. A reader that kept us waiting once is not waited for again until it has caught up:
+/// one that takes a little now and then would otherwise hold up every single line.
+fn write(
+    stalled: &mut bool,
+    fd: &impl AsFd,
+    write: impl Fn(&[u8]) -> std::io::Result<()>,
+    bytes: &[u8],
+) {
+    let has_room = |wait: PollTimeout| {
         let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)];
-        let ready = poll(&mut fds, PollTimeout::from(wait));
-        self.stalled = matches!(ready, Ok(0));
-        if matches!(ready, Ok(n) if n > 0) {
-            // EPIPE and the like: nobody reads. The action's own watch decides what that means.
-            let _ = write(bytes);
-        }
+        matches!(poll(&mut fds, wait), Ok(n) if n > 0)
+    };
+    let at_once = has_room(PollTimeout::ZERO);
+    let ready = at_once || (!*stalled && has_room(PollTimeout::from(PATIENCE_MS)));
+    *stalled = !at_once;
+    if ready {
+        // EPIPE and the like: nobody reads. The action's own watch decides what that means.
+        let _ = write(bytes);
     }
 }

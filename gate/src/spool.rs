@@ -7,6 +7,7 @@
 //! that changed while it was read is named, never passed over.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -37,9 +38,60 @@ pub struct Packed {
     /// Bytes of file content.
     pub bytes: u64,
     /// Sockets and devices, which an archive cannot bring back.
-    pub skipped: Vec<PathBuf>,
+    pub skipped: Named,
     /// What changed while it was read.
-    pub changed: Vec<PathBuf>,
+    pub changed: Named,
+}
+
+/// Paths that are worth a word: how many, and the names of the first few. A service may have millions.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// How many there are.
+    pub count: u64,
+    first: Vec<PathBuf>,
+}
+
+impl Named {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn push(&mut self, path: PathBuf) {
+        self.count += 1;
+        if self.first.len() < 10 {
+            self.first.push(path);
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first: Vec<String> = self
+            .first
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        f.write_str(&first.join(", "))?;
+        match self.count - first.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Deepest tree that is walked; each level holds a descriptor and a frame of the stack.
+const MAX_DEPTH: usize = 200;
+
+fn too_deep(name: &Path) -> Failure {
+    Failure::Tool {
+        what: "packing".to_owned(),
+        detail: format!(
+            "{} lies more than {MAX_DEPTH} directories deep; flatten it, or leave it out of the data directory",
+            name.display()
+        ),
+    }
 }
 
 fn kind(stat: &FileStat) -> SFlag {
@@ -51,8 +103,8 @@ fn kind(stat: &FileStat) -> SFlag {
 /// # Errors
 /// When it cannot be read.
 pub fn measure(source: &PinnedDir, watch: Watch<'_>) -> Result<u64, Failure> {
-    fn walk(directory: impl AsFd, watch: Watch<'_>) -> Result<u64, Failure> {
-        let mut total = 0;
+    fn walk(directory: impl AsFd, depth: usize, watch: Watch<'_>) -> Result<u64, Failure> {
+        let mut total = 0_u64;
         watch(0)?;
         let listing = entries(&directory).map_err(Failure::errno("listing the source"))?;
         for name in listing {
@@ -61,22 +113,23 @@ pub fn measure(source: &PinnedDir, watch: Watch<'_>) -> Result<u64, Failure> {
                 continue;
             };
             // A header of 512 bytes, and content in blocks of 512.
-            total += 1024;
+            total = total.saturating_add(1024);
             if kind(&stat) == SFlag::S_IFDIR {
                 match open_entry(&directory, &name) {
-                    Ok(inner) => total += walk(inner, watch)?,
+                    Ok(_) if depth == MAX_DEPTH => return Err(too_deep(Path::new(&name))),
+                    Ok(inner) => total = total.saturating_add(walk(inner, depth + 1, watch)?),
                     Err(Errno::ENOENT | Errno::ELOOP) => {}
                     Err(errno) => {
                         return Err(Failure::errno(format!("opening {}", name.display()))(errno));
                     }
                 }
             } else if kind(&stat) == SFlag::S_IFREG {
-                total += u64::try_from(stat.st_size).unwrap_or(0);
+                total = total.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
             }
         }
         Ok(total)
     }
-    walk(source.fd(), watch)
+    walk(source.fd(), 0, watch)
 }
 
 /// Writes the archive.
@@ -160,6 +213,9 @@ impl<W: Write> Packer<'_, W> {
             .map_err(spooling(path))?;
         self.packed.entries += 1;
         (self.watch)(self.packed.bytes)?;
+        if path.components().count() > MAX_DEPTH + 1 {
+            return Err(too_deep(path));
+        }
         let listing = entries(&directory).map_err(reading(path))?;
         for name in listing {
             self.entry(directory.as_fd(), &name, &path.join(&name))?;
@@ -247,7 +303,16 @@ impl<W: Write> Packer<'_, W> {
             Failure::io(format!("writing {} to the spool", path.display()))
         })?;
         let after = fstat(&content.file).map_err(reading(path))?;
-        let moment = |s: &FileStat| (s.st_mtime, s.st_mtime_nsec, s.st_size);
+        // The change time too: a program may set the modification time back.
+        let moment = |s: &FileStat| {
+            (
+                s.st_mtime,
+                s.st_mtime_nsec,
+                s.st_ctime,
+                s.st_ctime_nsec,
+                s.st_size,
+            )
+        };
         if content.short || moment(&after) != moment(stat) {
             self.packed.changed.push(path.to_owned());
         }

@@ -36,6 +36,7 @@ pub(super) fn archive(
         &Patience::attended(until),
     )?;
     let patience = Patience::attended(until).yielding(&lock);
+    context.rclone_is_trusted()?;
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
     let spool = Spool::open(context, order, &name)?;
@@ -141,24 +142,14 @@ fn pack(
         let mut watch = watcher(context, patience, "packing", total);
         spool::pack(source, spool.create()?, &mut watch)?
     };
-    for path in &packed.skipped {
+    if !packed.skipped.is_empty() {
         context.warn(format!(
-            "left out, because it is a socket or a device: {}",
-            path.display()
+            "left out, because they are sockets or devices: {}",
+            packed.skipped
         ));
     }
     if !packed.changed.is_empty() {
-        let shown: Vec<String> = packed
-            .changed
-            .iter()
-            .take(10)
-            .map(|path| path.display().to_string())
-            .collect();
-        let more = packed.changed.len().saturating_sub(shown.len());
-        let list = match more {
-            0 => shown.join(", "),
-            more => format!("{} and {more} more", shown.join(", ")),
-        };
+        let list = packed.changed.to_string();
         if !order.hot {
             return Err(Failure::Changed(list));
         }

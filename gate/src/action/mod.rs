@@ -14,9 +14,9 @@ pub(crate) use archive::spool_folder;
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, Pin};
+use crate::config::{Config, ConfigError, Pin};
 use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, private_dir};
+use crate::host::dirfd::{PinnedDir, Trusted, open_trusted, private_dir};
 use crate::host::lock::ServiceLock;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
@@ -141,6 +141,16 @@ impl Context<'_> {
     }
 
     /// How rclone gets its source.
+    /// rclone's configuration amounts to code (a remote may name a program), so nobody else may write to it.
+    fn rclone_is_trusted(&self) -> Result<(), Failure> {
+        let path = self.config.rclone.config.to_path_buf();
+        let uid = nix::unistd::geteuid().as_raw();
+        match open_trusted(&path, Trusted { uid }) {
+            Ok(_) => Ok(()),
+            Err(detail) => Err(Failure::Config(ConfigError::Unsafe(detail))),
+        }
+    }
+
     fn source<'p>(&self, directory: &'p PinnedDir) -> Result<Source<'p>, Failure> {
         let mount_parent = self.config.state_dir.below(&["pin"]);
         if self.config.rclone.pin == Pin::Mount {

@@ -23,27 +23,34 @@ pub(super) fn start(
     let patience = Patience::unattended(until);
     let _lock = lock_first(context, service, &patience)?;
     let controls = Controls::of(context.config, service, timeout);
-    let records = Records::open(&context.config.state_dir)
-        .map_err(Failure::io("the records of stopped services"))?;
-    let recording = || Failure::io(format!("the record of {service}"));
-    let record = match records.load(service) {
-        Ok(record) => record,
-        Err(error) => {
-            // A record that cannot be read must not keep a service down.
-            context.warn(format!(
-                "the record of {service} cannot be read ({error}); starting it"
-            ));
-            None
-        }
+    let records = Records::open(&context.config.state_dir);
+    let again = |error: &std::io::Error| std::io::Error::new(error.kind(), error.to_string());
+    let loaded = match &records {
+        Ok(records) => records.load(service),
+        Err(error) => Err(again(error)),
+    };
+    let record = loaded.unwrap_or_else(|error| {
+        // A record that cannot be read must not keep a service down.
+        context.warn(format!(
+            "the record of {service} cannot be read ({error}); starting it"
+        ));
+        None
+    });
+    let clear = || match &records {
+        Ok(records) => records
+            .clear(service)
+            .map_err(Failure::io(format!("the record of {service}"))),
+        // There is none to clear.
+        Err(_) => Ok(()),
     };
     if record.is_some_and(|record| !record.was_up)
         && state(context, &controls, &patience)? == State::Down
     {
-        records.clear(service).map_err(recording())?;
+        clear()?;
         return Ok(format!("{service} was down before the stop and stays down"));
     }
     bring_up(context, service, &controls, &patience)?;
-    records.clear(service).map_err(recording())?;
+    clear()?;
     Ok(format!("{service} is up"))
 }
 

@@ -1,7 +1,7 @@
 //! `--sync` and `--sync-extra`: make the copy on the remote like the directory.
 //!
 //! Invariant: rclone reads the directory that was opened and checked, whatever its name leads to by then, and
-//! an empty source never gets that far.
+//! an empty source, or one from which too much is missing, never gets that far.
 
 use std::time::Instant;
 
@@ -20,16 +20,23 @@ pub(super) fn sync(
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
     let patience = Patience::attended(until).yielding(&lock);
     let directory = context.open_source(&mirror.source)?;
-    let program = Program {
-        what: format!("mirroring {}", mirror.source),
-        argv: rclone::sync(context.config, mirror, context.host.today()),
-        source: Some(context.source(&directory)?),
-        tether: Tether::Tied,
-        output: Output::Relayed,
-        home: context.home()?,
-    };
-    let ended = context.host.run(&program, &patience)?;
-    rclone::judge(&program.what, &ended, context.config, Some(mirror))?;
+    context.rclone_is_trusted()?;
+    let now = context.host.local();
+    for (what, argv) in [
+        ("rehearsing", rclone::rehearsal(context.config, mirror, now)),
+        ("mirroring", rclone::sync(context.config, mirror, now)),
+    ] {
+        let program = Program {
+            what: format!("{what} {}", mirror.source),
+            argv,
+            source: Some(context.source(&directory)?),
+            tether: Tether::Tied,
+            output: Output::Relayed,
+            home: context.home()?,
+        };
+        let ended = context.host.run(&program, &patience)?;
+        rclone::judge(&program.what, &ended, context.config, Some(mirror))?;
+    }
     Ok(format!(
         "{} is mirrored to {}",
         mirror.source, mirror.destination

@@ -24,8 +24,9 @@ impl Host for FakeHost {
         self.now
     }
 
-    fn today(&self) -> chrono::NaiveDate {
-        chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap()
+    fn local(&self) -> chrono::NaiveDateTime {
+        let date = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
+        date.and_hms_opt(3, 0, 0).unwrap()
     }
 
     fn say(&mut self, _: Stream, line: &str) {

@@ -118,23 +118,26 @@ impl<'a> Upload<'a> {
         let previous = format!("{place}{PREVIOUS}");
         // An archive of the same day stays until its successor is in place.
         let replaces = list(context, self.order, patience)?.contains(&self.name.to_string());
-        if replaces {
-            let aside = rclone::rename(config, &place, &previous);
+        let into_place = rclone::rename(config, &self.partial, &place);
+        let aside = rclone::rename(config, &place, &previous);
+        let moved = if replaces {
+            let what = "moving today's former archive aside";
+            must(context, what, aside, patience).map(drop)
+        } else {
+            Ok(())
+        }
+        .and_then(|()| {
             must(
                 context,
-                "moving today's former archive aside",
-                aside,
+                "moving the archive into place",
+                into_place,
                 patience,
-            )?;
-        }
-        let into_place = rclone::rename(config, &self.partial, &place);
-        if let Err(failure) = must(
-            context,
-            "moving the archive into place",
-            into_place,
-            patience,
-        ) {
+            )
+            .map(drop)
+        });
+        if let Err(failure) = moved {
             if replaces {
+                // Also when the first of the two was interrupted: it may have happened all the same.
                 let until = context.host.now() + CLEANUP;
                 let back = rclone::rename(config, &previous, &place);
                 let _ = must(

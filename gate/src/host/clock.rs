@@ -3,16 +3,16 @@
 //! Invariant: dates are those of the host's own time zone (`/etc/localtime`); no caller can choose another,
 //! because the environment is gone by now, see `hardening`.
 
-use chrono::{DateTime, Local, NaiveDate, Utc};
+use chrono::{DateTime, Local, NaiveDateTime, Utc};
 
-/// The date in the host's time zone.
+/// Date and time in the host's time zone.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the clock's home in the gate"
 )]
-pub fn today() -> NaiveDate {
-    Local::now().date_naive()
+pub fn local() -> NaiveDateTime {
+    Local::now().naive_local()
 }
 
 /// Now, for records and audit lines.

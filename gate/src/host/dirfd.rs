@@ -154,6 +154,21 @@ impl Trusted {
 /// # Errors
 /// A sentence that says which path level is wrong, and how.
 pub fn read_trusted(path: &Path, trusted: Trusted, limit: u64) -> Result<Vec<u8>, String> {
+    let fd = open_trusted(path, trusted)?;
+    let mut bytes = Vec::new();
+    let read = File::from(fd).take(limit + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|e| format!("{}: {e}", path.display()))?;
+    if length as u64 > limit {
+        return Err(format!("{} is larger than {limit} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file that nobody but `trusted` and root could have changed.
+///
+/// # Errors
+/// A sentence that says which path level is wrong, and how.
+pub fn open_trusted(path: &Path, trusted: Trusted) -> Result<OwnedFd, String> {
     let mut walked = PathBuf::from("/");
     let mut parts = Vec::new();
     for component in path.components() {
@@ -207,13 +222,7 @@ pub fn read_trusted(path: &Path, trusted: Trusted, limit: u64) -> Result<Vec<u8>
             return Err(format!("{here} is not a regular file"));
         }
     }
-    let mut bytes = Vec::new();
-    let read = File::from(fd).take(limit + 1).read_to_end(&mut bytes);
-    let length = read.map_err(|e| format!("{}: {e}", path.display()))?;
-    if length as u64 > limit {
-        return Err(format!("{} is larger than {limit} bytes", path.display()));
-    }
-    Ok(bytes)
+    Ok(fd)
 }
 
 /// Opens a directory of the gate's own, and makes it (0700) where it is missing.
@@ -233,6 +242,14 @@ pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
             }
             other => other?,
         };
+        let stat = fstat(&fd)?;
+        if !(Trusted { uid: owner }).directory(&stat) {
+            return Err(io::Error::other(format!(
+                "{part} on the way to {path} belongs to uid {} with mode {:04o}; whoever may write to it could replace what is below",
+                stat.st_uid,
+                stat.st_mode & 0o7777
+            )));
+        }
     }
     let stat = fstat(&fd)?;
     if stat.st_uid != owner || stat.st_mode & 0o022 != 0 {

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::process::{ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
+use chrono::NaiveDateTime;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -119,8 +119,8 @@ impl Host for LinuxHost {
         Instant::now()
     }
 
-    fn today(&self) -> NaiveDate {
-        clock::today()
+    fn local(&self) -> NaiveDateTime {
+        clock::local()
     }
 
     fn say(&mut self, stream: Stream, line: &str) {

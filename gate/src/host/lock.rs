@@ -55,9 +55,11 @@ impl ServiceLock {
         let Some(mut held) = try_flock(file, FlockArg::LockExclusiveNonblock)? else {
             return Ok(None);
         };
-        held.set_len(0)?;
-        held.rewind()?;
-        writeln!(held, "{holder} (process {})", std::process::id())?;
+        // For messages only: a full disk must not keep a service down.
+        let _ = held
+            .set_len(0)
+            .and_then(|()| held.rewind())
+            .and_then(|()| writeln!(held, "{holder} (process {})", std::process::id()));
         Ok(Some(Self {
             _held: held,
             directory,

@@ -11,7 +11,7 @@ pub mod lock;
 
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::error::{Failure, Interrupt};
 use crate::program::Program;
@@ -113,8 +113,13 @@ pub trait Host {
     /// Now, on the clock that deadlines are measured by.
     fn now(&self) -> Instant;
 
+    /// Date and time in the host's time zone.
+    fn local(&self) -> NaiveDateTime;
+
     /// The date in the host's time zone.
-    fn today(&self) -> NaiveDate;
+    fn today(&self) -> NaiveDate {
+        self.local().date()
+    }
 
     /// One line to the caller.
     fn say(&mut self, stream: Stream, line: &str);

@@ -76,7 +76,7 @@ fn a_socket_is_left_out_with_a_note() {
     let tree = Tree::new();
     let _socket = std::os::unix::net::UnixListener::bind(tree.path("socket")).unwrap();
     let (packed, _) = tree.pack(&mut quiet()).unwrap();
-    assert_eq!(packed.skipped, [Path::new("data/socket")]);
+    assert_eq!(packed.skipped.to_string(), "data/socket");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_file_that_shrinks_or_grows_is_named() {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(packed.changed, [Path::new("data").join(name)]);
+        assert_eq!(packed.changed.to_string(), format!("data/{name}"));
         verify(file, &packed, &mut quiet()).unwrap();
     }
 }

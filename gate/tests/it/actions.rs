@@ -80,7 +80,10 @@ fn what_a_sync_replaces_or_deletes_is_kept() {
     assert!(!world.exists("remote/OdroidBackup/app/data/folder/second"));
     let versions = world.listing("app/.versions");
     assert_eq!(versions.len(), 1);
-    let kept = format!("remote/OdroidBackup/app/.versions/{}", versions[0]);
+    let date = format!("app/.versions/{}", versions[0]);
+    let times = world.listing(&date);
+    assert_eq!(times.len(), 1);
+    let kept = format!("remote/OdroidBackup/{date}/{}", times[0]);
     assert_eq!(world.read(&format!("{kept}/file")), "content");
     assert_eq!(world.read(&format!("{kept}/folder/second")), "more content");
 }
@@ -245,7 +248,8 @@ fn a_program_gets_a_clean_room() {
             // Standard three, and the one that ls opened.
             "4",
             "/dev/null",
-            "0077",
+            // What a service would have after a boot.
+            "0022",
             "SigBlk:\t0000000000000000",
         ]
     );
