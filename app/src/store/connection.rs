@@ -5,6 +5,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
+const WRITABLE: &str = "the file and its folder must be writable by the user that runs lightflow";
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -23,6 +25,16 @@ pub(super) fn open(path: &Path, mode: Mode) -> Result<Connection, StoreError> {
     // Each connection stays on the one thread that owns it.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|e| explain(path, &e))?;
+    // SQLite opens a write-protected file for reading and says so only at the first change.
+    let readonly = connection
+        .is_readonly("main")
+        .map_err(|e| explain(path, &e))?;
+    if mode == Mode::Writer && readonly {
+        return Err(StoreError::Open {
+            path: path.to_owned(),
+            why: format!("it is read-only; {WRITABLE}"),
+        });
+    }
     settings(&connection, mode).map_err(|e| explain(path, &e))?;
     Ok(connection)
 }
@@ -56,9 +68,9 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => format!(
             "it is damaged or not a database ({error}); put it aside and restore a snapshot, such as backup/lightflow.db"
         ),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => format!(
-            "{error}; the file and its folder must be writable by the user that runs lightflow"
-        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            format!("{error}; {WRITABLE}")
+        }
         Some(ErrorCode::DiskFull) => format!("{error}; free some space"),
         _ => error.to_string(),
     };

@@ -89,7 +89,9 @@ impl Listeners {
             network,
             socket: open_socket(socket).map_err(|error| ServeError::Listen {
                 address: socket.display().to_string(),
-                why: error.to_string(),
+                why: format!(
+                    "{error}; the data directory must be writable by the user that runs lightflow"
+                ),
             })?,
         })
     }

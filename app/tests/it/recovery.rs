@@ -3,8 +3,10 @@
 use crate::harness::{Server, command, processes, states, wait_for};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
 
 /// `mark` tells this test's processes from those of others that run beside it.
 fn backup_task(server: &Server, mark: u32) {
@@ -163,7 +165,7 @@ fn a_port_in_use_is_told_with_its_variable() {
     assert!(error.contains("LIGHTFLOW_LISTEN"), "{error}");
 }
 
-fn start_on(prepare: impl FnOnce(&std::path::Path)) -> String {
+fn start_on(prepare: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
     let mut start = command(dir.path());
@@ -199,17 +201,55 @@ fn a_data_directory_that_cannot_be_written_is_told() {
     assert!(error.contains("LIGHTFLOW_DATA_DIR"), "{error}");
 }
 
+/// Starts the server as a user whom modes keep out: where the test is root, as nobody.
+fn start_as_a_user(prepare: impl FnOnce(&Path)) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = dir.path().join("lightflow");
+    fs::copy(crate::harness::BINARY, &binary).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let mut start = Command::new(&binary);
+    start
+        .arg("serve")
+        .env_clear()
+        .env("LIGHTFLOW_DATA_DIR", &data)
+        .env("LIGHTFLOW_LISTEN", "127.0.0.1:0");
+    let nobody = 65534;
+    let root = nix::unistd::geteuid().is_root();
+    if root {
+        start.uid(nobody).gid(nobody);
+    }
+    prepare(&data);
+    for path in [data.join("lightflow.db"), data.clone()] {
+        if root && path.exists() {
+            chown(&path, Some(nobody), Some(nobody)).unwrap();
+        }
+    }
+    let output = start.output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
 #[test]
 fn a_read_only_database_is_told() {
-    if nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: root may write to a read-only file");
-        return;
-    }
-    let error = start_on(|dir| {
-        fs::write(dir.join("lightflow.db"), "").unwrap();
-        fs::set_permissions(dir.join("lightflow.db"), fs::Permissions::from_mode(0o400)).unwrap();
+    let error = start_as_a_user(|data| {
+        let database = data.join("lightflow.db");
+        fs::write(&database, "").unwrap();
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o400)).unwrap();
     });
-    assert!(error.contains("must be writable"), "{error}");
+    assert!(
+        error.contains("it is read-only; the file and its folder must be writable"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_data_directory_that_nobody_may_write_to_is_told() {
+    let error = start_as_a_user(|data| {
+        fs::set_permissions(data, fs::Permissions::from_mode(0o500)).unwrap();
+    });
+    assert!(error.contains("may write to"), "{error}");
 }
 
 #[test]
