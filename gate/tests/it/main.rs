@@ -14,4 +14,5 @@ mod corpus;
 mod faults;
 mod harness;
 mod podman;
+mod refusals;
 mod tidy;
