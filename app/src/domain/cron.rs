@@ -14,7 +14,9 @@ mod calendar;
 mod describe;
 mod field;
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) mod properties;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

@@ -13,6 +13,7 @@ mod compliance;
 mod corpus;
 mod faults;
 mod harness;
+mod links;
 mod podman;
 mod refusals;
 mod tidy;

@@ -5,7 +5,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use proptest::prelude::*;
 
 use super::super::cron::CronExpr;
-use super::super::cron::tests::any_expression;
+use super::super::cron::properties::any_expression;
 use super::changes::{PROBE, first_change, offset_at};
 use super::{Schedule, parse_zone};
 

@@ -73,10 +73,7 @@ pub(super) async fn run(
     Path(id): Path<i64>,
     Params(params): Params<RunParams>,
 ) -> Result<Response, PageError> {
-    let run = app
-        .store
-        .read(move |tx| store::runs::get(tx, RunId(id)))
-        .await?;
+    let run = load(&app, id).await?;
     let position = params
         .step
         .and_then(|number| number.checked_sub(1))
@@ -96,10 +93,7 @@ pub(super) async fn run_fragment(
     Path(id): Path<i64>,
     Params(params): Params<RunParams>,
 ) -> Result<Response, PageError> {
-    let run = app
-        .store
-        .read(move |tx| store::runs::get(tx, RunId(id)))
-        .await?;
+    let run = load(&app, id).await?;
     let position = params.step.and_then(|number| number.checked_sub(1));
     Ok(html(&fragment(
         &run,
@@ -108,6 +102,13 @@ pub(super) async fn run_fragment(
         app.clock.now(),
         app.zone,
     )))
+}
+
+async fn load(app: &App, id: i64) -> Result<Run, PageError> {
+    Ok(app
+        .store
+        .read(move |tx| store::runs::get(tx, RunId(id)))
+        .await?)
 }
 
 /// The step somebody who opens a run wants to see: what failed, what runs, what ran last.
