@@ -1,0 +1,190 @@
+//! The configuration: what the host's administrator allows.
+//!
+//! Invariant: a [`Config`] cannot exist wrong. It was read through descriptors from a file that nobody but
+//! root (or, with `--config`, the user who runs the gate) could have written, unknown keys were refused, and
+//! every name and path in it fits its own grammar.
+
+mod limits;
+mod rclone;
+mod service;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+pub use limits::{Limits, Retention, Timeout};
+pub use rclone::{Pin, Rclone};
+pub use service::{CommandLine, Control, Extra, Service};
+
+use crate::host::dirfd::{Trusted, read_trusted};
+use crate::names::{PlainPath, Remote, ServiceName, TargetName};
+
+/// Where the configuration is when nothing else is said.
+pub const DEFAULT_PATH: &str = "/etc/backupctl/backupctl.toml";
+
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is missing, unreadable, or not safe to believe.
+    #[error("{0}")]
+    Unsafe(String),
+    /// The file is not what it should be.
+    #[error("{}: {detail}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and key.
+        detail: String,
+    },
+    /// Neither root nor `--config`.
+    #[error("without --config FILE the gate needs root; run it with sudo")]
+    NeedsRoot,
+}
+
+/// Everything the administrator decided.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Services keep their data in `<data_root>/<service>/data`.
+    pub data_root: PlainPath,
+    /// Records of what was stopped, and the home of the programs that are run.
+    pub state_dir: PlainPath,
+    /// One lock file a service.
+    pub lock_dir: PlainPath,
+    /// Archives are packed and checked here before they are uploaded.
+    pub spool_dir: PlainPath,
+    /// Remote folders that requests may name.
+    pub remotes: Vec<Remote>,
+    /// The program that stops and starts services without commands of their own.
+    pub podmanctl: PlainPath,
+    /// A file that gets a copy of every audit line, as JSON.
+    pub audit_log: Option<PlainPath>,
+    /// The transfer program.
+    pub rclone: Rclone,
+    /// Deadlines and dangerous quantities.
+    pub limits: Limits,
+    /// How many archives are kept.
+    pub retention: Retention,
+    /// The allow-list of services.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// The allow-list of extra directories.
+    pub extra: BTreeMap<TargetName, Extra>,
+}
+
+fn plain(path: &str) -> PlainPath {
+    // Constants of this file, each covered by `defaults_are_well_formed`.
+    PlainPath::parse(path).unwrap_or_else(|_| unreachable!("{path}"))
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_root: plain("/media/ssd/podman"),
+            state_dir: plain("/var/lib/backupctl"),
+            lock_dir: plain("/run/backupctl"),
+            spool_dir: plain("/var/cache/backupctl"),
+            remotes: Remote::parse("onedrive:/OdroidBackup")
+                .into_iter()
+                .collect(),
+            podmanctl: plain("/usr/local/bin/podmanctl"),
+            audit_log: None,
+            rclone: Rclone::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            services: BTreeMap::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// When somebody else could have written it, or it is not well formed.
+    pub fn load(path: &Path, trusted: Trusted) -> Result<Self, ConfigError> {
+        let bytes = read_trusted(path, trusted, MAX_BYTES).map_err(ConfigError::Unsafe)?;
+        let invalid = |detail| ConfigError::Invalid {
+            path: path.to_owned(),
+            detail,
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|e| invalid(e.to_string()))?;
+        Self::parse(text).map_err(invalid)
+    }
+
+    /// Reads the text of a configuration.
+    ///
+    /// # Errors
+    /// A sentence with the key that is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|e| {
+            // On one line, as everything the gate says.
+            e.to_string().trim_end().replace('\n', "; ")
+        })?;
+        for (name, service) in &config.services {
+            service.check(name)?;
+        }
+        if config.remotes.is_empty() {
+            return Err("remotes: name at least one, as in [\"onedrive:/OdroidBackup\"]".into());
+        }
+        config.limits.check()?;
+        config.retention.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_well_formed() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.remotes.len(), 1);
+        assert_eq!(config.data_root.to_string(), "/media/ssd/podman");
+    }
+
+    #[test]
+    fn the_shipped_example_parses_and_names_only_defaults() {
+        let config = Config::parse(include_str!("../../backupctl.example.toml")).unwrap();
+        assert!(
+            config
+                .services
+                .keys()
+                .any(|name| name.as_str() == "vaultwarden")
+        );
+        assert_eq!(config.limits.stop, Limits::default().stop);
+        assert_eq!(config.data_root, Config::default().data_root);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let check = |text: &str, word: &str| {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains(word), "{text} → {error}");
+        };
+        check("unknown = 1", "unknown");
+        check("[services.a]\nstopp = []", "stopp");
+        check("[services.a]\nstop = [\"/bin/true\"]", "services.a");
+        check("[services.a]\nstop = [\"true\"]\n", "absolute");
+        check("[services.extra]", "services.extra");
+        check("[services.\"../x\"]", "../x");
+        check("data_root = \"/a/../b\"", "/a/../b");
+        check("remotes = []", "remotes");
+        check("remotes = [\":local:/etc\"]", ":local:/etc");
+        check("[limits.stop]\ndefault = 0\nmax = 5", "limits.stop");
+        check("[retention]\nfloor_weekly = 0\nfloor_monthly = 0", "floor");
+        check("[retention]\nkeep_weekly = 1", "floors");
+    }
+
+    #[test]
+    fn lightflow_is_hot_unless_told_otherwise() {
+        let config = Config::parse("[services.lightflow]\n[services.n8n]").unwrap();
+        let hot: Vec<bool> = config.services.iter().map(|(n, s)| s.is_hot(n)).collect();
+        assert_eq!(hot, [true, false]);
+    }
+}

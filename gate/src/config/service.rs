@@ -1,0 +1,111 @@
+//! One entry of the allow-lists: a service, or an extra directory.
+
+use serde::Deserialize;
+
+use crate::names::{PlainPath, ServiceName};
+
+/// One service of the allow-list.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// Stops it. All three, or none for podmanctl.
+    pub stop: Option<CommandLine>,
+    /// Starts it.
+    pub start: Option<CommandLine>,
+    /// Exits 0 when it is up and 3 when it is down.
+    pub status: Option<CommandLine>,
+    /// The user whose systemd runs it, when that is not root.
+    pub user: Option<ServiceName>,
+    /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
+    pub hot: Option<bool>,
+}
+
+/// A directory of the host that is mirrored on its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extra {
+    /// Where it is.
+    pub path: PlainPath,
+}
+
+/// A program by absolute path, and its arguments. There is no shell that could read them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct CommandLine(Vec<String>);
+
+impl CommandLine {
+    /// Program and arguments.
+    #[must_use]
+    pub fn argv(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<String>> for CommandLine {
+    type Error = String;
+    fn try_from(argv: Vec<String>) -> Result<Self, String> {
+        match argv.first() {
+            None => Err("an empty list; name a program".into()),
+            Some(program) if !program.starts_with('/') => {
+                Err(format!("'{program}' is not an absolute path of a program"))
+            }
+            Some(_) if argv.iter().any(|word| word.chars().any(char::is_control)) => {
+                Err("an argument holds a control character".into())
+            }
+            Some(_) => Ok(Self(argv)),
+        }
+    }
+}
+
+/// How a service is controlled.
+#[derive(Debug, Clone, Copy)]
+pub enum Control<'a> {
+    /// By commands of its own.
+    Commands {
+        /// Stops it.
+        stop: &'a CommandLine,
+        /// Starts it.
+        start: &'a CommandLine,
+        /// Says whether it is up.
+        status: &'a CommandLine,
+    },
+    /// By podmanctl.
+    Podmanctl,
+}
+
+impl Service {
+    /// How it is controlled; [`Config::load`] has seen to it that this is clear.
+    #[must_use]
+    pub fn control(&self) -> Control<'_> {
+        match (&self.stop, &self.start, &self.status) {
+            (Some(stop), Some(start), Some(status)) => Control::Commands {
+                stop,
+                start,
+                status,
+            },
+            _ => Control::Podmanctl,
+        }
+    }
+
+    /// Whether it is copied while it runs.
+    #[must_use]
+    pub fn is_hot(&self, name: &ServiceName) -> bool {
+        self.hot.unwrap_or(name.as_str() == "lightflow")
+    }
+}
+
+impl Service {
+    pub(super) fn check(&self, name: &ServiceName) -> Result<(), String> {
+        let given = [&self.stop, &self.start, &self.status];
+        let count = given.iter().filter(|command| command.is_some()).count();
+        if count != 0 && count != 3 {
+            return Err(format!(
+                "services.{name}: give stop, start and status together, or none of them for podmanctl"
+            ));
+        }
+        if name.as_str() == "extra" {
+            return Err("services.extra: the folder extra/ on the remote belongs to the extra targets; rename the service".into());
+        }
+        Ok(())
+    }
+}
