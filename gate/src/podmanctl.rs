@@ -18,7 +18,7 @@ use crate::hardening::Surroundings;
 use crate::host::linux::LinuxHost;
 use crate::host::{Ended, Host, Patience};
 use crate::names::{NameError, PlainPath, Seconds, ServiceName};
-use crate::program::{Output, Program, Tether};
+use crate::program::{Output, Profile, Program, Tether};
 use crate::reply::{Reply, Stream};
 use crate::stack::{self, Unit, Whole};
 
@@ -153,6 +153,7 @@ impl Stacks<'_> {
             source: None,
             tether: Tether::Free,
             output,
+            profile: Profile::Service,
             home: PlainPath::parse("/run").map_err(|error| Failure::Tool {
                 what: "podmanctl".into(),
                 detail: error.to_string(),

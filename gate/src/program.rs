@@ -52,6 +52,24 @@ pub enum Tether {
     Free,
 }
 
+/// What kind of program it is, and so what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Profile {
+    /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs what root has.
+    Service,
+    /// rclone: it needs its source, its configuration, the network, and nothing else.
+    Transfer(Folders),
+}
+
+/// Folders of the gate's own that a transfer works with, beside its source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// It reads below these.
+    pub reads: Vec<PlainPath>,
+    /// It writes below these.
+    pub writes: Vec<PlainPath>,
+}
+
 /// What happens to its standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
@@ -94,6 +112,8 @@ pub struct Program<'a> {
     pub tether: Tether,
     /// What happens to its output.
     pub output: Output,
+    /// What it may do.
+    pub profile: Profile,
     /// `HOME`, and the place for its temporary files.
     pub home: PlainPath,
 }

@@ -42,7 +42,7 @@ pub(super) fn archive(
     let spool = Spool::open(context, order, &name)?;
     let size = pack(context, order, &source, &spool, &patience)?;
     let upload = Upload::new(order, &name);
-    if let Err(failure) = upload.store(context, &spool.path.to_string(), &spool.file, &patience) {
+    if let Err(failure) = upload.store(context, &spool.path, &spool.file, &patience) {
         upload.withdraw(context);
         return Err(failure);
     }

@@ -21,7 +21,7 @@ use crate::host::lock::ServiceLock;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
-use crate::program::{Output, Program, Source, Tether};
+use crate::program::{Folders, Output, Profile, Program, Source, Tether};
 use crate::reply::Stream;
 
 /// How often a lock or a service is asked again.
@@ -35,6 +35,23 @@ pub struct Context<'a> {
     pub host: &'a mut dyn Host,
     /// When the request came; deadlines count from here.
     pub started: Instant,
+}
+
+/// What a transfer may touch on this host.
+#[derive(Debug, Clone, Copy)]
+enum Access<'a> {
+    /// Nothing: it lists, moves or removes files on the remote.
+    Remote,
+    /// It mirrors this directory, which it gets by descriptor.
+    Source(&'a PinnedDir),
+    /// It reads files below this folder of the gate's own, such as the spool.
+    Reads(&'a PlainPath),
+    /// It writes files below this folder, which it reads as well.
+    #[expect(
+        dead_code,
+        reason = "for verbs that fetch; the first of them removes this line"
+    )]
+    Writes(&'a PlainPath),
 }
 
 /// Carries out a grant; returns what was done, in one sentence.
@@ -106,7 +123,7 @@ impl Context<'_> {
         Ok(home)
     }
 
-    /// A program without a source.
+    /// A command that stops, starts or asks a service.
     fn program<'p>(
         &self,
         what: &str,
@@ -120,6 +137,35 @@ impl Context<'_> {
             source: None,
             tether,
             output,
+            profile: Profile::Service,
+            home: self.home()?,
+        })
+    }
+
+    /// rclone, with what it may touch on this host.
+    fn transfer<'p>(
+        &self,
+        what: &str,
+        argv: Vec<String>,
+        access: Access<'p>,
+        output: Output,
+    ) -> Result<Program<'p>, Failure> {
+        self.rclone_is_trusted()?;
+        let mut folders = Folders::default();
+        let mut source = None;
+        match access {
+            Access::Remote => {}
+            Access::Source(directory) => source = Some(self.source(directory)?),
+            Access::Reads(folder) => folders.reads.push(folder.clone()),
+            Access::Writes(folder) => folders.writes.push(folder.clone()),
+        }
+        Ok(Program {
+            what: what.to_owned(),
+            argv,
+            source,
+            tether: Tether::Tied,
+            output,
+            profile: Profile::Transfer(folders),
             home: self.home()?,
         })
     }
@@ -140,7 +186,6 @@ impl Context<'_> {
         Ok(directory)
     }
 
-    /// How rclone gets its source.
     /// rclone's configuration amounts to code (a remote may name a program), so nobody else may write to it.
     fn rclone_is_trusted(&self) -> Result<(), Failure> {
         let path = self.config.rclone.config.to_path_buf();
@@ -151,6 +196,7 @@ impl Context<'_> {
         }
     }
 
+    /// How rclone gets its source.
     fn source<'p>(&self, directory: &'p PinnedDir) -> Result<Source<'p>, Failure> {
         let mount_parent = self.config.state_dir.below(&["pin"]);
         if self.config.rclone.pin == Pin::Mount {

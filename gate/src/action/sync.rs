@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
-use super::Context;
+use super::{Access, Context};
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::policy::Mirror;
-use crate::program::{Output, Program, Tether};
+use crate::program::Output;
 use crate::rclone;
 
 pub(super) fn sync(
@@ -26,16 +26,11 @@ pub(super) fn sync(
         ("rehearsing", rclone::rehearsal(context.config, mirror, now)),
         ("mirroring", rclone::sync(context.config, mirror, now)),
     ] {
-        let program = Program {
-            what: format!("{what} {}", mirror.source),
-            argv,
-            source: Some(context.source(&directory)?),
-            tether: Tether::Tied,
-            output: Output::Relayed,
-            home: context.home()?,
-        };
+        let what = format!("{what} {}", mirror.source);
+        let access = Access::Source(&directory);
+        let program = context.transfer(&what, argv, access, Output::Relayed)?;
         let ended = context.host.run(&program, &patience)?;
-        rclone::judge(&program.what, &ended, context.config, Some(mirror))?;
+        rclone::judge(&what, &ended, context.config, Some(mirror))?;
     }
     Ok(format!(
         "{} is mirrored to {}",

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Context;
+use super::{Access, Context};
 use crate::error::Failure;
 use crate::host::{Ended, Patience};
+use crate::names::PlainPath;
 use crate::policy::Archive;
-use crate::program::{Output, Tether};
+use crate::program::Output;
 use crate::rclone;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
 
@@ -23,10 +24,11 @@ fn run(
     context: &mut Context<'_>,
     what: &str,
     argv: Vec<String>,
+    access: Access<'_>,
     output: Output,
     patience: &Patience<'_>,
 ) -> Result<Ended, Failure> {
-    let program = context.program(what, argv, Tether::Tied, output)?;
+    let program = context.transfer(what, argv, access, output)?;
     context.host.run(&program, patience)
 }
 
@@ -34,9 +36,10 @@ fn must(
     context: &mut Context<'_>,
     what: &str,
     argv: Vec<String>,
+    access: Access<'_>,
     patience: &Patience<'_>,
 ) -> Result<Ended, Failure> {
-    let ended = run(context, what, argv, Output::Relayed, patience)?;
+    let ended = run(context, what, argv, access, Output::Relayed, patience)?;
     rclone::judge(what, &ended, context.config, None)?;
     Ok(ended)
 }
@@ -58,6 +61,7 @@ fn list(
         context,
         what,
         rclone::list(context.config, &order.folder),
+        Access::Remote,
         Output::Captured,
         patience,
     )?;
@@ -92,7 +96,7 @@ impl<'a> Upload<'a> {
     pub(super) fn store(
         &self,
         context: &mut Context<'_>,
-        folder_here: &str,
+        folder_here: &PlainPath,
         file_here: &str,
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
@@ -103,11 +107,13 @@ impl<'a> Upload<'a> {
             context,
             "uploading the archive",
             rclone::upload(config, &file, &self.partial),
+            Access::Reads(folder_here),
             patience,
         )?;
         let what = "comparing the upload with the spool";
-        let compare = rclone::compare(config, folder_here, folder);
-        let compared = run(context, what, compare, Output::Relayed, patience)?;
+        let compare = rclone::compare(config, &folder_here.to_string(), folder);
+        let access = Access::Reads(folder_here);
+        let compared = run(context, what, compare, access, Output::Relayed, patience)?;
         if !compared.ok() {
             return Err(Failure::Verification(format!(
                 "{what}: {}",
@@ -122,7 +128,7 @@ impl<'a> Upload<'a> {
         let aside = rclone::rename(config, &place, &previous);
         let moved = if replaces {
             let what = "moving today's former archive aside";
-            must(context, what, aside, patience).map(drop)
+            must(context, what, aside, Access::Remote, patience).map(drop)
         } else {
             Ok(())
         }
@@ -131,6 +137,7 @@ impl<'a> Upload<'a> {
                 context,
                 "moving the archive into place",
                 into_place,
+                Access::Remote,
                 patience,
             )
             .map(drop)
@@ -144,6 +151,7 @@ impl<'a> Upload<'a> {
                     context,
                     "moving it back",
                     back,
+                    Access::Remote,
                     &Patience::unattended(until),
                 );
             }
@@ -166,6 +174,7 @@ impl<'a> Upload<'a> {
             context,
             what,
             argv,
+            Access::Remote,
             Output::Captured,
             &Patience::unattended(until),
         );
@@ -213,7 +222,8 @@ pub(super) fn prune(
     for file in &gone {
         context.say(format!("removing {file}"));
         let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
-        must(context, "removing an old archive", argv, patience)?;
+        let what = "removing an old archive";
+        must(context, what, argv, Access::Remote, patience)?;
     }
     Ok(old.len())
 }
