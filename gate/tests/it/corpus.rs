@@ -13,27 +13,16 @@ fn world() -> World {
     let world = World::new();
     let here = world.path("").display().to_string();
     let trace = world.script("trace", &format!(": > {here}/touched\n"));
-    let service = format!("stop = [\"{trace}\"]\nstart = [\"{trace}\"]\nstatus = [\"{trace}\"]\n");
+    let services = include_str!("../corpus/services.toml").replace("@PROGRAM@", &trace);
     world.write(
         "gate.toml",
         &format!(
-            r#"data_root = "/media/ssd/podman"
-state_dir = "{here}state"
+            r#"state_dir = "{here}state"
 lock_dir = "{here}lock"
 spool_dir = "{here}spool"
-remotes = ["onedrive:/OdroidBackup", "second:Folder/sub"]
+{services}
 [rclone]
 program = "{trace}"
-[services.n8n]
-{service}
-[services.immich]
-{service}
-[services.my_app]
-{service}
-[services.vaultwarden]
-[services.lightflow]
-[extra.docs]
-path = "/srv/docs"
 "#
         ),
     );
