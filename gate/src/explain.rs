@@ -64,10 +64,10 @@ fn view(request: &Request) -> Value {
         view.insert(key.into(), subject.into());
     }
     for (name, value) in request.options() {
-        let value = if matches!(name, "--path" | "--remote") {
-            value.into()
-        } else {
-            value.parse::<u32>().map_or(Value::Null, Value::from)
+        let value = match name {
+            "--json" => true.into(),
+            "--path" | "--remote" => value.into(),
+            _ => value.parse::<u32>().map_or(Value::Null, Value::from),
         };
         view.insert(plain(name), value);
     }
@@ -115,7 +115,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
             }),
         ],
         Order::Archive(archive) => archive_steps(config, archive, now.date()),
-        Order::List | Order::Status(_) => Vec::new(),
+        Order::List { .. } | Order::Status { .. } => Vec::new(),
     }
 }
 

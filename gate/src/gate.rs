@@ -211,6 +211,8 @@ fn perform(
         },
     );
     match &outcome {
+        // Nothing is added to what is for scripts to read.
+        Ok(done) if done.is_empty() => {}
         Ok(done) => host.say(Stream::Out, done),
         Err(failure) => host.say(Stream::Err, &format!("backupctl: {failure}")),
     }

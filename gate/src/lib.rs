@@ -29,4 +29,5 @@ pub mod host;
 pub mod program;
 
 pub mod error;
+pub mod measure;
 pub mod reply;

@@ -54,10 +54,20 @@ pub enum Order {
     Sync(Mirror),
     /// Pack, upload, prune.
     Archive(Archive),
-    /// Tell what is configured.
-    List,
+    /// Tell what exists.
+    List {
+        /// Only of this service.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
     /// Tell how services are.
-    Status(Option<ServiceName>),
+    Status {
+        /// Only this one.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
 }
 
 /// A mirror: from where to where.
@@ -151,6 +161,12 @@ pub enum Reason {
     },
 }
 
+/// How long a look at the host and its remotes may take as a whole.
+const LOOKING: Timeout = Timeout {
+    default: 300,
+    max: 300,
+};
+
 /// Decides. Pure: reads nothing but its arguments.
 pub fn decide(config: &Config, caller: &Caller, request: &Request) -> Decision {
     match grant(config, caller, request) {
@@ -166,14 +182,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
         Request::Host(_) if caller.door() == Door::Ssh => {
             return Err(Reason::OnlyOnTheHost(verb));
         }
-        Request::Host(HostVerb::Other(verb)) => return Err(Reason::NotARequest(verb)),
-        Request::Host(HostVerb::List) => (Order::List, limits.stop, None),
-        Request::Host(HostVerb::Status(service)) => {
-            if let Some(service) = service {
-                known(config, service)?;
-            }
-            (Order::Status(service.clone()), limits.stop, None)
-        }
+        Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {
             controlled(config, service)?;
             (Order::Stop(service.clone()), limits.stop, *timeout)
@@ -257,6 +266,27 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
     })
 }
 
+/// Verbs of the host's own command line that change nothing.
+fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
+    if let Some(service) = verb.service() {
+        known(config, service)?;
+    }
+    Ok(match verb {
+        HostVerb::List { service, json } => Order::List {
+            service: service.clone(),
+            json: *json,
+        },
+        HostVerb::Status { service, json } => Order::Status {
+            service: service.clone(),
+            json: *json,
+        },
+        // It looks at the configuration too, so it cannot wait for a decision that needs one.
+        HostVerb::Doctor { .. } | HostVerb::Alone(_) => {
+            return Err(Reason::NotARequest(verb.name()));
+        }
+    })
+}
+
 fn known<'a>(
     config: &'a Config,
     service: &ServiceName,
@@ -330,77 +360,4 @@ fn floored(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn denied(line: &str) -> Reason {
-        let config = Config::parse(
-            "[services.n8n]\n[services.lightflow]\n[extra.docs]\npath = \"/srv/docs\"\n",
-        )
-        .unwrap();
-        let request = Request::parse_line(line.as_bytes()).unwrap();
-        match decide(&config, &Caller::over_ssh(), &request) {
-            Decision::Denied(reason) => reason,
-            Decision::Granted(grant) => panic!("{line} was granted: {grant:?}"),
-        }
-    }
-
-    #[test]
-    fn each_refusal_has_its_own_reason() {
-        assert!(matches!(
-            denied("backupctl --stop immich"),
-            Reason::UnknownService(_)
-        ));
-        assert!(matches!(
-            denied("backupctl --stop lightflow"),
-            Reason::NeverStopped(_)
-        ));
-        assert!(matches!(
-            denied("backupctl --list"),
-            Reason::OnlyOnTheHost("--list")
-        ));
-        assert!(matches!(
-            denied("backupctl --restore n8n"),
-            Reason::OnlyOnTheHost("--restore")
-        ));
-        assert!(matches!(
-            denied("backupctl --stop n8n --timeout 901"),
-            Reason::TimeoutAboveLimit { .. }
-        ));
-        let sync = "backupctl --sync n8n --path /media/ssd/podman/n8n/data --remote";
-        assert!(matches!(
-            denied(&format!("{sync} onedrive:/Other")),
-            Reason::OtherRemote(_)
-        ));
-        assert!(matches!(
-            denied(&format!("{sync} onedrive:OdroidBackup")),
-            Reason::OtherRemote(_)
-        ));
-    }
-
-    #[test]
-    fn a_string_prefix_is_not_a_path_test() {
-        for path in [
-            "/media/ssd/podman/n8n/data2",
-            "/media/ssd/podman/n8n",
-            "/media/ssd/podman/n8n/data/x",
-            "/media/ssd/podman2/n8n/data",
-        ] {
-            let line =
-                format!("backupctl --sync n8n --path {path} --remote onedrive:/OdroidBackup");
-            assert!(matches!(denied(&line), Reason::OtherPath { .. }), "{path}");
-        }
-    }
-
-    #[test]
-    fn floors_cannot_be_lowered() {
-        let line = "backupctl --archive n8n --path /media/ssd/podman/n8n/data --remote onedrive:/OdroidBackup --keep-weekly 1";
-        assert!(matches!(
-            denied(line),
-            Reason::BelowFloor {
-                option: "--keep-weekly",
-                ..
-            }
-        ));
-    }
-}
+mod tests;

@@ -77,6 +77,8 @@ pub enum Output {
     Relayed,
     /// Kept for the gate to read.
     Captured,
+    /// As captured, and its standard error is not shown either: what matters in it the gate says itself.
+    Silent,
 }
 
 /// A source directory for a program.

@@ -8,6 +8,7 @@ use chrono::NaiveDateTime;
 use crate::config::{Config, Pin};
 use crate::error::Failure;
 use crate::host::{Ended, Exit};
+use crate::names::{Remote, ServiceName};
 use crate::policy::Mirror;
 use crate::program::{EXIT_REPLACED, source_argument};
 
@@ -98,6 +99,52 @@ pub fn list(config: &Config, folder: &str) -> Vec<String> {
         "lsjson",
         &[folder, "--files-only", "--no-modtime", "--no-mimetype"],
     )
+}
+
+/// Asks briefly: a remote that does not answer is told, not waited for.
+fn briefly(mut argv: Vec<String>) -> Vec<String> {
+    for word in [
+        "--retries",
+        "1",
+        "--low-level-retries",
+        "2",
+        "--contimeout",
+        "10s",
+        "--timeout",
+        "30s",
+    ] {
+        argv.push(word.into());
+    }
+    argv
+}
+
+/// Lists what a remote folder holds, or one service's folder on it, down to the archives and the days of
+/// `.versions`, as JSON. Mirrors are left out: they may hold a million files.
+#[must_use]
+pub fn inventory(config: &Config, remote: &Remote, service: Option<&ServiceName>) -> Vec<String> {
+    let (folder, depth, mirrors) = match service {
+        Some(service) => (remote.join(service.as_str()), "2", "- /data/**"),
+        None => (remote.to_string(), "3", "- /*/data/**"),
+    };
+    let words = [
+        folder.as_str(),
+        "--recursive",
+        "--max-depth",
+        depth,
+        "--no-modtime",
+        "--no-mimetype",
+        "--filter",
+        mirrors,
+        "--filter",
+        "- /extra/*/**",
+    ];
+    briefly(argv(config, "lsjson", &words))
+}
+
+/// Counts the files below a remote folder, and their bytes, as JSON.
+#[must_use]
+pub fn size(config: &Config, folder: &str) -> Vec<String> {
+    briefly(argv(config, "size", &[folder, "--json"]))
 }
 
 /// Renames a file on the remote.

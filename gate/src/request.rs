@@ -3,12 +3,18 @@
 //! Invariant: `parse(print(r)) == r` for every request, and what does not parse has touched nothing.
 //! Options come in any order, each once, in full; nothing unknown; one verb.
 
+mod host;
+mod typed;
+
 use std::fmt;
 
 use thiserror::Error;
 
+pub use host::HostVerb;
+
 use crate::names::{Count, NameError, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::wire::{self, WireError};
+use typed::Typed;
 
 /// The first word of every request line.
 pub const PROGRAM: &str = "backupctl";
@@ -69,17 +75,6 @@ pub enum Request {
     Host(HostVerb),
 }
 
-/// Verbs that are refused over SSH.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostVerb {
-    /// `--list`
-    List,
-    /// `--status [SVC]`
-    Status(Option<ServiceName>),
-    /// A verb that is only known in order to be refused with the right reason; its arguments are not read.
-    Other(&'static str),
-}
-
 /// Why words are not a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseError {
@@ -130,92 +125,16 @@ pub enum ParseError {
     },
 }
 
-const VERBS: [&str; 5] = ["--stop", "--start", "--sync", "--archive", "--sync-extra"];
-const OPTIONS: [&str; 5] = [
-    "--path",
-    "--remote",
-    "--keep-weekly",
-    "--keep-monthly",
-    "--timeout",
-];
-const HOST_ONLY: [&str; 6] = [
+/// Words that stand alone on the host's command line. A line that begins with one is refused for the right
+/// reason; what follows is not read.
+const ALONE: [&str; 6] = [
     "--explain",
     "--help",
     "--version",
-    "--doctor",
+    "--completions",
     "--restore",
     "--verify",
 ];
-
-/// What was typed: each option with its value, not yet looked at.
-#[derive(Default)]
-struct Typed<'a> {
-    verb: Option<(&'static str, &'a str)>,
-    options: Vec<(&'static str, &'a str)>,
-}
-
-impl<'a> Typed<'a> {
-    fn read(words: &[&'a str]) -> Result<Self, ParseError> {
-        let mut typed = Self::default();
-        let mut rest = words.iter();
-        while let Some(&word) = rest.next() {
-            let (option, is_verb) = if let Some(verb) = VERBS.into_iter().find(|&v| v == word) {
-                (verb, true)
-            } else if let Some(option) = OPTIONS.into_iter().find(|&o| o == word) {
-                (option, false)
-            } else {
-                return Err(ParseError::Unknown(word.to_owned()));
-            };
-            let value = match rest.next() {
-                Some(&value) if !value.starts_with("--") => value,
-                _ => return Err(ParseError::NoValue(option)),
-            };
-            match typed.verb {
-                Some((first, _)) if is_verb && first == option => {
-                    return Err(ParseError::Twice(option));
-                }
-                Some((first, _)) if is_verb => return Err(ParseError::TwoVerbs(first, option)),
-                None if is_verb => typed.verb = Some((option, value)),
-                _ if typed.options.iter().any(|&(seen, _)| seen == option) => {
-                    return Err(ParseError::Twice(option));
-                }
-                _ => typed.options.push((option, value)),
-            }
-        }
-        Ok(typed)
-    }
-
-    fn take<T>(
-        &mut self,
-        option: &'static str,
-        parse: fn(&str) -> Result<T, NameError>,
-    ) -> Result<Option<T>, ParseError> {
-        let Some(at) = self.options.iter().position(|&(name, _)| name == option) else {
-            return Ok(None);
-        };
-        let (_, value) = self.options.swap_remove(at);
-        parse(value)
-            .map(Some)
-            .map_err(|source| ParseError::Value { option, source })
-    }
-
-    fn need<T>(
-        &mut self,
-        verb: &'static str,
-        option: &'static str,
-        parse: fn(&str) -> Result<T, NameError>,
-    ) -> Result<T, ParseError> {
-        self.take(option, parse)?
-            .ok_or(ParseError::Missing { option, verb })
-    }
-
-    fn done(self, verb: &'static str) -> Result<(), ParseError> {
-        match self.options.first() {
-            Some(&(option, _)) => Err(ParseError::Misplaced { option, verb }),
-            None => Ok(()),
-        }
-    }
-}
 
 impl Request {
     /// Reads a request line, as sshd hands it over in `SSH_ORIGINAL_COMMAND`.
@@ -236,31 +155,42 @@ impl Request {
     /// # Errors
     /// When they do not fit the grammar.
     pub fn parse(words: &[&str]) -> Result<Self, ParseError> {
-        if let Some(verb) = Self::host_verb(words)? {
-            return Ok(Self::Host(verb));
+        if let Some(word) = words.first().and_then(|first| {
+            let mut alone = ALONE.into_iter();
+            alone.find(|word| word == first)
+        }) {
+            return Ok(Self::Host(HostVerb::Alone(word)));
         }
         let mut typed = Typed::read(words)?;
         let Some((verb, value)) = typed.verb else {
             return Err(ParseError::NoVerb);
         };
-        let named = |source| ParseError::Value {
-            option: verb,
-            source,
+        let service = || {
+            let word = value.unwrap_or_default();
+            ServiceName::parse(word).map_err(|source| ParseError::Value {
+                option: verb,
+                source,
+            })
         };
         let request = match verb {
             "--sync-extra" => Self::SyncExtra {
-                target: TargetName::parse(value).map_err(named)?,
+                target: TargetName::parse(value.unwrap_or_default()).map_err(|source| {
+                    ParseError::Value {
+                        option: verb,
+                        source,
+                    }
+                })?,
                 remote: typed.need(verb, "--remote", Remote::parse)?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
             "--sync" => Self::Sync {
-                service: ServiceName::parse(value).map_err(named)?,
+                service: service()?,
                 path: typed.need(verb, "--path", PlainPath::parse)?,
                 remote: typed.need(verb, "--remote", Remote::parse)?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
             "--archive" => Self::Archive {
-                service: ServiceName::parse(value).map_err(named)?,
+                service: service()?,
                 path: typed.need(verb, "--path", PlainPath::parse)?,
                 remote: typed.need(verb, "--remote", Remote::parse)?,
                 keep_weekly: typed.take("--keep-weekly", Count::parse)?,
@@ -268,34 +198,17 @@ impl Request {
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
             "--stop" => Self::Stop {
-                service: ServiceName::parse(value).map_err(named)?,
+                service: service()?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
-            _ => Self::Start {
-                service: ServiceName::parse(value).map_err(named)?,
+            "--start" => Self::Start {
+                service: service()?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
+            _ => Self::Host(HostVerb::read(verb, value, &mut typed)?),
         };
         typed.done(verb)?;
         Ok(request)
-    }
-
-    fn host_verb(words: &[&str]) -> Result<Option<HostVerb>, ParseError> {
-        match words {
-            ["--list"] => Ok(Some(HostVerb::List)),
-            ["--status"] => Ok(Some(HostVerb::Status(None))),
-            ["--status", service] => ServiceName::parse(service)
-                .map(|name| Some(HostVerb::Status(Some(name))))
-                .map_err(|source| ParseError::Value {
-                    option: "--status",
-                    source,
-                }),
-            [first, ..] => Ok(HOST_ONLY
-                .into_iter()
-                .find(|verb| verb == first)
-                .map(HostVerb::Other)),
-            [] => Ok(None),
-        }
     }
 
     /// The verb, as it is typed.
@@ -307,13 +220,11 @@ impl Request {
             Self::Sync { .. } => "--sync",
             Self::Archive { .. } => "--archive",
             Self::SyncExtra { .. } => "--sync-extra",
-            Self::Host(HostVerb::List) => "--list",
-            Self::Host(HostVerb::Status(_)) => "--status",
-            Self::Host(HostVerb::Other(verb)) => verb,
+            Self::Host(verb) => verb.name(),
         }
     }
 
-    /// The options in their canonical order, with their values.
+    /// The options in their canonical order, with their values; one that takes none has an empty one.
     #[must_use]
     pub fn options(&self) -> Vec<(&'static str, String)> {
         let mut options = Vec::new();
@@ -356,7 +267,7 @@ impl Request {
                 add("--remote", Some(remote.to_string()));
                 add("--timeout", timeout.map(|t| t.to_string()));
             }
-            Self::Host(_) => {}
+            Self::Host(verb) => options.extend(verb.options()),
         }
         options
     }
@@ -368,10 +279,9 @@ impl Request {
             Self::Stop { service, .. }
             | Self::Start { service, .. }
             | Self::Sync { service, .. }
-            | Self::Archive { service, .. }
-            | Self::Host(HostVerb::Status(Some(service))) => Some(service.as_str()),
+            | Self::Archive { service, .. } => Some(service.as_str()),
             Self::SyncExtra { target, .. } => Some(target.as_str()),
-            Self::Host(_) => None,
+            Self::Host(verb) => verb.service().map(ServiceName::as_str),
         }
     }
 }
@@ -383,7 +293,10 @@ impl fmt::Display for Request {
             write!(f, " {subject}")?;
         }
         for (name, value) in self.options() {
-            write!(f, " {name} {value}")?;
+            write!(f, " {name}")?;
+            if !value.is_empty() {
+                write!(f, " {value}")?;
+            }
         }
         Ok(())
     }

@@ -4,8 +4,9 @@
 //! for nothing but through [`Host`], locks, records and pinned directories.
 
 mod archive;
-mod overview;
+mod list;
 mod start;
+mod status;
 mod stop;
 mod sync;
 mod upload;
@@ -54,7 +55,7 @@ enum Access<'a> {
     Writes(&'a PlainPath),
 }
 
-/// Carries out a grant; returns what was done, in one sentence.
+/// Carries out a grant; returns what was done, in one sentence, or nothing where that has been told.
 ///
 /// # Errors
 /// When it was not done.
@@ -65,8 +66,8 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
         Order::Start(service) => start::start(context, service, until, grant.timeout()),
         Order::Sync(mirror) => sync::sync(context, mirror, until),
         Order::Archive(archive) => archive::archive(context, archive, until),
-        Order::List => Ok(overview::list(context)),
-        Order::Status(service) => overview::status(context, service.as_ref(), until),
+        Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
+        Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
     }
 }
 

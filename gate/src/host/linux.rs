@@ -248,7 +248,7 @@ impl Streams {
                     reply.line(Stream::Out, line)
                 });
             }
-            Output::Captured => {
+            Output::Captured | Output::Silent => {
                 let room = CAPTURE_LIMIT.saturating_sub(self.captured.len());
                 self.captured.extend(fresh.iter().take(room));
             }
@@ -259,7 +259,9 @@ impl Streams {
         }
         let last_words = &mut self.last_words;
         split(&mut self.err_line, &fresh, |line| {
-            reply.line(Stream::Err, line);
+            if output != Output::Silent {
+                reply.line(Stream::Err, line);
+            }
             remember(last_words, line);
         });
     }
@@ -271,7 +273,9 @@ impl Streams {
         }
         if !self.err_line.is_empty() {
             let line = String::from_utf8_lossy(&self.err_line).into_owned();
-            reply.line(Stream::Err, &line);
+            if output != Output::Silent {
+                reply.line(Stream::Err, &line);
+            }
             remember(&mut self.last_words, &line);
         }
         self.out_line.clear();

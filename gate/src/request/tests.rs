@@ -119,9 +119,12 @@ fn request() -> impl Strategy<Value = Request> {
             remote,
             timeout
         }),
-        Just(Request::Host(HostVerb::List)),
-        proptest::option::of(name()).prop_map(|name| Request::Host(HostVerb::Status(name))),
-        Just(Request::Host(HostVerb::Other("--restore"))),
+        (proptest::option::of(name()), any::<bool>())
+            .prop_map(|(service, json)| Request::Host(HostVerb::List { service, json })),
+        (proptest::option::of(name()), any::<bool>())
+            .prop_map(|(service, json)| Request::Host(HostVerb::Status { service, json })),
+        any::<bool>().prop_map(|json| Request::Host(HostVerb::Doctor { json })),
+        Just(Request::Host(HostVerb::Alone("--help"))),
     ]
 }
 

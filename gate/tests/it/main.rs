@@ -14,6 +14,7 @@ mod corpus;
 mod faults;
 mod harness;
 mod links;
+mod overview;
 mod podman;
 mod refusals;
 mod tidy;

@@ -1,0 +1,57 @@
+//! `--list`: what exists, on every remote and here.
+//!
+//! Invariant: nothing is changed and no lock is held; a remote that does not answer is said to, and the rest
+//! is shown all the same.
+
+mod local;
+mod remote;
+mod view;
+
+use std::time::Instant;
+
+use super::Context;
+use crate::error::Failure;
+use crate::names::ServiceName;
+
+use local::Here;
+use remote::{Inventory, Look};
+
+/// Prints it; returns how many remotes answered, or nothing after JSON.
+pub(super) fn list(
+    context: &mut Context<'_>,
+    only: Option<&ServiceName>,
+    json: bool,
+    until: Instant,
+) -> Result<String, Failure> {
+    let config = context.config;
+    let mut look = Look::new(context, only, until);
+    let mut inventories: Vec<Inventory> = Vec::new();
+    for remote in &config.remotes {
+        inventories.push(look.at(remote)?);
+    }
+    let here = Here::look(context, only);
+    let today = context.host.today();
+    if json {
+        let answer = view::json(&inventories, &here);
+        let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+        text.lines().for_each(|line| context.say(line));
+    } else {
+        for line in view::text(&inventories, &here, today) {
+            context.say(line);
+        }
+    }
+    let silent: Vec<String> = inventories
+        .iter()
+        .filter_map(|inventory| {
+            let problem = inventory.problem.as_ref()?;
+            Some(format!("{}: {problem}", inventory.remote))
+        })
+        .collect();
+    if silent.is_empty() {
+        return Ok(String::new());
+    }
+    Err(Failure::Tool {
+        what: "looking at the remote".into(),
+        detail: silent.join("; "),
+    })
+}

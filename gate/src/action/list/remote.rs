@@ -1,0 +1,341 @@
+//! What lies on a remote: mirrors, archives, `.versions`, and what uploads left behind.
+//!
+//! Invariant: rclone's output is read into these types or is a problem that is told; nothing of it is guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use crate::action::{Access, Context};
+use crate::config::Config;
+use crate::error::{Failure, Interrupt};
+use crate::host::{Ended, Patience};
+use crate::measure;
+use crate::names::{Remote, ServiceName};
+use crate::program::Output;
+use crate::rclone;
+use crate::retention::ArchiveName;
+
+/// How long one remote may take to name what it holds.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// How long counting mirrors may take in all, where no service was named: counting one of many files takes
+/// minutes on OneDrive.
+const COUNTING: Duration = Duration::from_secs(10);
+
+/// Where extra targets are.
+const EXTRA: &str = "extra";
+
+/// A mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mirror {
+    /// There is none.
+    Absent,
+    /// It was counted.
+    Counted {
+        /// Regular files.
+        files: u64,
+        /// Their content.
+        bytes: u64,
+    },
+    /// It was not, and why.
+    Uncounted(String),
+}
+
+/// One archive on a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Its name, which tells its date.
+    pub(super) name: ArchiveName,
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+    /// Whether a manifest lies beside it.
+    pub(super) manifest: bool,
+}
+
+/// What a remote holds of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Holding {
+    /// Newest first.
+    pub(super) archives: Vec<Stored>,
+    /// The days of `.versions`, oldest first.
+    pub(super) versions: Vec<NaiveDate>,
+    /// Names and sizes of what an upload left behind, or nobody knows.
+    pub(super) leftovers: Vec<(String, u64)>,
+}
+
+/// What a remote holds.
+#[derive(Debug)]
+pub(super) struct Inventory {
+    /// Which.
+    pub(super) remote: Remote,
+    /// Why it could not be read.
+    pub(super) problem: Option<String>,
+    /// Of each service that was asked for.
+    pub(super) services: BTreeMap<ServiceName, (Mirror, Holding)>,
+    /// Extra targets that are configured.
+    pub(super) extra: BTreeMap<String, Mirror>,
+    /// Folders that belong to no service of the configuration.
+    pub(super) strangers: Vec<String>,
+}
+
+/// A line of `rclone lsjson`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Entry {
+    path: String,
+    size: i64,
+    is_dir: bool,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    count: u64,
+    bytes: i64,
+}
+
+/// The look at one remote after the other.
+pub(super) struct Look<'a, 'c> {
+    context: &'a mut Context<'c>,
+    only: Option<&'a ServiceName>,
+    until: Instant,
+    /// When counting ends.
+    counting: Instant,
+}
+
+impl<'a, 'c> Look<'a, 'c> {
+    pub(super) fn new(
+        context: &'a mut Context<'c>,
+        only: Option<&'a ServiceName>,
+        until: Instant,
+    ) -> Self {
+        let now = context.host.now();
+        let counting = match only {
+            Some(_) => until,
+            None => until.min(now + COUNTING),
+        };
+        Self {
+            context,
+            only,
+            until,
+            counting,
+        }
+    }
+
+    /// Runs rclone; `Err` in the `Ok` is the sentence that says why there is no answer.
+    fn ask(
+        &mut self,
+        what: &str,
+        argv: Vec<String>,
+        until: Instant,
+    ) -> Result<Result<Ended, String>, Failure> {
+        let program = self
+            .context
+            .transfer(what, argv, Access::Remote, Output::Silent)?;
+        match self.context.host.run(&program, &Patience::attended(until)) {
+            Ok(ended) => Ok(Ok(ended)),
+            Err(Failure::Interrupted {
+                cause: Interrupt::DeadlinePassed,
+                ..
+            }) => Ok(Err("it did not answer in time".into())),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Looks at one remote.
+    ///
+    /// # Errors
+    /// When rclone cannot be run at all, or the caller has gone.
+    pub(super) fn at(&mut self, remote: &Remote) -> Result<Inventory, Failure> {
+        let config = self.context.config;
+        let mut inventory = Inventory {
+            remote: remote.clone(),
+            problem: None,
+            services: BTreeMap::new(),
+            extra: BTreeMap::new(),
+            strangers: Vec::new(),
+        };
+        // One call for everything: each costs rclone's start and, on OneDrive, a token.
+        let prefix = self.only.map(|service| format!("{service}/"));
+        let until = self.until.min(self.context.host.now() + ANSWER);
+        let argv = rclone::inventory(config, remote, self.only);
+        let entries = match self.ask("listing the remote", argv, until)? {
+            Ok(ended) if rclone::folder_missing(&ended) => Ok(Vec::new()),
+            Ok(ended) if ended.ok() => serde_json::from_slice::<Vec<Entry>>(&ended.stdout)
+                .map_err(|error| format!("rclone's answer cannot be read: {error}")),
+            Ok(ended) => Err(format!("rclone: {}", ended.describe())),
+            Err(reason) => Err(reason),
+        };
+        let mut entries = match entries {
+            Ok(entries) => entries,
+            Err(problem) => {
+                inventory.problem = Some(problem);
+                return Ok(inventory);
+            }
+        };
+        match prefix {
+            Some(prefix) => entries
+                .iter_mut()
+                .for_each(|entry| entry.path.insert_str(0, &prefix)),
+            None => inventory.strangers = strangers(config, &entries),
+        }
+        for service in config.services.keys() {
+            if self.only.is_some_and(|only| only != service) {
+                continue;
+            }
+            let mirror = self.count(&remote.join(&format!("{service}/data")))?;
+            let holding = Holding::of(service, &entries);
+            inventory
+                .services
+                .insert(service.clone(), (mirror, holding));
+        }
+        if self.only.is_none() {
+            for target in config.extra.keys() {
+                let mirror = self.count(&remote.join(&format!("{EXTRA}/{target}")))?;
+                inventory.extra.insert(target.to_string(), mirror);
+            }
+        }
+        Ok(inventory)
+    }
+
+    fn count(&mut self, folder: &str) -> Result<Mirror, Failure> {
+        if self.context.host.now() >= self.counting {
+            return Ok(Mirror::Uncounted(self.unfinished()));
+        }
+        let argv = rclone::size(self.context.config, folder);
+        let counting = self.counting;
+        Ok(match self.ask("counting a mirror", argv, counting)? {
+            Ok(ended) if rclone::folder_missing(&ended) => Mirror::Absent,
+            Ok(ended) if ended.ok() => match serde_json::from_slice::<Size>(&ended.stdout) {
+                Ok(size) => Mirror::Counted {
+                    files: size.count,
+                    bytes: u64::try_from(size.bytes).unwrap_or(0),
+                },
+                Err(error) => Mirror::Uncounted(format!("rclone's answer: {error}")),
+            },
+            Ok(ended) => Mirror::Uncounted(format!("rclone: {}", ended.describe())),
+            Err(_) => Mirror::Uncounted(self.unfinished()),
+        })
+    }
+
+    fn unfinished(&self) -> String {
+        match self.only {
+            Some(_) => "counting it took too long".into(),
+            None => format!(
+                "counting all takes more than {}; --list SVC counts one",
+                measure::count(COUNTING.as_secs(), "second")
+            ),
+        }
+    }
+}
+
+/// Folders at the top that the configuration does not know.
+fn strangers(config: &Config, entries: &[Entry]) -> Vec<String> {
+    let known: BTreeSet<&str> = config
+        .services
+        .keys()
+        .map(ServiceName::as_str)
+        .chain([EXTRA])
+        .collect();
+    let mut found: Vec<String> = entries
+        .iter()
+        .filter(|entry| !entry.path.contains('/') && !known.contains(entry.path.as_str()))
+        .map(|entry| entry.path.clone())
+        .collect();
+    found.sort();
+    found
+}
+
+impl Holding {
+    fn of(service: &ServiceName, entries: &[Entry]) -> Self {
+        let below = |entry: &Entry, folder: &str| -> Option<String> {
+            let rest = entry.path.strip_prefix(service.as_str())?;
+            let rest = rest.strip_prefix('/')?.strip_prefix(folder)?;
+            Some(rest.strip_prefix('/')?.to_owned())
+        };
+        let files: BTreeMap<String, u64> = entries
+            .iter()
+            .filter(|entry| !entry.is_dir)
+            .filter_map(|entry| {
+                let size = u64::try_from(entry.size).unwrap_or(0);
+                Some((below(entry, "archives")?, size))
+            })
+            .collect();
+        let mut holding = Self::default();
+        for (file, &bytes) in &files {
+            if let Some(name) = ArchiveName::parse(service, file) {
+                holding.archives.push(Stored {
+                    name,
+                    bytes,
+                    manifest: files.contains_key(&manifest(file)),
+                });
+            } else if !file
+                .strip_suffix(MANIFEST)
+                .is_some_and(|archive| files.contains_key(archive))
+            {
+                holding.leftovers.push((file.clone(), bytes));
+            }
+        }
+        holding.archives.reverse();
+        holding.versions = entries
+            .iter()
+            .filter_map(|entry| below(entry, ".versions")?.parse().ok())
+            .collect();
+        holding.versions.sort_unstable();
+        holding
+    }
+}
+
+/// What the name of a manifest adds to that of its archive.
+const MANIFEST: &str = ".manifest";
+
+fn manifest(archive: &str) -> String {
+    format!("{archive}{MANIFEST}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> Vec<Entry> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_lies_beside_the_archives_is_told_apart() {
+        let service = ServiceName::parse("n8n").unwrap();
+        let entries = entries(
+            r#"[{"Path":"n8n","Name":"n8n","Size":-1,"IsDir":true},
+            {"Path":"n8n/archives","Name":"archives","Size":-1,"IsDir":true},
+            {"Path":"n8n/archives/n8n-2026-11-01.tar.gz","Name":"x","Size":10,"IsDir":false},
+            {"Path":"n8n/archives/n8n-2026-11-08.tar.gz","Name":"x","Size":20,"IsDir":false},
+            {"Path":"n8n/archives/n8n-2026-11-08.tar.gz.manifest","Name":"x","Size":2,"IsDir":false},
+            {"Path":"n8n/archives/n8n-2026-11-15.tar.gz.partial","Name":"x","Size":5,"IsDir":false},
+            {"Path":"n8n-x/archives/n8n-2026-11-22.tar.gz","Name":"x","Size":5,"IsDir":false},
+            {"Path":"n8n/.versions/2026-11-02","Name":"x","Size":-1,"IsDir":true},
+            {"Path":"n8n/.versions/2026-11-01","Name":"x","Size":-1,"IsDir":true}]"#,
+        );
+        let holding = Holding::of(&service, &entries);
+        let archives: Vec<(String, u64, bool)> = holding
+            .archives
+            .iter()
+            .map(|stored| (stored.name.to_string(), stored.bytes, stored.manifest))
+            .collect();
+        assert_eq!(
+            archives,
+            [
+                ("n8n-2026-11-08.tar.gz".to_owned(), 20, true),
+                ("n8n-2026-11-01.tar.gz".to_owned(), 10, false),
+            ]
+        );
+        assert_eq!(
+            holding.leftovers,
+            [("n8n-2026-11-15.tar.gz.partial".to_owned(), 5)]
+        );
+        assert_eq!(holding.versions.len(), 2);
+        let config = Config::parse("[services.n8n-x]").unwrap();
+        assert_eq!(strangers(&config, &entries), ["n8n"]);
+    }
+}

@@ -1,0 +1,189 @@
+//! The inventory as lines for a terminal of 80 columns, and as JSON.
+//!
+//! Invariant: both say the same; neither asks anybody for anything.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+use super::local::{Found, Here};
+use super::remote::{Holding, Inventory, Mirror};
+use crate::measure;
+
+/// A label of a line, and what it is about.
+fn labelled(label: &str, words: &str) -> String {
+    format!("    {label:<10} {words}")
+}
+
+pub(super) fn text(inventories: &[Inventory], here: &Here, today: NaiveDate) -> Vec<String> {
+    let mut lines = Vec::new();
+    for inventory in inventories {
+        lines.push(inventory.remote.to_string());
+        if let Some(problem) = &inventory.problem {
+            lines.push(format!("  cannot be read: {problem}"));
+        }
+        for (service, (mirror, holding)) in &inventory.services {
+            lines.push(format!("  {service}"));
+            lines.extend(held(mirror, holding, today));
+        }
+        for (target, mirror) in &inventory.extra {
+            lines.push(format!("  extra {target}"));
+            lines.push(labelled("mirror", &mirrored(mirror)));
+        }
+        if !inventory.strangers.is_empty() {
+            lines.push("  not in the configuration".into());
+            let each = inventory.strangers.iter();
+            lines.extend(each.map(|name| format!("    {name}")));
+        }
+    }
+    lines.push("this host".into());
+    if here.services.is_empty() {
+        lines.push("  nothing is left over, stopped or being worked on".into());
+    }
+    for (service, local) in &here.services {
+        lines.push(format!("  {service}"));
+        if let Some(record) = &local.stopped {
+            let ago = measure::since(here.now - record.stopped_at);
+            lines.push(labelled("stopped", &format!("by the gate, {ago}")));
+        }
+        if let Some(holder) = &local.busy {
+            lines.push(labelled("busy", &format!("with {holder}")));
+        }
+        // While an action works, what is in the spool is in use.
+        let word = if local.busy.is_some() {
+            "spool"
+        } else {
+            "left over"
+        };
+        lines.extend(local.spool.iter().flat_map(|found| place(word, found)));
+        lines.extend(
+            local
+                .beside
+                .iter()
+                .flat_map(|found| place("restored", found)),
+        );
+    }
+    lines
+}
+
+fn place(label: &str, found: &Found) -> [String; 2] {
+    let age = measure::since(found.age);
+    let words = match found.bytes {
+        Some(bytes) => format!("{}, written {age}", measure::size(bytes)),
+        None => format!("written {age}"),
+    };
+    [labelled(label, &found.path), labelled("", &words)]
+}
+
+fn mirrored(mirror: &Mirror) -> String {
+    match mirror {
+        Mirror::Absent => "none".into(),
+        Mirror::Counted { files, bytes } => {
+            let files = measure::count(*files, "file");
+            format!("{files}, {}", measure::size(*bytes))
+        }
+        Mirror::Uncounted(reason) => format!("not counted: {reason}"),
+    }
+}
+
+fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate) -> Vec<String> {
+    let mut lines = vec![labelled("mirror", &mirrored(mirror))];
+    if holding.archives.is_empty() {
+        lines.push(labelled("archives", "none"));
+    }
+    for (at, stored) in holding.archives.iter().enumerate() {
+        let date = stored.name.date();
+        let age = measure::days_ago((today - date).num_days());
+        let manifest = if stored.manifest { "" } else { ", no manifest" };
+        let size = measure::size(stored.bytes);
+        let label = if at == 0 { "archives" } else { "" };
+        lines.push(labelled(
+            label,
+            &format!("{date}  {size:>10}  {age}{manifest}"),
+        ));
+    }
+    if let (Some(first), Some(last)) = (holding.versions.first(), holding.versions.last()) {
+        let days = measure::count(holding.versions.len() as u64, "day");
+        lines.push(labelled("versions", &format!("{days}, {first} to {last}")));
+    }
+    for (name, bytes) in &holding.leftovers {
+        let size = measure::size(*bytes);
+        lines.push(labelled("left over", &format!("{name}, {size}")));
+    }
+    lines
+}
+
+pub(super) fn json(inventories: &[Inventory], here: &Here) -> Value {
+    let remotes: Vec<Value> = inventories.iter().map(remote).collect();
+    let local: serde_json::Map<String, Value> = here
+        .services
+        .iter()
+        .map(|(service, local)| {
+            let found = |found: &Found| {
+                json!({
+                    "path": found.path,
+                    "bytes": found.bytes,
+                    "age_seconds": found.age.num_seconds(),
+                })
+            };
+            let value = json!({
+                "stopped_at": local.stopped.as_ref().map(|record| record.stopped_at.to_rfc3339()),
+                "busy": local.busy,
+                "spool": local.spool.iter().map(found).collect::<Vec<_>>(),
+                "restored": local.beside.iter().map(found).collect::<Vec<_>>(),
+            });
+            (service.to_string(), value)
+        })
+        .collect();
+    json!({ "remotes": remotes, "local": local })
+}
+
+fn remote(inventory: &Inventory) -> Value {
+    let mirror = |mirror: &Mirror| match mirror {
+        Mirror::Absent => Value::Null,
+        Mirror::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
+        Mirror::Uncounted(reason) => json!({ "files": null, "bytes": null, "problem": reason }),
+    };
+    let services: serde_json::Map<String, Value> = inventory
+        .services
+        .iter()
+        .map(|(service, (copy, holding))| {
+            let archives: Vec<Value> = holding
+                .archives
+                .iter()
+                .map(|stored| {
+                    json!({
+                        "name": stored.name.to_string(),
+                        "date": stored.name.date().to_string(),
+                        "bytes": stored.bytes,
+                        "manifest": stored.manifest,
+                    })
+                })
+                .collect();
+            let leftovers: Vec<Value> = holding
+                .leftovers
+                .iter()
+                .map(|(name, bytes)| json!({ "name": name, "bytes": bytes }))
+                .collect();
+            let versions: Vec<String> = holding.versions.iter().map(ToString::to_string).collect();
+            let value = json!({
+                "mirror": mirror(copy),
+                "archives": archives,
+                "versions": versions,
+                "leftovers": leftovers,
+            });
+            (service.to_string(), value)
+        })
+        .collect();
+    let extra: serde_json::Map<String, Value> = inventory
+        .extra
+        .iter()
+        .map(|(target, copy)| (target.clone(), json!({ "mirror": mirror(copy) })))
+        .collect();
+    json!({
+        "remote": inventory.remote.to_string(),
+        "problem": inventory.problem,
+        "services": services,
+        "extra": extra,
+        "strangers": inventory.strangers,
+    })
+}

@@ -1,0 +1,205 @@
+//! `--status`: how services are, what the gate did to them, and what it does.
+//!
+//! Invariant: nothing is changed and no lock is held; one service that cannot be asked keeps no other one from
+//! being shown.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::config::Service;
+use crate::control::Controls;
+use crate::error::{Failure, Interrupt};
+use crate::host::lock::ServiceLock;
+use crate::host::{Ended, Exit, Patience, clock};
+use crate::measure;
+use crate::names::ServiceName;
+use crate::program::{Output, Tether};
+use crate::record::{Record, Records};
+
+/// How long one service's status command may take.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// podmanctl's word for a stack that is neither up nor down.
+const PARTLY: i32 = 1;
+
+/// How a service is, as far as its status command says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    NeverStopped,
+    Up,
+    Down,
+    Partly,
+    Missing,
+    Unclear(String),
+}
+
+/// One service.
+#[derive(Debug)]
+struct Row {
+    service: ServiceName,
+    state: State,
+    /// What its status command printed: the units of a stack.
+    units: Vec<String>,
+    stopped: Option<Record>,
+    busy: Option<String>,
+}
+
+pub(super) fn status(
+    context: &mut Context<'_>,
+    only: Option<&ServiceName>,
+    json: bool,
+    until: Instant,
+) -> Result<String, Failure> {
+    let config = context.config;
+    let records =
+        Records::open(&config.state_dir).map_err(Failure::io("the records of stopped services"))?;
+    let mut rows = Vec::new();
+    for (name, service) in &config.services {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let (state, units) = ask(context, name, service, until)?;
+        rows.push(Row {
+            service: name.clone(),
+            state,
+            units,
+            stopped: records.load(name).ok().flatten(),
+            busy: ServiceLock::holder(&config.lock_dir, name.as_str()),
+        });
+    }
+    if json {
+        let answer = Value::Array(rows.iter().map(Row::json).collect());
+        let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+        text.lines().for_each(|line| context.say(line));
+    } else {
+        let width = rows.iter().map(|row| row.service.as_str().len()).max();
+        for line in rows
+            .iter()
+            .flat_map(|row| row.text(width.unwrap_or(0), only.is_some()))
+        {
+            context.say(line);
+        }
+    }
+    let unclear: Vec<String> = rows
+        .iter()
+        .filter_map(|row| match &row.state {
+            State::Unclear(detail) => Some(format!("{}: {detail}", row.service)),
+            _ => None,
+        })
+        .collect();
+    if !unclear.is_empty() {
+        return Err(Failure::Tool {
+            what: "asking for the status".into(),
+            detail: unclear.join("; "),
+        });
+    }
+    if json {
+        return Ok(String::new());
+    }
+    let asked: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.state != State::NeverStopped)
+        .collect();
+    let up = asked.iter().filter(|row| row.state == State::Up).count();
+    Ok(format!("{up} of {} services are up", asked.len()))
+}
+
+fn ask(
+    context: &mut Context<'_>,
+    name: &ServiceName,
+    service: &Service,
+    until: Instant,
+) -> Result<(State, Vec<String>), Failure> {
+    if service.is_hot(name) {
+        return Ok((State::NeverStopped, Vec::new()));
+    }
+    let controls = Controls::of(context.config, name, ANSWER);
+    let podmanctl = matches!(service.control(), crate::config::Control::Podmanctl);
+    let program = context.program(
+        "the status command",
+        controls.status,
+        Tether::Free,
+        Output::Silent,
+    )?;
+    let patience = Patience::attended(until.min(context.host.now() + ANSWER));
+    match context.host.run(&program, &patience) {
+        Ok(ended) => {
+            let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+            let units = shown.lines().take(100).map(str::to_owned).collect();
+            Ok((judged(&ended, podmanctl), units))
+        }
+        Err(Failure::Interrupted {
+            cause: cause @ (Interrupt::PeerGone | Interrupt::Signalled),
+            what,
+        }) => Err(Failure::Interrupted { what, cause }),
+        Err(failure) => Ok((State::Unclear(failure.to_string()), Vec::new())),
+    }
+}
+
+fn judged(ended: &Ended, podmanctl: bool) -> State {
+    match ended.exit {
+        Exit::Code(0) => State::Up,
+        Exit::Code(3) => State::Down,
+        Exit::Code(4) => State::Missing,
+        Exit::Code(PARTLY) if podmanctl => State::Partly,
+        _ => State::Unclear(ended.describe()),
+    }
+}
+
+impl Row {
+    fn word(&self) -> &'static str {
+        match self.state {
+            State::NeverStopped => "never stopped",
+            State::Up => "up",
+            State::Down => "down",
+            State::Partly => "partly up",
+            State::Missing => "no such service",
+            State::Unclear(_) => "unclear",
+        }
+    }
+
+    fn text(&self, width: usize, units: bool) -> Vec<String> {
+        let mut lines = vec![format!("{:<width$}  {}", self.service, self.word())];
+        let mut add = |words: String| lines.push(format!("{:width$}    {words}", ""));
+        if let State::Unclear(detail) = &self.state {
+            add(detail.clone());
+        }
+        if let Some(record) = &self.stopped {
+            let ago = measure::since(clock::utc() - record.stopped_at);
+            let then = if record.was_up {
+                ""
+            } else {
+                "; it was down before"
+            };
+            add(format!(
+                "stopped by the gate {ago}, waiting for --start{then}"
+            ));
+        }
+        if let Some(holder) = &self.busy {
+            add(format!("busy with {holder}"));
+        }
+        if units || self.state == State::Partly {
+            self.units
+                .iter()
+                .for_each(|unit| add(unit.replace('\t', "  ")));
+        }
+        lines
+    }
+
+    fn json(&self) -> Value {
+        let detail = match &self.state {
+            State::Unclear(detail) => Some(detail),
+            _ => None,
+        };
+        json!({
+            "service": self.service.as_str(),
+            "state": self.word(),
+            "detail": detail,
+            "stopped_at": self.stopped.as_ref().map(|record| record.stopped_at.to_rfc3339()),
+            "was_up": self.stopped.as_ref().map(|record| record.was_up),
+            "busy": self.busy,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! The verbs of the host's own command line: words → [`HostVerb`], and back.
+//!
+//! Invariant: they share the grammar of the requests, so that a line over SSH that asks for one is read to its
+//! end and refused for the right reason.
+
+use super::ParseError;
+use super::typed::Typed;
+use crate::names::ServiceName;
+
+/// Verbs that are refused over SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostVerb {
+    /// `--list [SVC] [--json]`: what exists, remotely and here.
+    List {
+        /// Only this service, and its mirror is counted whatever that takes.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
+    /// `--status [SVC] [--json]`: how services are.
+    Status {
+        /// Only this one.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
+    /// `--doctor [--json]`: what is wrong with the host, and how it is mended.
+    Doctor {
+        /// For scripts.
+        json: bool,
+    },
+    /// A word that is only known in order to be refused with the right reason; what follows it is not read.
+    Alone(&'static str),
+}
+
+impl HostVerb {
+    /// Reads one of these verbs, and takes its options from what was typed.
+    pub(super) fn read(
+        verb: &'static str,
+        value: Option<&str>,
+        typed: &mut Typed<'_>,
+    ) -> Result<Self, ParseError> {
+        let service = value
+            .map(ServiceName::parse)
+            .transpose()
+            .map_err(|source| ParseError::Value {
+                option: verb,
+                source,
+            })?;
+        let json = typed.flag("--json");
+        Ok(match verb {
+            "--list" => Self::List { service, json },
+            "--status" => Self::Status { service, json },
+            _ => Self::Doctor { json },
+        })
+    }
+
+    /// The verb, as it is typed.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "--list",
+            Self::Status { .. } => "--status",
+            Self::Doctor { .. } => "--doctor",
+            Self::Alone(word) => word,
+        }
+    }
+
+    /// The service it names.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::List { service, .. } | Self::Status { service, .. } => service.as_ref(),
+            Self::Doctor { .. } | Self::Alone(_) => None,
+        }
+    }
+
+    /// Its options in their canonical order.
+    #[must_use]
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::List { json, .. } | Self::Status { json, .. } | Self::Doctor { json } => json
+                .then(|| ("--json", String::new()))
+                .into_iter()
+                .collect(),
+            Self::Alone(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Words → options with their values, in any order, each once.
+//!
+//! Invariant: every word was either an option of the tables below or the value of one; nothing is skipped.
+
+use super::ParseError;
+use crate::names::NameError;
+
+/// How many values follow a word that begins with two dashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    One,
+    AtMostOne,
+    Nothing,
+}
+
+const VERBS: [(&str, Takes); 8] = [
+    ("--stop", Takes::One),
+    ("--start", Takes::One),
+    ("--sync", Takes::One),
+    ("--archive", Takes::One),
+    ("--sync-extra", Takes::One),
+    ("--list", Takes::AtMostOne),
+    ("--status", Takes::AtMostOne),
+    ("--doctor", Takes::Nothing),
+];
+const OPTIONS: [(&str, Takes); 6] = [
+    ("--path", Takes::One),
+    ("--remote", Takes::One),
+    ("--keep-weekly", Takes::One),
+    ("--keep-monthly", Takes::One),
+    ("--timeout", Takes::One),
+    ("--json", Takes::Nothing),
+];
+
+/// What was typed: each option with its value, not yet looked at.
+#[derive(Default)]
+pub(super) struct Typed<'a> {
+    /// The verb, and its value if it has one.
+    pub(super) verb: Option<(&'static str, Option<&'a str>)>,
+    options: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Typed<'a> {
+    /// Finds verb and options in any order, each once.
+    pub(super) fn read(words: &[&'a str]) -> Result<Self, ParseError> {
+        let mut typed = Self::default();
+        let mut rest = words.iter().copied().peekable();
+        while let Some(word) = rest.next() {
+            let named = |table: &[(&'static str, Takes)]| {
+                table.iter().copied().find(|&(name, _)| name == word)
+            };
+            let (name, takes, is_verb) = match (named(&VERBS), named(&OPTIONS)) {
+                (Some((name, takes)), _) => (name, takes, true),
+                (None, Some((name, takes))) => (name, takes, false),
+                (None, None) => return Err(ParseError::Unknown(word.to_owned())),
+            };
+            let value = match takes {
+                Takes::Nothing => None,
+                Takes::One | Takes::AtMostOne => rest.next_if(|next| !next.starts_with("--")),
+            };
+            if takes == Takes::One && value.is_none() {
+                return Err(ParseError::NoValue(name));
+            }
+            match typed.verb {
+                Some((first, _)) if is_verb && first == name => {
+                    return Err(ParseError::Twice(name));
+                }
+                Some((first, _)) if is_verb => return Err(ParseError::TwoVerbs(first, name)),
+                None if is_verb => typed.verb = Some((name, value)),
+                _ if typed.options.iter().any(|&(seen, _)| seen == name) => {
+                    return Err(ParseError::Twice(name));
+                }
+                _ => typed.options.push((name, value.unwrap_or_default())),
+            }
+        }
+        Ok(typed)
+    }
+
+    /// Whether an option without a value was given.
+    pub(super) fn flag(&mut self, option: &'static str) -> bool {
+        let at = self.options.iter().position(|&(name, _)| name == option);
+        at.map(|at| self.options.swap_remove(at)).is_some()
+    }
+
+    /// An option that may be there.
+    pub(super) fn take<T>(
+        &mut self,
+        option: &'static str,
+        parse: fn(&str) -> Result<T, NameError>,
+    ) -> Result<Option<T>, ParseError> {
+        let Some(at) = self.options.iter().position(|&(name, _)| name == option) else {
+            return Ok(None);
+        };
+        let (_, value) = self.options.swap_remove(at);
+        parse(value)
+            .map(Some)
+            .map_err(|source| ParseError::Value { option, source })
+    }
+
+    /// An option that must be there.
+    pub(super) fn need<T>(
+        &mut self,
+        verb: &'static str,
+        option: &'static str,
+        parse: fn(&str) -> Result<T, NameError>,
+    ) -> Result<T, ParseError> {
+        self.take(option, parse)?
+            .ok_or(ParseError::Missing { option, verb })
+    }
+
+    /// Refuses what nobody has taken: it means nothing to this verb.
+    pub(super) fn done(self, verb: &'static str) -> Result<(), ParseError> {
+        match self.options.first() {
+            Some(&(option, _)) => Err(ParseError::Misplaced { option, verb }),
+            None => Ok(()),
+        }
+    }
+}
