@@ -3,6 +3,8 @@
 //! Invariant: the argument vectors come from the same functions that the actions use, and nothing is opened,
 //! run or written to produce them.
 
+use std::time::Duration;
+
 use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
@@ -11,6 +13,9 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::control::Controls;
 use crate::error::ExitStatus;
+use crate::keeper;
+use crate::lease::KeptBy;
+use crate::names::ServiceName;
 use crate::policy::{self, Archive, Decision, Grant, Order};
 use crate::rclone;
 use crate::request::Request;
@@ -88,6 +93,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
                     "ask whether it is up, and record that",
                     controls.status.clone(),
                 ),
+                promise(config, service, now),
                 step("stop it", controls.stop),
                 step("ask until it is down (exit code 3)", controls.status),
             ]
@@ -115,8 +121,26 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
             }),
         ],
         Order::Archive(archive) => archive_steps(config, archive, now.date()),
-        Order::List { .. } | Order::Status { .. } => Vec::new(),
+        Order::Recover { .. } | Order::List { .. } | Order::Status { .. } => Vec::new(),
     }
+}
+
+/// The lease, and who keeps it.
+fn promise(config: &Config, service: &ServiceName, now: NaiveDateTime) -> Value {
+    let seconds = config.lease_of(service);
+    let kept_by = keeper::choose(config);
+    let argv = if kept_by == KeptBy::Systemd {
+        let left = Duration::from_secs(seconds.into());
+        keeper::make_timer(config, service, now.and_utc(), left)
+    } else {
+        Vec::new()
+    };
+    json!({
+        "what": "see to it that it is brought back when no --start comes",
+        "argv": argv,
+        "seconds": seconds,
+        "kept_by": kept_by,
+    })
 }
 
 fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {

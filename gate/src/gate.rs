@@ -19,6 +19,7 @@ use crate::hardening::{Surroundings, harden};
 use crate::host::dirfd::Trusted;
 use crate::host::linux::LinuxHost;
 use crate::host::{Host, clock};
+use crate::keeper;
 use crate::policy::{self, Decision, Grant};
 use crate::program;
 use crate::reply::{Reply, Stream};
@@ -46,7 +47,17 @@ pub(crate) fn door(name: &str, command: fn(&[OsString], &Surroundings, Reply) ->
         reply.line(Stream::Err, &format!("{name}: {words}"));
         return ExitCode::from(u8::try_from(code).unwrap_or(ExitStatus::Internal.code()));
     }
+    let keeper = arguments
+        .split_first()
+        .filter(|(first, _)| *first == keeper::ENTRY)
+        .map(|(_, rest)| rest);
+    if let Some(words) = keeper
+        && !keeper::process::stays(words)
+    {
+        return ExitCode::from(keeper::process::leave(words));
+    }
     ExitCode::from(match harden() {
+        Ok(_) if keeper.is_some() => keeper::process::stay(keeper.unwrap_or_default()),
         Ok(surroundings) => command(&arguments, &surroundings, reply),
         Err(error) => {
             reply.line(Stream::Err, &format!("{name}: {error}"));
@@ -116,8 +127,8 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         let grant = decide(&config, &caller, &request)?;
         Ok((config, request, grant))
     });
-    let (config, request, grant) = match prepared {
-        Ok(prepared) => prepared,
+    match prepared {
+        Ok((config, request, grant)) => carry_out(&config, &audit, &request, &grant, reply),
         Err(failure) => {
             let status = failure.status();
             audit.line(
@@ -129,15 +140,25 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
                 ],
             );
             reply.line(Stream::Err, &format!("backupctl: {failure}"));
-            return status;
+            status
         }
-    };
+    }
+}
+
+/// Does what was granted, between two audit lines.
+pub(crate) fn carry_out(
+    config: &Config,
+    audit: &Audit,
+    request: &Request,
+    grant: &Grant,
+    mut reply: Reply,
+) -> ExitStatus {
     let asked = ("request", request.to_string());
     if !audit.line("accepted", std::slice::from_ref(&asked)) {
         reply.line(Stream::Err, "backupctl: warning: neither a journal nor audit_log takes the audit line of this action");
     }
     let started = Instant::now();
-    let outcome = perform(&config, &grant, reply, started);
+    let outcome = perform(config, grant, reply, started);
     let (status, words) = match &outcome {
         Ok(done) => (ExitStatus::Done, done.clone()),
         Err(failure) => (failure.status(), failure.to_string()),
@@ -187,7 +208,11 @@ fn read(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure>
     }
 }
 
-fn decide(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, Failure> {
+pub(crate) fn decide(
+    config: &Config,
+    caller: &Caller,
+    request: &Request,
+) -> Result<Grant, Failure> {
     match policy::decide(config, caller, request) {
         Decision::Granted(grant) => Ok(grant),
         Decision::Denied(reason) => Err(reason.into()),
@@ -202,14 +227,13 @@ fn perform(
 ) -> Result<String, Failure> {
     let mut host =
         LinuxHost::take_over(reply).map_err(Failure::errno("preparing for child processes"))?;
-    let outcome = action::execute(
-        grant,
-        &mut Context {
-            config,
-            host: &mut host,
-            started,
-        },
-    );
+    let mut context = Context {
+        config,
+        host: &mut host,
+        started,
+    };
+    action::guard(grant, &mut context);
+    let outcome = action::execute(grant, &mut context);
     match &outcome {
         // Nothing is added to what is for scripts to read.
         Ok(done) if done.is_empty() => {}

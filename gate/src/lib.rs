@@ -19,8 +19,9 @@ pub mod wire;
 
 pub mod action;
 pub mod control;
+pub mod keeper;
+pub mod lease;
 pub mod rclone;
-pub mod record;
 pub mod retention;
 pub mod spool;
 pub mod stack;

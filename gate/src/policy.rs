@@ -54,6 +54,13 @@ pub enum Order {
     Sync(Mirror),
     /// Pack, upload, prune.
     Archive(Archive),
+    /// Bring back what nobody started.
+    Recover {
+        /// Whom; all of them when nobody is named.
+        service: Option<ServiceName>,
+        /// After a boot: also those that nobody keeps any more.
+        boot: bool,
+    },
     /// Tell what exists.
     List {
         /// Only of this service.
@@ -182,6 +189,18 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
         Request::Host(_) if caller.door() == Door::Ssh => {
             return Err(Reason::OnlyOnTheHost(verb));
         }
+        Request::Host(HostVerb::Recover { service, boot }) => {
+            if let Some(service) = service {
+                controlled(config, service)?;
+            }
+            let order = Order::Recover {
+                service: service.clone(),
+                boot: *boot,
+            };
+            // The longest time that a start may have is the time for all attempts together.
+            let max = limits.start.max;
+            (order, Timeout { default: max, max }, None)
+        }
         Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {
             controlled(config, service)?;
@@ -281,7 +300,7 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             json: *json,
         },
         // It looks at the configuration too, so it cannot wait for a decision that needs one.
-        HostVerb::Doctor { .. } | HostVerb::Alone(_) => {
+        HostVerb::Doctor { .. } | HostVerb::Recover { .. } | HostVerb::Alone(_) => {
             return Err(Reason::NotARequest(verb.name()));
         }
     })

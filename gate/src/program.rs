@@ -168,6 +168,21 @@ impl Program<'_> {
     }
 }
 
+/// Another instance of this program, one that is to outlive this one: nothing of ours is left to it but, unless
+/// the caller says otherwise, standard output.
+#[must_use]
+pub fn second(words: &[OsString]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("backupctl")
+        .args(words)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
 /// The life of the second instance. Returns only when it could not become the program.
 pub fn enter(arguments: &[OsString]) -> (i32, String) {
     match prepare(arguments) {

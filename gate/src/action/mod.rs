@@ -1,10 +1,13 @@
 //! What each verb does: one file a verb, one exhaustive `match`.
 //!
 //! Invariant: an action starts from a [`Grant`], which only policy can make, and asks the operating system
-//! for nothing but through [`Host`], locks, records and pinned directories.
+//! for nothing but through [`Host`], locks, leases and pinned directories.
 
 mod archive;
+mod keeping;
 mod list;
+mod recover;
+mod service;
 mod start;
 mod status;
 mod stop;
@@ -66,8 +69,24 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
         Order::Start(service) => start::start(context, service, until, grant.timeout()),
         Order::Sync(mirror) => sync::sync(context, mirror, until),
         Order::Archive(archive) => archive::archive(context, archive, until),
+        Order::Recover { service, boot } => {
+            recover::recover(context, service.as_ref(), *boot, until)
+        }
         Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
         Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
+    }
+}
+
+/// Looks after the leases of other services before an action on this one.
+pub fn guard(grant: &Grant, context: &mut Context<'_>) {
+    let patience = Patience::attended(context.started + grant.timeout());
+    match grant.order() {
+        Order::Stop(service) | Order::Start(service) => {
+            keeping::guard(context, Some(service), &patience);
+        }
+        Order::Sync(_) | Order::Archive(_) => keeping::guard(context, None, &patience),
+        // The one does this itself, the others change nothing.
+        Order::Recover { .. } | Order::List { .. } | Order::Status { .. } => {}
     }
 }
 

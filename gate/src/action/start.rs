@@ -1,18 +1,20 @@
 //! `--start`: bring back what `--stop` found up.
 //!
-//! Invariant: nothing but its deadline ends a start. A vanished ssh client or a signal does not, and a sync or
-//! archive of the same service gives way to it.
+//! Invariant: nothing but its deadline ends a start. A vanished ssh client or a signal does not, a sync or archive
+//! of the same service gives way to it, and the lease ends only when the service is back.
 
 use std::time::{Duration, Instant};
 
-use super::stop::{bring_up, state};
+use super::keeping::end;
+use super::service::{bring_up, state};
 use super::{AGAIN, Context};
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::lock::{ServiceLock, StartIntent};
+use crate::lease::Lease;
+use crate::lease::store::Leases;
 use crate::names::ServiceName;
-use crate::record::Records;
 
 pub(super) fn start(
     context: &mut Context<'_>,
@@ -21,43 +23,100 @@ pub(super) fn start(
     timeout: Duration,
 ) -> Result<String, Failure> {
     let patience = Patience::unattended(until);
-    let _lock = lock_first(context, service, &patience)?;
+    let _lock = lock_first(context, service, "--start", &patience)?;
     let controls = Controls::of(context.config, service, timeout);
-    let records = Records::open(&context.config.state_dir);
-    let again = |error: &std::io::Error| std::io::Error::new(error.kind(), error.to_string());
-    let loaded = match &records {
-        Ok(records) => records.load(service),
-        Err(error) => Err(again(error)),
+    // Leases that cannot be read must not keep a service down.
+    let leases = context.leases();
+    let lease = match leases.as_ref().map(|leases| leases.load(service)) {
+        Ok(Ok(lease)) => lease,
+        Ok(Err(error)) => {
+            context.warn(format!(
+                "the lease of {service} cannot be read ({error}); starting it"
+            ));
+            Some(Lease::lost())
+        }
+        Err(failure) => {
+            context.warn(format!("{failure}; starting {service}"));
+            None
+        }
     };
-    let record = loaded.unwrap_or_else(|error| {
-        // A record that cannot be read must not keep a service down.
-        context.warn(format!(
-            "the record of {service} cannot be read ({error}); starting it"
-        ));
+    let leases = leases.ok();
+    let was_down = lease.as_ref().is_some_and(|lease| !lease.was_up);
+    let owed = lease.as_ref().is_some_and(Lease::owed);
+    // What is owed is started whatever it says of itself: a stop command that outlived its gate may still be
+    // taking it down.
+    let state = if owed {
         None
-    });
-    let clear = || match &records {
-        Ok(records) => records
-            .clear(service)
-            .map_err(Failure::io(format!("the record of {service}"))),
-        // There is none to clear.
-        Err(_) => Ok(()),
+    } else {
+        state(context, &controls, &patience).ok()
     };
-    if record.is_some_and(|record| !record.was_up)
-        && state(context, &controls, &patience)? == State::Down
-    {
-        clear()?;
+    if was_down && state == Some(State::Down) {
+        finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
         return Ok(format!("{service} was down before the stop and stays down"));
     }
+    if state != Some(State::Up) {
+        bring_up(context, service, &controls, &patience)?;
+    }
+    finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
+    Ok(back(context, service, lease.as_ref()))
+}
+
+/// Brings a service back for which no `--start` came; what was done, or `None` when nothing was owed.
+pub(super) fn bring_back(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    owed: impl FnOnce(&mut Context<'_>, &Leases, &Lease, &Patience<'_>) -> bool,
+) -> Result<Option<String>, Failure> {
+    let timeout = Duration::from_secs(context.config.limits.start.default.into());
+    let patience = Patience::unattended(context.host.now() + timeout);
+    let _lock = lock_first(context, service, "--recover", &patience)?;
+    let leases = context.leases()?;
+    let loaded = leases.load(service);
+    let Some(lease) = loaded.map_err(Failure::io(format!("the lease of {service}")))? else {
+        return Ok(None);
+    };
+    if !owed(context, &leases, &lease, &patience) {
+        return Ok(None);
+    }
+    let controls = Controls::of(context.config, service, timeout);
     bring_up(context, service, &controls, &patience)?;
-    clear()?;
-    Ok(format!("{service} is up"))
+    end(context, &leases, service, Some(&lease), &patience)?;
+    Ok(Some(back(context, service, Some(&lease))))
+}
+
+fn finish(
+    context: &mut Context<'_>,
+    leases: Option<&Leases>,
+    service: &ServiceName,
+    lease: Option<&Lease>,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    match (leases, lease) {
+        (Some(leases), Some(lease)) => end(context, leases, service, Some(lease), patience),
+        // There is none to end.
+        _ => Ok(()),
+    }
+}
+
+fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>) -> String {
+    let now = context.host.moment();
+    let time = lease
+        .filter(|lease| lease.was_up)
+        .and_then(|lease| lease.downtime(&now));
+    match (lease, time) {
+        (Some(lease), Some(time)) if lease.back.is_some() => {
+            format!("{service} is up since its archive was packed; it was down for {time}")
+        }
+        (_, Some(time)) => format!("{service} is up; it was down for {time}"),
+        (_, None) => format!("{service} is up"),
+    }
 }
 
 /// Takes the lock; a sync or archive that holds it is asked to give way.
 fn lock_first(
     context: &mut Context<'_>,
     service: &ServiceName,
+    verb: &str,
     patience: &Patience<'_>,
 ) -> Result<ServiceLock, Failure> {
     let directory = &context.config.lock_dir;
@@ -67,7 +126,7 @@ fn lock_first(
     let mut intent = StartIntent::announce(directory, name).map_err(locking())?;
     let mut told = false;
     loop {
-        if let Some(lock) = ServiceLock::try_take(directory, name, "--start").map_err(locking())? {
+        if let Some(lock) = ServiceLock::try_take(directory, name, verb).map_err(locking())? {
             return Ok(lock);
         }
         if !intent.is_known() {

@@ -12,11 +12,11 @@ use crate::config::Service;
 use crate::control::Controls;
 use crate::error::{Failure, Interrupt};
 use crate::host::lock::ServiceLock;
-use crate::host::{Ended, Exit, Patience, clock};
+use crate::host::{Ended, Exit, Patience};
+use crate::lease::{Lease, Moment};
 use crate::measure;
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
-use crate::record::{Record, Records};
 
 /// How long one service's status command may take.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -42,7 +42,8 @@ struct Row {
     state: State,
     /// What its status command printed: the units of a stack.
     units: Vec<String>,
-    stopped: Option<Record>,
+    lease: Option<Lease>,
+    now: Moment,
     busy: Option<String>,
 }
 
@@ -53,8 +54,7 @@ pub(super) fn status(
     until: Instant,
 ) -> Result<String, Failure> {
     let config = context.config;
-    let records =
-        Records::open(&config.state_dir).map_err(Failure::io("the records of stopped services"))?;
+    let leases = context.leases()?;
     let mut rows = Vec::new();
     for (name, service) in &config.services {
         if only.is_some_and(|only| only != name) {
@@ -65,7 +65,8 @@ pub(super) fn status(
             service: name.clone(),
             state,
             units,
-            stopped: records.load(name).ok().flatten(),
+            lease: leases.load(name).ok().flatten(),
+            now: context.host.moment(),
             busy: ServiceLock::holder(&config.lock_dir, name.as_str()),
         });
     }
@@ -166,16 +167,11 @@ impl Row {
         if let State::Unclear(detail) = &self.state {
             add(detail.clone());
         }
-        if let Some(record) = &self.stopped {
-            let ago = measure::since(clock::utc() - record.stopped_at);
-            let then = if record.was_up {
-                ""
-            } else {
-                "; it was down before"
-            };
-            add(format!(
-                "stopped by the gate {ago}, waiting for --start{then}"
-            ));
+        if let Some(lease) = &self.lease {
+            lease
+                .told(&self.now, measure::since)
+                .into_iter()
+                .for_each(&mut add);
         }
         if let Some(holder) = &self.busy {
             add(format!("busy with {holder}"));
@@ -197,8 +193,11 @@ impl Row {
             "service": self.service.as_str(),
             "state": self.word(),
             "detail": detail,
-            "stopped_at": self.stopped.as_ref().map(|record| record.stopped_at.to_rfc3339()),
-            "was_up": self.stopped.as_ref().map(|record| record.was_up),
+            "stopped_at": self.lease.as_ref().map(|lease| lease.stopped.utc.to_rfc3339()),
+            "was_up": self.lease.as_ref().map(|lease| lease.was_up),
+            "until": self.lease.as_ref().map(|lease| lease.until().to_rfc3339()),
+            "back_at": self.lease.as_ref().and_then(|lease| Some(lease.back.as_ref()?.utc.to_rfc3339())),
+            "overdue": self.lease.as_ref().is_some_and(|lease| lease.due(&self.now)),
             "busy": self.busy,
         })
     }

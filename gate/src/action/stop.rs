@@ -1,17 +1,20 @@
-//! `--stop`: record what is up, stop it, and be sure that it is down.
+//! `--stop`: promise to bring it back, then stop it, and be sure that it is down.
 //!
-//! Invariant: when this does not end with the service down, the service is brought back before the answer is
-//! given, and where that fails too the record stays, so that the next `--start` does it.
+//! Invariant: before anything is stopped the lease is on disk and somebody keeps it. When this does not end with
+//! the service down, the service is brought back before the answer is given, and where that fails too the lease
+//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said.
 
 use std::time::{Duration, Instant};
 
-use super::{AGAIN, Context};
+use super::Context;
+use super::keeping::{end, keep};
+use super::service::{bring_down, bring_up, settled_state};
 use crate::control::{Controls, State};
 use crate::error::Failure;
-use crate::host::{Exit, Patience, clock};
+use crate::host::Patience;
+use crate::lease::store::Leases;
+use crate::lease::{KeptBy, Lease};
 use crate::names::ServiceName;
-use crate::program::{Output, Tether};
-use crate::record::{Record, Records};
 
 pub(super) fn stop(
     context: &mut Context<'_>,
@@ -22,150 +25,116 @@ pub(super) fn stop(
     let patience = Patience::attended(until);
     let _lock = context.lock(service.as_str(), "--stop", &patience)?;
     let controls = Controls::of(context.config, service, timeout);
-    let records = Records::open(&context.config.state_dir)
-        .map_err(Failure::io("the records of stopped services"))?;
-    let recording = || Failure::io(format!("the record of {service}"));
-    let record = records.load(service).map_err(recording())?;
-    let state = state(context, &controls, &patience)?;
-    if state == State::Missing {
-        return Err(no_such(service));
+    let leases = context.leases()?;
+    let leasing = || Failure::io(format!("the lease of {service}"));
+    let mut former = leases.load(service).map_err(leasing())?;
+    let mut state = settled_state(context, service, &controls, &patience)?;
+    let now = context.host.moment();
+    if let Some(overdue) = former.take_if(|lease| lease.due(&now)) {
+        settle(context, &leases, service, &controls, &state, &overdue)?;
+        state = State::Up;
     }
-    if state == State::Down {
-        if record.is_none() {
-            let record = Record {
-                was_up: false,
-                stopped_at: clock::utc(),
-            };
-            records.save(service, &record).map_err(recording())?;
-        }
-        return Ok(format!("{service} was down already"));
-    }
-    // "It was up" may replace "it was down", never the other way round: what was up comes back.
-    let fresh = !record.is_some_and(|record| record.was_up);
+    let (mut lease, fresh) = match former.filter(|lease| stands(lease, &state, lease.left(&now))) {
+        Some(lease) => (lease, false),
+        None => (promise(context, service, &state), true),
+    };
     if fresh {
-        let record = Record {
-            was_up: true,
-            stopped_at: clock::utc(),
-        };
-        records.save(service, &record).map_err(recording())?;
+        leases.save(service, &lease).map_err(leasing())?;
     }
-    match bring_down(context, service, &controls, &patience) {
-        Ok(()) => Ok(format!("{service} is down")),
-        Err(failure) => {
-            context.warn(format!("{failure}; bringing {service} back"));
-            let limit = Duration::from_secs(context.config.limits.start.default.into());
-            let patience = Patience::unattended(context.host.now() + limit);
-            match bring_up(context, service, &controls, &patience) {
-                Ok(()) => {
-                    records.clear(service).map_err(recording())?;
-                    context.warn(format!("{service} is up again"));
-                }
-                Err(second) => context.warn(format!(
-                    "{service} could not be brought back ({second}); run --start {service} again"
-                )),
-            }
-            Err(failure)
+    if let Err(failure) = keep(context, &leases, service, &mut lease, &patience) {
+        if fresh {
+            leases.clear(service).map_err(leasing())?;
         }
+        return Err(failure);
     }
-}
-
-fn bring_down(
-    context: &mut Context<'_>,
-    service: &ServiceName,
-    controls: &Controls,
-    patience: &Patience<'_>,
-) -> Result<(), Failure> {
-    let what = format!("stopping {service}");
-    let program = context.program(&what, controls.stop.clone(), Tether::Tied, Output::Relayed)?;
-    let ended = context.host.run(&program, patience)?;
-    if !ended.ok() {
-        return Err(Failure::Tool {
-            what,
-            detail: ended.describe(),
-        });
+    if state != State::Down
+        && let Err(failure) = bring_down(context, service, &controls, &patience)
+    {
+        if lease.owed() {
+            take_back(context, &leases, service, &controls, &lease, &failure)?;
+        }
+        return Err(failure);
     }
-    wait_for(context, service, controls, &State::Down, patience)
-}
-
-/// Starts a service and waits until it says that it is up.
-pub(super) fn bring_up(
-    context: &mut Context<'_>,
-    service: &ServiceName,
-    controls: &Controls,
-    patience: &Patience<'_>,
-) -> Result<(), Failure> {
-    let what = format!("starting {service}");
-    let program = context.program(&what, controls.start.clone(), Tether::Free, Output::Relayed)?;
-    let ended = context.host.run(&program, patience)?;
-    if !ended.ok() {
-        return Err(Failure::Tool {
-            what,
-            detail: ended.describe(),
-        });
+    if lease.owed() {
+        let until = lease.until().format("%Y-%m-%dT%H:%M:%SZ");
+        context.say(format!(
+            "{service} is brought back at {until} unless --start comes first"
+        ));
     }
-    wait_for(context, service, controls, &State::Up, patience)
-}
-
-/// Asks a service how it is.
-pub(super) fn state(
-    context: &mut Context<'_>,
-    controls: &Controls,
-    patience: &Patience<'_>,
-) -> Result<State, Failure> {
-    // Free, though it starts nothing: ending all descendants after it would end a service that a start
-    // command has just left running below us.
-    let program = context.program(
-        "the status command",
-        controls.status.clone(),
-        Tether::Free,
-        Output::Captured,
-    )?;
-    let ended = context.host.run(&program, patience)?;
-    Ok(match ended.exit {
-        Exit::Code(0) => State::Up,
-        Exit::Code(3) => State::Down,
-        Exit::Code(4) => State::Missing,
-        _ => State::Unclear(ended.describe()),
+    Ok(if state == State::Down {
+        format!("{service} was down already")
+    } else {
+        format!("{service} is down")
     })
 }
 
-fn no_such(service: &ServiceName) -> Failure {
-    Failure::Tool {
-        what: format!("controlling {service}"),
-        detail: "its status command says that there is no such service (exit code 4)".into(),
+/// Whether a lease that was found still says what is to become of the service.
+fn stands(lease: &Lease, state: &State, left: Option<Duration>) -> bool {
+    match state {
+        _ if lease.owed() => true,
+        _ if lease.back.is_some() => false,
+        // It was down at the first `--stop`, and is so still. One unclear answer does not change that.
+        State::Down => true,
+        State::Unclear(_) => left.is_some(),
+        State::Up | State::Missing => false,
     }
 }
 
-fn wait_for(
+fn promise(context: &Context<'_>, service: &ServiceName, state: &State) -> Lease {
+    Lease {
+        // Partly up counts as up: better started as a whole than not at all.
+        was_up: *state != State::Down,
+        stopped: context.host.moment(),
+        seconds: context.config.lease_of(service),
+        kept_by: KeptBy::Nobody,
+        back: None,
+    }
+}
+
+/// A service whose lease is over should be up. Before it may be stopped anew it is.
+fn settle(
     context: &mut Context<'_>,
+    leases: &Leases,
     service: &ServiceName,
     controls: &Controls,
-    wanted: &State,
-    patience: &Patience<'_>,
+    state: &State,
+    overdue: &Lease,
 ) -> Result<(), Failure> {
-    let mut last;
-    loop {
-        let now = state(context, controls, patience)?;
-        if now == *wanted {
-            return Ok(());
-        }
-        last = match now {
-            State::Up => "it is still up".to_owned(),
-            State::Down => "it is still down".to_owned(),
-            State::Missing => return Err(no_such(service)),
-            State::Unclear(detail) => format!("its status command says: {detail}"),
-        };
-        let goal = if *wanted == State::Up {
-            "be up"
-        } else {
-            "be down"
-        };
-        context
-            .host
-            .pause(AGAIN, patience)
-            .map_err(|cause| Failure::Interrupted {
-                what: format!("waiting for {service} to {goal} ({last})"),
-                cause,
-            })?;
+    let patience = start_time(context);
+    if *state != State::Up {
+        context.warn(format!(
+            "{service} should have come back by now; bringing it back before it is stopped anew"
+        ));
+        bring_up(context, service, controls, &patience)?;
     }
+    end(context, leases, service, Some(overdue), &patience)
+}
+
+/// The stop failed, so its work is undone.
+fn take_back(
+    context: &mut Context<'_>,
+    leases: &Leases,
+    service: &ServiceName,
+    controls: &Controls,
+    lease: &Lease,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    context.warn(format!("{failure}; bringing {service} back"));
+    let patience = start_time(context);
+    match bring_up(context, service, controls, &patience) {
+        Ok(()) => {
+            end(context, leases, service, Some(lease), &patience)?;
+            context.warn(format!("{service} is up again"));
+        }
+        Err(second) => context.warn(format!(
+            "{service} could not be brought back ({second}); run --start {service} again"
+        )),
+    }
+    Ok(())
+}
+
+/// What a `--start` has that does not say how long it may take, and nothing ends it before.
+fn start_time(context: &Context<'_>) -> Patience<'static> {
+    let limit = Duration::from_secs(context.config.limits.start.default.into());
+    Patience::unattended(context.host.now() + limit)
 }

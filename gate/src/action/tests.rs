@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use super::*;
 use crate::error::Interrupt;
 use crate::host::{Ended, Exit};
+use crate::lease::Moment;
+use crate::lease::store::Leases;
 use crate::names::ServiceName;
-use crate::record::Records;
 use crate::request::Request;
 
 struct FakeHost {
+    started: Instant,
     now: Instant,
     /// The verbs of the service's commands, in the order in which they were run.
     ran: Vec<String>,
@@ -22,6 +24,15 @@ struct FakeHost {
 impl Host for FakeHost {
     fn now(&self) -> Instant {
         self.now
+    }
+
+    fn moment(&self) -> Moment {
+        let gone = self.now - self.started;
+        Moment {
+            utc: chrono::DateTime::UNIX_EPOCH + gone,
+            boot: "this".into(),
+            since_boot_ms: u64::try_from(gone.as_millis()).unwrap(),
+        }
     }
 
     fn local(&self) -> chrono::NaiveDateTime {
@@ -60,6 +71,12 @@ impl Host for FakeHost {
             last_words: Vec::new(),
         })
     }
+
+    fn detach(&mut self, _: &str, words: &[String], _: &Patience<'_>) -> Result<(), Failure> {
+        assert_eq!(words, ["__keep", "--recover", "app"]);
+        self.ran.push("keep".into());
+        Ok(())
+    }
 }
 
 /// Runs a request for the service `app`; the folders of the gate's own are real.
@@ -70,7 +87,7 @@ fn run(
 ) -> (Result<String, Failure>, Vec<String>, Duration) {
     let here = folder.display();
     let config = Config::parse(&format!(
-        "state_dir = \"{here}/state\"\nlock_dir = \"{here}/lock\"\n[services.app]\nstop = [\"/fake/stop\"]\nstart = [\"/fake/start\"]\nstatus = [\"/fake/status\"]"
+        "state_dir = \"{here}/state\"\nlock_dir = \"{here}/lock\"\nlease = {{ keeper = \"process\" }}\n[services.app]\nstop = [\"/fake/stop\"]\nstart = [\"/fake/start\"]\nstatus = [\"/fake/status\"]"
     ))
     .unwrap();
     let request = Request::parse(&[verb, "app", "--timeout", "60"]).unwrap();
@@ -82,6 +99,7 @@ fn run(
     let started = Instant::now();
     let status = status.iter().copied().collect();
     let mut host = FakeHost {
+        started,
         now: started,
         ran: Vec::new(),
         status,
@@ -108,7 +126,7 @@ fn folder() -> tempfile::TempDir {
 
 fn recorded(folder: &std::path::Path) -> bool {
     let state = PlainPath::parse(folder.join("state").to_str().unwrap()).unwrap();
-    Records::open(&state)
+    Leases::open(&state, 60)
         .unwrap()
         .load(&ServiceName::parse("app").unwrap())
         .unwrap()
@@ -120,7 +138,10 @@ fn a_stop_waits_until_the_service_is_really_down() {
     let folder = folder();
     let (outcome, ran, took) = run(folder.path(), "--stop", &[0, 0, 1, 3]);
     assert_eq!(outcome.unwrap(), "app is down");
-    assert_eq!(ran, ["status", "stop", "status", "status", "status"]);
+    assert_eq!(
+        ran,
+        ["status", "keep", "stop", "status", "status", "status"]
+    );
     assert_eq!(took, AGAIN * 2);
     assert!(recorded(folder.path()));
 }
@@ -156,7 +177,7 @@ fn a_start_is_green_only_when_the_service_is_up() {
     let folder = folder();
     let (outcome, ran, _) = run(folder.path(), "--start", &[3, 1, 0]);
     assert_eq!(outcome.unwrap(), "app is up");
-    assert_eq!(ran, ["start", "status", "status", "status"]);
+    assert_eq!(ran, ["status", "start", "status", "status"]);
     let (outcome, ..) = run(folder.path(), "--start", &[3]);
     assert!(matches!(
         outcome,

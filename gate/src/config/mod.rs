@@ -4,6 +4,7 @@
 //! root (or, with `--config`, the user who runs the gate) could have written, unknown keys were refused, and
 //! every name and path in it fits its own grammar.
 
+mod lease;
 mod limits;
 mod rclone;
 mod service;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Limits, Retention, Timeout};
 pub use rclone::{Pin, Rclone};
 pub use service::{CommandLine, Control, Extra, Service};
@@ -65,6 +67,8 @@ pub struct Config {
     pub audit_log: Option<PlainPath>,
     /// The transfer program.
     pub rclone: Rclone,
+    /// For how long a backup may keep a service down.
+    pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
     pub limits: Limits,
     /// How many archives are kept.
@@ -73,6 +77,9 @@ pub struct Config {
     pub services: BTreeMap<ServiceName, Service>,
     /// The allow-list of extra directories.
     pub extra: BTreeMap<TargetName, Extra>,
+    /// The file that all this was read from, for the process that is to read it again.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 fn plain(path: &str) -> PlainPath {
@@ -93,10 +100,12 @@ impl Default for Config {
             podmanctl: plain("/usr/local/bin/podmanctl"),
             audit_log: None,
             rclone: Rclone::default(),
+            lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),
             services: BTreeMap::new(),
             extra: BTreeMap::new(),
+            file: None,
         }
     }
 }
@@ -113,7 +122,20 @@ impl Config {
             detail,
         };
         let text = std::str::from_utf8(&bytes).map_err(|e| invalid(e.to_string()))?;
-        Self::parse(text).map_err(invalid)
+        let config = Self::parse(text).map_err(invalid)?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..config
+        })
+    }
+
+    /// How long a service may stay down, in seconds.
+    #[must_use]
+    pub fn lease_of(&self, service: &ServiceName) -> u32 {
+        self.services
+            .get(service)
+            .and_then(|service| service.lease)
+            .unwrap_or(self.lease.seconds)
     }
 
     /// Reads the text of a configuration.
@@ -131,6 +153,7 @@ impl Config {
         if config.remotes.is_empty() {
             return Err("remotes: name at least one, as in [\"onedrive:/OdroidBackup\"]".into());
         }
+        config.lease.check()?;
         config.limits.check()?;
         config.retention.check()?;
         Ok(config)
@@ -176,6 +199,9 @@ mod tests {
         check("data_root = \"/a/../b\"", "/a/../b");
         check("remotes = []", "remotes");
         check("remotes = [\":local:/etc\"]", ":local:/etc");
+        check("[lease]\nseconds = 0", "lease.seconds");
+        check("[lease]\nkeeper = \"cron\"", "cron");
+        check("[services.a]\nlease = 700000", "services.a.lease");
         check("[limits.stop]\ndefault = 0\nmax = 5", "limits.stop");
         check("[retention]\nfloor_weekly = 0\nfloor_monthly = 0", "floor");
         check("[retention]\nkeep_weekly = 1", "floors");

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::lease::check_seconds;
 use crate::names::{PlainPath, ServiceName};
 
 /// One service of the allow-list.
@@ -16,6 +17,8 @@ pub struct Service {
     pub status: Option<CommandLine>,
     /// The user whose systemd runs it, when that is not root.
     pub user: Option<ServiceName>,
+    /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
+    pub lease: Option<u32>,
     /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
     pub hot: Option<bool>,
 }
@@ -102,6 +105,9 @@ impl Service {
             return Err(format!(
                 "services.{name}: give stop, start and status together, or none of them for podmanctl"
             ));
+        }
+        if let Some(seconds) = self.lease {
+            check_seconds(&format!("services.{name}.lease"), seconds)?;
         }
         if name.as_str() == "extra" {
             return Err("services.extra: the folder extra/ on the remote belongs to the extra targets; rename the service".into());

@@ -3,9 +3,10 @@
 //! Invariant: one thread, one poll(2) loop. While a program runs, its output, the deadline, signals, the peer
 //! and a waiting `--start` are all looked at within a fifth of a second.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, ChildStdout};
+use std::process::{ChildStderr, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
@@ -21,7 +22,8 @@ use super::clock;
 use super::descendants::{end_all, end_group, reap};
 use super::{Ended, Exit, Host, Patience};
 use crate::error::{Failure, Interrupt};
-use crate::program::{Output, Program, Tether};
+use crate::keeper::process::KEPT;
+use crate::program::{self, Output, Program, Tether};
 use crate::reply::{Reply, Stream};
 
 /// The longest time between two looks around.
@@ -46,12 +48,11 @@ pub struct LinuxHost {
 }
 
 impl LinuxHost {
-    /// Takes over signals and orphans. Called once, before anything is started.
+    /// Takes over signals. Called once, before anything is started.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn take_over(reply: Reply) -> nix::Result<Self> {
-        set_child_subreaper(true)?;
         let mut set = SigSet::empty();
         for signal in [
             Signal::SIGTERM,
@@ -156,6 +157,9 @@ impl Host for LinuxHost {
             source,
         };
         access(path, AccessFlags::X_OK).map_err(|errno| missing(errno.into()))?;
+        // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
+        // later program.
+        set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
         let mut child = program
             .command(getpid())
             .and_then(|mut command| command.spawn())
@@ -191,6 +195,43 @@ impl Host for LinuxHost {
             exit: exit.unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
             stdout: streams.captured,
             last_words: streams.last_words,
+        })
+    }
+
+    fn detach(
+        &mut self,
+        what: &str,
+        words: &[String],
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        // Its parent ends at once. It is not to become our child then, to be ended with all others.
+        set_child_subreaper(false).map_err(Failure::errno(what))?;
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let mut child = program::second(&words)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Failure::io(what))?;
+        let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+        let mut streams = Streams::new(child.stdout.take(), None);
+        // Until it has let go of our pipe.
+        while streams.out.is_some() {
+            self.look(TICK, &streams.pipes());
+            streams.pump(Output::Captured, &mut self.reply);
+            if let Err(cause) = self.reason(patience) {
+                return Err(Failure::Interrupted {
+                    what: what.to_owned(),
+                    cause,
+                });
+            }
+        }
+        reap(main);
+        let said = String::from_utf8_lossy(&streams.captured);
+        if said.trim() == KEPT {
+            return Ok(());
+        }
+        Err(Failure::Tool {
+            what: what.to_owned(),
+            detail: format!("the keeper said: {}", said.trim()),
         })
     }
 }

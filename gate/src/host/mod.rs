@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::error::{Failure, Interrupt};
+use crate::lease::Moment;
 use crate::program::Program;
 use crate::reply::Stream;
 
@@ -113,6 +114,11 @@ pub trait Host {
     /// Now, on the clock that deadlines are measured by.
     fn now(&self) -> Instant;
 
+    /// Now, on the clocks that outlive this process.
+    fn moment(&self) -> Moment {
+        clock::moment()
+    }
+
     /// Date and time in the host's time zone.
     fn local(&self) -> NaiveDateTime;
 
@@ -141,4 +147,16 @@ pub trait Host {
     /// # Errors
     /// When it could not be started, or was interrupted; then nothing of it is left.
     fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure>;
+
+    /// Starts this program once more, with these words, as a keeper that outlives this process; returns when
+    /// it has said that it may be relied on. `what` is for messages.
+    ///
+    /// # Errors
+    /// When it said something else, or nothing in time.
+    fn detach(
+        &mut self,
+        what: &str,
+        words: &[String],
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure>;
 }

@@ -24,6 +24,13 @@ pub enum HostVerb {
         /// For scripts.
         json: bool,
     },
+    /// `--recover [SVC] [--boot]`: bring back what a backup stopped and nobody started.
+    Recover {
+        /// Whom; all of them when nobody is named.
+        service: Option<ServiceName>,
+        /// After a boot: also those that nobody keeps any more.
+        boot: bool,
+    },
     /// `--doctor [--json]`: what is wrong with the host, and how it is mended.
     Doctor {
         /// For scripts.
@@ -47,6 +54,10 @@ impl HostVerb {
                 option: verb,
                 source,
             })?;
+        if verb == "--recover" {
+            let boot = typed.flag("--boot");
+            return Ok(Self::Recover { service, boot });
+        }
         let json = typed.flag("--json");
         Ok(match verb {
             "--list" => Self::List { service, json },
@@ -61,6 +72,7 @@ impl HostVerb {
         match self {
             Self::List { .. } => "--list",
             Self::Status { .. } => "--status",
+            Self::Recover { .. } => "--recover",
             Self::Doctor { .. } => "--doctor",
             Self::Alone(word) => word,
         }
@@ -70,7 +82,9 @@ impl HostVerb {
     #[must_use]
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::List { service, .. } | Self::Status { service, .. } => service.as_ref(),
+            Self::List { service, .. }
+            | Self::Status { service, .. }
+            | Self::Recover { service, .. } => service.as_ref(),
             Self::Doctor { .. } | Self::Alone(_) => None,
         }
     }
@@ -79,11 +93,15 @@ impl HostVerb {
     #[must_use]
     pub fn options(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::List { json, .. } | Self::Status { json, .. } | Self::Doctor { json } => json
-                .then(|| ("--json", String::new()))
-                .into_iter()
-                .collect(),
+            Self::List { json, .. } | Self::Status { json, .. } | Self::Doctor { json } => {
+                flag("--json", *json)
+            }
+            Self::Recover { boot, .. } => flag("--boot", *boot),
             Self::Alone(_) => Vec::new(),
         }
     }
+}
+
+fn flag(name: &'static str, given: bool) -> Vec<(&'static str, String)> {
+    given.then(|| (name, String::new())).into_iter().collect()
 }

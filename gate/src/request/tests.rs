@@ -123,6 +123,8 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(service, json)| Request::Host(HostVerb::List { service, json })),
         (proptest::option::of(name()), any::<bool>())
             .prop_map(|(service, json)| Request::Host(HostVerb::Status { service, json })),
+        (proptest::option::of(name()), any::<bool>())
+            .prop_map(|(service, boot)| Request::Host(HostVerb::Recover { service, boot })),
         any::<bool>().prop_map(|json| Request::Host(HostVerb::Doctor { json })),
         Just(Request::Host(HostVerb::Alone("--help"))),
     ]

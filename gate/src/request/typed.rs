@@ -13,7 +13,7 @@ enum Takes {
     Nothing,
 }
 
-const VERBS: [(&str, Takes); 8] = [
+const VERBS: [(&str, Takes); 9] = [
     ("--stop", Takes::One),
     ("--start", Takes::One),
     ("--sync", Takes::One),
@@ -21,15 +21,17 @@ const VERBS: [(&str, Takes); 8] = [
     ("--sync-extra", Takes::One),
     ("--list", Takes::AtMostOne),
     ("--status", Takes::AtMostOne),
+    ("--recover", Takes::AtMostOne),
     ("--doctor", Takes::Nothing),
 ];
-const OPTIONS: [(&str, Takes); 6] = [
+const OPTIONS: [(&str, Takes); 7] = [
     ("--path", Takes::One),
     ("--remote", Takes::One),
     ("--keep-weekly", Takes::One),
     ("--keep-monthly", Takes::One),
     ("--timeout", Takes::One),
     ("--json", Takes::Nothing),
+    ("--boot", Takes::Nothing),
 ];
 
 /// What was typed: each option with its value, not yet looked at.

@@ -15,13 +15,13 @@ fn a_night_goes_through_and_the_service_is_back() {
     fs::create_dir(world.path("root/app/data/empty")).unwrap();
     symlink("/etc/passwd", world.path("root/app/data/link")).unwrap();
     world.request("backupctl --stop app --timeout 30").expect(0);
-    assert!(!world.exists("up") && world.exists("state/stopped/app.json"));
+    assert!(!world.exists("up") && world.exists("state/leases/app.json"));
     world.request(&world.sync()).expect(0);
     world.request(&world.archive()).expect(0);
     world
         .request("backupctl --start app --timeout 30")
         .expect(0);
-    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
 
     let mirror = world.path("remote/OdroidBackup/app/data");
     assert_eq!(
@@ -204,9 +204,9 @@ fn what_was_down_before_stays_down() {
 fn a_second_stop_does_not_forget_what_was_up() {
     let world = World::new();
     world.request("backupctl --stop app").expect(0);
-    let record = world.read("state/stopped/app.json");
+    let record = world.read("state/leases/app.json");
     world.request("backupctl --stop app").expect(0);
-    assert_eq!(world.read("state/stopped/app.json"), record);
+    assert_eq!(world.read("state/leases/app.json"), record);
     world.request("backupctl --start app").expect(0);
     assert!(world.exists("up"));
 }
@@ -219,6 +219,7 @@ fn a_program_gets_a_clean_room() {
         "{{ env | sort | grep -v '^_='; ls -l /proc/self/fd | grep -c -v total; readlink /proc/self/fd/0; umask; grep -E 'Sig(Blk|Ign)' /proc/self/status; }} > {out}\n: > {}/up\n",
         world.path("").display()
     ));
+    fs::remove_file(world.path("up")).unwrap();
     let mut gate = world.ssh_gate("backupctl --start app");
     gate.env("RCLONE_CONFIG", "/evil")
         .env("LD_LIBRARY_PATH", "/evil")

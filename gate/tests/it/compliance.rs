@@ -130,7 +130,9 @@ fn requests_and_refusals_over_a_forced_command() {
     let stopped = sshd
         .request(&world, "backupctl --stop app --timeout 20")
         .expect(0);
-    assert_eq!(stopped.out, "stopping\napp is down\n");
+    let lines: Vec<&str> = stopped.out.lines().collect();
+    assert_eq!((lines[0], lines[2]), ("stopping", "app is down"));
+    assert!(lines[1].ends_with("unless --start comes first"));
     sshd.request(&world, "backupctl --start app --timeout 20")
         .expect(0);
     assert!(world.exists("up"));

@@ -125,7 +125,7 @@ fn a_service_that_does_not_exist_is_not_stopped() {
     world.script("status", "exit 4\n");
     let answer = world.request("backupctl --stop app").expect(69);
     assert!(answer.err.contains("no such service"), "{}", answer.err);
-    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_start_goes_on_when_its_peer_is_gone_and_signals_come() {
     kill(pid(&gate), Signal::SIGHUP).unwrap();
     kill(pid(&gate), Signal::SIGTERM).unwrap();
     assert_eq!(gate.wait().unwrap().code(), Some(0));
-    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_stop_that_does_not_stop_times_out_and_the_service_is_up() {
         "{}",
         answer.err
     );
-    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_stop_that_cannot_be_taken_back_is_remembered() {
         "{}",
         answer.err
     );
-    assert!(world.exists("state/stopped/app.json"));
+    assert!(world.exists("state/leases/app.json"));
     world.script("start", &format!(": > {here}/up\n"));
     world.request("backupctl --start app").expect(0);
     assert!(world.exists("up"));
@@ -241,7 +241,7 @@ fn a_peer_that_goes_away_during_a_stop_leaves_the_service_up() {
     wait_until("the stop runs", || world.exists("stopping"));
     drop(gate.stdout.take());
     assert_eq!(gate.wait().unwrap().code(), Some(69));
-    assert!(world.exists("up") && !world.exists("state/stopped/app.json"));
+    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_start_that_does_not_come_up_times_out_and_is_remembered() {
     world
         .request("backupctl --start app --timeout 1")
         .expect(124);
-    assert!(world.exists("state/stopped/app.json"));
+    assert!(world.exists("state/leases/app.json"));
 }
 
 #[test]

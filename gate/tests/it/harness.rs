@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 pub(crate) const RCLONE: &str = "/usr/bin/rclone";
@@ -195,6 +196,22 @@ path = "{here}/extra/docs"
     /// The names in a folder of the remote.
     pub(crate) fn listing(&self, folder: &str) -> Vec<String> {
         names(&self.path("remote/OdroidBackup").join(folder))
+    }
+
+    /// The process ids of the keepers of this world's leases.
+    pub(crate) fn keepers(&self) -> Vec<Pid> {
+        let mark = self.root.path().display().to_string();
+        names(Path::new("/proc"))
+            .into_iter()
+            .filter_map(|name| name.parse().ok())
+            .filter(|pid| {
+                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
+                    let line = String::from_utf8_lossy(&line);
+                    line.contains("__keep") && line.contains(&mark)
+                })
+            })
+            .map(Pid::from_raw)
+            .collect()
     }
 
     /// The processes whose command line names this world.

@@ -13,6 +13,7 @@ mod compliance;
 mod corpus;
 mod faults;
 mod harness;
+mod lease;
 mod links;
 mod overview;
 mod podman;

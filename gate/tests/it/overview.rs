@@ -125,6 +125,7 @@ fn a_status_tells_what_the_gate_did_and_does() {
 
     assert!(text.contains("app        down\n"), "{text}");
     assert!(text.contains("stopped by the gate "), "{text}");
+    assert!(text.contains("comes back in "), "{text}");
     assert!(text.contains("busy with --sync (process 42)\n"), "{text}");
     assert!(text.contains("lightflow  never stopped\n"), "{text}");
     assert!(text.ends_with("0 of 1 services are up\n"), "{text}");
@@ -132,6 +133,8 @@ fn a_status_tells_what_the_gate_did_and_does() {
     assert_eq!(status.as_array().unwrap().len(), 1);
     assert_eq!(status[0]["state"], "down");
     assert_eq!(status[0]["was_up"], true);
+    assert_eq!(status[0]["overdue"], false);
+    assert!(status[0]["until"].is_string() && status[0]["back_at"].is_null());
     assert!(status[0]["stopped_at"].is_string());
     assert_eq!(status[0]["busy"], "--sync (process 42)");
 }

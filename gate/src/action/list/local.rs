@@ -12,8 +12,8 @@ use crate::action::Context;
 use crate::host::clock;
 use crate::host::dirfd::{PinnedDir, entries};
 use crate::host::lock::ServiceLock;
+use crate::lease::Lease;
 use crate::names::{PlainPath, ServiceName};
-use crate::record::{Record, Records};
 
 /// A file or folder of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) struct Local {
     /// What restores have put beside its data.
     pub(super) beside: Vec<Found>,
     /// That the gate has stopped it.
-    pub(super) stopped: Option<Record>,
+    pub(super) stopped: Option<Lease>,
     /// Which action works on it.
     pub(super) busy: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Here {
     pub(super) fn look(context: &Context<'_>, only: Option<&ServiceName>) -> Self {
         let config = context.config;
         let now = clock::utc();
-        let records = Records::open(&config.state_dir).ok();
+        let leases = context.leases().ok();
         let mut services = BTreeMap::new();
         for service in config.services.keys() {
             if only.is_some_and(|only| only != service) {
@@ -65,9 +65,9 @@ impl Here {
             let local = Local {
                 spool: look(&config.spool_dir.below(&[name]), now, |_| true),
                 beside: look(&config.data_root.below(&[name]), now, beside),
-                stopped: records
+                stopped: leases
                     .as_ref()
-                    .and_then(|records| records.load(service).ok()?),
+                    .and_then(|leases| leases.load(service).ok()?),
                 busy: ServiceLock::holder(&config.lock_dir, name),
             };
             if !local.spool.is_empty()

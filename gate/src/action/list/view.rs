@@ -41,8 +41,8 @@ pub(super) fn text(inventories: &[Inventory], here: &Here, today: NaiveDate) -> 
     }
     for (service, local) in &here.services {
         lines.push(format!("  {service}"));
-        if let Some(record) = &local.stopped {
-            let ago = measure::since(here.now - record.stopped_at);
+        if let Some(lease) = &local.stopped {
+            let ago = measure::since(here.now - lease.stopped.utc);
             lines.push(labelled("stopped", &format!("by the gate, {ago}")));
         }
         if let Some(holder) = &local.busy {
@@ -126,7 +126,7 @@ pub(super) fn json(inventories: &[Inventory], here: &Here) -> Value {
                 })
             };
             let value = json!({
-                "stopped_at": local.stopped.as_ref().map(|record| record.stopped_at.to_rfc3339()),
+                "stopped_at": local.stopped.as_ref().map(|lease| lease.stopped.utc.to_rfc3339()),
                 "busy": local.busy,
                 "spool": local.spool.iter().map(found).collect::<Vec<_>>(),
                 "restored": local.beside.iter().map(found).collect::<Vec<_>>(),

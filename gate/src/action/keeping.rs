@@ -1,0 +1,132 @@
+//! Seeing to it that somebody keeps a lease, and that nobody does once it is over.
+//!
+//! Invariant: what [`keep`] has answered with success comes back, whatever becomes of this process.
+
+use super::Context;
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::keeper;
+use crate::lease::store::Leases;
+use crate::lease::{KeptBy, Lease};
+use crate::names::ServiceName;
+use crate::program::{Output, Tether};
+
+impl Context<'_> {
+    /// The leases of this host.
+    pub(super) fn leases(&self) -> Result<Leases, Failure> {
+        let config = self.config;
+        Leases::open(&config.state_dir, config.lease.seconds).map_err(Failure::io(format!(
+            "the leases of stopped services in {}",
+            config.state_dir
+        )))
+    }
+}
+
+/// Makes sure that a lease is kept, if there is something to keep.
+pub(super) fn keep(
+    context: &mut Context<'_>,
+    leases: &Leases,
+    service: &ServiceName,
+    lease: &mut Lease,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    if !lease.owed() || is_kept(context, leases, service, lease, patience) {
+        return Ok(());
+    }
+    let kept_by = keeper::choose(context.config);
+    if lease.kept_by != kept_by {
+        lease.kept_by = kept_by;
+        leases
+            .save(service, lease)
+            .map_err(Failure::io(format!("the lease of {service}")))?;
+    }
+    let what = format!("seeing to it that {service} comes back");
+    if kept_by == KeptBy::Process {
+        return context
+            .host
+            .detach(&what, &keeper::words(context.config, service), patience);
+    }
+    let left = lease.left(&context.host.moment()).unwrap_or_default();
+    let argv = keeper::make_timer(context.config, service, lease.stopped.utc, left);
+    let program = context.program(&what, argv, Tether::Free, Output::Captured)?;
+    let ended = context.host.run(&program, patience)?;
+    if ended.ok() {
+        return Ok(());
+    }
+    Err(Failure::Tool {
+        what,
+        detail: format!(
+            "systemd-run: {}; lease.keeper = \"process\" does without",
+            ended.describe()
+        ),
+    })
+}
+
+/// Whether somebody keeps a lease.
+pub(super) fn is_kept(
+    context: &mut Context<'_>,
+    leases: &Leases,
+    service: &ServiceName,
+    lease: &Lease,
+    patience: &Patience<'_>,
+) -> bool {
+    match lease.kept_by {
+        KeptBy::Nobody => false,
+        KeptBy::Process => leases.is_kept(service),
+        KeptBy::Systemd => {
+            let argv = keeper::ask_timer(service, lease.stopped.utc);
+            context
+                .program("asking for the timer", argv, Tether::Free, Output::Captured)
+                .and_then(|program| context.host.run(&program, patience))
+                .is_ok_and(|ended| keeper::timer_runs(&ended.stdout))
+        }
+    }
+}
+
+/// Ends a lease: the service is up. Its keeper has nothing left to do, and what remains of it does no harm.
+pub(super) fn end(
+    context: &mut Context<'_>,
+    leases: &Leases,
+    service: &ServiceName,
+    lease: Option<&Lease>,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    leases
+        .clear(service)
+        .map_err(Failure::io(format!("the lease of {service}")))?;
+    // A process that keeps the lease sees that its file is gone.
+    if let Some(lease) = lease.filter(|lease| lease.kept_by == KeptBy::Systemd) {
+        let argv = keeper::end_timer(service, lease.stopped.utc);
+        let ended = context
+            .program("ending the timer", argv, Tether::Free, Output::Captured)
+            .and_then(|program| context.host.run(&program, patience));
+        if let Err(failure) = ended {
+            context.warn(format!("{failure}; it will find nothing to do"));
+        }
+    }
+    Ok(())
+}
+
+/// Looks after all leases but one: those that nobody keeps are kept again. Their keepers may have been killed,
+/// or have died with a reboot.
+pub(super) fn guard(
+    context: &mut Context<'_>,
+    except: Option<&ServiceName>,
+    patience: &Patience<'_>,
+) {
+    let Ok(leases) = context.leases() else {
+        return;
+    };
+    for service in leases.services().unwrap_or_default() {
+        if except == Some(&service) || !context.config.services.contains_key(&service) {
+            continue;
+        }
+        let kept = match leases.load(&service) {
+            Ok(Some(mut lease)) => keep(context, &leases, &service, &mut lease, patience),
+            _ => Ok(()),
+        };
+        if let Err(failure) = kept {
+            context.warn(failure.to_string());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Moving a service, and being sure of how it is.
+//!
+//! Invariant: a service is down, or up, when its status command says so, and back when it answers as well.
+
+use super::{AGAIN, Context};
+use crate::control::{Controls, State};
+use crate::error::Failure;
+use crate::host::{Exit, Patience};
+use crate::names::ServiceName;
+use crate::program::{Output, Tether};
+
+/// How often an unclear state is asked for again before it counts as what it is: something between up and down.
+const UNCLEAR: u32 = 10;
+
+/// Stops a service and waits until it says that it is down.
+pub(super) fn bring_down(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    controls: &Controls,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let what = format!("stopping {service}");
+    let program = context.program(&what, controls.stop.clone(), Tether::Tied, Output::Relayed)?;
+    let ended = context.host.run(&program, patience)?;
+    if !ended.ok() {
+        return Err(Failure::Tool {
+            what,
+            detail: ended.describe(),
+        });
+    }
+    wait_for(context, service, controls, &State::Down, patience)
+}
+
+/// Starts a service, and waits until it says that it is up and answers.
+pub(super) fn bring_up(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    controls: &Controls,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let what = format!("starting {service}");
+    let program = context.program(&what, controls.start.clone(), Tether::Free, Output::Relayed)?;
+    let ended = context.host.run(&program, patience)?;
+    if !ended.ok() {
+        return Err(Failure::Tool {
+            what,
+            detail: ended.describe(),
+        });
+    }
+    wait_for(context, service, controls, &State::Up, patience)
+}
+
+/// Asks a service how it is.
+pub(super) fn state(
+    context: &mut Context<'_>,
+    controls: &Controls,
+    patience: &Patience<'_>,
+) -> Result<State, Failure> {
+    // Free, though it starts nothing: ending all descendants after it would end a service that a start
+    // command has just left running below us.
+    let program = context.program(
+        "the status command",
+        controls.status.clone(),
+        Tether::Free,
+        Output::Captured,
+    )?;
+    let ended = context.host.run(&program, patience)?;
+    Ok(match ended.exit {
+        Exit::Code(0) => State::Up,
+        Exit::Code(3) => State::Down,
+        Exit::Code(4) => State::Missing,
+        _ => State::Unclear(ended.describe()),
+    })
+}
+
+/// Asks a service how it is until it says so clearly, but not for long: a stack that is partly up stays so.
+pub(super) fn settled_state(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    controls: &Controls,
+    patience: &Patience<'_>,
+) -> Result<State, Failure> {
+    let mut asked = 0;
+    loop {
+        let state = state(context, controls, patience)?;
+        asked += 1;
+        match state {
+            State::Missing => return Err(no_such(service)),
+            State::Unclear(_) if asked < UNCLEAR => pause(context, service, "be clear", patience)?,
+            clear => return Ok(clear),
+        }
+    }
+}
+
+fn no_such(service: &ServiceName) -> Failure {
+    Failure::Tool {
+        what: format!("controlling {service}"),
+        detail: "its status command says that there is no such service (exit code 4)".into(),
+    }
+}
+
+fn wait_for(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    controls: &Controls,
+    wanted: &State,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let goal = if *wanted == State::Up {
+        "be up"
+    } else {
+        "be down"
+    };
+    loop {
+        let now = state(context, controls, patience)?;
+        if now == *wanted {
+            return Ok(());
+        }
+        let last = match now {
+            State::Up => "it is still up".to_owned(),
+            State::Down => "it is still down".to_owned(),
+            State::Missing => return Err(no_such(service)),
+            State::Unclear(detail) => format!("its status command says: {detail}"),
+        };
+        pause(context, service, &format!("{goal} ({last})"), patience)?;
+    }
+}
+
+fn pause(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    goal: &str,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    context
+        .host
+        .pause(AGAIN, patience)
+        .map_err(|cause| Failure::Interrupted {
+            what: format!("waiting for {service} to {goal}"),
+            cause,
+        })
+}

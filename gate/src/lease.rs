@@ -1,0 +1,228 @@
+//! The promise to bring a service back: what `--stop` found, when, and how long the service may stay away.
+//!
+//! Time is counted on the clock that runs since the boot, also while the machine sleeps. The calendar's clock
+//! would not do: a board without a battery starts it anew, and a time server moves it. A lease of another boot
+//! has run out, because whatever stopped the service died with that boot.
+//!
+//! Invariant: pure. A lease says whether it is due; it never reads a clock or a file, see [`store`].
+
+pub mod store;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A point in time on both clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// For people.
+    pub utc: DateTime<Utc>,
+    /// Which boot `since_boot_ms` counts from: the kernel's boot id. Empty where it is not known.
+    #[serde(default)]
+    pub boot: String,
+    /// Milliseconds since that boot.
+    #[serde(default)]
+    pub since_boot_ms: u64,
+}
+
+impl Moment {
+    /// The time from `earlier` to here; `None` when a reboot lies between, or the clock was set back to before it.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Option<Duration> {
+        if self.boot.is_empty() || earlier.boot.is_empty() {
+            return (self.utc - earlier.utc).to_std().ok();
+        }
+        (self.boot == earlier.boot)
+            .then(|| self.since_boot_ms.checked_sub(earlier.since_boot_ms))
+            .flatten()
+            .map(Duration::from_millis)
+    }
+}
+
+/// Who sees to it that the service comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptBy {
+    /// A transient timer of systemd.
+    Systemd,
+    /// A process of the gate's own.
+    Process,
+    /// Nobody: the service was down before, or the lease is of an earlier version.
+    Nobody,
+}
+
+/// What was found, and what was promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Whether the service was up, as a whole or in part.
+    pub was_up: bool,
+    /// When it was asked to stop.
+    pub stopped: Moment,
+    /// How long it may stay down from then on.
+    pub seconds: u32,
+    /// Who brings it back after that.
+    pub kept_by: KeptBy,
+    /// When the gate brought it back before any `--start` asked for it (`early_start`). Then nothing is owed.
+    #[serde(default)]
+    pub back: Option<Moment>,
+}
+
+impl Lease {
+    /// What a file that cannot be read as a lease stands for: a service that should be up by now.
+    #[must_use]
+    pub fn lost() -> Self {
+        Self {
+            was_up: true,
+            stopped: Moment {
+                utc: DateTime::UNIX_EPOCH,
+                boot: String::new(),
+                since_boot_ms: 0,
+            },
+            seconds: 0,
+            kept_by: KeptBy::Nobody,
+            back: None,
+        }
+    }
+
+    /// The moment at which it runs out, as people count.
+    #[must_use]
+    pub fn until(&self) -> DateTime<Utc> {
+        self.stopped.utc + chrono::TimeDelta::seconds(self.seconds.into())
+    }
+
+    /// Whether the service is to be brought back one day: it was up, and is not back yet.
+    #[must_use]
+    pub fn owed(&self) -> bool {
+        self.was_up && self.back.is_none()
+    }
+
+    /// How long the service may still stay down; `None` when its time is over.
+    #[must_use]
+    pub fn left(&self, now: &Moment) -> Option<Duration> {
+        now.since(&self.stopped)
+            .and_then(|gone| Duration::from_secs(self.seconds.into()).checked_sub(gone))
+            .filter(|left| !left.is_zero())
+    }
+
+    /// Whether the service should have been brought back by now.
+    #[must_use]
+    pub fn due(&self, now: &Moment) -> bool {
+        self.owed() && self.left(now).is_none()
+    }
+
+    /// What became of the service and what will, in short lines. `ago` says how long something is ago.
+    #[must_use]
+    pub fn told(&self, now: &Moment, ago: impl Fn(chrono::TimeDelta) -> String) -> [String; 2] {
+        let stopped = ago(now.utc - self.stopped.utc);
+        let until = ago(now.utc - self.until());
+        if let Some(back) = &self.back {
+            let back = ago(now.utc - back.utc);
+            [
+                format!("stopped by the gate {stopped}"),
+                format!("brought back {back}"),
+            ]
+        } else if !self.was_up {
+            [
+                format!("found down by the gate {stopped}"),
+                "stays down at --start".into(),
+            ]
+        } else if self.due(now) {
+            [
+                format!("stopped by the gate {stopped}"),
+                format!("should have come back {until}; run --recover"),
+            ]
+        } else {
+            [
+                format!("stopped by the gate {stopped}"),
+                format!("comes back {until} unless --start comes first"),
+            ]
+        }
+    }
+
+    /// For how long the service was down, in words; `None` when a reboot lies between.
+    #[must_use]
+    pub fn downtime(&self, now: &Moment) -> Option<String> {
+        self.back
+            .as_ref()
+            .unwrap_or(now)
+            .since(&self.stopped)
+            .map(|time| format!("{:.1} s", time.as_secs_f64()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(boot: &str, ms: u64) -> Moment {
+        Moment {
+            utc: DateTime::from_timestamp_millis(1_800_000_000_000 + ms as i64).unwrap(),
+            boot: boot.into(),
+            since_boot_ms: ms,
+        }
+    }
+
+    fn lease() -> Lease {
+        Lease {
+            was_up: true,
+            stopped: at("a", 5_000),
+            seconds: 60,
+            kept_by: KeptBy::Process,
+            back: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_is_due_when_its_time_is_over_and_not_before() {
+        let lease = lease();
+        assert!(!lease.due(&at("a", 5_000)) && !lease.due(&at("a", 64_999)));
+        assert!(lease.due(&at("a", 65_000)));
+        assert_eq!(
+            lease.left(&at("a", 64_000)),
+            Some(Duration::from_millis(1000))
+        );
+    }
+
+    #[test]
+    fn a_reboot_ends_a_lease() {
+        assert!(lease().due(&at("b", 5_001)));
+        assert_eq!(lease().downtime(&at("b", 5_001)), None);
+    }
+
+    #[test]
+    fn a_calendar_that_jumps_changes_nothing() {
+        let mut now = at("a", 6_000);
+        now.utc += chrono::TimeDelta::days(400);
+        assert!(!lease().due(&now));
+        assert_eq!(lease().downtime(&now).as_deref(), Some("1.0 s"));
+    }
+
+    #[test]
+    fn a_lost_lease_is_due() {
+        assert!(Lease::lost().due(&at("b", 1)));
+    }
+
+    #[test]
+    fn a_boot_clock_that_went_back_is_no_reason_to_wait_for_ever() {
+        assert!(lease().due(&at("a", 4_999)));
+    }
+
+    #[test]
+    fn a_record_without_a_boot_goes_by_the_calendar() {
+        let mut old = lease();
+        old.stopped.boot = String::new();
+        assert!(!old.due(&at("b", 64_000)) && old.due(&at("b", 65_000)));
+    }
+
+    #[test]
+    fn what_was_down_before_or_is_back_is_never_due() {
+        let mut lease = lease();
+        lease.was_up = false;
+        assert!(!lease.due(&at("b", 0)));
+        lease.was_up = true;
+        lease.back = Some(at("a", 7_400));
+        assert!(!lease.due(&at("b", 0)));
+        assert_eq!(lease.downtime(&at("a", 99_000)).as_deref(), Some("2.4 s"));
+    }
+}

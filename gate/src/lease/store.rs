@@ -1,0 +1,226 @@
+//! Leases on disk: one file a service, written before anything is stopped.
+//!
+//! Who keeps a lease holds a lock on its file (flock(2)), so that anybody can see whether it is kept, and the
+//! kernel takes the lock back when the keeper dies.
+//!
+//! Invariant: a lease is there completely or not at all, also after a power cut, and each new lease is a new
+//! file: whoever holds an old one open sees by its link count that it is over.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{KeptBy, Lease, Moment};
+use crate::host::dirfd::{entries, private_dir};
+use crate::names::{PlainPath, ServiceName};
+
+/// How often a lock is tried before it counts as held by somebody who means it.
+const ATTEMPTS: u32 = 20;
+
+/// The directory of the leases.
+#[derive(Debug)]
+pub struct Leases {
+    directory: OwnedFd,
+    /// Where the gate's first version kept what it had found.
+    former: Option<OwnedFd>,
+    /// For a record of that version, which does not say.
+    seconds: u32,
+}
+
+/// What the gate's first version wrote.
+#[derive(Deserialize)]
+struct Record {
+    was_up: bool,
+    stopped_at: DateTime<Utc>,
+}
+
+impl Leases {
+    /// Opens it, and makes it where it is missing. `seconds` is the length of a lease that does not say.
+    ///
+    /// # Errors
+    /// When it is not ours alone.
+    pub fn open(state_dir: &PlainPath, seconds: u32) -> io::Result<Self> {
+        let owner = geteuid().as_raw();
+        let former = state_dir.below(&["stopped"]);
+        let former = if former.to_path_buf().exists() {
+            Some(private_dir(&former, owner)?)
+        } else {
+            None
+        };
+        let directory = private_dir(&state_dir.below(&["leases"]), owner)?;
+        Ok(Self {
+            directory,
+            former,
+            seconds,
+        })
+    }
+
+    /// The lease of a service; [`Lease::lost`] for one that makes no sense.
+    ///
+    /// # Errors
+    /// When there is one that the disk does not give.
+    pub fn load(&self, service: &ServiceName) -> io::Result<Option<Lease>> {
+        if let Some(file) = read(&self.directory, service)? {
+            return parse(file, |lease: Lease| lease);
+        }
+        let former = self.former.as_ref().map(|former| read(former, service));
+        let Some(file) = former.transpose()?.flatten() else {
+            return Ok(None);
+        };
+        parse(file, |record: Record| Lease {
+            was_up: record.was_up,
+            stopped: Moment {
+                utc: record.stopped_at,
+                boot: String::new(),
+                since_boot_ms: 0,
+            },
+            seconds: self.seconds,
+            kept_by: KeptBy::Nobody,
+            back: None,
+        })
+    }
+
+    /// Every service that has a lease, readable or not.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn services(&self) -> io::Result<Vec<ServiceName>> {
+        let mut names = entries(&self.directory)?;
+        if let Some(former) = &self.former {
+            names.extend(entries(former)?);
+        }
+        let mut services: Vec<ServiceName> = names
+            .iter()
+            .filter_map(|name| ServiceName::parse(name.to_str()?.strip_suffix(".json")?).ok())
+            .collect();
+        services.sort();
+        services.dedup();
+        Ok(services)
+    }
+
+    /// Puts a lease in place, durably.
+    ///
+    /// # Errors
+    /// When the disk does not take it; then the former one, if any, is as it was.
+    pub fn save(&self, service: &ServiceName, lease: &Lease) -> io::Result<()> {
+        let fresh = format!("{service}.new");
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_CREAT
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let mut file = File::from(openat(&self.directory, fresh.as_str(), flags, mode)?);
+        file.write_all(&serde_json::to_vec(lease)?)?;
+        file.sync_all()?;
+        renameat(
+            &self.directory,
+            fresh.as_str(),
+            &self.directory,
+            name(service).as_str(),
+        )?;
+        self.forget_former(service)?;
+        // The directory itself may be new, and so may be the one it is in.
+        fsync(&self.directory)?;
+        let above = openat(
+            &self.directory,
+            "..",
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(fsync(&above)?)
+    }
+
+    /// Removes the lease of a service.
+    ///
+    /// # Errors
+    /// When it is still there.
+    pub fn clear(&self, service: &ServiceName) -> io::Result<()> {
+        remove(&self.directory, service)?;
+        self.forget_former(service)
+    }
+
+    fn forget_former(&self, service: &ServiceName) -> io::Result<()> {
+        self.former
+            .as_ref()
+            .map_or(Ok(()), |former| remove(former, service))
+    }
+
+    /// Takes it upon this process to keep a lease; `None` when another one does, or there is none to keep.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or locked.
+    pub fn keep(&self, service: &ServiceName) -> io::Result<Option<Flock<File>>> {
+        let Some(mut file) = read(&self.directory, service)? else {
+            return Ok(None);
+        };
+        // More than once: somebody may just be looking, see `is_kept`.
+        for _ in 0..ATTEMPTS {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(kept) => return Ok(Some(kept)),
+                Err((file, Errno::EWOULDBLOCK)) => file,
+                Err((_, errno)) => return Err(errno.into()),
+            };
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(None)
+    }
+
+    /// Whether a process keeps the lease of a service.
+    #[must_use]
+    pub fn is_kept(&self, service: &ServiceName) -> bool {
+        read(&self.directory, service).is_ok_and(|file| {
+            file.is_some_and(|file| {
+                matches!(
+                    Flock::lock(file, FlockArg::LockSharedNonblock),
+                    Err((_, Errno::EWOULDBLOCK))
+                )
+            })
+        })
+    }
+}
+
+fn name(service: &ServiceName) -> String {
+    format!("{service}.json")
+}
+
+fn read(directory: &OwnedFd, service: &ServiceName) -> io::Result<Option<File>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    match openat(directory, name(service).as_str(), flags, Mode::empty()) {
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(fd) => Ok(Some(File::from(fd))),
+    }
+}
+
+fn parse<T: DeserializeOwned>(
+    mut file: File,
+    read: impl FnOnce(T) -> Lease,
+) -> io::Result<Option<Lease>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(
+        serde_json::from_slice(&bytes).map_or_else(|_| Lease::lost(), read),
+    ))
+}
+
+fn remove(directory: &OwnedFd, service: &ServiceName) -> io::Result<()> {
+    match unlinkat(
+        directory,
+        name(service).as_str(),
+        UnlinkatFlags::NoRemoveDir,
+    ) {
+        Ok(()) => Ok(fsync(directory)?),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
