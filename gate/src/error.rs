@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::policy::Reason;
+use crate::rclone::outcome::Trouble;
 use crate::request::ParseError;
 
 /// The exit statuses of the contract, named after sysexits(3) where that has a name.
@@ -115,6 +116,16 @@ pub enum Failure {
         /// How it ended, and its last words.
         detail: String,
     },
+    /// The remote did not do its part, for a reason that was recognised.
+    #[error("{what}: {trouble} ({detail})")]
+    Remote {
+        /// What was going on.
+        what: String,
+        /// The reason, and what to do.
+        trouble: Trouble,
+        /// How rclone ended, and its last words.
+        detail: String,
+    },
     /// The source or a place of the gate's own is not a real directory reached without links.
     #[error("{path}: {detail}")]
     Path {
@@ -170,9 +181,10 @@ impl Failure {
                     ExitStatus::Unavailable
                 }
             },
-            Self::ToolMissing { .. } | Self::Tool { .. } | Self::Path { .. } => {
-                ExitStatus::Unavailable
-            }
+            Self::ToolMissing { .. }
+            | Self::Tool { .. }
+            | Self::Remote { .. }
+            | Self::Path { .. } => ExitStatus::Unavailable,
             Self::EmptySource(_) | Self::TooManyDeletions { .. } | Self::SourceReplaced(_) => {
                 ExitStatus::Unsafe
             }

@@ -31,4 +31,5 @@ pub mod program;
 
 pub mod error;
 pub mod measure;
+pub mod progress;
 pub mod reply;

@@ -18,6 +18,7 @@ use crate::host::Patience;
 use crate::host::dirfd::{PinnedDir, entries};
 use crate::names::PlainPath;
 use crate::policy::Archive;
+use crate::progress::{Meter, Phase};
 use crate::reply::Stream;
 use crate::retention::{ArchiveName, PARTIAL};
 use crate::spool;
@@ -121,7 +122,7 @@ fn pack(
     patience: &Patience<'_>,
 ) -> Result<u64, Failure> {
     let total = {
-        let mut watch = watcher(context, patience, "measuring", 0);
+        let mut watch = watcher(context, patience, Phase::Measuring, None);
         spool::measure(source, &mut watch)?
     };
     let room = fstatvfs(&spool.directory).map_err(Failure::errno("the free space of the spool"))?;
@@ -139,7 +140,7 @@ fn pack(
     }
     context.say(format!("packing {} ({total} bytes)", order.source));
     let (packed, file) = {
-        let mut watch = watcher(context, patience, "packing", total);
+        let mut watch = watcher(context, patience, Phase::Packing, Some(total));
         spool::pack(source, spool.create()?, &mut watch)?
     };
     if !packed.skipped.is_empty() {
@@ -166,7 +167,7 @@ fn pack(
         "checking {} entries, {} bytes, packed {size}",
         packed.entries, packed.bytes
     ));
-    let mut watch = watcher(context, patience, "checking", packed.bytes);
+    let mut watch = watcher(context, patience, Phase::Checking, Some(packed.bytes));
     spool::verify(file, &packed, &mut watch)?;
     Ok(size)
 }
@@ -175,11 +176,11 @@ fn pack(
 fn watcher<'w>(
     context: &'w mut Context<'_>,
     patience: &'w Patience<'_>,
-    doing: &'static str,
-    total: u64,
+    phase: Phase,
+    total: Option<u64>,
 ) -> impl FnMut(u64) -> Result<(), Failure> + 'w {
-    let mut told = context.host.now();
-    let mut looked = told;
+    let mut looked = context.host.now();
+    let mut meter = Meter::new(phase, total, None, looked);
     move |bytes| {
         let now = context.host.now();
         if now.duration_since(looked) >= Duration::from_millis(100) {
@@ -188,17 +189,12 @@ fn watcher<'w>(
                 .host
                 .check(patience)
                 .map_err(|cause| Failure::Interrupted {
-                    what: doing.to_owned(),
+                    what: phase.as_str().to_owned(),
                     cause,
                 })?;
         }
-        if now.duration_since(told) >= Duration::from_secs(1) {
-            told = now;
-            let line = match (bytes * 100).checked_div(total) {
-                Some(percent) => format!("{doing}: {bytes} of {total} bytes, {percent}%"),
-                None => doing.to_owned(),
-            };
-            context.host.say(Stream::Out, &line);
+        if let Some(progress) = meter.tick(now, bytes, 0) {
+            context.host.say(Stream::Out, &progress.to_string());
         }
         Ok(())
     }

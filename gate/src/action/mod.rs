@@ -7,6 +7,7 @@ mod archive;
 mod keeping;
 mod list;
 mod recover;
+mod remote;
 mod service;
 mod start;
 mod status;
@@ -18,14 +19,14 @@ pub(crate) use archive::spool_folder;
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, ConfigError, Pin};
+use crate::config::{Config, Pin};
 use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, Trusted, open_trusted, private_dir};
+use crate::host::dirfd::{PinnedDir, private_dir};
 use crate::host::lock::ServiceLock;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
-use crate::program::{Folders, Output, Profile, Program, Source, Tether};
+use crate::program::{Output, Profile, Program, Source, Tether};
 use crate::reply::Stream;
 
 /// How often a lock or a service is asked again.
@@ -39,23 +40,6 @@ pub struct Context<'a> {
     pub host: &'a mut dyn Host,
     /// When the request came; deadlines count from here.
     pub started: Instant,
-}
-
-/// What a transfer may touch on this host.
-#[derive(Debug, Clone, Copy)]
-enum Access<'a> {
-    /// Nothing: it lists, moves or removes files on the remote.
-    Remote,
-    /// It mirrors this directory, which it gets by descriptor.
-    Source(&'a PinnedDir),
-    /// It reads files below this folder of the gate's own, such as the spool.
-    Reads(&'a PlainPath),
-    /// It writes files below this folder, which it reads as well.
-    #[expect(
-        dead_code,
-        reason = "for verbs that fetch; the first of them removes this line"
-    )]
-    Writes(&'a PlainPath),
 }
 
 /// Carries out a grant; returns what was done, in one sentence, or nothing where that has been told.
@@ -162,34 +146,6 @@ impl Context<'_> {
         })
     }
 
-    /// rclone, with what it may touch on this host.
-    fn transfer<'p>(
-        &self,
-        what: &str,
-        argv: Vec<String>,
-        access: Access<'p>,
-        output: Output,
-    ) -> Result<Program<'p>, Failure> {
-        self.rclone_is_trusted()?;
-        let mut folders = Folders::default();
-        let mut source = None;
-        match access {
-            Access::Remote => {}
-            Access::Source(directory) => source = Some(self.source(directory)?),
-            Access::Reads(folder) => folders.reads.push(folder.clone()),
-            Access::Writes(folder) => folders.writes.push(folder.clone()),
-        }
-        Ok(Program {
-            what: what.to_owned(),
-            argv,
-            source,
-            tether: Tether::Tied,
-            output,
-            profile: Profile::Transfer(folders),
-            home: self.home()?,
-        })
-    }
-
     /// Opens a source directory, and refuses an empty one.
     fn open_source(&self, path: &PlainPath) -> Result<PinnedDir, Failure> {
         let refused = |errno: nix::Error| Failure::Path {
@@ -204,16 +160,6 @@ impl Context<'_> {
             return Err(Failure::EmptySource(path.to_path_buf()));
         }
         Ok(directory)
-    }
-
-    /// rclone's configuration amounts to code (a remote may name a program), so nobody else may write to it.
-    fn rclone_is_trusted(&self) -> Result<(), Failure> {
-        let path = self.config.rclone.config.to_path_buf();
-        let uid = nix::unistd::geteuid().as_raw();
-        match open_trusted(&path, Trusted { uid }) {
-            Ok(_) => Ok(()),
-            Err(detail) => Err(Failure::Config(ConfigError::Unsafe(detail))),
-        }
     }
 
     /// How rclone gets its source.

@@ -5,11 +5,13 @@
 
 use std::time::Instant;
 
-use super::{Access, Context};
+use super::Context;
+use super::remote::{Access, Task};
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::policy::Mirror;
 use crate::program::Output;
+use crate::progress::Phase;
 use crate::rclone;
 
 pub(super) fn sync(
@@ -22,15 +24,27 @@ pub(super) fn sync(
     let directory = context.open_source(&mirror.source)?;
     context.rclone_is_trusted()?;
     let now = context.host.local();
-    for (what, argv) in [
-        ("rehearsing", rclone::rehearsal(context.config, mirror, now)),
-        ("mirroring", rclone::sync(context.config, mirror, now)),
+    for (doing, phase, argv) in [
+        (
+            "comparing",
+            Phase::Comparing,
+            rclone::rehearsal(context.config, mirror, now),
+        ),
+        (
+            "mirroring",
+            Phase::Mirroring,
+            rclone::sync(context.config, mirror, now),
+        ),
     ] {
-        let what = format!("{what} {}", mirror.source);
-        let access = Access::Source(&directory);
-        let program = context.transfer(&what, argv, access, Output::Relayed)?;
-        let ended = context.host.run(&program, &patience)?;
-        rclone::judge(&what, &ended, context.config, Some(mirror))?;
+        let task = Task {
+            what: &format!("{doing} {}", mirror.source),
+            argv,
+            remote: &mirror.destination,
+            access: Access::Source(&directory),
+            output: Output::Relayed,
+            phase,
+        };
+        context.rclone_must(&task, &patience)?;
     }
     Ok(format!(
         "{} is mirrored to {}",

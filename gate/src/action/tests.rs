@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::error::Interrupt;
-use crate::host::{Ended, Exit};
+use crate::host::{Ear, Ended, Exit};
 use crate::lease::Moment;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
@@ -57,7 +57,12 @@ impl Host for FakeHost {
         self.check(patience)
     }
 
-    fn run(&mut self, program: &Program<'_>, _: &Patience<'_>) -> Result<Ended, Failure> {
+    fn run_heard(
+        &mut self,
+        program: &Program<'_>,
+        _: &Patience<'_>,
+        _: &mut dyn Ear,
+    ) -> Result<Ended, Failure> {
         let verb = program.argv[0].trim_start_matches("/fake/").to_owned();
         let code = match verb.as_str() {
             "status" if self.status.len() > 1 => self.status.pop_front().unwrap(),

@@ -8,40 +8,29 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Access, Context};
+use super::Context;
+use super::remote::{Access, Task};
 use crate::error::Failure;
-use crate::host::{Ended, Patience};
+use crate::host::Patience;
 use crate::names::PlainPath;
 use crate::policy::Archive;
 use crate::program::Output;
+use crate::progress::Phase;
 use crate::rclone;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
 
 /// How long removing a half-done upload may take once the action has failed.
 const CLEANUP: Duration = Duration::from_secs(5);
 
-fn run(
-    context: &mut Context<'_>,
-    what: &str,
-    argv: Vec<String>,
-    access: Access<'_>,
-    output: Output,
-    patience: &Patience<'_>,
-) -> Result<Ended, Failure> {
-    let program = context.transfer(what, argv, access, output)?;
-    context.host.run(&program, patience)
-}
-
-fn must(
-    context: &mut Context<'_>,
-    what: &str,
-    argv: Vec<String>,
-    access: Access<'_>,
-    patience: &Patience<'_>,
-) -> Result<Ended, Failure> {
-    let ended = run(context, what, argv, access, Output::Relayed, patience)?;
-    rclone::judge(what, &ended, context.config, None)?;
-    Ok(ended)
+fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
+    Task {
+        what,
+        argv,
+        remote: &order.folder,
+        access: Access::Remote,
+        output: Output::Relayed,
+        phase: Phase::Uploading,
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,19 +46,17 @@ fn list(
     patience: &Patience<'_>,
 ) -> Result<BTreeSet<String>, Failure> {
     let what = "listing the archives";
-    let ended = run(
-        context,
-        what,
-        rclone::list(context.config, &order.folder),
-        Access::Remote,
-        Output::Captured,
-        patience,
-    )?;
-    if rclone::folder_missing(&ended) {
+    let argv = rclone::list(context.config, &order.folder);
+    let listing = Task {
+        output: Output::Captured,
+        ..task(what, order, argv)
+    };
+    let ran = context.rclone(&listing, patience)?;
+    if rclone::folder_missing(&ran.ended) {
         return Ok(BTreeSet::new());
     }
-    rclone::judge(what, &ended, context.config, None)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ended.stdout).map_err(|error| {
+    context.judge(&listing, &ran)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
         Failure::Verification(format!("rclone's list of the archives: {error}"))
     })?;
     Ok(files.into_iter().map(|file| file.name).collect())
@@ -103,21 +90,24 @@ impl<'a> Upload<'a> {
         let config = context.config;
         let folder = &self.order.folder;
         let file = format!("{folder_here}/{file_here}");
-        must(
-            context,
-            "uploading the archive",
-            rclone::upload(config, &file, &self.partial),
-            Access::Reads(folder_here),
-            patience,
-        )?;
+        let send = rclone::upload(config, &file, &self.partial);
+        let send = Task {
+            access: Access::Reads(folder_here),
+            ..task("uploading the archive", self.order, send)
+        };
+        context.rclone_must(&send, patience)?;
         let what = "comparing the upload with the spool";
         let compare = rclone::compare(config, &folder_here.to_string(), folder);
-        let access = Access::Reads(folder_here);
-        let compared = run(context, what, compare, access, Output::Relayed, patience)?;
-        if !compared.ok() {
+        let compare = Task {
+            access: Access::Reads(folder_here),
+            phase: Phase::Checking,
+            ..task(what, self.order, compare)
+        };
+        let compared = context.rclone(&compare, patience)?;
+        if !compared.ended.ok() {
             return Err(Failure::Verification(format!(
                 "{what}: {}",
-                compared.describe()
+                compared.ended.describe()
             )));
         }
         let place = format!("{folder}/{}", self.name);
@@ -128,32 +118,25 @@ impl<'a> Upload<'a> {
         let aside = rclone::rename(config, &place, &previous);
         let moved = if replaces {
             let what = "moving today's former archive aside";
-            must(context, what, aside, Access::Remote, patience).map(drop)
+            context
+                .rclone_must(&task(what, self.order, aside), patience)
+                .map(drop)
         } else {
             Ok(())
         }
         .and_then(|()| {
-            must(
-                context,
-                "moving the archive into place",
-                into_place,
-                Access::Remote,
-                patience,
-            )
-            .map(drop)
+            let what = "moving the archive into place";
+            context
+                .rclone_must(&task(what, self.order, into_place), patience)
+                .map(drop)
         });
         if let Err(failure) = moved {
             if replaces {
                 // Also when the first of the two was interrupted: it may have happened all the same.
                 let until = context.host.now() + CLEANUP;
                 let back = rclone::rename(config, &previous, &place);
-                let _ = must(
-                    context,
-                    "moving it back",
-                    back,
-                    Access::Remote,
-                    &Patience::unattended(until),
-                );
+                let back = task("moving it back", self.order, back);
+                let _ = context.rclone_must(&back, &Patience::unattended(until));
             }
             return Err(failure);
         }
@@ -170,15 +153,8 @@ impl<'a> Upload<'a> {
         let until = context.host.now() + CLEANUP;
         let argv = rclone::delete(context.config, &self.partial);
         let what = "removing the unfinished upload";
-        let removed = run(
-            context,
-            what,
-            argv,
-            Access::Remote,
-            Output::Captured,
-            &Patience::unattended(until),
-        );
-        if !removed.is_ok_and(|ended| ended.ok()) {
+        let removed = context.rclone(&task(what, self.order, argv), &Patience::unattended(until));
+        if !removed.is_ok_and(|ran| ran.ended.ok()) {
             context.warn(format!(
                 "{} may be left on the remote; the next archive removes it",
                 self.partial
@@ -222,8 +198,7 @@ pub(super) fn prune(
     for file in &gone {
         context.say(format!("removing {file}"));
         let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
-        let what = "removing an old archive";
-        must(context, what, argv, Access::Remote, patience)?;
+        context.rclone_must(&task("removing an old archive", order, argv), patience)?;
     }
     Ok(old.len())
 }

@@ -20,7 +20,7 @@ use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::clock;
 use super::descendants::{end_all, end_group, reap};
-use super::{Ended, Exit, Host, Patience};
+use super::{Ear, Ended, Exit, Host, Patience, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
 use crate::program::{self, Output, Program, Tether};
@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// The most that is kept of a program's captured output. A year of archives is a tenth of it.
 const CAPTURE_LIMIT: usize = 4 << 20;
 
-/// The longest line that is put together before it is passed on as it is.
+/// The longest line of standard output that is put together before it is passed on as it is.
 const LINE_LIMIT: usize = 4096;
 
 /// How many lines of standard error are remembered.
@@ -145,7 +145,12 @@ impl Host for LinuxHost {
         }
     }
 
-    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure> {
+    fn run_heard(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+    ) -> Result<Ended, Failure> {
         let interrupted = |cause| Failure::Interrupted {
             what: program.what.clone(),
             cause,
@@ -170,7 +175,7 @@ impl Host for LinuxHost {
         while exit.is_none() {
             let left = patience.until.saturating_duration_since(Instant::now());
             self.look(left.min(TICK), &streams.pipes());
-            streams.pump(program.output, &mut self.reply);
+            streams.pump(program.output, &mut self.reply, ear);
             exit = reap(main);
             if exit.is_none()
                 && let Err(cause) = self.reason(patience)
@@ -179,8 +184,8 @@ impl Host for LinuxHost {
                     Tether::Tied => end_all(main),
                     Tether::Free => end_group(main),
                 }
-                streams.pump(program.output, &mut self.reply);
-                streams.finish(program.output, &mut self.reply);
+                streams.pump(program.output, &mut self.reply, ear);
+                streams.finish(program.output, &mut self.reply, ear);
                 return Err(interrupted(cause));
             }
         }
@@ -189,8 +194,8 @@ impl Host for LinuxHost {
         if program.tether == Tether::Tied {
             end_all(main);
         }
-        streams.pump(program.output, &mut self.reply);
-        streams.finish(program.output, &mut self.reply);
+        streams.pump(program.output, &mut self.reply, ear);
+        streams.finish(program.output, &mut self.reply, ear);
         Ok(Ended {
             exit: exit.unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
             stdout: streams.captured,
@@ -216,7 +221,7 @@ impl Host for LinuxHost {
         // Until it has let go of our pipe.
         while streams.out.is_some() {
             self.look(TICK, &streams.pipes());
-            streams.pump(Output::Captured, &mut self.reply);
+            streams.pump(Output::Captured, &mut self.reply, &mut Relay);
             if let Err(cause) = self.reason(patience) {
                 return Err(Failure::Interrupted {
                     what: what.to_owned(),
@@ -278,14 +283,14 @@ impl Streams {
     }
 
     /// Reads what is there and passes it on.
-    fn pump(&mut self, output: Output, reply: &mut Reply) {
+    fn pump(&mut self, output: Output, reply: &mut Reply, ear: &mut dyn Ear) {
         let mut fresh = Vec::new();
         if drain(&mut self.out, &mut fresh) {
             self.out = None;
         }
         match output {
             Output::Relayed => {
-                split(&mut self.out_line, &fresh, |line| {
+                split(&mut self.out_line, &fresh, LINE_LIMIT, |line| {
                     reply.line(Stream::Out, line)
                 });
             }
@@ -299,28 +304,40 @@ impl Streams {
             self.err = None;
         }
         let last_words = &mut self.last_words;
-        split(&mut self.err_line, &fresh, |line| {
-            if output != Output::Silent {
-                reply.line(Stream::Err, line);
-            }
-            remember(last_words, line);
+        split(&mut self.err_line, &fresh, ear.longest_line(), |line| {
+            heard(ear, output, reply, last_words, line);
         });
     }
 
     /// Passes on lines that have no end.
-    fn finish(&mut self, output: Output, reply: &mut Reply) {
+    fn finish(&mut self, output: Output, reply: &mut Reply, ear: &mut dyn Ear) {
         if output == Output::Relayed && !self.out_line.is_empty() {
             reply.line(Stream::Out, &String::from_utf8_lossy(&self.out_line));
         }
         if !self.err_line.is_empty() {
             let line = String::from_utf8_lossy(&self.err_line).into_owned();
-            if output != Output::Silent {
-                reply.line(Stream::Err, &line);
-            }
-            remember(&mut self.last_words, &line);
+            heard(ear, output, reply, &mut self.last_words, &line);
         }
         self.out_line.clear();
         self.err_line.clear();
+    }
+}
+
+/// Passes on what the ear makes of a line.
+fn heard(
+    ear: &mut dyn Ear,
+    output: Output,
+    reply: &mut Reply,
+    last_words: &mut Vec<String>,
+    line: &str,
+) {
+    if let Some((stream, text)) = ear.hear(line) {
+        if output != Output::Silent {
+            reply.line(stream, &text);
+        }
+        if stream == Stream::Err {
+            remember(last_words, &text);
+        }
     }
 }
 
@@ -353,13 +370,13 @@ fn drain(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> bool {
 
 /// Adds bytes to a line, and hands over each line that is complete. A carriage return ends one as well:
 /// that is how progress is drawn.
-fn split(line: &mut Vec<u8>, bytes: &[u8], mut each: impl FnMut(&str)) {
+fn split(line: &mut Vec<u8>, bytes: &[u8], longest: usize, mut each: impl FnMut(&str)) {
     for &byte in bytes {
         let ends = byte == b'\n' || byte == b'\r';
         if !ends {
             line.push(byte);
         }
-        if (ends && !line.is_empty()) || line.len() >= LINE_LIMIT {
+        if (ends && !line.is_empty()) || line.len() >= longest {
             each(&String::from_utf8_lossy(line));
             line.clear();
         }
@@ -374,7 +391,9 @@ mod tests {
     fn lines_are_put_together_across_reads() {
         let (mut line, mut seen) = (Vec::new(), Vec::new());
         for piece in [&b"one\ntw"[..], b"o\r\nthr", b"ee\n"] {
-            split(&mut line, piece, |text| seen.push(text.to_owned()));
+            split(&mut line, piece, LINE_LIMIT, |text| {
+                seen.push(text.to_owned())
+            });
         }
         assert_eq!(seen, ["one", "two", "three"]);
     }
@@ -382,7 +401,9 @@ mod tests {
     #[test]
     fn a_line_without_an_end_does_not_fill_memory() {
         let (mut line, mut pieces) = (Vec::new(), 0);
-        split(&mut line, &vec![b'x'; LINE_LIMIT * 3], |_| pieces += 1);
+        split(&mut line, &vec![b'x'; LINE_LIMIT * 3], LINE_LIMIT, |_| {
+            pieces += 1;
+        });
         assert_eq!((line.len(), pieces), (0, 3));
     }
 }

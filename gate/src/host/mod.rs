@@ -109,6 +109,28 @@ impl Ended {
     }
 }
 
+/// Hears what a program says on standard error, line by line, and decides what becomes of it.
+pub trait Ear {
+    /// One line, and what the caller is told about it. What goes to standard error is remembered as one of the
+    /// program's last words.
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)>;
+
+    /// Longer lines are heard in pieces of this many bytes.
+    fn longest_line(&self) -> usize {
+        4096
+    }
+}
+
+/// Passes everything on as it is.
+#[derive(Debug)]
+pub struct Relay;
+
+impl Ear for Relay {
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
+        Some((Stream::Err, line.to_owned()))
+    }
+}
+
 /// The operating system, as actions see it.
 pub trait Host {
     /// Now, on the clock that deadlines are measured by.
@@ -142,11 +164,24 @@ pub trait Host {
     /// The reason to stop, as soon as there is one.
     fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt>;
 
-    /// Runs a program to its end.
+    /// Runs a program to its end, and passes on what it says on standard error.
     ///
     /// # Errors
     /// When it could not be started, or was interrupted; then nothing of it is left.
-    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure>;
+    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure> {
+        self.run_heard(program, patience, &mut Relay)
+    }
+
+    /// Runs a program to its end; what it says on standard error goes to `ear`.
+    ///
+    /// # Errors
+    /// When it could not be started, or was interrupted; then nothing of it is left.
+    fn run_heard(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+    ) -> Result<Ended, Failure>;
 
     /// Starts this program once more, with these words, as a keeper that outlives this process; returns when
     /// it has said that it may be relied on. `what` is for messages.

@@ -333,18 +333,32 @@ fn a_missing_rclone_is_named() {
 #[test]
 fn progress_comes_while_the_work_goes_on() {
     let world = World::new();
-    let program = world.script("slow", "echo first >&2\nsleep 2\necho second >&2\n");
+    // As rclone says it, and something that it would not say.
+    let stats = r#"{"level":"warning","msg":"x","stats":{"bytes":1000000,"totalBytes":4000000,"transfers":1,"totalTransfers":3,"speed":500000}}"#;
+    let program = world.script(
+        "slow",
+        &format!("echo '{stats}' >&2\nsleep 2\necho second >&2\n"),
+    );
     world.configure_with("", &program);
-    let mut gate = world.spawn(&world.sync());
+    let mut gate = world.spawn(&world.archive());
     let begun = Instant::now();
-    let mut lines = BufReader::new(gate.stderr.take().unwrap())
+    let mut lines = BufReader::new(gate.stdout.take().unwrap())
         .lines()
         .map_while(Result::ok)
-        .filter(|l| !l.contains("audit line"));
-    assert_eq!(lines.next().as_deref(), Some("first"));
-    assert!(begun.elapsed() < Duration::from_millis(1500));
-    assert_eq!(lines.next().as_deref(), Some("second"));
+        .filter(|line| line.ends_with("(uploading)"));
+    assert_eq!(
+        lines.next().as_deref(),
+        Some(
+            "progress: 25% 1000000 of 4000000 bytes, 1 of 3 files, 0.5 MB/s, 6 s left (uploading)"
+        )
+    );
+    assert!(begun.elapsed() < Duration::from_millis(1900));
+    kill(pid(&gate), Signal::SIGTERM).unwrap();
+    let mut words = String::new();
+    let mut stderr = gate.stderr.take().unwrap();
     gate.wait().unwrap();
+    stderr.read_to_string(&mut words).unwrap();
+    assert!(!words.contains("stats"), "{words}");
 }
 
 #[test]

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use crate::action::{Access, Context};
+use crate::action::Context;
+use crate::action::remote::{Access, Task};
 use crate::config::Config;
 use crate::error::{Failure, Interrupt};
-use crate::host::{Ended, Patience};
+use crate::host::Patience;
 use crate::measure;
 use crate::names::{Remote, ServiceName};
 use crate::program::Output;
+use crate::progress::Phase;
 use crate::rclone;
 use crate::retention::ArchiveName;
 
@@ -97,6 +99,13 @@ struct Size {
 }
 
 /// The look at one remote after the other.
+/// Why rclone had no answer.
+enum NoAnswer {
+    NoFolder,
+    InTime,
+    Problem(String),
+}
+
 pub(super) struct Look<'a, 'c> {
     context: &'a mut Context<'c>,
     only: Option<&'a ServiceName>,
@@ -128,18 +137,28 @@ impl<'a, 'c> Look<'a, 'c> {
     fn ask(
         &mut self,
         what: &str,
+        remote: &str,
         argv: Vec<String>,
         until: Instant,
-    ) -> Result<Result<Ended, String>, Failure> {
-        let program = self
-            .context
-            .transfer(what, argv, Access::Remote, Output::Silent)?;
-        match self.context.host.run(&program, &Patience::attended(until)) {
-            Ok(ended) => Ok(Ok(ended)),
+    ) -> Result<Result<Vec<u8>, NoAnswer>, Failure> {
+        let task = Task {
+            what,
+            argv,
+            remote,
+            access: Access::Remote,
+            output: Output::Silent,
+            phase: Phase::Comparing,
+        };
+        match self.context.rclone(&task, &Patience::attended(until)) {
+            Ok(ran) if rclone::folder_missing(&ran.ended) => Ok(Err(NoAnswer::NoFolder)),
+            Ok(ran) => Ok(match self.context.judge(&task, &ran) {
+                Ok(()) => Ok(ran.ended.stdout),
+                Err(failure) => Err(NoAnswer::Problem(failure.to_string())),
+            }),
             Err(Failure::Interrupted {
                 cause: Interrupt::DeadlinePassed,
                 ..
-            }) => Ok(Err("it did not answer in time".into())),
+            }) => Ok(Err(NoAnswer::InTime)),
             Err(failure) => Err(failure),
         }
     }
@@ -161,12 +180,13 @@ impl<'a, 'c> Look<'a, 'c> {
         let prefix = self.only.map(|service| format!("{service}/"));
         let until = self.until.min(self.context.host.now() + ANSWER);
         let argv = rclone::inventory(config, remote, self.only);
-        let entries = match self.ask("listing the remote", argv, until)? {
-            Ok(ended) if rclone::folder_missing(&ended) => Ok(Vec::new()),
-            Ok(ended) if ended.ok() => serde_json::from_slice::<Vec<Entry>>(&ended.stdout)
+        let place = remote.to_string();
+        let entries = match self.ask("listing the remote", &place, argv, until)? {
+            Ok(answer) => serde_json::from_slice::<Vec<Entry>>(&answer)
                 .map_err(|error| format!("rclone's answer cannot be read: {error}")),
-            Ok(ended) => Err(format!("rclone: {}", ended.describe())),
-            Err(reason) => Err(reason),
+            Err(NoAnswer::NoFolder) => Ok(Vec::new()),
+            Err(NoAnswer::InTime) => Err("it did not answer in time".into()),
+            Err(NoAnswer::Problem(reason)) => Err(reason),
         };
         let mut entries = match entries {
             Ok(entries) => entries,
@@ -206,18 +226,20 @@ impl<'a, 'c> Look<'a, 'c> {
         }
         let argv = rclone::size(self.context.config, folder);
         let counting = self.counting;
-        Ok(match self.ask("counting a mirror", argv, counting)? {
-            Ok(ended) if rclone::folder_missing(&ended) => Mirror::Absent,
-            Ok(ended) if ended.ok() => match serde_json::from_slice::<Size>(&ended.stdout) {
-                Ok(size) => Mirror::Counted {
-                    files: size.count,
-                    bytes: u64::try_from(size.bytes).unwrap_or(0),
+        Ok(
+            match self.ask("counting a mirror", folder, argv, counting)? {
+                Ok(answer) => match serde_json::from_slice::<Size>(&answer) {
+                    Ok(size) => Mirror::Counted {
+                        files: size.count,
+                        bytes: u64::try_from(size.bytes).unwrap_or(0),
+                    },
+                    Err(error) => Mirror::Uncounted(format!("rclone's answer: {error}")),
                 },
-                Err(error) => Mirror::Uncounted(format!("rclone's answer: {error}")),
+                Err(NoAnswer::NoFolder) => Mirror::Absent,
+                Err(NoAnswer::Problem(reason)) => Mirror::Uncounted(reason),
+                Err(NoAnswer::InTime) => Mirror::Uncounted(self.unfinished()),
             },
-            Ok(ended) => Mirror::Uncounted(format!("rclone: {}", ended.describe())),
-            Err(_) => Mirror::Uncounted(self.unfinished()),
-        })
+        )
     }
 
     fn unfinished(&self) -> String {

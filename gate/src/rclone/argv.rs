@@ -1,16 +1,13 @@
 //! What rclone is asked to do: one function an argument vector, used by the actions and by `--explain` alike.
 //!
 //! Invariant: every argument is a constant, a value of the configuration, or a place made of parsed names.
-//! rclone's way to end is judged in one place.
 
 use chrono::NaiveDateTime;
 
 use crate::config::{Config, Pin};
-use crate::error::Failure;
-use crate::host::{Ended, Exit};
 use crate::names::{Remote, ServiceName};
 use crate::policy::Mirror;
-use crate::program::{EXIT_REPLACED, source_argument};
+use crate::program::source_argument;
 
 fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let mut argv = vec![config.rclone.program.to_string(), verb.to_owned()];
@@ -19,17 +16,13 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     argv.push(config.rclone.config.to_string());
     // Asking for the password of an encrypted configuration would wait for an answer that cannot come.
     argv.push("--ask-password=false".into());
+    // What it says is read by a program first, see `log`.
+    argv.push("--use-json-log".into());
     argv
 }
 
 fn with_progress(mut argv: Vec<String>) -> Vec<String> {
-    for word in [
-        "--stats",
-        "1s",
-        "--stats-one-line",
-        "--stats-log-level",
-        "NOTICE",
-    ] {
+    for word in ["--stats", "1s", "--stats-log-level", "NOTICE"] {
         argv.push(word.into());
     }
     argv
@@ -157,49 +150,4 @@ pub fn rename(config: &Config, from: &str, to: &str) -> Vec<String> {
 #[must_use]
 pub fn delete(config: &Config, file: &str) -> Vec<String> {
     argv(config, "deletefile", &[file])
-}
-
-/// What rclone's way to end means.
-///
-/// # Errors
-/// When it did not end well.
-pub fn judge(
-    what: &str,
-    ended: &Ended,
-    config: &Config,
-    mirror: Option<&Mirror>,
-) -> Result<(), Failure> {
-    let said = |words: &str| {
-        ended
-            .last_words
-            .iter()
-            .any(|line| line.to_ascii_lowercase().contains(words))
-    };
-    if ended.ok() && !said("max-delete threshold reached") {
-        return Ok(());
-    }
-    Err(match mirror {
-        Some(mirror) if ended.exit == Exit::Code(EXIT_REPLACED) => {
-            Failure::SourceReplaced(mirror.source.to_path_buf())
-        }
-        Some(_) if said("max-delete threshold reached") => Failure::TooManyDeletions {
-            limit: config.limits.max_delete,
-        },
-        _ if said("no space left on device")
-            || said("insufficientstorage")
-            || said("quotalimitreached") =>
-        {
-            Failure::NoSpace(format!("the remote is full ({})", ended.describe()))
-        }
-        _ => Failure::Tool {
-            what: what.to_owned(),
-            detail: format!("rclone: {}", ended.describe()),
-        },
-    })
-}
-
-/// rclone's code for "there is no such folder".
-#[must_use]
-pub fn folder_missing(ended: &Ended) -> bool {
-    ended.exit == Exit::Code(3)
 }

@@ -1,0 +1,314 @@
+//! How far a piece of work is: one line a second, in one form for everything that takes long.
+//!
+//! Invariant: `parse(print(p)) == p`, and what parses prints as it was: the runner draws a bar from these lines, so
+//! there is exactly one spelling. `GRAMMAR.md` has it as a regular expression.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How often a line comes.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+
+const PREFIX: &str = "progress: ";
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The source is walked to know how much there is.
+    Measuring,
+    /// The archive is written into the spool.
+    Packing,
+    /// What was written is read back.
+    Checking,
+    /// Source and copy are compared, and nothing is changed.
+    Comparing,
+    /// The copy is made like the source.
+    Mirroring,
+    /// The archive goes to the remote.
+    Uploading,
+    /// An archive or a mirror comes back from the remote.
+    Downloading,
+    /// What came back is written in its place.
+    Unpacking,
+}
+
+impl Phase {
+    const ALL: [Self; 8] = [
+        Self::Measuring,
+        Self::Packing,
+        Self::Checking,
+        Self::Comparing,
+        Self::Mirroring,
+        Self::Uploading,
+        Self::Downloading,
+        Self::Unpacking,
+    ];
+
+    /// As it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Measuring => "measuring",
+            Self::Packing => "packing",
+            Self::Checking => "checking",
+            Self::Comparing => "comparing",
+            Self::Mirroring => "mirroring",
+            Self::Uploading => "uploading",
+            Self::Downloading => "downloading",
+            Self::Unpacking => "unpacking",
+        }
+    }
+}
+
+/// How much of something is done, and of how much where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    done: u64,
+    total: Option<u64>,
+}
+
+impl Amount {
+    /// `done` is cut at `total`: what is sent a second time after an error is not more of the work.
+    #[must_use]
+    pub fn new(done: u64, total: Option<u64>) -> Self {
+        Self {
+            done: total.map_or(done, |total| done.min(total)),
+            total,
+        }
+    }
+
+    fn percent(self) -> Option<u64> {
+        let total = self.total.filter(|&total| total > 0)?;
+        u64::try_from(u128::from(self.done) * 100 / u128::from(total)).ok()
+    }
+}
+
+/// One line of progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is going on.
+    pub phase: Phase,
+    /// Bytes.
+    pub bytes: Amount,
+    /// Files.
+    pub files: Amount,
+    /// Tenths of a megabyte (of a million bytes) a second.
+    pub speed: u64,
+    /// Seconds until the end, where that can be told.
+    pub left: Option<u64>,
+}
+
+impl Progress {
+    /// From what was counted and a speed in bytes a second.
+    #[must_use]
+    pub fn new(phase: Phase, bytes: Amount, files: Amount, speed: u64) -> Self {
+        let rest = bytes.total.map(|total| total - bytes.done);
+        Self {
+            phase,
+            bytes,
+            files,
+            speed: speed / 100_000,
+            left: rest.and_then(|rest| rest.checked_div(speed)),
+        }
+    }
+
+    /// Reads a line; `None` for anything that is not exactly one.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let rest = line.strip_prefix(PREFIX)?;
+        let (_percent, rest) = rest.split_once("% ")?;
+        let (bytes, rest) = amount(rest, " bytes, ")?;
+        let (files, rest) = amount(rest, " files, ")?;
+        let (speed, rest) = rest.split_once(" MB/s, ")?;
+        let (whole, tenth) = speed.split_once('.')?;
+        let speed = number(whole)?
+            .checked_mul(10)?
+            .checked_add(number(tenth).filter(|&tenth| tenth < 10)?)?;
+        let (left, rest) = rest.split_once(" s left (")?;
+        let left = unknown_or_number(left)?;
+        let word = rest.strip_suffix(')')?;
+        let phase = Phase::ALL.into_iter().find(|p| p.as_str() == word)?;
+        let progress = Self {
+            phase,
+            bytes,
+            files,
+            speed,
+            left,
+        };
+        // The percentage follows from the rest, and numbers have one spelling.
+        (progress.to_string() == line).then_some(progress)
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The outer `None` is for what is neither.
+fn unknown_or_number(text: &str) -> Option<Option<u64>> {
+    match text {
+        "?" => Some(None),
+        text => number(text).map(Some),
+    }
+}
+
+fn amount<'a>(text: &'a str, end: &str) -> Option<(Amount, &'a str)> {
+    let (amount, rest) = text.split_once(end)?;
+    let (done, total) = amount.split_once(" of ")?;
+    let amount = Amount::new(number(done)?, unknown_or_number(total)?);
+    Some((amount, rest))
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
+        let percent = self.bytes.percent().or_else(|| self.files.percent());
+        write!(
+            f,
+            "{PREFIX}{}% {} of {} bytes, {} of {} files, {}.{} MB/s, {} s left ({})",
+            show(percent),
+            self.bytes.done,
+            show(self.bytes.total),
+            self.files.done,
+            show(self.files.total),
+            self.speed / 10,
+            self.speed % 10,
+            show(self.left),
+            self.phase.as_str()
+        )
+    }
+}
+
+/// Says when the next line is due, and how fast the work has been so far.
+#[derive(Debug)]
+pub struct Meter {
+    phase: Phase,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    begun: Instant,
+    told: Instant,
+}
+
+impl Meter {
+    /// Begins a phase with its totals, where they are known.
+    #[must_use]
+    pub fn new(phase: Phase, bytes: Option<u64>, files: Option<u64>, now: Instant) -> Self {
+        Self {
+            phase,
+            bytes,
+            files,
+            begun: now,
+            told: now,
+        }
+    }
+
+    /// The line for now, if one is due.
+    pub fn tick(&mut self, now: Instant, bytes: u64, files: u64) -> Option<Progress> {
+        if now.duration_since(self.told) < INTERVAL {
+            return None;
+        }
+        self.told = now;
+        let millis = now.duration_since(self.begun).as_millis().max(1);
+        let speed = u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX);
+        Some(Progress::new(
+            self.phase,
+            Amount::new(bytes, self.bytes),
+            Amount::new(files, self.files),
+            speed,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Progress {
+        Progress::new(
+            Phase::Uploading,
+            Amount::new(1_234_567, Some(2_939_393)),
+            Amount::new(12, Some(30)),
+            3_140_000,
+        )
+    }
+
+    #[test]
+    fn the_line_is_as_the_grammar_has_it() {
+        assert_eq!(
+            sample().to_string(),
+            "progress: 42% 1234567 of 2939393 bytes, 12 of 30 files, 3.1 MB/s, 0 s left (uploading)"
+        );
+        let unknown = Progress::new(
+            Phase::Comparing,
+            Amount::new(0, None),
+            Amount::new(7, None),
+            0,
+        );
+        assert_eq!(
+            unknown.to_string(),
+            "progress: ?% 0 of ? bytes, 7 of ? files, 0.0 MB/s, ? s left (comparing)"
+        );
+    }
+
+    #[test]
+    fn other_spellings_are_not_progress() {
+        let line = sample().to_string();
+        for (from, to) in [
+            ("42%", "43%"),
+            ("42%", "042%"),
+            ("1234567", "01234567"),
+            ("12 of", "+12 of"),
+            ("12 of 30", "31 of 30"),
+            ("3.1", "3.10"),
+            ("3.1", "3"),
+            ("uploading", "doing"),
+            ("progress", "Progress"),
+            ("(uploading)", "(uploading) "),
+        ] {
+            let other = line.replace(from, to);
+            assert_ne!(other, line);
+            assert_eq!(Progress::parse(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_line_comes_once_a_second() {
+        let begun = Instant::now();
+        let mut meter = Meter::new(Phase::Packing, Some(10_000_000), None, begun);
+        let after = |millis| begun + Duration::from_millis(millis);
+        assert_eq!(meter.tick(after(999), 1, 0), None);
+        let line = meter.tick(after(1000), 2_000_000, 3).unwrap();
+        assert_eq!((line.speed, line.left), (20, Some(4)));
+        assert_eq!(meter.tick(after(1500), 3_000_000, 3), None);
+        assert!(meter.tick(after(2100), 4_000_000, 3).is_some());
+    }
+
+    prop_compose! {
+        fn any_amount()(done in any::<u64>(), total in any::<Option<u64>>()) -> Amount {
+            Amount::new(done, total)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_undoes_print(phase in 0..Phase::ALL.len(), bytes in any_amount(), files in any_amount(), speed in any::<u64>(), left in any::<Option<u64>>()) {
+            let progress = Progress { phase: Phase::ALL[phase], bytes, files, speed, left };
+            prop_assert_eq!(Progress::parse(&progress.to_string()), Some(progress));
+        }
+
+        #[test]
+        fn what_parses_prints_as_it_was(line in "progress: [0-9?]{1,3}% [0-9]{1,3} of [0-9?]{1,3} bytes, [0-9]{1,2} of [0-9?]{1,2} files, [0-9]\\.[0-9] MB/s, [0-9?] s left \\((packing|checking)\\)") {
+            if let Some(progress) = Progress::parse(&line) {
+                prop_assert_eq!(progress.to_string(), line);
+            }
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(line in ".*") {
+            let _ = Progress::parse(&line);
+            let _ = Progress::parse(&format!("{PREFIX}{line}"));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What rclone says while it works, turned into progress and into lines for people.
+//!
+//! Invariant: memory stays bounded however much is said.
+
+use super::log::{Level, Line, Message, Stats};
+use crate::host::Ear;
+use crate::progress::{Amount, Phase, Progress};
+use crate::reply::Stream;
+
+/// How many errors are kept; the first says what happened, the last what came of it.
+const KEPT: usize = 20;
+
+/// Hears one run of rclone.
+#[derive(Debug)]
+pub struct Listener {
+    phase: Phase,
+    stats: Stats,
+    errors: Vec<String>,
+}
+
+impl Listener {
+    /// Nothing was heard yet.
+    #[must_use]
+    pub fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            stats: Stats::default(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The first and the last errors, without the names of files.
+    #[must_use]
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// The last report of progress.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn remember(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.errors.len() == KEPT {
+            self.errors.remove(KEPT / 2);
+        }
+        self.errors.push(text.to_owned());
+    }
+
+    fn progress(&self) -> Progress {
+        let stats = self.stats;
+        let (bytes, files) = match self.phase {
+            Phase::Comparing => (Amount::new(0, None), Amount::new(stats.checks, None)),
+            _ => (
+                Amount::new(stats.bytes, Some(stats.total_bytes)),
+                Amount::new(stats.transfers, Some(stats.total_transfers)),
+            ),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "`as` saturates, and takes what is not a number for 0"
+        )]
+        let speed = match self.phase {
+            Phase::Comparing => 0,
+            _ => stats.speed as u64,
+        };
+        Progress::new(self.phase, bytes, files, speed)
+    }
+
+    fn message(&mut self, message: &Message) -> Option<(Stream, String)> {
+        if message.level == Level::Error {
+            self.remember(&message.text);
+        }
+        let worth_a_line = message.level >= Level::Notice && message.skipped.is_none();
+        worth_a_line.then(|| (Stream::Err, message.show()))
+    }
+}
+
+impl Ear for Listener {
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
+        match Line::parse(line) {
+            Line::Stats(stats) => {
+                self.stats = stats;
+                Some((Stream::Out, self.progress().to_string()))
+            }
+            Line::Message(message) => self.message(&message),
+            Line::Text(text) => {
+                self.remember(&text);
+                Some((Stream::Err, text))
+            }
+        }
+    }
+
+    /// A report names all files that are being transferred and compared at the time, each up to 4096 bytes long
+    /// and written with up to six characters a byte.
+    fn longest_line(&self) -> usize {
+        1 << 20
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_become_progress_on_standard_output() {
+        let mut listener = Listener::new(Phase::Uploading);
+        let said = listener.hear(r#"{"level":"warning","msg":"x","stats":{"bytes":50,"totalBytes":100,"transfers":0,"totalTransfers":1,"speed":1e6}}"#);
+        let line = "progress: 50% 50 of 100 bytes, 0 of 1 files, 1.0 MB/s, 0 s left (uploading)";
+        assert_eq!(said, Some((Stream::Out, line.to_owned())));
+    }
+
+    #[test]
+    fn errors_are_shown_and_kept_without_names() {
+        let mut listener = Listener::new(Phase::Mirroring);
+        let said = listener
+            .hear(r#"{"level":"error","msg":"Failed to copy: no","object":"invalid_grant"}"#);
+        let line = "error: Failed to copy: no (invalid_grant)".to_owned();
+        assert_eq!(said, Some((Stream::Err, line)));
+        assert_eq!(listener.errors(), ["Failed to copy: no"]);
+    }
+
+    #[test]
+    fn what_is_done_file_by_file_is_not_shown() {
+        let mut listener = Listener::new(Phase::Mirroring);
+        assert_eq!(
+            listener.hear(r#"{"level":"info","msg":"Copied (new)","object":"a"}"#),
+            None
+        );
+        assert_eq!(
+            listener
+                .hear(r#"{"level":"warning","msg":"Skipped copy","object":"a","skipped":"copy"}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn the_first_and_the_last_errors_are_kept() {
+        let mut listener = Listener::new(Phase::Mirroring);
+        for number in 0..1000 {
+            listener.hear(&number.to_string());
+        }
+        let errors = listener.errors();
+        assert_eq!(
+            (errors.len(), errors[0].as_str(), errors[KEPT - 1].as_str()),
+            (KEPT, "0", "999")
+        );
+    }
+}

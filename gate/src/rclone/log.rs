@@ -1,0 +1,191 @@
+//! One line of `rclone --use-json-log`: a message, a report of progress, or neither.
+//!
+//! Invariant: any bytes can be read without harm, and what is not rclone's JSON comes out as the text that it is.
+//! rclone writes the names of files into these lines, and those belong to somebody else.
+
+use serde::Deserialize;
+
+/// A line, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// Something happened, or did not because of `--dry-run`.
+    Message(Message),
+    /// How far the work is.
+    Stats(Stats),
+    /// Anything else.
+    Text(String),
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Meant for rclone's authors.
+    Debug,
+    /// What is done, file by file.
+    Info,
+    /// Worth a look.
+    Notice,
+    /// Something was not done.
+    Error,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// How much it matters.
+    pub level: Level,
+    /// What rclone says.
+    pub text: String,
+    /// The file or directory it is about.
+    pub object: Option<String>,
+    /// What was not done because of `--dry-run`: "copy", "delete", …
+    pub skipped: Option<String>,
+    /// The size of that file in bytes.
+    pub size: u64,
+}
+
+/// How far the work is. Totals grow until everything is listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Stats {
+    /// Bytes transferred.
+    pub bytes: u64,
+    /// Bytes to transfer, as far as is known.
+    pub total_bytes: u64,
+    /// Files that were compared or deleted.
+    pub checks: u64,
+    /// Files transferred.
+    pub transfers: u64,
+    /// Files to transfer, as far as is known.
+    pub total_transfers: u64,
+    /// Files deleted.
+    pub deletes: u64,
+    /// Files moved on the remote.
+    pub renames: u64,
+    /// Bytes a second.
+    pub speed: f64,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    level: String,
+    msg: String,
+    object: Option<String>,
+    skipped: Option<String>,
+    size: Option<i64>,
+    stats: Option<Stats>,
+}
+
+impl Line {
+    /// Reads a line.
+    #[must_use]
+    pub fn parse(line: &str) -> Self {
+        let text = || Self::Text(line.trim().to_owned());
+        if !line.starts_with('{') {
+            return text();
+        }
+        let Ok(raw) = serde_json::from_str::<Raw>(line) else {
+            return text();
+        };
+        if let Some(stats) = raw.stats {
+            return Self::Stats(stats);
+        }
+        let level = match raw.level.as_str() {
+            "debug" => Level::Debug,
+            "info" => Level::Info,
+            "error" | "critical" | "alert" | "emergency" | "fatal" | "panic" => Level::Error,
+            // 1.60 says "warning" where newer ones say "notice".
+            _ => Level::Notice,
+        };
+        Self::Message(Message {
+            level,
+            text: raw.msg,
+            object: raw.object,
+            skipped: raw.skipped,
+            size: raw
+                .size
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0),
+        })
+    }
+}
+
+impl Message {
+    /// As a line for people.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let level = match self.level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Notice => "notice",
+            Level::Error => "error",
+        };
+        let lines = self.text.lines().map(str::trim);
+        let text: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        let text = text.join("; ");
+        match &self.object {
+            Some(object) => format!("{level}: {text} ({object})"),
+            None => format!("{level}: {text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_rehearsed_deletion_is_read() {
+        let line = r#"{"level":"warning","msg":"Skipped move into backup dir as --dry-run is set (size 2)","object":"d/del1","objectType":"*local.Object","size":2,"skipped":"move into backup dir","source":"operations/operations.go:2404","time":"2026-11-23T08:44:35.616981+00:00"}"#;
+        let Line::Message(message) = Line::parse(line) else {
+            panic!("not a message");
+        };
+        assert_eq!(message.level, Level::Notice);
+        assert_eq!(message.object.as_deref(), Some("d/del1"));
+        assert_eq!(message.skipped.as_deref(), Some("move into backup dir"));
+        assert_eq!(message.size, 2);
+    }
+
+    #[test]
+    fn stats_are_read() {
+        let line = r#"{"level":"warning","msg":"\nTransferred:…","source":"accounting/stats.go:482","stats":{"bytes":26,"checks":8,"deletedDirs":0,"deletes":2,"elapsedTime":0.055,"errors":0,"eta":null,"fatalError":false,"renames":1,"retryError":false,"speed":1.5,"totalBytes":30,"totalChecks":8,"totalTransfers":5,"transferTime":0,"transfers":4},"time":"2026-11-23T08:44:35.617058+00:00"}"#;
+        let expected = Stats {
+            bytes: 26,
+            total_bytes: 30,
+            checks: 8,
+            transfers: 4,
+            total_transfers: 5,
+            deletes: 2,
+            renames: 1,
+            speed: 1.5,
+        };
+        assert_eq!(Line::parse(line), Line::Stats(expected));
+    }
+
+    #[test]
+    fn what_is_not_json_is_text() {
+        for line in ["2026/11/23 ERROR : no", "{", "{}", "{\"level\":1}", ""] {
+            assert_eq!(Line::parse(line), Line::Text(line.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_message_of_several_lines_is_shown_on_one() {
+        let line = r#"{"level":"error","msg":"first\n\nsecond\n","object":"a\nb"}"#;
+        let Line::Message(message) = Line::parse(line) else {
+            panic!("not a message");
+        };
+        // The reply sees to control characters in names.
+        assert_eq!(message.show(), "error: first; second (a\nb)");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(line in "\\{?.*") {
+            if let Line::Message(message) = Line::parse(&line) {
+                let _ = message.show();
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! rclone: what it is asked to do (`argv`), what it says meanwhile (`log`, `listener`), and what its end means
+//! (`outcome`).
+//!
+//! Invariant: nothing outside this folder knows an option, a message or an exit code of rclone. 1.60 is what Debian 12
+//! and 13 have; what it says was tried with that version.
+
+pub mod argv;
+pub mod listener;
+pub mod log;
+pub mod outcome;
+
+pub use argv::{compare, delete, inventory, list, rehearsal, rename, size, sync, upload};
+pub use listener::Listener;
+pub use outcome::{folder_missing, judge};
