@@ -218,10 +218,13 @@ impl Host for LinuxHost {
             .map_err(Failure::io(what))?;
         let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let mut streams = Streams::new(child.stdout.take(), None);
-        // Until it has let go of our pipe.
-        while streams.out.is_some() {
+        // Until the keeper has let go of our pipe, and its parent is gone: while that is on its way out, the
+        // keeper would still become our child if we took orphans again.
+        let mut gone = false;
+        while streams.out.is_some() || !gone {
             self.look(TICK, &streams.pipes());
             streams.pump(Output::Captured, &mut self.reply, &mut Relay);
+            gone |= reap(main).is_some();
             if let Err(cause) = self.reason(patience) {
                 return Err(Failure::Interrupted {
                     what: what.to_owned(),
@@ -229,7 +232,6 @@ impl Host for LinuxHost {
                 });
             }
         }
-        reap(main);
         let said = String::from_utf8_lossy(&streams.captured);
         if said.trim() == KEPT {
             return Ok(());
