@@ -22,6 +22,7 @@ pub mod control;
 pub mod keeper;
 pub mod lease;
 pub mod rclone;
+pub mod ready;
 pub mod retention;
 pub mod spool;
 pub mod stack;

@@ -12,10 +12,12 @@ use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::Context;
+use super::start::start_early;
 use super::upload::{Upload, prune};
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::{PinnedDir, entries};
+use crate::host::lock::archive_lock;
 use crate::names::PlainPath;
 use crate::policy::Archive;
 use crate::progress::{Meter, Phase};
@@ -31,17 +33,20 @@ pub(super) fn archive(
     order: &Archive,
     until: Instant,
 ) -> Result<String, Failure> {
-    let lock = context.lock(
-        order.service.as_str(),
-        "--archive",
-        &Patience::attended(until),
-    )?;
+    let waiting = Patience::attended(until);
+    let _archives = context.lock(&archive_lock(&order.service), "--archive", &waiting)?;
+    let lock = context.lock(order.service.as_str(), "--archive", &waiting)?;
     let patience = Patience::attended(until).yielding(&lock);
     context.rclone_is_trusted()?;
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
     let spool = Spool::open(context, order, &name)?;
     let size = pack(context, order, &source, &spool, &patience)?;
+    // What is left to do needs the spool alone: a `--start` has nothing to wait for or to cancel any more.
+    drop(source);
+    start_early(context, &order.service);
+    drop(lock);
+    let patience = Patience::attended(until);
     let upload = Upload::new(order, &name);
     if let Err(failure) = upload.store(context, &spool.path, &spool.file, &patience) {
         upload.withdraw(context);

@@ -94,6 +94,32 @@ pub(super) fn end(
     leases
         .clear(service)
         .map_err(Failure::io(format!("the lease of {service}")))?;
+    dismiss(context, service, lease, patience);
+    Ok(())
+}
+
+/// Marks a lease as fulfilled before anybody asked for it.
+pub(super) fn fulfil(
+    context: &mut Context<'_>,
+    leases: &Leases,
+    service: &ServiceName,
+    lease: &mut Lease,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    lease.back = Some(context.host.moment());
+    leases
+        .save(service, lease)
+        .map_err(Failure::io(format!("the lease of {service}")))?;
+    dismiss(context, service, Some(lease), patience);
+    Ok(())
+}
+
+fn dismiss(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    lease: Option<&Lease>,
+    patience: &Patience<'_>,
+) {
     // A process that keeps the lease sees that its file is gone.
     if let Some(lease) = lease.filter(|lease| lease.kept_by == KeptBy::Systemd) {
         let argv = keeper::end_timer(service, lease.stopped.utc);
@@ -104,7 +130,6 @@ pub(super) fn end(
             context.warn(format!("{failure}; it will find nothing to do"));
         }
     }
-    Ok(())
 }
 
 /// Looks after all leases but one: those that nobody keeps are kept again. Their keepers may have been killed,

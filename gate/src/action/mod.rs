@@ -101,14 +101,18 @@ impl Context<'_> {
             }
             let holder = ServiceLock::holder(directory, name);
             let holder = holder.unwrap_or_else(|| "another action".into());
+            // Without the kind of lock that a dot sets apart.
+            let subject = name.rsplit('.').next().unwrap_or(name);
             if !told {
                 told = true;
-                self.say(format!("waiting for {holder}, which is working on {name}"));
+                self.say(format!(
+                    "waiting for {holder}, which is working on {subject}"
+                ));
             }
             self.host
                 .pause(AGAIN, patience)
                 .map_err(|cause| Failure::Interrupted {
-                    what: format!("waiting for {holder}, which is working on {name}"),
+                    what: format!("waiting for {holder}, which is working on {subject}"),
                     cause,
                 })?;
         }

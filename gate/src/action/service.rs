@@ -2,15 +2,21 @@
 //!
 //! Invariant: a service is down, or up, when its status command says so, and back when it answers as well.
 
+use std::time::Duration;
+
 use super::{AGAIN, Context};
 use crate::control::{Controls, State};
-use crate::error::Failure;
+use crate::error::{Failure, Interrupt};
 use crate::host::{Exit, Patience};
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
 /// How often an unclear state is asked for again before it counts as what it is: something between up and down.
 const UNCLEAR: u32 = 10;
+
+/// How long one attempt to get an answer may take, and how long to wait for the next one.
+const ANSWER: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Stops a service and waits until it says that it is down.
 pub(super) fn bring_down(
@@ -47,7 +53,64 @@ pub(super) fn bring_up(
             detail: ended.describe(),
         });
     }
-    wait_for(context, service, controls, &State::Up, patience)
+    wait_for(context, service, controls, &State::Up, patience)?;
+    wait_for_answer(context, service, patience)
+}
+
+/// Waits until a service that is up answers, where the configuration says how that is found out.
+pub(super) fn wait_for_answer(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    while let Some(why) = silent(context, service, patience)? {
+        let what = format!("waiting for {service} to answer ({why})");
+        context
+            .host
+            .pause(ASK_AGAIN, patience)
+            .map_err(|cause| Failure::Interrupted { what, cause })?;
+    }
+    Ok(())
+}
+
+/// Why a service does not answer yet; `None` when it does, or nobody said how to ask.
+fn silent(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+) -> Result<Option<String>, Failure> {
+    let config = context.config;
+    let Some(service) = config.services.get(service) else {
+        return Ok(None);
+    };
+    let until = patience.until.min(context.host.now() + ANSWER);
+    if let Some(url) = &service.ready_url {
+        let time = until.saturating_duration_since(context.host.now());
+        return Ok(context.host.ask(url, time).err());
+    }
+    let Some(ready) = &service.ready else {
+        return Ok(None);
+    };
+    // Free for the reason of `state`.
+    let program = context.program(
+        "the ready command",
+        ready.argv().to_vec(),
+        Tether::Free,
+        Output::Silent,
+    )?;
+    let within = Patience { until, ..*patience };
+    match context.host.run(&program, &within) {
+        Ok(ended) if ended.ok() => Ok(None),
+        Ok(ended) => Ok(Some(ended.describe())),
+        Err(Failure::Interrupted {
+            cause: Interrupt::DeadlinePassed,
+            ..
+        }) => Ok(Some(format!(
+            "the ready command took more than {} s",
+            ANSWER.as_secs()
+        ))),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Asks a service how it is.

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::keeping::end;
-use super::service::{bring_up, state};
+use super::keeping::{end, fulfil};
+use super::service::{bring_up, state, wait_for_answer};
 use super::{AGAIN, Context};
 use crate::control::{Controls, State};
 use crate::error::Failure;
@@ -54,11 +54,48 @@ pub(super) fn start(
         finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
         return Ok(format!("{service} was down before the stop and stays down"));
     }
-    if state != Some(State::Up) {
+    let up = state == Some(State::Up);
+    if up {
+        wait_for_answer(context, service, &patience)?;
+    } else {
         bring_up(context, service, &controls, &patience)?;
     }
     finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
-    Ok(back(context, service, lease.as_ref()))
+    Ok(back(context, service, lease.as_ref(), up))
+}
+
+/// Starts a service whose data an archive needs no more, where the configuration says so and the gate stopped it.
+/// The archive goes on in any case.
+pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
+    if !context.config.starts_early(service) {
+        return;
+    }
+    let loaded = context.leases().map(|leases| {
+        let lease = leases.load(service).ok().flatten();
+        (leases, lease.filter(Lease::owed))
+    });
+    let (leases, mut lease) = match loaded {
+        Ok((leases, Some(lease))) => (leases, lease),
+        Ok((_, None)) => return,
+        Err(failure) => return context.warn(failure.to_string()),
+    };
+    context.say(format!("the data of {service} is read, so it is started"));
+    let limit = Duration::from_secs(context.config.limits.start.default.into());
+    // Nobody has to be there: this is the start that was promised.
+    let patience = Patience::unattended(context.host.now() + limit);
+    let controls = Controls::of(context.config, service, limit);
+    let started = bring_up(context, service, &controls, &patience)
+        .and_then(|()| fulfil(context, &leases, service, &mut lease, &patience));
+    match started {
+        Ok(()) => {
+            let now = context.host.moment();
+            let time = lease.downtime(&now).unwrap_or_default();
+            context.say(format!("{service} is up; it was down for {time}"));
+        }
+        Err(failure) => context.warn(format!(
+            "{failure}; --start, or the end of its lease, brings {service} back"
+        )),
+    }
 }
 
 /// Brings a service back for which no `--start` came; what was done, or `None` when nothing was owed.
@@ -81,7 +118,7 @@ pub(super) fn bring_back(
     let controls = Controls::of(context.config, service, timeout);
     bring_up(context, service, &controls, &patience)?;
     end(context, &leases, service, Some(&lease), &patience)?;
-    Ok(Some(back(context, service, Some(&lease))))
+    Ok(Some(back(context, service, Some(&lease), false)))
 }
 
 fn finish(
@@ -98,17 +135,20 @@ fn finish(
     }
 }
 
-fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>) -> String {
+/// What is said of a service that is back; `up` when it was that already.
+fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>, up: bool) -> String {
     let now = context.host.moment();
+    let early = lease.is_some_and(|lease| lease.back.is_some());
     let time = lease
-        .filter(|lease| lease.was_up)
+        .filter(|lease| lease.owed() || (up && early))
         .and_then(|lease| lease.downtime(&now));
-    match (lease, time) {
-        (Some(lease), Some(time)) if lease.back.is_some() => {
+    match time {
+        Some(time) if early => {
             format!("{service} is up since its archive was packed; it was down for {time}")
         }
-        (_, Some(time)) => format!("{service} is up; it was down for {time}"),
-        (_, None) => format!("{service} is up"),
+        Some(time) => format!("{service} is up; it was down for {time}"),
+        None if up => format!("{service} was up already"),
+        None => format!("{service} is up"),
     }
 }
 

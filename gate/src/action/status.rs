@@ -67,7 +67,7 @@ pub(super) fn status(
             units,
             lease: leases.load(name).ok().flatten(),
             now: context.host.moment(),
-            busy: ServiceLock::holder(&config.lock_dir, name.as_str()),
+            busy: ServiceLock::busy(&config.lock_dir, name),
         });
     }
     if json {

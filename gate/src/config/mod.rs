@@ -67,6 +67,8 @@ pub struct Config {
     pub audit_log: Option<PlainPath>,
     /// The transfer program.
     pub rclone: Rclone,
+    /// Whether a service is started as soon as an archive needs its data no more, and not after the upload.
+    pub early_start: bool,
     /// For how long a backup may keep a service down.
     pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
@@ -100,6 +102,7 @@ impl Default for Config {
             podmanctl: plain("/usr/local/bin/podmanctl"),
             audit_log: None,
             rclone: Rclone::default(),
+            early_start: false,
             lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),
@@ -127,6 +130,15 @@ impl Config {
             file: Some(path.to_owned()),
             ..config
         })
+    }
+
+    /// Whether a service is started before its archive is uploaded.
+    #[must_use]
+    pub fn starts_early(&self, service: &ServiceName) -> bool {
+        self.services
+            .get(service)
+            .and_then(|service| service.early_start)
+            .unwrap_or(self.early_start)
     }
 
     /// How long a service may stay down, in seconds.
@@ -201,6 +213,11 @@ mod tests {
         check("remotes = [\":local:/etc\"]", ":local:/etc");
         check("[lease]\nseconds = 0", "lease.seconds");
         check("[lease]\nkeeper = \"cron\"", "cron");
+        check(
+            "[services.a]\nready = [\"/bin/true\"]\nready_url = \"http://127.0.0.1\"",
+            "not both",
+        );
+        check("[services.a]\nready_url = \"https://x\"", "http://");
         check("[services.a]\nlease = 700000", "services.a.lease");
         check("[limits.stop]\ndefault = 0\nmax = 5", "limits.stop");
         check("[retention]\nfloor_weekly = 0\nfloor_monthly = 0", "floor");

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::lease::check_seconds;
 use crate::names::{PlainPath, ServiceName};
+use crate::ready::ReadyUrl;
 
 /// One service of the allow-list.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -17,6 +18,12 @@ pub struct Service {
     pub status: Option<CommandLine>,
     /// The user whose systemd runs it, when that is not root.
     pub user: Option<ServiceName>,
+    /// Exits 0 when it answers; asked again until it does, once `status` says that it is up.
+    pub ready: Option<CommandLine>,
+    /// Answers with 2xx or 3xx when it is ready, asked likewise.
+    pub ready_url: Option<ReadyUrl>,
+    /// Whether it is started as soon as an archive needs it no more, when `early_start` is not right for it.
+    pub early_start: Option<bool>,
     /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
     pub lease: Option<u32>,
     /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
@@ -104,6 +111,11 @@ impl Service {
         if count != 0 && count != 3 {
             return Err(format!(
                 "services.{name}: give stop, start and status together, or none of them for podmanctl"
+            ));
+        }
+        if self.ready.is_some() && self.ready_url.is_some() {
+            return Err(format!(
+                "services.{name}: give ready or ready_url, not both"
             ));
         }
         if let Some(seconds) = self.lease {

@@ -4,6 +4,9 @@
 //! A sync or an archive looks at the second one while it works, and gives way. Nobody sends a signal to a
 //! process id that might have changed hands, and the kernel lets go of both locks when a holder dies.
 //!
+//! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, and that of the service only while it
+//! reads.
+//!
 //! Invariant: whoever has a [`ServiceLock`] is alone with the service.
 
 use std::fs::File;
@@ -15,7 +18,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::dirfd::private_dir;
-use crate::names::PlainPath;
+use crate::names::{PlainPath, ServiceName};
 
 /// The lock of one service, held.
 #[derive(Debug)]
@@ -29,6 +32,13 @@ pub struct ServiceLock {
 #[derive(Debug)]
 pub struct StartIntent {
     _held: Option<Flock<File>>,
+}
+
+/// The name of the lock of a service's archives. They are made one after the other; the service itself is needed
+/// for a part of that time only. No service's name holds a dot.
+#[must_use]
+pub fn archive_lock(service: &ServiceName) -> String {
+    format!("archive.{service}")
 }
 
 fn file(directory: &OwnedFd, name: &str) -> io::Result<File> {
@@ -78,6 +88,13 @@ impl ServiceLock {
             Ok(None) => Some(words.trim().to_owned()),
             _ => None,
         }
+    }
+
+    /// Who works on a service or on an archive of it, in words, as [`ServiceLock::holder`].
+    #[must_use]
+    pub fn busy(directory: &PlainPath, service: &ServiceName) -> Option<String> {
+        Self::holder(directory, service.as_str())
+            .or_else(|| Self::holder(directory, &archive_lock(service)))
     }
 
     /// Whether a `--start` of this service waits.

@@ -16,6 +16,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::error::{Failure, Interrupt};
 use crate::lease::Moment;
 use crate::program::Program;
+use crate::ready::ReadyUrl;
 use crate::reply::Stream;
 
 use lock::ServiceLock;
@@ -182,6 +183,14 @@ pub trait Host {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
     ) -> Result<Ended, Failure>;
+
+    /// Asks a service whether it answers.
+    ///
+    /// # Errors
+    /// In words, when it does not, or not in time.
+    fn ask(&mut self, url: &ReadyUrl, time: Duration) -> Result<(), String> {
+        url.ask(time)
+    }
 
     /// Starts this program once more, with these words, as a keeper that outlives this process; returns when
     /// it has said that it may be relied on. `what` is for messages.

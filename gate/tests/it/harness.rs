@@ -119,6 +119,16 @@ path = "{here}/extra/docs"
         );
     }
 
+    /// Adds lines to the configuration of `app`.
+    pub(crate) fn configure_app(&self, lines: &str) {
+        let text = self.read("gate.toml");
+        let section = "[services.app]\n";
+        self.write(
+            "gate.toml",
+            &text.replace(section, &format!("{section}{lines}\n")),
+        );
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }

@@ -17,5 +17,6 @@ mod lease;
 mod links;
 mod overview;
 mod podman;
+mod ready;
 mod refusals;
 mod tidy;

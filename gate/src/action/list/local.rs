@@ -68,7 +68,7 @@ impl Here {
                 stopped: leases
                     .as_ref()
                     .and_then(|leases| leases.load(service).ok()?),
-                busy: ServiceLock::holder(&config.lock_dir, name),
+                busy: ServiceLock::busy(&config.lock_dir, service),
             };
             if !local.spool.is_empty()
                 || !local.beside.is_empty()
