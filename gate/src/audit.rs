@@ -14,8 +14,10 @@ use crate::host::clock;
 use crate::names::PlainPath;
 use crate::wire::printable;
 
-const JOURNAL: &str = "/run/systemd/journal/socket";
-const SYSLOG: &str = "/dev/log";
+/// systemd's own socket.
+pub const JOURNAL: &str = "/run/systemd/journal/socket";
+/// That of syslog(3).
+pub const SYSLOG: &str = "/dev/log";
 
 /// Where lines go, and what all lines of this process have in common.
 #[derive(Debug, Default)]

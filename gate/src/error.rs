@@ -157,6 +157,14 @@ pub enum Failure {
     /// What was written does not read back as it should.
     #[error("verification failed: {0}")]
     Verification(String),
+    /// `--doctor` found something that does not work.
+    #[error("{words}; each FAIL above says what mends it")]
+    Unwell {
+        /// How many of each verdict.
+        words: String,
+        /// Whether it is the configuration or something else.
+        status: ExitStatus,
+    },
     /// An operation of the gate's own failed.
     #[error("{what}: {source}")]
     Io {
@@ -190,6 +198,7 @@ impl Failure {
             }
             Self::NoSpace(_) => ExitStatus::CannotCreate,
             Self::Changed(_) | Self::Verification(_) => ExitStatus::BadData,
+            Self::Unwell { status, .. } => *status,
             Self::Io { source, .. } => match source.raw_os_error() {
                 Some(code) if code == nix::libc::ENOSPC || code == nix::libc::EDQUOT => {
                     ExitStatus::CannotCreate

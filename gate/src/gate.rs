@@ -23,7 +23,7 @@ use crate::keeper;
 use crate::policy::{self, Decision, Grant};
 use crate::program;
 use crate::reply::{Reply, Stream};
-use crate::request::{ParseError, Request};
+use crate::request::{HostVerb, ParseError, Request};
 
 const HELP: &str = include_str!("help.txt");
 
@@ -108,6 +108,11 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         Invocation::Gate => (Door::Ssh, Vec::new()),
         Invocation::Request(words) => (Door::Host, words),
     };
+    if door == Door::Host
+        && let Some(Request::Host(HostVerb::Doctor { json })) = asked_for(&words)
+    {
+        return doctored(config, json, &Caller::new(door, surroundings), reply);
+    }
     let caller = Caller::new(door, surroundings);
     let line = match door {
         Door::Ssh => surroundings
@@ -208,6 +213,63 @@ fn read(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure>
     }
 }
 
+/// The words of the host's command line as a request, when they are one.
+fn asked_for(words: &[OsString]) -> Option<Request> {
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    Request::parse(&words?).ok()
+}
+
+/// `--doctor` looks at the configuration too, so it does not wait for one.
+fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, mut reply: Reply) -> ExitStatus {
+    let started = Instant::now();
+    let path = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
+    let loaded = load(config);
+    let mut audit = Audit::new(caller.facts());
+    audit.also_to(
+        loaded
+            .as_ref()
+            .ok()
+            .and_then(|config| config.audit_log.as_ref()),
+    );
+    let mut host = match LinuxHost::take_over(reply) {
+        Ok(host) => host,
+        Err(errno) => {
+            reply = Reply::default();
+            let words = format!("backupctl: preparing for child processes: {}", errno.desc());
+            reply.line(Stream::Err, &words);
+            return ExitStatus::Internal;
+        }
+    };
+    let outcome = action::doctor(&path, loaded, &mut host, started, json);
+    let (status, words) = conclude(&mut host, &outcome);
+    audit.line(
+        "looked",
+        &[
+            ("request", "backupctl --doctor".into()),
+            ("status", status.code().to_string()),
+            ("outcome", words),
+        ],
+    );
+    status
+}
+
+/// Tells how it ended.
+fn conclude(host: &mut LinuxHost, outcome: &Result<String, Failure>) -> (ExitStatus, String) {
+    match outcome {
+        Ok(done) => {
+            // Nothing is added to what is for scripts to read.
+            if !done.is_empty() {
+                host.say(Stream::Out, done);
+            }
+            (ExitStatus::Done, done.clone())
+        }
+        Err(failure) => {
+            host.say(Stream::Err, &format!("backupctl: {failure}"));
+            (failure.status(), failure.to_string())
+        }
+    }
+}
+
 pub(crate) fn decide(
     config: &Config,
     caller: &Caller,
@@ -234,12 +296,7 @@ fn perform(
     };
     action::guard(grant, &mut context);
     let outcome = action::execute(grant, &mut context);
-    match &outcome {
-        // Nothing is added to what is for scripts to read.
-        Ok(done) if done.is_empty() => {}
-        Ok(done) => host.say(Stream::Out, done),
-        Err(failure) => host.say(Stream::Err, &format!("backupctl: {failure}")),
-    }
+    conclude(&mut host, &outcome);
     outcome
 }
 

@@ -98,6 +98,12 @@ string_newtype!(
 );
 
 string_newtype!(
+    /// An account of this host.
+    UserName,
+    label
+);
+
+string_newtype!(
     /// An extra directory of the host that is mirrored under a name of its own.
     TargetName,
     label
@@ -140,6 +146,12 @@ impl Remote {
         } else {
             Err(refuse(word, Self::EXPECTED))
         }
+    }
+
+    /// The section of rclone's configuration that it names.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The place of something below this folder, as rclone wants it.

@@ -4,6 +4,7 @@
 //! for nothing but through [`Host`], locks, leases and pinned directories.
 
 mod archive;
+mod doctor;
 mod keeping;
 mod list;
 mod recover;
@@ -16,6 +17,7 @@ mod sync;
 mod upload;
 
 pub(crate) use archive::spool_folder;
+pub(crate) use doctor::doctor;
 
 use std::time::{Duration, Instant};
 

@@ -19,19 +19,25 @@ use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
 /// How long one service's status command may take.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// podmanctl's word for a stack that is neither up nor down.
 const PARTLY: i32 = 1;
 
 /// How a service is, as far as its status command says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
+    /// It is copied while it runs.
     NeverStopped,
+    /// All of it.
     Up,
+    /// All of it.
     Down,
+    /// podmanctl says that some of its units are up.
     Partly,
+    /// There is no such service.
     Missing,
+    /// It could not be asked, or said something else.
     Unclear(String),
 }
 
@@ -107,7 +113,8 @@ pub(super) fn status(
     Ok(format!("{up} of {} services are up", asked.len()))
 }
 
-fn ask(
+/// Asks one service; also what its status command printed.
+pub(super) fn ask(
     context: &mut Context<'_>,
     name: &ServiceName,
     service: &Service,
@@ -118,14 +125,12 @@ fn ask(
     }
     let controls = Controls::of(context.config, name, ANSWER);
     let podmanctl = matches!(service.control(), crate::config::Control::Podmanctl);
-    let program = context.program(
-        "the status command",
-        controls.status,
-        Tether::Free,
-        Output::Silent,
-    )?;
     let patience = Patience::attended(until.min(context.host.now() + ANSWER));
-    match context.host.run(&program, &patience) {
+    let what = "the status command";
+    let ended = context
+        .program(what, controls.status, Tether::Free, Output::Silent)
+        .and_then(|program| context.host.run(&program, &patience));
+    match ended {
         Ok(ended) => {
             let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
             let units = shown.lines().take(100).map(str::to_owned).collect();

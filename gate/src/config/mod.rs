@@ -4,6 +4,7 @@
 //! root (or, with `--config`, the user who runs the gate) could have written, unknown keys were refused, and
 //! every name and path in it fits its own grammar.
 
+mod account;
 mod lease;
 mod limits;
 mod rclone;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Limits, Retention, Timeout};
 pub use rclone::{Pin, Rclone};
@@ -67,6 +69,8 @@ pub struct Config {
     pub audit_log: Option<PlainPath>,
     /// The transfer program.
     pub rclone: Rclone,
+    /// The account behind the forced command; `--doctor` looks at it.
+    pub account: Account,
     /// Whether a service is started as soon as an archive needs its data no more, and not after the upload.
     pub early_start: bool,
     /// For how long a backup may keep a service down.
@@ -102,6 +106,7 @@ impl Default for Config {
             podmanctl: plain("/usr/local/bin/podmanctl"),
             audit_log: None,
             rclone: Rclone::default(),
+            account: Account::default(),
             early_start: false,
             lease: LeaseTerms::default(),
             limits: Limits::default(),

@@ -134,6 +134,13 @@ pub fn inventory(config: &Config, remote: &Remote, service: Option<&ServiceName>
     briefly(argv(config, "lsjson", &words))
 }
 
+/// Asks a remote how much room it has, as JSON.
+#[must_use]
+pub fn about(config: &Config, name: &str) -> Vec<String> {
+    let remote = format!("{name}:");
+    briefly(argv(config, "about", &[&remote, "--json"]))
+}
+
 /// Counts the files below a remote folder, and their bytes, as JSON.
 #[must_use]
 pub fn size(config: &Config, folder: &str) -> Vec<String> {

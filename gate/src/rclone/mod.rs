@@ -9,6 +9,6 @@ pub mod listener;
 pub mod log;
 pub mod outcome;
 
-pub use argv::{compare, delete, inventory, list, rehearsal, rename, size, sync, upload};
+pub use argv::{about, compare, delete, inventory, list, rehearsal, rename, size, sync, upload};
 pub use listener::Listener;
 pub use outcome::{folder_missing, judge};

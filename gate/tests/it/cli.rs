@@ -22,6 +22,7 @@ fn help_names_every_verb_and_version_is_one_line() {
         "--sync-extra",
         "--list",
         "--status",
+        "--doctor",
         "--explain",
     ] {
         assert!(help.contains(&format!("backupctl {verb} ")), "{verb}");

@@ -11,6 +11,7 @@ mod actions;
 mod cli;
 mod compliance;
 mod corpus;
+mod doctor;
 mod faults;
 mod harness;
 mod lease;

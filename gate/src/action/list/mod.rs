@@ -4,7 +4,7 @@
 //! is shown all the same.
 
 mod local;
-mod remote;
+pub(super) mod remote;
 mod view;
 
 use std::time::Instant;

@@ -32,7 +32,7 @@ const EXTRA: &str = "extra";
 
 /// A mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mirror {
+pub(in crate::action) enum Mirror {
     /// There is none.
     Absent,
     /// It was counted.
@@ -48,45 +48,45 @@ pub(super) enum Mirror {
 
 /// One archive on a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(in crate::action) struct Stored {
     /// Its name, which tells its date.
-    pub(super) name: ArchiveName,
+    pub(in crate::action) name: ArchiveName,
     /// Its size in bytes.
-    pub(super) bytes: u64,
+    pub(in crate::action) bytes: u64,
     /// Whether a manifest lies beside it.
-    pub(super) manifest: bool,
+    pub(in crate::action) manifest: bool,
 }
 
 /// What a remote holds of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Holding {
+pub(in crate::action) struct Holding {
     /// Newest first.
-    pub(super) archives: Vec<Stored>,
+    pub(in crate::action) archives: Vec<Stored>,
     /// The days of `.versions`, oldest first.
-    pub(super) versions: Vec<NaiveDate>,
+    pub(in crate::action) versions: Vec<NaiveDate>,
     /// Names and sizes of what an upload left behind, or nobody knows.
-    pub(super) leftovers: Vec<(String, u64)>,
+    pub(in crate::action) leftovers: Vec<(String, u64)>,
 }
 
 /// What a remote holds.
 #[derive(Debug)]
-pub(super) struct Inventory {
+pub(in crate::action) struct Inventory {
     /// Which.
-    pub(super) remote: Remote,
+    pub(in crate::action) remote: Remote,
     /// Why it could not be read.
-    pub(super) problem: Option<String>,
+    pub(in crate::action) problem: Option<String>,
     /// Of each service that was asked for.
-    pub(super) services: BTreeMap<ServiceName, (Mirror, Holding)>,
+    pub(in crate::action) services: BTreeMap<ServiceName, (Mirror, Holding)>,
     /// Extra targets that are configured.
-    pub(super) extra: BTreeMap<String, Mirror>,
+    pub(in crate::action) extra: BTreeMap<String, Mirror>,
     /// Folders that belong to no service of the configuration.
-    pub(super) strangers: Vec<String>,
+    pub(in crate::action) strangers: Vec<String>,
 }
 
 /// A line of `rclone lsjson`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Entry {
+pub(in crate::action) struct Entry {
     path: String,
     size: i64,
     is_dir: bool,
@@ -98,7 +98,6 @@ struct Size {
     bytes: i64,
 }
 
-/// The look at one remote after the other.
 /// Why rclone had no answer.
 enum NoAnswer {
     NoFolder,
@@ -106,7 +105,8 @@ enum NoAnswer {
     Problem(String),
 }
 
-pub(super) struct Look<'a, 'c> {
+/// The look at one remote after the other.
+pub(in crate::action) struct Look<'a, 'c> {
     context: &'a mut Context<'c>,
     only: Option<&'a ServiceName>,
     until: Instant,
@@ -115,7 +115,7 @@ pub(super) struct Look<'a, 'c> {
 }
 
 impl<'a, 'c> Look<'a, 'c> {
-    pub(super) fn new(
+    pub(in crate::action) fn new(
         context: &'a mut Context<'c>,
         only: Option<&'a ServiceName>,
         until: Instant,
@@ -128,6 +128,20 @@ impl<'a, 'c> Look<'a, 'c> {
         Self {
             context,
             only,
+            until,
+            counting,
+        }
+    }
+
+    /// As [`Look::new`] for all services, with mirrors left uncounted.
+    pub(in crate::action) fn without_counting(
+        context: &'a mut Context<'c>,
+        until: Instant,
+    ) -> Self {
+        let counting = context.host.now();
+        Self {
+            context,
+            only: None,
             until,
             counting,
         }
@@ -167,7 +181,7 @@ impl<'a, 'c> Look<'a, 'c> {
     ///
     /// # Errors
     /// When rclone cannot be run at all, or the caller has gone.
-    pub(super) fn at(&mut self, remote: &Remote) -> Result<Inventory, Failure> {
+    pub(in crate::action) fn at(&mut self, remote: &Remote) -> Result<Inventory, Failure> {
         let config = self.context.config;
         let mut inventory = Inventory {
             remote: remote.clone(),

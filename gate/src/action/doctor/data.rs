@@ -1,0 +1,164 @@
+//! Each service's data directory, and each extra target: real directories with something in them.
+//!
+//! Invariant: they are opened exactly as a sync opens them, so that what is fine here is fine there.
+
+use std::time::Duration;
+
+use super::finding::{Finding, quoted};
+use super::{Examination, folders};
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::dirfd::PinnedDir;
+use crate::measure;
+use crate::names::PlainPath;
+use crate::spool;
+
+/// How long measuring may take in all.
+const MEASURING: Duration = Duration::from_secs(20);
+
+/// What opening a directory showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Fine,
+    Empty,
+    Refused(nix::errno::Errno),
+}
+
+fn look(path: &PlainPath) -> (Source, Option<PinnedDir>) {
+    match PinnedDir::open(path) {
+        Err(errno) => (Source::Refused(errno), None),
+        Ok(directory) => match directory.is_empty() {
+            Err(errno) => (Source::Refused(errno), None),
+            Ok(true) => (Source::Empty, None),
+            Ok(false) => (Source::Fine, Some(directory)),
+        },
+    }
+}
+
+fn judge(what: &str, path: &PlainPath, source: Source) -> Option<Finding> {
+    match source {
+        Source::Fine => None,
+        Source::Empty => Some(Finding::warn(
+            format!("{what}: {path} is empty, and a sync of nothing is refused"),
+            vec![format!(
+                "ls -la {path}   # is the service's volume somewhere else?"
+            )],
+        )),
+        Source::Refused(nix::errno::Errno::ENOENT) => Some(Finding::fail(
+            format!("{what}: {path} does not exist"),
+            vec![format!("ls {}", quoted(&parent(path)))],
+        )),
+        Source::Refused(nix::errno::Errno::ELOOP | nix::errno::Errno::ENOTDIR) => {
+            Some(Finding::fail(
+                format!("{what}: {path} is not a directory, or leads through a symbolic link"),
+                vec![format!("namei -l {path}")],
+            ))
+        }
+        Source::Refused(errno) => Some(Finding::fail(
+            format!("{what}: {path} cannot be read: {}", errno.desc()),
+            vec![format!("namei -l {path}")],
+        )),
+    }
+}
+
+fn parent(path: &PlainPath) -> String {
+    let parent = path.to_path_buf();
+    let parent = parent.parent().map(|parent| parent.display().to_string());
+    parent.unwrap_or_else(|| "/".into())
+}
+
+pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
+    let config = doctor.context.config;
+    let mut findings = Vec::new();
+    let mut opened: Vec<(String, PinnedDir)> = Vec::new();
+    let services = config.services.keys().map(|name| {
+        let path = config.data_root.below(&[name.as_str(), "data"]);
+        (name.to_string(), path)
+    });
+    let extra = config
+        .extra
+        .iter()
+        .map(|(name, extra)| (format!("extra {name}"), extra.path.clone()));
+    for (number, (what, path)) in services.chain(extra).enumerate() {
+        let (source, directory) = look(&path);
+        findings.extend(judge(&what, &path, source));
+        // Extra targets are never archived, so the spool need not hold them.
+        if number < config.services.len() {
+            opened.extend(directory.map(|directory| (what, directory)));
+        }
+    }
+    if findings.is_empty() {
+        let count = (config.services.len() + config.extra.len()) as u64;
+        findings.push(Finding::ok(format!(
+            "{} opened without following a link, none empty",
+            measure::count(count, "source")
+        )));
+    }
+    doctor.tell("data", findings)?;
+
+    let patience = Patience::attended(doctor.context.host.now() + MEASURING);
+    let mut sizes: Vec<(String, u64)> = Vec::new();
+    let mut unfinished = false;
+    for (what, directory) in opened {
+        let host = &mut *doctor.context.host;
+        let mut watch = |_: u64| {
+            host.check(&patience).map_err(|cause| Failure::Interrupted {
+                what: "measuring".into(),
+                cause,
+            })
+        };
+        match spool::measure(&directory, &mut watch) {
+            Ok(bytes) => sizes.push((what, bytes)),
+            Err(_) => unfinished = true,
+        }
+    }
+    doctor
+        .context
+        .host
+        .check(&doctor.patience())
+        .map_err(|cause| Failure::Interrupted {
+            what: "measuring".into(),
+            cause,
+        })?;
+    let largest = sizes.iter().max_by_key(|(_, bytes)| *bytes);
+    let spool = config.spool_dir.to_path_buf();
+    let mut findings = Vec::new();
+    match folders::free(&spool) {
+        Some(free) => {
+            let largest = largest.map(|(service, bytes)| (service.as_str(), *bytes));
+            findings.push(folders::room(&spool, free, largest));
+        }
+        None => findings.push(Finding::skip(format!(
+            "the free space of {} cannot be read",
+            spool.display()
+        ))),
+    }
+    if unfinished {
+        findings.push(Finding::skip(
+            "not every service could be measured in 20 seconds",
+        ));
+    }
+    doctor.largest = sizes.iter().map(|(_, bytes)| *bytes).max();
+    doctor.tell("folders", findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_source_that_a_sync_would_refuse_is_named() {
+        let path = PlainPath::parse("/srv/n8n/data").unwrap();
+        let verdict = |source| judge("n8n", &path, source).map(|finding| finding.verdict);
+        assert_eq!(verdict(Source::Fine), None);
+        assert_eq!(verdict(Source::Empty), Some(Verdict::Warn));
+        for errno in [Errno::ENOENT, Errno::ELOOP, Errno::ENOTDIR, Errno::EACCES] {
+            assert_eq!(verdict(Source::Refused(errno)), Some(Verdict::Fail));
+        }
+        let missing = judge("n8n", &path, Source::Refused(Errno::ENOENT)).unwrap();
+        assert_eq!(missing.fix, ["ls /srv/n8n"]);
+    }
+}

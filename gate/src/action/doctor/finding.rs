@@ -1,0 +1,152 @@
+//! One line of the doctor: what was looked at, how it is, and how to mend it.
+//!
+//! Invariant: whatever is not fine has a command that mends it, or a sentence that says who can.
+
+use serde_json::{Value, json};
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and could be better.
+    Warn,
+    /// Something does not work, or is open to somebody.
+    Fail,
+    /// It does not apply here, or could not be looked at.
+    Skip,
+}
+
+impl Verdict {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+            Self::Skip => "SKIP",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// How it is.
+    pub(super) verdict: Verdict,
+    /// In one sentence.
+    pub(super) what: String,
+    /// Commands, one a line.
+    pub(super) fix: Vec<String>,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, what: impl Into<String>, fix: Vec<String>) -> Self {
+        Self {
+            verdict,
+            what: what.into(),
+            fix,
+        }
+    }
+
+    /// As it should be.
+    pub(super) fn ok(what: impl Into<String>) -> Self {
+        Self::new(Verdict::Ok, what, Vec::new())
+    }
+
+    /// It works, and could be better.
+    pub(super) fn warn(what: impl Into<String>, fix: Vec<String>) -> Self {
+        Self::new(Verdict::Warn, what, fix)
+    }
+
+    /// It does not work, or is open to somebody.
+    pub(super) fn fail(what: impl Into<String>, fix: Vec<String>) -> Self {
+        Self::new(Verdict::Fail, what, fix)
+    }
+
+    /// It does not apply, and why.
+    pub(super) fn skip(what: impl Into<String>) -> Self {
+        Self::new(Verdict::Skip, what, Vec::new())
+    }
+
+    /// For a terminal of 80 columns. Commands are not broken: they are there to be copied.
+    pub(super) fn text(&self, hop: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (at, words) in wrapped(&self.what, WIDTH - MARGIN).iter().enumerate() {
+            lines.push(if at == 0 {
+                format!("{:<6}{hop:<10}{words}", self.verdict.word())
+            } else {
+                format!("{:MARGIN$}{words}", "")
+            });
+        }
+        for (at, command) in self.fix.iter().enumerate() {
+            let label = if at == 0 { "fix:" } else { "" };
+            lines.push(format!("{:MARGIN$}{label:<5}{command}", ""));
+        }
+        lines
+    }
+
+    /// For scripts.
+    pub(super) fn json(&self, hop: &str) -> Value {
+        json!({
+            "hop": hop,
+            "verdict": self.verdict.word(),
+            "what": self.what,
+            "fix": self.fix,
+        })
+    }
+}
+
+/// The columns of a terminal.
+const WIDTH: usize = 80;
+
+/// Where the sentence begins.
+const MARGIN: usize = 16;
+
+/// Broken at spaces; a longer word stays whole.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A word of a command, in quotes where a shell would read it as anything but itself.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/:@%+=-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_wrapped_and_commands_are_not() {
+        let sentence =
+            "a sentence that is long enough to need a second line on a terminal of eighty columns";
+        let command = "c".repeat(100);
+        let lines = Finding::fail(sentence, vec![command.clone(), "two".into()]).text("keys");
+        assert!(lines[0].starts_with("FAIL  keys      a sentence that"));
+        assert!(lines[1].starts_with(&" ".repeat(16)));
+        assert!(lines[..2].iter().all(|line| line.len() <= 80));
+        assert_eq!(lines[2], format!("{:16}fix: {command}", ""));
+        assert_eq!(lines[3], format!("{:21}two", ""));
+    }
+
+    #[test]
+    fn a_command_can_be_copied_whatever_a_path_holds() {
+        assert_eq!(quoted("/etc/a-b.c"), "/etc/a-b.c");
+        assert_eq!(quoted("/a b/$(x)'y"), "'/a b/$(x)'\\''y'");
+    }
+}

@@ -1,0 +1,96 @@
+//! What the kernel offers for confining rclone.
+//!
+//! Invariant: nothing is tried that would change anything; the kernel's own files and number tell.
+
+use std::path::Path;
+
+use super::Examination;
+use super::finding::Finding;
+use crate::config::Pin;
+use crate::error::Failure;
+
+/// Since when a mount can forbid following links (`MS_NOSYMFOLLOW`).
+const NO_SYMFOLLOW: (u32, u32) = (5, 10);
+
+/// What there is.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    release: Option<(u32, u32)>,
+    seccomp: bool,
+    namespaces: bool,
+    pin: Pin,
+}
+
+pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let facts = Facts {
+        release: number(&release),
+        seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        namespaces: Path::new("/proc/self/ns/mnt").exists(),
+        pin: doctor.context.config.rclone.pin,
+    };
+    doctor.tell("kernel", judge(facts))
+}
+
+fn number(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(['.', '-']);
+    Some((
+        parts.next()?.parse().ok()?,
+        parts.next()?.trim().parse().ok()?,
+    ))
+}
+
+fn judge(facts: Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let old = facts.release.is_some_and(|release| release < NO_SYMFOLLOW);
+    match facts.pin {
+        Pin::Mount if old || !facts.namespaces => findings.push(Finding::fail(
+            "this kernel cannot mount a source without following links (Linux 5.10), so no sync runs",
+            vec!["# set rclone.pin = \"descriptor\" in the configuration, or install a newer kernel".into()],
+        )),
+        Pin::Mount => findings.push(Finding::ok(
+            "sources are mounted for rclone alone, read-only, with links that lead nowhere",
+        )),
+        Pin::Descriptor => findings.push(Finding::warn(
+            "rclone.pin is \"descriptor\": symbolic links are left out of mirrors, and one that is swapped in during a sync is followed",
+            vec!["# set rclone.pin = \"mount\" in the configuration where mounting is allowed".into()],
+        )),
+    }
+    if !facts.seccomp {
+        findings.push(Finding::warn(
+            "this kernel has no seccomp filters",
+            vec!["# install a kernel with CONFIG_SECCOMP_FILTER".into()],
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_judged_by_what_the_configuration_asks_of_it() {
+        let facts = Facts {
+            release: number("6.18.44-fc-v657\n"),
+            seccomp: true,
+            namespaces: true,
+            pin: Pin::Mount,
+        };
+        assert_eq!(facts.release, Some((6, 18)));
+        assert_eq!(judge(facts)[0].verdict, Verdict::Ok);
+        let old = Facts {
+            release: number("5.4.0"),
+            ..facts
+        };
+        assert_eq!(judge(old)[0].verdict, Verdict::Fail);
+        let descriptor = Facts {
+            pin: Pin::Descriptor,
+            seccomp: false,
+            ..old
+        };
+        let verdicts: Vec<Verdict> = judge(descriptor).iter().map(|f| f.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Warn, Verdict::Warn]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Who may change a file: its own owner and mode, and those of every directory above it.
+//!
+//! Invariant: links are resolved once, here, and every level of the real path is looked at; a sticky directory
+//! counts as safe for what a trusted user owns in it, as in `host::dirfd`.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::finding::quoted;
+
+/// One level of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Where.
+    pub(super) path: PathBuf,
+    /// Its owner.
+    pub(super) uid: u32,
+    /// Its permissions.
+    pub(super) mode: u32,
+    /// Whether it is a directory.
+    pub(super) directory: bool,
+}
+
+/// A level that somebody else may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Loose {
+    /// What is wrong with it.
+    pub(super) what: String,
+    /// The commands that mend it.
+    pub(super) fix: Vec<String>,
+}
+
+/// Every level of a path, from `/` down.
+///
+/// # Errors
+/// When it is not there or cannot be looked at.
+pub(super) fn levels(path: &Path) -> Result<Vec<Level>, String> {
+    let say = |error: std::io::Error| format!("{}: {error}", path.display());
+    let real = std::fs::canonicalize(path).map_err(say)?;
+    let mut levels: Vec<Level> = Vec::new();
+    for ancestor in real.ancestors() {
+        let seen = std::fs::symlink_metadata(ancestor).map_err(say)?;
+        levels.insert(
+            0,
+            Level {
+                path: ancestor.to_owned(),
+                uid: seen.uid(),
+                mode: seen.mode() & 0o7777,
+                directory: seen.is_dir(),
+            },
+        );
+    }
+    Ok(levels)
+}
+
+/// The levels that somebody besides root and `trusted` may change.
+pub(super) fn loose(levels: &[Level], trusted: u32) -> Vec<Loose> {
+    levels
+        .iter()
+        .filter_map(|level| {
+            let stranger = level.uid != 0 && level.uid != trusted;
+            let sticky = level.directory && level.mode & 0o1000 != 0;
+            let writable = level.mode & 0o022 != 0 && !sticky;
+            if !stranger && !writable {
+                return None;
+            }
+            let path = level.path.display().to_string();
+            let mut fix = Vec::new();
+            if stranger {
+                let owner = if trusted == 0 {
+                    "root:root".to_owned()
+                } else {
+                    trusted.to_string()
+                };
+                fix.push(format!("chown {owner} {}", quoted(&path)));
+            }
+            if writable {
+                fix.push(format!("chmod go-w {}", quoted(&path)));
+            }
+            Some(Loose {
+                what: format!(
+                    "{path} belongs to uid {} with mode {:04o}",
+                    level.uid, level.mode
+                ),
+                fix,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(path: &str, uid: u32, mode: u32) -> Level {
+        let directory = !path.ends_with(".toml");
+        Level {
+            path: path.into(),
+            uid,
+            mode,
+            directory,
+        }
+    }
+
+    #[test]
+    fn each_loose_level_is_named_with_its_commands() {
+        let levels = [
+            level("/", 0, 0o755),
+            level("/tmp", 0, 0o1777),
+            level("/tmp/a", 1000, 0o755),
+            level("/tmp/a/x.toml", 1000, 0o666),
+        ];
+        let found = loose(&levels, 0);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].fix, ["chown root:root /tmp/a"]);
+        assert_eq!(
+            found[1].fix,
+            ["chown root:root /tmp/a/x.toml", "chmod go-w /tmp/a/x.toml"]
+        );
+        assert_eq!(loose(&levels[..3], 1000), []);
+        // A sticky file is nothing; only a directory is made safe by that bit.
+        assert_eq!(loose(&[level("/x.toml", 0, 0o1666)], 0).len(), 1);
+    }
+}

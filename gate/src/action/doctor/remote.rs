@@ -1,0 +1,327 @@
+//! The remotes: whether they answer, how much room they have, how old the newest archives are.
+//!
+//! Invariant: rclone's own words decide what is wrong; where they are not known, they are passed on.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::Examination;
+use super::finding::{Finding, quoted};
+use crate::action::list::remote::{Inventory, Look};
+use crate::action::remote::{Access, Ran, Task};
+use crate::error::{Failure, Interrupt};
+use crate::host::{Ended, Patience};
+use crate::measure;
+use crate::names::PlainPath;
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone;
+use crate::rclone::outcome::Trouble;
+
+/// How long a remote may take to tell its quota.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// An archive a week, and one that failed.
+const STALE_DAYS: i64 = 15;
+
+/// `rclone about --json`
+#[derive(Debug, Deserialize)]
+struct Quota {
+    total: Option<u64>,
+    used: Option<u64>,
+    free: Option<u64>,
+}
+
+pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
+    let config = doctor.context.config;
+    let shown = quoted(&config.rclone.config.to_string());
+    let mut asked: Vec<&str> = Vec::new();
+    for remote in &config.remotes {
+        let name = remote.name();
+        if !asked.contains(&name) {
+            asked.push(name);
+            let place = format!("{name}:");
+            let task = Task {
+                what: "asking for the quota",
+                argv: rclone::about(config, name),
+                remote: &place,
+                access: Access::Remote,
+                output: Output::Silent,
+                phase: Phase::Comparing,
+            };
+            let patience = Patience::attended(doctor.context.host.now() + ANSWER);
+            let finding = match doctor.context.rclone(&task, &patience) {
+                Ok(ran) if !ran.ended.ok() && unsupported(&ran) => Finding::ok(format!(
+                    "{name}: this kind of remote does not tell its quota"
+                )),
+                Ok(ran) => match doctor.context.judge(&task, &ran) {
+                    Ok(()) => quota(name, &ran.ended, doctor.largest, &shown),
+                    Err(failure) => trouble(name, &failure, &shown),
+                },
+                Err(Failure::Interrupted {
+                    cause: Interrupt::DeadlinePassed,
+                    ..
+                }) => Finding::fail(
+                    format!("{name}: did not answer in {} seconds", ANSWER.as_secs()),
+                    vec![look(name, &shown)],
+                ),
+                Err(Failure::Interrupted { what, cause }) => {
+                    return Err(Failure::Interrupted { what, cause });
+                }
+                Err(failure) => trouble(name, &failure, &shown),
+            };
+            let reachable = finding.verdict != super::finding::Verdict::Fail;
+            doctor.tell("remote", [finding])?;
+            if !reachable {
+                continue;
+            }
+        }
+        let until = doctor.context.host.now() + ANSWER;
+        let today = doctor.context.host.today();
+        let looked = Look::without_counting(&mut doctor.context, until).at(remote);
+        let findings = match looked {
+            Ok(inventory) => archives(&inventory, today, &config.data_root, &shown),
+            Err(Failure::Interrupted { what, cause }) => {
+                return Err(Failure::Interrupted { what, cause });
+            }
+            Err(failure) => vec![Finding::fail(format!("{remote}: {failure}"), Vec::new())],
+        };
+        doctor.tell("archives", findings)?;
+    }
+    Ok(())
+}
+
+/// rclone's words for a remote that has no quota to tell.
+fn unsupported(ran: &Ran) -> bool {
+    let words = [ran.heard.errors(), &ran.ended.last_words];
+    words
+        .iter()
+        .flat_map(|words| words.iter())
+        .any(|words| words.contains("doesn't support about"))
+}
+
+/// The command that shows everything.
+fn look(name: &str, shown: &str) -> String {
+    format!("rclone about {name}: --config {shown} -vv")
+}
+
+/// What is wrong, and what to do about it.
+fn trouble(name: &str, failure: &Failure, shown: &str) -> Finding {
+    let fix = match failure {
+        Failure::Remote { trouble, .. } => match trouble {
+            Trouble::Throttled => {
+                "# wait; then lower rclone.transfers and rclone.checkers in the configuration"
+                    .into()
+            }
+            Trouble::SignIn { renew } => renew.clone(),
+            Trouble::NotSetUp { .. } => {
+                format!("rclone config create {name} onedrive --config {shown}")
+            }
+            Trouble::Unreachable => "getent hosts graph.microsoft.com; ip route".into(),
+            Trouble::Certificate => "date; apt install --reinstall ca-certificates".into(),
+        },
+        _ => look(name, shown),
+    };
+    Finding::fail(format!("{name}: {failure}"), vec![fix])
+}
+
+fn quota(name: &str, ended: &Ended, largest: Option<u64>, shown: &str) -> Finding {
+    let Ok(quota) = serde_json::from_slice::<Quota>(&ended.stdout) else {
+        return Finding::ok(format!("{name} answers, and tells no quota"));
+    };
+    let (Some(free), total) = (quota.free, quota.total.or(quota.used)) else {
+        return Finding::ok(format!("{name} answers, and tells no quota"));
+    };
+    let room = format!(
+        "{name} answers, {} of {} free",
+        measure::size(free),
+        measure::size(total.unwrap_or(free))
+    );
+    match largest {
+        Some(largest) if free < largest => Finding::warn(
+            format!(
+                "{room}, which is less than the largest service ({})",
+                measure::size(largest)
+            ),
+            vec![format!(
+                "rclone ncdu {name}: --config {shown}   # see what takes the room"
+            )],
+        ),
+        _ => Finding::ok(room),
+    }
+}
+
+/// What is there, and how old the newest of it is.
+fn archives(
+    inventory: &Inventory,
+    today: NaiveDate,
+    data_root: &PlainPath,
+    shown: &str,
+) -> Vec<Finding> {
+    let remote = &inventory.remote;
+    if let Some(problem) = &inventory.problem {
+        let fix = vec![look(remote.name(), shown)];
+        return vec![Finding::fail(format!("{remote}: {problem}"), fix)];
+    }
+    let newest: Vec<(&str, Option<NaiveDate>)> = inventory
+        .services
+        .iter()
+        .map(|(service, (_, holding))| {
+            let first = holding.archives.first();
+            (service.as_str(), first.map(|stored| stored.name.date()))
+        })
+        .collect();
+    let names = |fits: &dyn Fn(NaiveDate) -> bool| -> Vec<String> {
+        newest
+            .iter()
+            .filter_map(|(service, date)| {
+                let date = (*date)?;
+                fits(date).then(|| format!("{service} ({date})"))
+            })
+            .collect()
+    };
+    let none: Vec<&str> = newest
+        .iter()
+        .filter(|(_, date)| date.is_none())
+        .map(|(service, _)| *service)
+        .collect();
+    let future = names(&|date| date > today);
+    let stale = names(&|date| (today - date).num_days() > STALE_DAYS);
+    let mut findings = Vec::new();
+    if !future.is_empty() {
+        findings.push(Finding::fail(
+            format!(
+                "{remote}: archives from the future: {}; this clock is wrong, or was",
+                future.join(", ")
+            ),
+            vec!["timedatectl set-ntp true; date".into()],
+        ));
+    }
+    let path = |service: &str| {
+        let data = data_root.below(&[service, "data"]);
+        format!("backupctl --archive {service} --path {data} --remote {remote}")
+    };
+    if !none.is_empty() {
+        findings.push(Finding::warn(
+            format!("{remote}: no archive yet of {}", none.join(", ")),
+            none.first()
+                .map(|service| path(service))
+                .into_iter()
+                .collect(),
+        ));
+    }
+    if !stale.is_empty() {
+        findings.push(Finding::warn(
+            format!(
+                "{remote}: the newest archive is older than two weeks: {}",
+                stale.join(", ")
+            ),
+            vec!["journalctl -t backupctl --since -15days -g archive".into()],
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(format!(
+            "{remote}: every service has an archive of the last {STALE_DAYS} days"
+        )));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+    use crate::action::list::remote::{Holding, Mirror, Stored};
+    use crate::host::Exit;
+    use crate::names::{Remote, ServiceName};
+    use crate::retention::ArchiveName;
+
+    fn ended(code: i32, stdout: &str, words: &str) -> Ended {
+        Ended {
+            exit: Exit::Code(code),
+            stdout: stdout.into(),
+            last_words: vec![words.into()],
+        }
+    }
+
+    #[test]
+    fn each_trouble_comes_with_its_command() {
+        let fix = |trouble: Trouble| {
+            let failure = Failure::Remote {
+                what: "asking".into(),
+                trouble,
+                detail: "words".into(),
+            };
+            super::trouble("onedrive", &failure, "/c").fix.join("\n")
+        };
+        let renew = "rclone config reconnect onedrive:".to_owned();
+        assert_eq!(
+            fix(Trouble::SignIn {
+                renew: renew.clone()
+            }),
+            renew
+        );
+        assert!(fix(Trouble::Throttled).contains("transfers"));
+        assert!(fix(Trouble::Unreachable).contains("getent"));
+        assert!(fix(Trouble::Certificate).contains("ca-certificates"));
+        let other = Failure::Tool {
+            what: "asking".into(),
+            detail: "something else".into(),
+        };
+        let finding = super::trouble("onedrive", &other, "/c");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.fix[0].ends_with("-vv"));
+    }
+
+    #[test]
+    fn a_quota_is_compared_with_the_largest_service() {
+        let json = r#"{"total":1000,"used":900,"free":100}"#;
+        let of = |largest| quota("onedrive", &ended(0, json, ""), largest, "/c").verdict;
+        assert_eq!(of(Some(100)), Verdict::Ok);
+        assert_eq!(of(Some(101)), Verdict::Warn);
+        assert_eq!(of(None), Verdict::Ok);
+        assert_eq!(
+            quota("x", &ended(0, "", ""), None, "/c").verdict,
+            Verdict::Ok
+        );
+    }
+
+    #[test]
+    fn archives_that_are_missing_old_or_from_the_future_are_named() {
+        let service = |name: &str| ServiceName::parse(name).unwrap();
+        let of = |dates: &[(&str, Option<&str>)]| {
+            let services = dates.iter().map(|(name, date)| {
+                let archives = date.iter().map(|date| Stored {
+                    name: ArchiveName::new(service(name), date.parse().unwrap()),
+                    bytes: 1,
+                    manifest: true,
+                });
+                let holding = Holding {
+                    archives: archives.collect(),
+                    ..Holding::default()
+                };
+                (service(name), (Mirror::Absent, holding))
+            });
+            let inventory = Inventory {
+                remote: Remote::parse("onedrive:/B").unwrap(),
+                problem: None,
+                services: services.collect(),
+                extra: Default::default(),
+                strangers: Vec::new(),
+            };
+            let root = PlainPath::parse("/srv").unwrap();
+            archives(&inventory, "2026-11-22".parse().unwrap(), &root, "/c")
+        };
+        assert_eq!(of(&[("a", Some("2026-11-07"))])[0].verdict, Verdict::Ok);
+        let found = of(&[
+            ("a", Some("2026-11-06")),
+            ("b", Some("2026-11-23")),
+            ("c", None),
+        ]);
+        let verdicts: Vec<Verdict> = found.iter().map(|finding| finding.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Fail, Verdict::Warn, Verdict::Warn]);
+        assert!(found[2].what.contains("a (2026-11-06)"), "{found:?}");
+    }
+}

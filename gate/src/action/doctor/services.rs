@@ -1,0 +1,113 @@
+//! Whether each service can be controlled: its programs are there and safe, and its status command answers.
+//!
+//! Invariant: services are asked, never stopped or started.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Examination;
+use super::finding::{Finding, quoted};
+use super::ownership::{levels, loose};
+use crate::action::status::{self, State};
+use crate::config::Control;
+use crate::error::Failure;
+use crate::names::ServiceName;
+
+pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
+    let config = doctor.context.config;
+    if config.services.is_empty() {
+        let fix = vec!["# add a table [services.NAME] to the configuration".into()];
+        return doctor.tell("services", [Finding::warn("no service is configured", fix)]);
+    }
+    let mut programs: BTreeSet<String> = BTreeSet::new();
+    for (name, service) in &config.services {
+        if service.is_hot(name) {
+            continue;
+        }
+        match service.control() {
+            Control::Podmanctl => drop(programs.insert(config.podmanctl.to_string())),
+            Control::Commands {
+                stop,
+                start,
+                status,
+            } => programs.extend(
+                [stop, start, status]
+                    .iter()
+                    .filter_map(|command| command.argv().first().cloned()),
+            ),
+        }
+    }
+    let mut findings = Vec::new();
+    for program in &programs {
+        match levels(Path::new(program)) {
+            Err(reason) => findings.push(Finding::fail(
+                reason,
+                vec![format!(
+                    "ls -l {}   # install it, or correct its path in the configuration",
+                    quoted(program)
+                )],
+            )),
+            Ok(levels) => {
+                findings.extend(loose(&levels, doctor.trusted).into_iter().map(|level| {
+                    let what = format!("{program} is run as root: {}", level.what);
+                    Finding::fail(what, level.fix)
+                }));
+            }
+        }
+    }
+    doctor.tell("services", findings)?;
+    for (name, service) in &config.services {
+        let until = doctor.context.host.now() + status::ANSWER;
+        let (state, _) = status::ask(&mut doctor.context, name, service, until)?;
+        let stopped = doctor.stopped.contains(name);
+        let podmanctl = matches!(service.control(), Control::Podmanctl);
+        doctor.tell("services", [judge(name, &state, stopped, podmanctl)])?;
+    }
+    Ok(())
+}
+
+fn judge(name: &ServiceName, state: &State, stopped: bool, podmanctl: bool) -> Finding {
+    let start = || vec![format!("backupctl --start {name}")];
+    match state {
+        State::NeverStopped => Finding::ok(format!("{name} is copied while it runs")),
+        State::Up => Finding::ok(format!("{name} is up")),
+        State::Down if stopped => Finding::ok(format!("{name} is down, stopped by the gate")),
+        State::Down => Finding::warn(format!("{name} is down, and not by the gate"), start()),
+        State::Partly => Finding::warn(
+            format!("{name} is up in part"),
+            vec![format!("podmanctl --status {name}")],
+        ),
+        State::Missing if podmanctl => Finding::fail(
+            format!("podmanctl finds no stack of {name}"),
+            vec![format!(
+                "podmanctl --list   # rename its quadlet, or set services.{name}.user"
+            )],
+        ),
+        State::Missing => Finding::fail(
+            format!("the status command of {name} says that there is no such service"),
+            vec![format!("backupctl --status {name}")],
+        ),
+        State::Unclear(detail) => Finding::fail(
+            format!("{name} does not say how it is: {detail}"),
+            vec![format!("backupctl --status {name}")],
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_down_by_itself_is_told_from_one_that_the_gate_stopped() {
+        let name = ServiceName::parse("n8n").unwrap();
+        let verdict = |state: State, stopped| judge(&name, &state, stopped, true).verdict;
+        assert_eq!(verdict(State::Up, false), Verdict::Ok);
+        assert_eq!(verdict(State::Down, true), Verdict::Ok);
+        assert_eq!(verdict(State::Down, false), Verdict::Warn);
+        assert_eq!(verdict(State::Partly, false), Verdict::Warn);
+        assert_eq!(verdict(State::Missing, false), Verdict::Fail);
+        assert_eq!(verdict(State::Unclear("x".into()), false), Verdict::Fail);
+    }
+}
