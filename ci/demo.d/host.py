@@ -70,6 +70,7 @@ class Host:
             f'program = "{rclone}"',
             f'config = "{root}/gate/rclone.conf"',
             f'pin = "{pin()}"',
+            f'local_folders = ["{self.onedrive}"]',
         ]
         for service in services:
             lines.append(f"[services.{service.name}]")

@@ -38,6 +38,11 @@ impl Audit {
         self.file = file.cloned();
     }
 
+    /// Adds a fact to all lines from now on.
+    pub fn fact(&mut self, name: &'static str, value: String) {
+        self.facts.push((name, printable(value.as_bytes())));
+    }
+
     /// Writes one line. Returns whether anybody took it.
     pub fn line(&self, event: &'static str, facts: &[(&'static str, String)]) -> bool {
         let mut all = vec![("event", event.to_owned())];

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use caps::Capability;
+
 use crate::action::{self, Context};
 use crate::audit::Audit;
 use crate::caller::{Caller, Door};
-use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::config::{Config, ConfigError, DEFAULT_PATH, Landlock};
 use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
 use crate::hardening::{Surroundings, harden};
@@ -20,7 +22,9 @@ use crate::host::dirfd::Trusted;
 use crate::host::linux::LinuxHost;
 use crate::host::{Host, clock};
 use crate::keeper;
-use crate::policy::{self, Decision, Grant};
+use crate::policy::{self, Decision, Grant, Order};
+use crate::privilege::capabilities::{self, Children};
+use crate::privilege::{Offers, thinking};
 use crate::program;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, ParseError, Request};
@@ -128,7 +132,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     let asked = ("request", String::from_utf8_lossy(&line).into_owned());
     let prepared = load(config).and_then(|config| {
         audit.also_to(config.audit_log.as_ref());
-        let request = read(door, &line, &words)?;
+        let request = read(door, &line, &words, &mut audit)?;
         let grant = decide(&config, &caller, &request)?;
         Ok((config, request, grant))
     });
@@ -159,7 +163,15 @@ pub(crate) fn carry_out(
     mut reply: Reply,
 ) -> ExitStatus {
     let asked = ("request", request.to_string());
-    if !audit.line("accepted", std::slice::from_ref(&asked)) {
+    let mut facts = vec![asked.clone()];
+    if matches!(grant.order(), Order::Sync(_) | Order::Archive(_)) {
+        let offers = Offers::ask();
+        facts.push(("confinement", offers.to_string()));
+        if offers.landlock.is_none() && config.rclone.landlock == Landlock::Preferred {
+            reply.line(Stream::Err, "backupctl: warning: this kernel has no Landlock, so rclone can open more files than it needs (see rclone.landlock)");
+        }
+    }
+    if !audit.line("accepted", &facts) {
         reply.line(Stream::Err, "backupctl: warning: neither a journal nor audit_log takes the audit line of this action");
     }
     let started = Instant::now();
@@ -193,7 +205,21 @@ pub(crate) fn load(config: Option<PathBuf>) -> Result<Config, Failure> {
     Ok(Config::load(&path, trusted)?)
 }
 
-fn read(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure> {
+fn read(
+    door: Door,
+    line: &[u8],
+    words: &[OsString],
+    audit: &mut Audit,
+) -> Result<Request, Failure> {
+    // An attacker's bytes are looked at where there is nothing to be had.
+    let (request, unconfined) = thinking(|| parse(door, line, words));
+    if let Some(reason) = unconfined {
+        audit.fact("parsing", format!("not confined: {reason}"));
+    }
+    request
+}
+
+fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure> {
     match door {
         Door::Ssh if line.is_empty() => Err(Failure::NoRequest),
         Door::Ssh => Ok(Request::parse_line(line)?),
@@ -284,9 +310,13 @@ pub(crate) fn decide(
 fn perform(
     config: &Config,
     grant: &Grant,
-    reply: Reply,
+    mut reply: Reply,
     started: Instant,
 ) -> Result<String, Failure> {
+    if let Err(failure) = give_up(capabilities::at_first()) {
+        reply.line(Stream::Err, &format!("backupctl: {failure}"));
+        return Err(failure);
+    }
     let mut host =
         LinuxHost::take_over(reply).map_err(Failure::errno("preparing for child processes"))?;
     let mut context = Context {
@@ -295,9 +325,18 @@ fn perform(
         started,
     };
     action::guard(grant, &mut context);
-    let outcome = action::execute(grant, &mut context);
+    let outcome = give_up(capabilities::of(grant.order(), config))
+        .and_then(|()| action::execute(grant, &mut context));
     conclude(&mut host, &outcome);
     outcome
+}
+
+/// Keeps of root's power what the next stage needs.
+fn give_up((kept, children): (&[Capability], Children)) -> Result<(), Failure> {
+    capabilities::keep(kept, children).map_err(|detail| Failure::Tool {
+        what: "giving up privileges".into(),
+        detail,
+    })
 }
 
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {

@@ -19,15 +19,18 @@ pub mod wire;
 
 pub mod action;
 pub mod control;
+pub mod credentials;
 pub mod keeper;
 pub mod lease;
 pub mod rclone;
 pub mod ready;
 pub mod retention;
+pub mod scratch;
 pub mod spool;
 pub mod stack;
 
 pub mod host;
+pub mod privilege;
 pub mod program;
 
 pub mod error;

@@ -212,6 +212,13 @@ impl PlainPath {
         Self(components)
     }
 
+    /// The directory that it lies in; none for one that lies in `/`.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_last()?;
+        (!parent.is_empty()).then(|| Self(parent.to_vec()))
+    }
+
     /// For the functions of the standard library.
     #[must_use]
     pub fn to_path_buf(&self) -> PathBuf {

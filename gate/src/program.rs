@@ -1,29 +1,31 @@
 //! A program to run: absolute path, argument vector, fresh environment. There is no shell.
 //!
 //! Every program is started through a second instance of this binary ([`enter`]), which prepares itself from
-//! safe code, the way a forked child could not, and then becomes the program. Capabilities, Landlock and
-//! no_new_privs belong there too.
+//! safe code, the way a forked child could not, gives up what the program must not have, and becomes the program.
 //!
-//! Invariant: the program inherits /dev/null as its input, two pipes, and at most one more descriptor, number
-//! [`SOURCE_FD`]: the source directory.
+//! Invariant: the program inherits /dev/null as its input, two pipes, and at most two more descriptors: the source
+//! directory under [`SOURCE_FD`] and, for a transfer, the folder of its configuration under
+//! [`crate::credentials::FOLDER_FD`].
+
+mod enter;
+mod pin;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, getegid, geteuid, getppid};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Pin;
+use crate::credentials::WorkingCopy;
 use crate::host::dirfd::PinnedDir;
 use crate::names::PlainPath;
+use crate::privilege::Confinement;
+use crate::scratch::Scratch;
+
+pub use enter::enter;
 
 /// The number under which a program finds the source directory.
 pub const SOURCE_FD: i32 = 9;
@@ -40,11 +42,8 @@ pub const EXIT_REPLACED: i32 = 126;
 /// The name of the mount point inside the directory behind [`SOURCE_FD`].
 const MOUNT_NAME: &str = "data";
 
-/// `MS_NOSYMFOLLOW` (Linux 5.10), which nix does not name yet.
-const NO_SYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
-
 /// Whether the program may outlive the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tether {
     /// It dies with the gate; what it started in turn is stopped by the gate as long as that lives.
     Tied,
@@ -53,21 +52,23 @@ pub enum Tether {
 }
 
 /// What kind of program it is, and so what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Profile {
     /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs what root has.
     Service,
     /// rclone: it needs its source, its configuration, the network, and nothing else.
-    Transfer(Folders),
+    Transfer(Box<Transfer>),
 }
 
-/// Folders of the gate's own that a transfer works with, beside its source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Folders {
-    /// It reads below these.
-    pub reads: Vec<PlainPath>,
-    /// It writes below these.
-    pub writes: Vec<PlainPath>,
+/// What a transfer has to itself while it runs.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Its configuration.
+    pub copy: WorkingCopy,
+    /// Its home, which is also the place for its temporary files.
+    pub scratch: Scratch,
+    /// What is taken away from it.
+    pub confinement: Confinement,
 }
 
 /// What happens to its standard output.
@@ -120,37 +121,58 @@ pub struct Program<'a> {
     pub home: PlainPath,
 }
 
+/// What the second instance is told, as its one argument before the program's own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Orders {
+    gate: i32,
+    tether: Tether,
+    source: Option<SourceOrders>,
+    /// The folder of rclone's configuration.
+    configuration: Option<String>,
+    confinement: Option<Confinement>,
+}
+
+/// The directory itself comes as standard input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceOrders {
+    pin: Pin,
+    path: String,
+    mount_parent: String,
+}
+
 impl Program<'_> {
     /// The command that starts the second instance, which becomes the program.
     ///
     /// # Errors
     /// When the source's descriptor cannot be duplicated.
     pub fn command(&self, gate: Pid) -> io::Result<Command> {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("backupctl").arg(ENTRY).arg(gate.to_string());
-        command.arg(match self.tether {
-            Tether::Tied => "tied",
-            Tether::Free => "free",
-        });
-        match &self.source {
-            None => {
-                command.args(["none", "/", "/"]).stdin(Stdio::null());
-            }
-            Some(source) => {
-                command
-                    .arg(match source.pin {
-                        Pin::Mount => "mount",
-                        Pin::Descriptor => "descriptor",
-                    })
-                    .args([
-                        source.directory.path().to_string(),
-                        source.mount_parent.to_string(),
-                    ])
-                    .stdin(Stdio::from(source.directory.fd().try_clone()?));
-            }
-        }
+        let transfer = match &self.profile {
+            Profile::Service => None,
+            Profile::Transfer(transfer) => Some(transfer),
+        };
+        let orders = Orders {
+            gate: gate.as_raw(),
+            tether: self.tether,
+            source: self.source.as_ref().map(|source| SourceOrders {
+                pin: source.pin,
+                path: source.directory.path().to_string(),
+                mount_parent: source.mount_parent.to_string(),
+            }),
+            configuration: transfer.map(|transfer| transfer.copy.folder().to_string()),
+            confinement: transfer.map(|transfer| transfer.confinement.clone()),
+        };
+        let input = match &self.source {
+            None => Stdio::null(),
+            Some(source) => Stdio::from(source.directory.fd().try_clone()?),
+        };
         let home = self.home.to_string();
+        let mut command = Command::new("/proc/self/exe");
         command
+            .arg0("backupctl")
+            .arg(ENTRY)
+            .arg(serde_json::to_string(&orders)?)
             .args(&self.argv)
             .env_clear()
             .env(
@@ -161,10 +183,22 @@ impl Program<'_> {
             .env("HOME", &home)
             .env("TMPDIR", &home)
             .env("XDG_CACHE_HOME", &home)
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
         Ok(command)
+    }
+
+    /// Called now and then while the program runs, and when it has ended.
+    ///
+    /// # Errors
+    /// A sentence, when a new token of rclone's cannot be put where the next transfer finds it.
+    pub fn attend(&self) -> Result<(), String> {
+        match &self.profile {
+            Profile::Service => Ok(()),
+            Profile::Transfer(transfer) => transfer.copy.look(),
+        }
     }
 }
 
@@ -181,138 +215,4 @@ pub fn second(words: &[OsString]) -> Command {
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     command
-}
-
-/// The life of the second instance. Returns only when it could not become the program.
-pub fn enter(arguments: &[OsString]) -> (i32, String) {
-    match prepare(arguments) {
-        Ok(mut command) => {
-            let error = command.exec();
-            (
-                EXIT_PREPARE,
-                format!("{}: {error}", command.get_program().display()),
-            )
-        }
-        Err(refusal) => refusal,
-    }
-}
-
-fn broken(what: &'static str) -> impl Fn(nix::Error) -> (i32, String) {
-    move |errno| (EXIT_PREPARE, format!("{what}: {}", errno.desc()))
-}
-
-fn prepare(arguments: &[OsString]) -> Result<Command, (i32, String)> {
-    let stranger = || (EXIT_PREPARE, format!("{ENTRY} is for the gate itself"));
-    let [gate, tether, source, path, mount_parent, program, rest @ ..] = arguments else {
-        return Err(stranger());
-    };
-    // Nothing here gives more than the caller has; the check keeps the entry from becoming an interface.
-    let own = std::fs::read_link("/proc/self/exe").ok();
-    let parents = std::fs::read_link(format!("/proc/{}/exe", getppid())).ok();
-    if own.is_none() || own != parents {
-        return Err(stranger());
-    }
-    if tether == "free" {
-        // A service that is brought up writes its files as it would after a boot, not as the gate does.
-        umask(Mode::from_bits_truncate(0o022));
-    }
-    if tether == "tied" {
-        set_pdeathsig(Signal::SIGKILL).map_err(broken("PR_SET_PDEATHSIG"))?;
-    }
-    // The signal is sent for deaths after the call; this is for one before it.
-    if getppid().to_string().as_str() != gate.as_os_str() {
-        return Err((EXIT_PREPARE, "the gate is gone".into()));
-    }
-    // The gate blocks signals to read them from a descriptor, and a mask survives execve: with it the
-    // program would never hear a SIGTERM.
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(broken("the signal mask"))?;
-    let mut command = Command::new(program);
-    command.args(rest).stdin(Stdio::null());
-    let text = |value: &OsString| value.to_str().and_then(|text| PlainPath::parse(text).ok());
-    if source == "descriptor" {
-        place(io::stdin())?;
-    } else if source == "mount" {
-        let (Some(path), Some(mount_parent)) = (text(path), text(mount_parent)) else {
-            return Err(stranger());
-        };
-        place(mounted(&path, &mount_parent)?)?;
-    }
-    Ok(command)
-}
-
-/// Puts a descriptor where the program expects it, and lets it through execve.
-fn place(fd: impl AsFd) -> Result<(), (i32, String)> {
-    let number = fcntl(fd, FcntlArg::F_DUPFD(SOURCE_FD)).map_err(broken("fcntl"))?;
-    if number == SOURCE_FD {
-        Ok(())
-    } else {
-        Err((EXIT_PREPARE, format!("descriptor {SOURCE_FD} is taken")))
-    }
-}
-
-/// Mounts the directory that standard input holds, read-only and with links that lead nowhere, and returns
-/// the directory above the mount point.
-fn mounted(path: &PlainPath, mount_parent: &PlainPath) -> Result<OwnedFd, (i32, String)> {
-    let refused = |errno: nix::Error| {
-        (
-            EXIT_PREPARE,
-            format!(
-                "the source cannot be mounted in a namespace of its own ({}); set rclone.pin = \"descriptor\" if this system does not allow it",
-                errno.desc()
-            ),
-        )
-    };
-    let (uid, gid) = (geteuid(), getegid());
-    let flags = if uid.is_root() {
-        CloneFlags::CLONE_NEWNS
-    } else {
-        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER
-    };
-    unshare(flags).map_err(refused)?;
-    if !uid.is_root() {
-        let write = |name: &str, text: String| {
-            std::fs::write(format!("/proc/self/{name}"), text)
-                .map_err(|e| (EXIT_PREPARE, format!("{name}: {e}")))
-        };
-        write("setgroups", "deny".into())?;
-        write("uid_map", format!("{uid} {uid} 1"))?;
-        write("gid_map", format!("{gid} {gid} 1"))?;
-    }
-    let none: Option<&str> = None;
-    // Mounts of the host may still come and go in here; nothing of ours goes out.
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).map_err(refused)?;
-    // A mount belongs to one namespace, and the descriptor that came in to the old one. So the directory
-    // is opened again, and it must be the same one: its inode is still held open, so its number cannot
-    // have gone to another.
-    let again =
-        PinnedDir::open(path).map_err(|_| (EXIT_REPLACED, format!("{path} was replaced")))?;
-    let held = nix::sys::stat::fstat(io::stdin()).map_err(broken("fstat"))?;
-    if again.identity() != (&held).into() {
-        return Err((EXIT_REPLACED, format!("{path} was replaced")));
-    }
-    let parent = PinnedDir::open(mount_parent).map_err(broken("the mount point's directory"))?;
-    let target = mount_parent.below(&[MOUNT_NAME]).to_path_buf();
-    let from = format!("/proc/self/fd/{}", again.fd().as_raw_fd());
-    mount(
-        Some(from.as_str()),
-        &target,
-        none,
-        MsFlags::MS_BIND | MsFlags::MS_REC,
-        none,
-    )
-    .map_err(refused)?;
-    let strict = MsFlags::MS_REMOUNT
-        | MsFlags::MS_BIND
-        | MsFlags::MS_RDONLY
-        | MsFlags::MS_NOSUID
-        | MsFlags::MS_NODEV
-        | MsFlags::MS_NOEXEC
-        | NO_SYMFOLLOW;
-    mount(none, &target, none, strict, none).map_err(refused)?;
-    parent
-        .fd()
-        .try_clone()
-        .map_err(|e| (EXIT_PREPARE, e.to_string()))
 }

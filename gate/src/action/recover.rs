@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Context;
 use super::keeping::{is_kept, keep};
 use super::start::bring_back;
+use crate::credentials;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::names::ServiceName;
@@ -22,6 +23,14 @@ pub(super) fn recover(
     boot: bool,
     until: Instant,
 ) -> Result<String, Failure> {
+    if only.is_none() {
+        // A token that an rclone which was killed had just been given.
+        match credentials::recover(context.config) {
+            Ok(true) => context.say("a new token of rclone's is in its configuration"),
+            Ok(false) => {}
+            Err(failure) => context.warn(format!("rclone's configuration: {failure}")),
+        }
+    }
     let mut back = 0;
     let mut pause = FIRST_PAUSE;
     loop {

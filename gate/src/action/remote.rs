@@ -4,14 +4,17 @@
 //! may touch on this host.
 
 use super::Context;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Landlock};
+use crate::credentials::WorkingCopy;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
 use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
-use crate::program::{EXIT_REPLACED, Folders, Output, Profile, Program, Tether};
+use crate::privilege::{Confinement, Offers, files};
+use crate::program::{EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, source_argument};
 use crate::progress::Phase;
 use crate::rclone::{Listener, judge};
+use crate::scratch::Scratch;
 
 /// What a transfer may touch on this host.
 #[derive(Debug, Clone, Copy)]
@@ -73,25 +76,67 @@ impl Context<'_> {
         heard: &mut Listener,
         patience: &Patience<'_>,
     ) -> Result<Ended, Failure> {
-        self.rclone_is_trusted()?;
-        let mut folders = Folders::default();
+        let rclone = &self.config.rclone;
+        let copy = WorkingCopy::open(self.config)?;
+        let temporary = self.config.state_dir.below(&["tmp"]);
+        let scratch = Scratch::take(&temporary)
+            .map_err(Failure::io(format!("a temporary folder in {temporary}")))?;
+        let mut rules = files::Rules {
+            writes: vec![copy.folder().to_string(), scratch.path().to_string()],
+            runs: vec![rclone.program.to_string()],
+            ports: rclone.ports.clone(),
+            ..files::Rules::default()
+        };
+        let helpers = rclone.helpers.iter().map(ToString::to_string);
+        rules.runs.extend(helpers);
+        let local = rclone.local_folders.iter().map(ToString::to_string);
+        rules.writes.extend(local);
         let mut source = None;
+        let mut fetches = false;
         match task.access {
             Access::Remote => {}
-            Access::Source(directory) => source = Some(self.source(directory)?),
-            Access::Reads(folder) => folders.reads.push(folder.clone()),
-            Access::Writes(folder) => folders.writes.push(folder.clone()),
+            Access::Source(directory) => {
+                source = Some(self.source(directory)?);
+                rules.source = Some(source_argument(rclone.pin));
+            }
+            Access::Reads(folder) => rules.reads.push(folder.to_string()),
+            Access::Writes(folder) => {
+                rules.writes.push(folder.to_string());
+                fetches = true;
+            }
         }
+        let confinement = Confinement {
+            reads_all: source.is_some(),
+            sets_times: fetches || !rclone.local_folders.is_empty(),
+            files: self.confines()?.then_some(rules),
+        };
         let program = Program {
             what: task.what.to_owned(),
             argv: task.argv.clone(),
             source,
             tether: Tether::Tied,
             output: task.output,
-            profile: Profile::Transfer(folders),
-            home: self.home()?,
+            home: scratch.path().clone(),
+            profile: Profile::Transfer(Box::new(Transfer {
+                copy,
+                scratch,
+                confinement,
+            })),
         };
         self.host.run_heard(&program, patience, heard)
+    }
+
+    /// Whether transfers enter a Landlock domain; one that the kernel does not have is left out.
+    fn confines(&self) -> Result<bool, Failure> {
+        match self.config.rclone.landlock {
+            Landlock::Off => Ok(false),
+            Landlock::Preferred => Ok(true),
+            Landlock::Required if Offers::ask().landlock.is_some() => Ok(true),
+            Landlock::Required => Err(Failure::Tool {
+                what: "confining rclone".into(),
+                detail: "this kernel has no Landlock, and rclone.landlock is \"required\"; boot Linux 5.13 or newer with landlock among the words of its lsm= parameter, or set rclone.landlock = \"preferred\"".into(),
+            }),
+        }
     }
 
     /// The same with a listener of its own.

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Limits, Retention, Timeout};
-pub use rclone::{Pin, Rclone};
+pub use rclone::{Landlock, Pin, Rclone};
 pub use service::{CommandLine, Control, Extra, Service};
 
 use crate::host::dirfd::{Trusted, read_trusted};
@@ -173,6 +173,15 @@ impl Config {
         config.lease.check()?;
         config.limits.check()?;
         config.retention.check()?;
+        let mut private = vec![
+            ("data_root", &config.data_root),
+            ("state_dir", &config.state_dir),
+            ("lock_dir", &config.lock_dir),
+            ("spool_dir", &config.spool_dir),
+            ("rclone.config", &config.rclone.config),
+        ];
+        private.extend(config.extra.values().map(|extra| ("extra", &extra.path)));
+        config.rclone.check(&private)?;
         Ok(config)
     }
 }
@@ -227,6 +236,15 @@ mod tests {
         check("[limits.stop]\ndefault = 0\nmax = 5", "limits.stop");
         check("[retention]\nfloor_weekly = 0\nfloor_monthly = 0", "floor");
         check("[retention]\nkeep_weekly = 1", "floors");
+        check("[rclone]\nlandlock = \"maybe\"", "landlock");
+        for folder in [
+            "/media/ssd",
+            "/media/ssd/podman/n8n",
+            "/var/lib/backupctl",
+            "/etc/backupctl",
+        ] {
+            check(&format!("[rclone]\nlocal_folders = [\"{folder}\"]"), folder);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The transfer program and how it is run.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::plain;
 use crate::names::PlainPath;
@@ -19,10 +19,30 @@ pub struct Rclone {
     pub transfers: u8,
     /// Files compared at the same time.
     pub checkers: u8,
+    /// What is done where the kernel cannot confine it.
+    pub landlock: Landlock,
+    /// The ports that it may connect to by TCP; none listed, all.
+    pub ports: Vec<u16>,
+    /// Folders of this host that remotes lead to, such as a mounted disk.
+    pub local_folders: Vec<PlainPath>,
+    /// Files that `config` refers to and programs that it has rclone run.
+    pub helpers: Vec<PlainPath>,
+}
+
+/// What is done where the kernel has no Landlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Landlock {
+    /// Transfers are refused.
+    Required,
+    /// Transfers are done, and a warning is given with each.
+    Preferred,
+    /// Landlock is not used: for a program in rclone's place that needs more than rclone.
+    Off,
 }
 
 /// How a program gets the source directory that was opened for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pin {
     /// A read-only bind mount in a mount namespace of the program's own, reached through a descriptor.
@@ -41,6 +61,27 @@ impl Default for Rclone {
             pin: Pin::Mount,
             transfers: 4,
             checkers: 8,
+            landlock: Landlock::Preferred,
+            ports: vec![443],
+            local_folders: Vec::new(),
+            helpers: Vec::new(),
         }
+    }
+}
+
+impl Rclone {
+    /// `private` are the folders that no remote may lead to, with the names of their keys.
+    pub(super) fn check(&self, private: &[(&str, &PlainPath)]) -> Result<(), String> {
+        for folder in &self.local_folders {
+            if let Some((key, other)) = private.iter().find(|(_, other)| {
+                folder.to_path_buf().starts_with(other.to_path_buf())
+                    || other.to_path_buf().starts_with(folder.to_path_buf())
+            }) {
+                return Err(format!(
+                    "rclone.local_folders: {folder} and {key} ({other}) lie one in the other; rclone may write to the one and must not reach the other"
+                ));
+            }
+        }
+        Ok(())
     }
 }

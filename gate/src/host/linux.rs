@@ -172,10 +172,19 @@ impl Host for LinuxHost {
         let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let mut streams = Streams::new(child.stdout.take(), child.stderr.take());
         let mut exit = None;
+        let mut told = false;
+        let mut attend = |reply: &mut Reply| {
+            if let Err(words) = program.attend()
+                && !std::mem::replace(&mut told, true)
+            {
+                reply.line(Stream::Err, &format!("backupctl: warning: {words}"));
+            }
+        };
         while exit.is_none() {
             let left = patience.until.saturating_duration_since(Instant::now());
             self.look(left.min(TICK), &streams.pipes());
             streams.pump(program.output, &mut self.reply, ear);
+            attend(&mut self.reply);
             exit = reap(main);
             if exit.is_none()
                 && let Err(cause) = self.reason(patience)
@@ -186,6 +195,7 @@ impl Host for LinuxHost {
                 }
                 streams.pump(program.output, &mut self.reply, ear);
                 streams.finish(program.output, &mut self.reply, ear);
+                attend(&mut self.reply);
                 return Err(interrupted(cause));
             }
         }
@@ -196,6 +206,7 @@ impl Host for LinuxHost {
         }
         streams.pump(program.output, &mut self.reply, ear);
         streams.finish(program.output, &mut self.reply, ear);
+        attend(&mut self.reply);
         Ok(Ended {
             exit: exit.unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
             stdout: streams.captured,

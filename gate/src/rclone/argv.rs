@@ -5,6 +5,7 @@
 use chrono::NaiveDateTime;
 
 use crate::config::{Config, Pin};
+use crate::credentials;
 use crate::names::{Remote, ServiceName};
 use crate::policy::Mirror;
 use crate::program::source_argument;
@@ -13,7 +14,7 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let mut argv = vec![config.rclone.program.to_string(), verb.to_owned()];
     argv.extend(arguments.iter().map(|&word| word.to_owned()));
     argv.push("--config".into());
-    argv.push(config.rclone.config.to_string());
+    argv.push(credentials::argument());
     // Asking for the password of an encrypted configuration would wait for an answer that cannot come.
     argv.push("--ask-password=false".into());
     // What it says is read by a program first, see `log`.

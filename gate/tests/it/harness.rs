@@ -91,6 +91,8 @@ impl World {
         let here = self.path("").display().to_string();
         let here = here.trim_end_matches('/');
         let pin = if can_mount() { "mount" } else { "descriptor" };
+        // A script in rclone's place needs more than rclone does.
+        let landlock = if rclone == RCLONE { "preferred" } else { "off" };
         self.write(
             "gate.toml",
             &format!(
@@ -104,6 +106,8 @@ audit_log = "{here}/audit.jsonl"
 program = "{rclone}"
 config = "{here}/rclone.conf"
 pin = "{pin}"
+landlock = "{landlock}"
+local_folders = ["{here}/remote"]
 [limits]
 max_delete = 2
 start = {{ default = 5, max = 1800 }}

@@ -13,6 +13,7 @@ mod compliance;
 mod corpus;
 mod doctor;
 mod faults;
+mod hardening;
 mod harness;
 mod lease;
 mod links;

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::Examination;
 use super::finding::Finding;
-use crate::config::Pin;
+use crate::config::{Landlock, Pin};
 use crate::error::Failure;
+use crate::privilege::Offers;
 
 /// Since when a mount can forbid following links (`MS_NOSYMFOLLOW`).
 const NO_SYMFOLLOW: (u32, u32) = (5, 10);
@@ -16,7 +17,8 @@ const NO_SYMFOLLOW: (u32, u32) = (5, 10);
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     release: Option<(u32, u32)>,
-    seccomp: bool,
+    offers: Offers,
+    wanted: Landlock,
     namespaces: bool,
     pin: Pin,
 }
@@ -25,7 +27,8 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let facts = Facts {
         release: number(&release),
-        seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        offers: Offers::ask(),
+        wanted: doctor.context.config.rclone.landlock,
         namespaces: Path::new("/proc/self/ns/mnt").exists(),
         pin: doctor.context.config.rclone.pin,
     };
@@ -56,9 +59,31 @@ fn judge(facts: Facts) -> Vec<Finding> {
             vec!["# set rclone.pin = \"mount\" in the configuration where mounting is allowed".into()],
         )),
     }
-    if !facts.seccomp {
-        findings.push(Finding::warn(
-            "this kernel has no seccomp filters",
+    let boot = || {
+        vec![
+            "# boot Linux 5.13 or newer with landlock among the words of its lsm= parameter".into(),
+        ]
+    };
+    findings.push(match (facts.wanted, facts.offers.landlock) {
+        (Landlock::Off, _) => Finding::warn(
+            "rclone.landlock is \"off\": rclone can open more files than it needs",
+            vec!["# set rclone.landlock = \"preferred\" in the configuration".into()],
+        ),
+        (_, Some(version)) => Finding::ok(format!(
+            "rclone is confined to its source and its configuration (Landlock version {version})"
+        )),
+        (Landlock::Required, None) => Finding::fail(
+            "this kernel has no Landlock, and rclone.landlock is \"required\", so no transfer runs",
+            boot(),
+        ),
+        (Landlock::Preferred, None) => Finding::warn(
+            "this kernel has no Landlock: rclone can open more files than it needs",
+            boot(),
+        ),
+    });
+    if !facts.offers.seccomp {
+        findings.push(Finding::fail(
+            "this kernel has no seccomp filters, so no transfer runs",
             vec!["# install a kernel with CONFIG_SECCOMP_FILTER".into()],
         ));
     }
@@ -74,7 +99,11 @@ mod tests {
     fn a_kernel_is_judged_by_what_the_configuration_asks_of_it() {
         let facts = Facts {
             release: number("6.18.44-fc-v657\n"),
-            seccomp: true,
+            offers: Offers {
+                landlock: Some(6),
+                seccomp: true,
+            },
+            wanted: Landlock::Required,
             namespaces: true,
             pin: Pin::Mount,
         };
@@ -87,10 +116,23 @@ mod tests {
         assert_eq!(judge(old)[0].verdict, Verdict::Fail);
         let descriptor = Facts {
             pin: Pin::Descriptor,
-            seccomp: false,
+            offers: Offers {
+                landlock: None,
+                seccomp: false,
+            },
             ..old
         };
-        let verdicts: Vec<Verdict> = judge(descriptor).iter().map(|f| f.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Warn, Verdict::Warn]);
+        let verdicts = |facts| -> Vec<Verdict> { judge(facts).iter().map(|f| f.verdict).collect() };
+        assert_eq!(
+            verdicts(descriptor),
+            [Verdict::Warn, Verdict::Fail, Verdict::Fail]
+        );
+        for wanted in [Landlock::Preferred, Landlock::Off] {
+            let facts = Facts {
+                wanted,
+                ..descriptor
+            };
+            assert_eq!(verdicts(facts)[1], Verdict::Warn);
+        }
     }
 }

@@ -1,0 +1,99 @@
+//! Which of several tokens is the newest. Pure.
+//!
+//! Invariant: a token that the administrator put in place is never replaced by one that was made from another, and
+//! a token that was made later is never replaced by the one it was made from: many servers take each only once.
+
+use super::ini::{Ini, Token};
+
+/// The tokens that should stand in the configuration instead of those that do.
+///
+/// `known` are those that were handed out or taken over before, in their order; `found` are complete texts that
+/// rclone left, the one in place first.
+#[must_use]
+pub fn newest(known: &[Token], configured: &Ini<'_>, found: &[Ini<'_>]) -> Vec<Token> {
+    let order = |token: &Token| known.iter().rposition(|other| other == token);
+    let mut newer = Vec::new();
+    for current in configured.tokens() {
+        // One that never went through here was put there by the administrator.
+        let Some(position) = order(current) else {
+            continue;
+        };
+        let candidates: Vec<&Token> = found
+            .iter()
+            .flat_map(Ini::tokens)
+            .filter(|token| token.section == current.section && token.key == current.key)
+            .filter(|token| token.is_whole())
+            .collect();
+        let fresh = candidates
+            .iter()
+            .filter(|token| order(token).is_none())
+            // Of equals the first one: max_by_key takes the last.
+            .rev()
+            .max_by_key(|token| token.expiry());
+        let later = candidates
+            .iter()
+            .filter_map(|token| order(token).map(|at| (at, token)))
+            .filter(|(at, _)| *at > position)
+            .max_by_key(|(at, _)| *at)
+            .map(|(_, token)| token);
+        newer.extend(fresh.or(later).map(|&token| token.clone()));
+    }
+    newer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: u32) -> String {
+        format!(
+            "[r]\ntype = onedrive\ntoken = {{\"access_token\":\"{number}\",\"expiry\":\"2026-01-01T{number:02}:00:00Z\"}}\n"
+        )
+    }
+
+    fn tokens(numbers: &[u32]) -> Vec<Token> {
+        numbers
+            .iter()
+            .flat_map(|&number| {
+                Ini::parse(&text(number))
+                    .tokens()
+                    .cloned()
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn choose(known: &[u32], configured: u32, found: &[u32]) -> Vec<Token> {
+        let texts: Vec<String> = found.iter().map(|&number| text(number)).collect();
+        let found: Vec<Ini<'_>> = texts.iter().map(|text| Ini::parse(text)).collect();
+        newest(&tokens(known), &Ini::parse(&text(configured)), &found)
+    }
+
+    #[test]
+    fn a_rotated_token_is_taken_over() {
+        assert_eq!(choose(&[1], 1, &[2]), tokens(&[2]));
+        assert_eq!(choose(&[1], 1, &[1]), []);
+        assert_eq!(choose(&[1, 2], 2, &[3]), tokens(&[3]));
+    }
+
+    #[test]
+    fn what_the_administrator_put_there_stays() {
+        assert_eq!(choose(&[1], 9, &[2]), []);
+        assert_eq!(choose(&[5], 1, &[6]), []);
+    }
+
+    #[test]
+    fn a_takeover_that_was_cut_short_is_done_again() {
+        // Known already, and not yet in place.
+        assert_eq!(choose(&[1, 2], 1, &[2]), tokens(&[2]));
+        // In place, and what rclone left is older.
+        assert_eq!(choose(&[1, 2], 2, &[1]), []);
+    }
+
+    #[test]
+    fn of_several_files_the_newest_token_wins() {
+        // rclone died between writing its new file and putting it in place.
+        assert_eq!(choose(&[1], 1, &[1, 2]), tokens(&[2]));
+        assert_eq!(choose(&[1], 1, &[2, 3, 1]), tokens(&[3]));
+    }
+}

@@ -1,0 +1,148 @@
+//! rclone's configuration as rclone gets it: a working copy, from which new tokens come back.
+//!
+//! rclone rewrites its configuration whenever a token is renewed: it writes a second file beside the first and moves
+//! it into place in two steps, between which there is none. It must be able to do that, and must not be able to write
+//! to the folder that holds the gate's own configuration. So it works on a copy in a folder of its own, and of what
+//! it writes there nothing but tokens is taken over, atomically.
+//!
+//! Transfers that run at the same time share one copy, so that a token renewed by one serves them all; rclone looks
+//! at its file again before it renews. A copy lasts as long as somebody uses it: who does holds its folder locked,
+//! and that lock is inherited by rclone, so that a copy is never taken away from under an rclone whose gate was
+//! killed. What is left behind is found by the next one who opens the store.
+//!
+//! Invariant: at any moment the configured file is complete, and the newest token is in it or in a copy that the
+//! next action looks at first.
+
+pub mod history;
+pub mod ini;
+mod store;
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{AtFlags, Flock};
+use nix::sys::stat::fstatat;
+
+use crate::config::Config;
+use crate::error::Failure;
+use crate::names::PlainPath;
+use store::{COPY, Store};
+
+/// The number under which rclone finds the folder of its configuration.
+pub const FOLDER_FD: i32 = 8;
+
+/// The configuration's name, as rclone is told it.
+#[must_use]
+pub fn argument() -> String {
+    format!("/proc/self/fd/{FOLDER_FD}/{COPY}")
+}
+
+/// What tells two states of a file apart.
+type Stamp = Option<(u64, i64, i64)>;
+
+/// A working copy, in use.
+#[derive(Debug)]
+pub struct WorkingCopy {
+    store: Store,
+    /// Which of the copies.
+    number: u32,
+    folder: PlainPath,
+    /// None only while this is dropped.
+    users: Option<Flock<OwnedFd>>,
+    seen: Cell<Stamp>,
+}
+
+/// Brings back what gates and rclones left that were killed. Returns whether a token was among it.
+///
+/// # Errors
+/// When the configuration, or the folder of the copies, cannot be used.
+pub fn recover(config: &Config) -> Result<bool, Failure> {
+    let store = Store::of(config);
+    let guard = store.lock()?;
+    if store.is_empty(&guard)? {
+        return Ok(false);
+    }
+    let before = store.read_configured()?;
+    let (after, written) = store.harvest_all(&guard, before.clone())?;
+    written.map_err(|words| store.failure(words))?;
+    Ok(before != after)
+}
+
+impl WorkingCopy {
+    /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
+    ///
+    /// # Errors
+    /// When the configuration, or the folder of the copies, cannot be used.
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        let store = Store::of(config);
+        let guard = store.lock()?;
+        let configured = store.read_configured()?;
+        // A token that cannot be put back still has to be the one that rclone gets.
+        let (text, _) = store.harvest_all(&guard, configured.clone())?;
+        let number = match store.joinable(&guard, &text)? {
+            Some(number) => number,
+            None => store.make(&guard, &configured, &text)?,
+        };
+        let (folder, users) = store.join(number)?;
+        let copy = Self {
+            store,
+            number,
+            folder,
+            users: Some(users),
+            seen: Cell::new(None),
+        };
+        copy.seen.set(copy.stamp());
+        Ok(copy)
+    }
+
+    /// The folder that rclone may write to.
+    #[must_use]
+    pub fn folder(&self) -> &PlainPath {
+        &self.folder
+    }
+
+    fn stamp(&self) -> Stamp {
+        let folder = self.users.as_deref()?;
+        let stat = fstatat(folder, COPY, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        Some((stat.st_ino, stat.st_mtime, stat.st_mtime_nsec))
+    }
+
+    /// Takes a new token over, if there is one. Costs one fstatat(2) when there is none.
+    ///
+    /// # Errors
+    /// A sentence, when it is there and cannot be put in place; it is kept and tried again.
+    pub fn look(&self) -> Result<(), String> {
+        let stamp = self.stamp();
+        // No file at all: rclone is between its two renames.
+        if stamp.is_none() || stamp == self.seen.get() {
+            return Ok(());
+        }
+        let Some(guard) = self.store.try_lock() else {
+            return Ok(());
+        };
+        // Also when it fails: once a change is often enough to be told. The next action tries again.
+        self.seen.set(stamp);
+        let configured = self
+            .store
+            .read_configured()
+            .map_err(|failure| failure.to_string())?;
+        self.store.harvest(&guard, self.number, false, configured).1
+    }
+}
+
+impl Drop for WorkingCopy {
+    /// Gives it back. The last one who used it clears it away, once its tokens are taken over.
+    fn drop(&mut self) {
+        let _ = self.look();
+        self.users = None;
+        if let Ok(guard) = self.store.lock()
+            && let Ok(configured) = self.store.read_configured()
+        {
+            // Where this fails the copy stays, and the next action looks at it.
+            let _ = self.store.harvest(&guard, self.number, true, configured);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,417 @@
+//! The folder of the working copies, and the configured file that they are copies of.
+//!
+//! `lock` is held while anything here is changed. Each copy is a folder with a number: `conf/` is rclone's, and
+//! `origin.json` says what it was made from and which tokens went through it.
+//!
+//! Invariant: nothing is removed before its tokens are in the configured file, and nothing is changed without the
+//! lock, which the [`Guard`] stands for.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
+use serde::{Deserialize, Serialize};
+
+use super::history::newest;
+use super::ini::{Ini, Token};
+use crate::config::{Config, ConfigError};
+use crate::error::Failure;
+use crate::host::dirfd::{PinnedDir, Trusted, entries, private_dir, read_trusted};
+use crate::names::PlainPath;
+use crate::scratch;
+
+/// The copy's name in its folder.
+pub(super) const COPY: &str = "rclone.conf";
+
+const ORIGIN: &str = "origin.json";
+
+/// Larger ones are no configurations.
+const LIMIT: u64 = 1 << 20;
+
+/// How long to wait for another gate to be done here; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many times to look for a file that is being replaced.
+const LOOKS: u32 = 10;
+
+/// How often to ask.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Where the copies are, and what of.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    folder: PlainPath,
+    configured: PlainPath,
+}
+
+/// The lock of the store, held.
+#[derive(Debug)]
+pub(super) struct Guard {
+    _held: Flock<File>,
+}
+
+/// What a copy was made from.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Origin {
+    text: String,
+    /// In the order in which they were handed out or taken over.
+    known: Vec<Token>,
+}
+
+impl Store {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            folder: config.state_dir.below(&["rclone"]),
+            configured: config.rclone.config.clone(),
+        }
+    }
+
+    pub(super) fn failure(&self, detail: String) -> Failure {
+        Failure::Path {
+            path: self.configured.to_path_buf(),
+            detail,
+        }
+    }
+
+    fn here(&self, what: &str) -> impl FnOnce(io::Error) -> Failure + use<> {
+        Failure::io(format!("{what} in {}", self.folder))
+    }
+
+    fn open_folder(&self) -> io::Result<OwnedFd> {
+        private_dir(&self.folder, geteuid().as_raw())
+    }
+
+    /// Waits for the store.
+    pub(super) fn lock(&self) -> Result<Guard, Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(guard) = self.attempt().map_err(self.here("the lock"))? {
+                return Ok(guard);
+            }
+            if waited >= PATIENCE {
+                return Err(self.here("the lock")(io::Error::other(format!(
+                    "another process holds it; find it with `fuser -v {}/lock`",
+                    self.folder
+                ))));
+            }
+            std::thread::sleep(AGAIN);
+            waited += AGAIN;
+        }
+    }
+
+    pub(super) fn try_lock(&self) -> Option<Guard> {
+        self.attempt().ok().flatten()
+    }
+
+    fn attempt(&self) -> io::Result<Option<Guard>> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file = File::from(openat(&self.open_folder()?, "lock", flags, mode)?);
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => Ok(Some(Guard { _held: held })),
+            Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    /// The configured file, which nobody else may have written to: it amounts to code.
+    pub(super) fn read_configured(&self) -> Result<String, Failure> {
+        let uid = geteuid().as_raw();
+        let unsafe_to_use = |words| Failure::Config(ConfigError::Unsafe(words));
+        let bytes = read_trusted(&self.configured.to_path_buf(), Trusted { uid }, LIMIT)
+            .map_err(unsafe_to_use)?;
+        String::from_utf8(bytes)
+            .map_err(|_| unsafe_to_use(format!("{} is not text (UTF-8)", self.configured)))
+    }
+
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        let names = entries(&self.open_folder()?)?;
+        let mut numbers: Vec<u32> = names
+            .iter()
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    pub(super) fn is_empty(&self, _guard: &Guard) -> Result<bool, Failure> {
+        let numbers = self.numbers().map_err(self.here("the copies"))?;
+        Ok(numbers.is_empty())
+    }
+
+    fn place(&self, number: u32) -> PlainPath {
+        self.folder.below(&[&number.to_string()])
+    }
+
+    fn open_copy(&self, number: u32) -> io::Result<(OwnedFd, OwnedFd)> {
+        let owner = geteuid().as_raw();
+        let place = self.place(number);
+        Ok((
+            private_dir(&place, owner)?,
+            private_dir(&place.below(&["conf"]), owner)?,
+        ))
+    }
+
+    /// Takes over what is new in all copies, and removes those that nobody uses. Returns the configuration with the
+    /// newest tokens, and whether it could also be put in place.
+    pub(super) fn harvest_all(
+        &self,
+        guard: &Guard,
+        mut configured: String,
+    ) -> Result<(String, Result<(), String>), Failure> {
+        let mut outcome = Ok(());
+        for number in self.numbers().map_err(self.here("the copies"))? {
+            let (text, done) = self.harvest(guard, number, true, configured);
+            configured = text;
+            outcome = outcome.and(done);
+        }
+        Ok((configured, outcome))
+    }
+
+    /// Takes over what is new in one copy, and removes it if that is wished and nobody uses it.
+    pub(super) fn harvest(
+        &self,
+        _guard: &Guard,
+        number: u32,
+        remove: bool,
+        configured: String,
+    ) -> (String, Result<(), String>) {
+        let words = |error: io::Error| format!("the working copy {number}: {error}");
+        let (place, conf) = match self.open_copy(number) {
+            Ok(opened) => opened,
+            Err(error) => return (configured, Err(words(error))),
+        };
+        let origin = match read(&place, ORIGIN).and_then(|text| Ok(serde_json::from_str(&text)?)) {
+            Ok(origin) => origin,
+            // Its maker was killed before anybody got it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return (configured, self.remove(number, conf).map_err(words));
+            }
+            Err(error) => return (configured, Err(words(error))),
+        };
+        let (conf, idle) = match Flock::lock(conf, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => (Ok(held), true),
+            Err((conf, _)) => (Err(conf), false),
+        };
+        let folder: &OwnedFd = match &conf {
+            Ok(held) => held,
+            Err(conf) => conf,
+        };
+        let (text, done) = self.take_over(&place, folder, idle, origin, configured);
+        if done.is_ok()
+            && remove
+            && let Ok(held) = conf
+        {
+            return (text, self.remove(number, held).map_err(words));
+        }
+        (text, done)
+    }
+
+    fn take_over(
+        &self,
+        place: &OwnedFd,
+        conf: &OwnedFd,
+        idle: bool,
+        mut origin: Origin,
+        configured: String,
+    ) -> (String, Result<(), String>) {
+        let base = origin.text.clone();
+        let base = Ini::parse(&base);
+        let texts = found(conf, idle);
+        let complete: Vec<Ini<'_>> = texts
+            .iter()
+            .map(|text| Ini::parse(text))
+            .filter(|ini| ini.is_complete_beside(&base))
+            .collect();
+        let current = Ini::parse(&configured);
+        let newer = newest(&origin.known, &current, &complete);
+        if newer.is_empty() {
+            return (configured, Ok(()));
+        }
+        let text = current.with(&newer);
+        for token in newer {
+            if !origin.known.contains(&token) {
+                origin.known.push(token);
+            }
+        }
+        // Known first: where the second step does not happen, it is done again.
+        let done = save(
+            place,
+            ORIGIN,
+            &serde_json::to_vec(&origin).unwrap_or_default(),
+        )
+        .and_then(|()| self.write_configured(&configured, &text))
+        .map_err(|error| {
+            format!(
+                "{} cannot be given its new token ({error}); it is kept in {} until that works",
+                self.configured, self.folder
+            )
+        });
+        (text, done)
+    }
+
+    /// Replaces the configured file, with its owner and its mode, unless it has changed since it was read.
+    fn write_configured(&self, before: &str, after: &str) -> io::Result<()> {
+        let path = self.configured.components();
+        let (Some(name), Some(parent)) = (path.last(), self.configured.parent()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let folder = PinnedDir::open(&parent)?;
+        let folder = folder.fd();
+        let read_only = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let old = File::from(openat(folder, name.as_str(), read_only, Mode::empty())?);
+        let stat = fstat(&old)?;
+        let fresh = format!(".{name}.new");
+        let new = create(folder, &fresh, after.as_bytes())?;
+        if (stat.st_uid, stat.st_gid) != (geteuid().as_raw(), nix::unistd::getegid().as_raw()) {
+            fchown(
+                &new,
+                Some(Uid::from_raw(stat.st_uid)),
+                Some(Gid::from_raw(stat.st_gid)),
+            )?;
+        }
+        fchmod(&new, Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
+        new.sync_all()?;
+        let mut now = String::new();
+        (&old).take(LIMIT).read_to_string(&mut now)?;
+        if now != before {
+            return Err(io::Error::other("it was changed at this moment"));
+        }
+        renameat(folder, fresh.as_str(), folder, name.as_str())?;
+        Ok(fsync(folder)?)
+    }
+
+    /// The copy that others use, if it may be shared.
+    pub(super) fn joinable(&self, _guard: &Guard, text: &str) -> Result<Option<u32>, Failure> {
+        let wanted = Ini::parse(text);
+        for number in self.numbers().map_err(self.here("the copies"))? {
+            let Ok((place, conf)) = self.open_copy(number) else {
+                continue;
+            };
+            let Ok(origin) =
+                read(&place, ORIGIN).and_then(|text| Ok(serde_json::from_str::<Origin>(&text)?))
+            else {
+                continue;
+            };
+            let fits = Ini::parse(&origin.text).agrees_with(&wanted)
+                && wanted.tokens().all(|token| origin.known.contains(token));
+            // Also a copy that rclone was killed over while another one uses it is no good to a newcomer.
+            if fits && read(&conf, COPY).is_ok_and(|text| Ini::parse(&text).agrees_with(&wanted)) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a new copy.
+    pub(super) fn make(
+        &self,
+        _guard: &Guard,
+        configured: &str,
+        text: &str,
+    ) -> Result<u32, Failure> {
+        let numbers = self.numbers().map_err(self.here("the copies"))?;
+        let number = numbers.last().map_or(0, |last| last + 1);
+        let mut known: Vec<Token> = Ini::parse(configured).tokens().cloned().collect();
+        for token in Ini::parse(text).tokens() {
+            if !known.contains(token) {
+                known.push(token.clone());
+            }
+        }
+        let origin = Origin {
+            text: text.to_owned(),
+            known,
+        };
+        let made = self.open_copy(number).and_then(|(place, conf)| {
+            create(&conf, COPY, text.as_bytes())?;
+            save(&place, ORIGIN, &serde_json::to_vec(&origin)?)
+        });
+        made.map_err(self.here("a new copy"))?;
+        Ok(number)
+    }
+
+    /// Becomes one of a copy's users.
+    pub(super) fn join(&self, number: u32) -> Result<(PlainPath, Flock<OwnedFd>), Failure> {
+        let joined = self.open_copy(number).and_then(|(_, conf)| {
+            Flock::lock(conf, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno.into())
+        });
+        let users = joined.map_err(self.here("the copy"))?;
+        Ok((self.place(number).below(&["conf"]), users))
+    }
+
+    fn remove(&self, number: u32, conf: impl Sized) -> io::Result<()> {
+        let place = private_dir(&self.place(number), geteuid().as_raw())?;
+        scratch::empty(&place, 0)?;
+        drop(conf);
+        let folder = self.open_folder()?;
+        Ok(unlinkat(
+            &folder,
+            number.to_string().as_str(),
+            UnlinkatFlags::RemoveDir,
+        )?)
+    }
+}
+
+/// The texts that rclone left. While one is at work, only the one in place is more than a beginning.
+fn found(conf: &OwnedFd, idle: bool) -> Vec<String> {
+    let mut in_place = read(conf, COPY);
+    for _ in 0..LOOKS {
+        if idle || in_place.is_ok() {
+            break;
+        }
+        // Between two renames; one that was killed there leaves it so.
+        std::thread::sleep(AGAIN);
+        in_place = read(conf, COPY);
+    }
+    let missing = in_place.is_err();
+    let mut texts: Vec<String> = in_place.into_iter().collect();
+    if idle || missing {
+        let names = entries(conf).unwrap_or_default();
+        texts.extend(
+            names
+                .iter()
+                .filter_map(|name| name.to_str())
+                .filter(|name| name.starts_with(COPY) && *name != COPY)
+                .filter_map(|name| read(conf, name).ok()),
+        );
+    }
+    texts
+}
+
+fn read(folder: &OwnedFd, name: &str) -> io::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file = File::from(openat(folder, name, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = String::new();
+    file.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Makes a file of the gate's own; one that was left under this name is removed.
+fn create(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<File> {
+    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Puts a file in place, durably.
+fn save(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = format!("{name}.new");
+    create(folder, &fresh, bytes)?.sync_all()?;
+    renameat(folder, fresh.as_str(), folder, name)?;
+    Ok(fsync(folder)?)
+}

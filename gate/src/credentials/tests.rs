@@ -1,0 +1,225 @@
+//! Working copies in a temporary folder, with a test in rclone's place.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+use super::*;
+
+struct World {
+    folder: tempfile::TempDir,
+    config: Config,
+}
+
+fn text(token: u32) -> String {
+    format!(
+        "# mine\n[one]\ntype = onedrive\ntoken = {{\"access_token\":\"{token}\",\"expiry\":\"2026-01-01T00:00:{token:02}Z\"}}\n[two]\ntype = alias\n"
+    )
+}
+
+impl World {
+    fn new() -> Self {
+        let base = fs::canonicalize(std::env::temp_dir()).unwrap();
+        let folder = tempfile::tempdir_in(base).unwrap();
+        let here = folder.path().display();
+        let config = Config::parse(&format!(
+            "state_dir = \"{here}/state\"\n[rclone]\nconfig = \"{here}/rclone.conf\""
+        ))
+        .unwrap();
+        let world = Self { folder, config };
+        world.configure(&text(1));
+        world
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("rclone.conf")
+    }
+
+    fn configure(&self, text: &str) {
+        fs::write(self.path(), text).unwrap();
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    }
+
+    fn configured(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn open(&self) -> WorkingCopy {
+        WorkingCopy::open(&self.config).unwrap()
+    }
+
+    fn copies(&self) -> usize {
+        let store = self.folder.path().join("state/rclone");
+        // Without the lock.
+        fs::read_dir(store).unwrap().count() - 1
+    }
+}
+
+fn file(copy: &WorkingCopy) -> PathBuf {
+    copy.folder().to_path_buf().join(COPY)
+}
+
+/// As rclone does it.
+fn rewrite(copy: &WorkingCopy, text: &str) {
+    let path = file(copy);
+    let fresh = path.with_file_name("rclone.conf123");
+    let old = path.with_file_name("rclone.conf.old");
+    fs::write(&fresh, text).unwrap();
+    fs::rename(&path, &old).unwrap();
+    fs::rename(&fresh, &path).unwrap();
+    fs::remove_file(&old).unwrap();
+}
+
+/// What is left of a gate and an rclone that were killed.
+fn killed(mut copy: WorkingCopy) {
+    copy.users = None;
+    std::mem::forget(copy);
+}
+
+#[test]
+fn a_new_token_comes_back_with_owner_and_mode_and_nothing_else_does() {
+    let world = World::new();
+    let copy = world.open();
+    assert_eq!(fs::read_to_string(file(&copy)).unwrap(), text(1));
+    copy.look().unwrap();
+    let evil = text(2)
+        .replace("alias", "local")
+        .replace("# mine", "[three]\ntype = http");
+    rewrite(&copy, &evil);
+    copy.look().unwrap();
+    assert_eq!(world.configured(), text(2));
+    assert_eq!(fs::metadata(world.path()).unwrap().mode() & 0o7777, 0o640);
+    rewrite(&copy, &text(3));
+    drop(copy);
+    assert_eq!(world.configured(), text(3));
+    assert_eq!(world.copies(), 0);
+    assert_eq!(fs::read_dir(world.folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn transfers_at_the_same_time_share_a_copy() {
+    let world = World::new();
+    let (first, second) = (world.open(), world.open());
+    assert_eq!(first.folder(), second.folder());
+    rewrite(&first, &text(2));
+    drop(first);
+    assert_eq!(world.configured(), text(2));
+    assert_eq!(fs::read_to_string(file(&second)).unwrap(), text(2));
+    let third = world.open();
+    assert_eq!(third.folder(), second.folder());
+    drop(second);
+    assert_eq!(world.copies(), 1);
+    drop(third);
+    assert_eq!(world.copies(), 0);
+}
+
+#[test]
+fn what_the_administrator_writes_meanwhile_wins() {
+    let world = World::new();
+    let copy = world.open();
+    world.configure(&text(9));
+    rewrite(&copy, &text(2));
+    copy.look().unwrap();
+    assert_eq!(world.configured(), text(9));
+    // A newcomer gets what is configured, and not what others work with.
+    let newcomer = world.open();
+    assert_ne!(newcomer.folder(), copy.folder());
+    assert_eq!(fs::read_to_string(file(&newcomer)).unwrap(), text(9));
+    drop(copy);
+    drop(newcomer);
+    assert_eq!(world.configured(), text(9));
+    assert_eq!(world.copies(), 0);
+    // Another line changed, the token stayed: both changes are kept.
+    let copy = world.open();
+    world.configure(&text(9).replace("alias", "crypt"));
+    rewrite(&copy, &text(10));
+    drop(copy);
+    assert_eq!(world.configured(), text(10).replace("alias", "crypt"));
+}
+
+#[test]
+fn a_copy_left_behind_is_brought_back_at_any_stage_of_rclones_rewrite() {
+    let stages: [fn(&WorkingCopy); 5] = [
+        // Written, not yet in place: the server takes only the new one by now.
+        |copy| fs::write(file(copy).with_file_name("rclone.conf123"), text(2)).unwrap(),
+        |copy| {
+            fs::write(file(copy).with_file_name("rclone.conf123"), text(2)).unwrap();
+            fs::rename(file(copy), file(copy).with_file_name("rclone.conf.old")).unwrap();
+        },
+        |copy| {
+            fs::rename(file(copy), file(copy).with_file_name("rclone.conf.old")).unwrap();
+            fs::write(file(copy), text(2)).unwrap();
+        },
+        |copy| rewrite(copy, &text(2)),
+        // A second beginning beside it.
+        |copy| {
+            rewrite(copy, &text(2));
+            fs::write(file(copy).with_file_name("rclone.conf9"), &text(3)[..60]).unwrap();
+        },
+    ];
+    for stage in stages {
+        let world = World::new();
+        let copy = world.open();
+        stage(&copy);
+        killed(copy);
+        assert_eq!(world.configured(), text(1));
+        assert!(recover(&world.config).unwrap());
+        assert_eq!(world.configured(), text(2));
+        assert_eq!(world.copies(), 0);
+        assert!(!recover(&world.config).unwrap());
+    }
+}
+
+#[test]
+fn a_beginning_is_not_taken_for_a_whole() {
+    for length in 0..text(2).len() {
+        let world = World::new();
+        let copy = world.open();
+        fs::write(
+            file(&copy).with_file_name("rclone.conf123"),
+            &text(2)[..length],
+        )
+        .unwrap();
+        killed(copy);
+        let next = world.open();
+        let given = fs::read_to_string(file(&next)).unwrap();
+        assert!(given == text(1) || given == text(2), "{given}");
+        drop(next);
+        assert!(world.configured() == text(1) || world.configured() == text(2));
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_put_back_is_kept_and_used() {
+    let world = World::new();
+    let copy = world.open();
+    rewrite(&copy, &text(2));
+    // Nothing can be made where a folder bears the name already.
+    let blocker = world.folder.path().join(".rclone.conf.new");
+    fs::create_dir(&blocker).unwrap();
+    assert!(copy.look().unwrap_err().contains("kept"));
+    drop(copy);
+    assert_eq!((world.configured(), world.copies()), (text(1), 1));
+    let next = world.open();
+    assert_eq!(fs::read_to_string(file(&next)).unwrap(), text(2));
+    rewrite(&next, &text(3));
+    drop(next);
+    assert_eq!(world.copies(), 1);
+    fs::remove_dir(blocker).unwrap();
+    assert!(recover(&world.config).unwrap());
+    assert_eq!((world.configured(), world.copies()), (text(3), 0));
+}
+
+#[test]
+fn a_copy_that_others_use_is_not_cleared_away() {
+    let world = World::new();
+    let copy = world.open();
+    recover(&world.config).unwrap();
+    assert!(file(&copy).exists());
+    // A copy whose maker was killed before it was finished.
+    fs::create_dir_all(world.folder.path().join("state/rclone/7/conf")).unwrap();
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(world.folder.path().join("state/rclone/7"), private).unwrap();
+    recover(&world.config).unwrap();
+    assert_eq!(world.copies(), 1);
+}
