@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITES = ["lines"]
+SUITES = ["lines", "doctor"]
 
 
 def main():

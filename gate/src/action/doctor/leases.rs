@@ -81,7 +81,11 @@ fn enabled(said: &str) -> Finding {
             "{UNIT} is enabled, and looks after leases at each boot"
         ))
     } else {
-        let said = if said.is_empty() { "not there" } else { said };
+        // Debian 12's systemctl says nothing of a unit that is not there.
+        let said = match said {
+            "" | "not-found" => "not there",
+            said => said,
+        };
         Finding::fail(
             format!("{UNIT} is {said}: after a power cut during a backup the service stays down"),
             vec![
