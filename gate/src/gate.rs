@@ -75,6 +75,7 @@ enum Invocation {
     Help,
     Version,
     Explain(OsString),
+    Completions(OsString),
     Gate,
     Request(Vec<OsString>),
 }
@@ -89,6 +90,7 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         [word] if word == "--version" => Invocation::Version,
         [word] if word == "--ssh-gate" => Invocation::Gate,
         [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
+        [word, shell] if word == "--completions" => Invocation::Completions(shell.clone()),
         words => Invocation::Request(words.to_vec()),
     };
     (config, invocation)
@@ -109,6 +111,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
             return ExitStatus::Done;
         }
         Invocation::Explain(line) => return explained(config, &line, reply),
+        Invocation::Completions(shell) => return completions(&shell, reply),
         Invocation::Gate => (Door::Ssh, Vec::new()),
         Invocation::Request(words) => (Door::Host, words),
     };
@@ -246,7 +249,7 @@ fn asked_for(words: &[OsString]) -> Option<Request> {
 }
 
 /// `--doctor` looks at the configuration too, so it does not wait for one.
-fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, mut reply: Reply) -> ExitStatus {
+fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) -> ExitStatus {
     let started = Instant::now();
     let path = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
     let loaded = load(config);
@@ -257,13 +260,15 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, mut reply: Rep
             .ok()
             .and_then(|config| config.audit_log.as_ref()),
     );
-    let mut host = match LinuxHost::take_over(reply) {
+    let prepared = give_up(capabilities::at_first()).and_then(|()| {
+        let preparing = Failure::errno("preparing for child processes");
+        LinuxHost::take_over(reply).map_err(preparing)
+    });
+    let mut host = match prepared {
         Ok(host) => host,
-        Err(errno) => {
-            reply = Reply::default();
-            let words = format!("backupctl: preparing for child processes: {}", errno.desc());
-            reply.line(Stream::Err, &words);
-            return ExitStatus::Internal;
+        Err(failure) => {
+            Reply::default().line(Stream::Err, &format!("backupctl: {failure}"));
+            return failure.status();
         }
     };
     let outcome = action::doctor(&path, loaded, &mut host, started, json);
@@ -337,6 +342,24 @@ fn give_up((kept, children): (&[Capability], Children)) -> Result<(), Failure> {
         what: "giving up privileges".into(),
         detail,
     })
+}
+
+/// What a shell reads to complete this program's words.
+fn completions(shell: &OsString, mut reply: Reply) -> ExitStatus {
+    let script = match shell.to_str() {
+        Some("bash") => include_str!("../completions/backupctl.bash"),
+        Some("zsh") => include_str!("../completions/_backupctl"),
+        Some("fish") => include_str!("../completions/backupctl.fish"),
+        _ => {
+            let words = "backupctl: --completions is for bash, zsh or fish";
+            reply.line(Stream::Err, words);
+            return ExitStatus::Usage;
+        }
+    };
+    script
+        .lines()
+        .for_each(|line| reply.line(Stream::Out, line));
+    ExitStatus::Done
 }
 
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {

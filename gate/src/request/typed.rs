@@ -7,13 +7,17 @@ use crate::names::NameError;
 
 /// How many values follow a word that begins with two dashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+pub(super) enum Takes {
+    /// There must be one.
     One,
+    /// There may be one.
     AtMostOne,
+    /// There is none.
     Nothing,
 }
 
-const VERBS: [(&str, Takes); 9] = [
+/// Each request has one of these.
+pub(super) const VERBS: [(&str, Takes); 9] = [
     ("--stop", Takes::One),
     ("--start", Takes::One),
     ("--sync", Takes::One),
@@ -24,7 +28,8 @@ const VERBS: [(&str, Takes); 9] = [
     ("--recover", Takes::AtMostOne),
     ("--doctor", Takes::Nothing),
 ];
-const OPTIONS: [(&str, Takes); 7] = [
+/// What goes with them.
+pub(super) const OPTIONS: [(&str, Takes); 7] = [
     ("--path", Takes::One),
     ("--remote", Takes::One),
     ("--keep-weekly", Takes::One),

@@ -9,6 +9,7 @@
 
 mod actions;
 mod cli;
+mod completions;
 mod compliance;
 mod corpus;
 mod doctor;
@@ -17,6 +18,7 @@ mod hardening;
 mod harness;
 mod lease;
 mod links;
+mod manual;
 mod overview;
 mod podman;
 mod ready;
