@@ -9,6 +9,11 @@ DATA_ROOT = "/media/ssd/podman"
 SERVICES = ["n8n", "immich", "my_app", "vaultwarden", "lightflow"]
 PROGRAM = "/usr/local/sbin/sample-service"
 
+# Both remotes are folders of the host.
+RCLONE = """[rclone]
+local_folders = ["/srv/onedrive", "/srv/second"]
+"""
+
 # A service is up while a file of its name is there.
 SAMPLE = """#!/bin/sh
 # sample-service stop|start|status NAME
@@ -25,7 +30,7 @@ def install(machine: Machine):
     """Services, data, remote and configuration. `onedrive` is the folder /srv/onedrive."""
     machine.write(PROGRAM, SAMPLE, "0755")
     services = (CORPUS / "services.toml").read_text().replace("@PROGRAM@", PROGRAM)
-    machine.write(CONFIG, f'podmanctl = "{PROGRAM}"\naudit_log = "/var/log/backupctl.jsonl"\n{services}')
+    machine.write(CONFIG, f'podmanctl = "{PROGRAM}"\naudit_log = "/var/log/backupctl.jsonl"\n{services}{RCLONE}')
     remotes = "".join(f"[{name}]\ntype = alias\nremote = /srv/{name}\n" for name in ("onedrive", "second"))
     machine.write("/etc/backupctl/rclone.conf", remotes, "0600")
     machine.root("mkdir -p /srv/onedrive /srv/second /srv/docs /var/lib/sample-services; echo text >/srv/docs/file")

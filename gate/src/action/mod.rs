@@ -122,8 +122,16 @@ impl Context<'_> {
 
     /// A directory of the gate's own, made where it is missing.
     fn own_directory(&self, path: &PlainPath) -> Result<std::os::fd::OwnedFd, Failure> {
-        private_dir(path, nix::unistd::geteuid().as_raw())
-            .map_err(Failure::io(format!("the directory {path}")))
+        private_dir(path, nix::unistd::geteuid().as_raw()).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                let detail = error.to_string();
+                return Failure::Path {
+                    path: path.to_path_buf(),
+                    detail,
+                };
+            }
+            Failure::io(format!("the directory {path}"))(error)
+        })
     }
 
     /// The home of the programs that are run.
@@ -172,6 +180,7 @@ impl Context<'_> {
     fn source<'p>(&self, directory: &'p PinnedDir) -> Result<Source<'p>, Failure> {
         let mount_parent = self.config.state_dir.below(&["pin"]);
         if self.config.rclone.pin == Pin::Mount {
+            self.own_directory(&mount_parent)?;
             self.own_directory(&mount_parent.below(&["data"]))?;
         }
         Ok(Source {

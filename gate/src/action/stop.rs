@@ -12,6 +12,7 @@ use super::service::{bring_down, bring_up, settled_state};
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::host::owners::trusted;
 use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
 use crate::names::ServiceName;
@@ -25,6 +26,10 @@ pub(super) fn stop(
     let patience = Patience::attended(until);
     let _lock = context.lock(service.as_str(), "--stop", &patience)?;
     let controls = Controls::of(context.config, service, timeout);
+    // Also the one that starts it: better not stopped than not started again.
+    for argv in [&controls.stop, &controls.start, &controls.status] {
+        trusted(argv)?;
+    }
     let leases = context.leases()?;
     let leasing = || Failure::io(format!("the lease of {service}"));
     let mut former = leases.load(service).map_err(leasing())?;

@@ -225,14 +225,28 @@ pub fn open_trusted(path: &Path, trusted: Trusted) -> Result<OwnedFd, String> {
     Ok(fd)
 }
 
+/// How many levels of a directory of the gate's own are made: a folder that the configuration names and one in it.
+/// Where more are missing a disk is not mounted, and what belongs there would land on the disk below.
+const MADE: usize = 2;
+
 /// Opens a directory of the gate's own, and makes it (0700) where it is missing.
 ///
 /// # Errors
-/// When a link is on the way, or the directory belongs to somebody else or is open to others.
+/// When a link is on the way, the directory belongs to somebody else or is open to others, or too much of it is
+/// missing.
 pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
+    let mut left = path.components().len();
     let mut fd = open("/", DIRECTORY, Mode::empty())?;
     for part in path.components() {
         fd = match openat(&fd, part.as_str(), DIRECTORY, Mode::empty()) {
+            Err(Errno::ENOENT) if left > MADE => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!(
+                        "{part} on the way there does not exist; mount its disk, or make it (mkdir -p)"
+                    ),
+                ));
+            }
             Err(Errno::ENOENT) => {
                 match mkdirat(&fd, part.as_str(), Mode::S_IRWXU) {
                     Ok(()) | Err(Errno::EEXIST) => {}
@@ -242,6 +256,7 @@ pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
             }
             other => other?,
         };
+        left -= 1;
         let stat = fstat(&fd)?;
         if !(Trusted { uid: owner }).directory(&stat) {
             return Err(io::Error::other(format!(

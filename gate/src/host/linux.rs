@@ -20,6 +20,7 @@ use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::clock;
 use super::descendants::{end_all, end_group, reap};
+use super::owners::trusted;
 use super::{Ear, Ended, Exit, Host, Patience, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
@@ -162,6 +163,7 @@ impl Host for LinuxHost {
             source,
         };
         access(path, AccessFlags::X_OK).map_err(|errno| missing(errno.into()))?;
+        trusted(&program.argv)?;
         // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
         // later program.
         set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;

@@ -8,6 +8,7 @@ pub mod descendants;
 pub mod dirfd;
 pub mod linux;
 pub mod lock;
+pub mod owners;
 
 use std::time::{Duration, Instant};
 

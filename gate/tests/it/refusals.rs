@@ -79,3 +79,45 @@ fn a_tree_without_a_bottom_is_refused_and_named() {
         answer.err
     );
 }
+
+#[test]
+fn a_program_that_others_may_replace_is_not_run() {
+    let world = World::new();
+    let mode = |name: &str, mode| {
+        fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // The start command is looked at before anything is stopped.
+    mode("bin/start", 0o775);
+    let answer = world.request("backupctl --stop app").expect(78);
+    assert!(answer.err.contains("bin/start"), "{}", answer.err);
+    assert!(world.exists("up"));
+    mode("bin/start", 0o755);
+    mode("bin", 0o777);
+    world.request("backupctl --start app").expect(78);
+    let rclone = world.script("rclone", "exit 0\n");
+    world.configure_with("", &rclone);
+    let answer = world.request(&world.sync()).expect(78);
+    assert!(answer.err.contains("chmod go-w"), "{}", answer.err);
+    mode("bin", 0o755);
+    world.request(&world.sync()).expect(0);
+}
+
+#[test]
+fn a_folder_on_a_disk_that_is_not_mounted_is_not_made() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.write(
+        "gate.toml",
+        &world.read("gate.toml").replace(
+            &format!("{here}spool"),
+            &format!("{here}disk/backupctl/spool"),
+        ),
+    );
+    let answer = world.request(&world.archive()).expect(69);
+    assert!(answer.err.contains("mount its disk"), "{}", answer.err);
+    assert!(!world.exists("disk"));
+    fs::create_dir_all(world.path("disk/backupctl")).unwrap();
+    if have_rclone() {
+        world.request(&world.archive()).expect(0);
+    }
+}
