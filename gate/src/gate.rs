@@ -324,6 +324,7 @@ fn perform(
     }
     let mut host =
         LinuxHost::take_over(reply).map_err(Failure::errno("preparing for child processes"))?;
+    host.keep_talking();
     let mut context = Context {
         config,
         host: &mut host,

@@ -5,6 +5,7 @@
 
 use std::io::{Write, stderr, stdout};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -25,15 +26,33 @@ pub enum Stream {
 }
 
 /// The two streams, and what became of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reply {
     out_stalled: bool,
     err_stalled: bool,
+    last: Instant,
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self {
+            out_stalled: false,
+            err_stalled: false,
+            last: Instant::now(),
+        }
+    }
 }
 
 impl Reply {
+    /// How long ago the last line was written.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.last.elapsed()
+    }
+
     /// Writes one line; what is not printable in it is shown as `?`.
     pub fn line(&mut self, stream: Stream, text: &str) {
+        self.last = Instant::now();
         let mut line: String = text
             .chars()
             .map(|c| if c.is_control() && c != '\t' { '?' } else { c })

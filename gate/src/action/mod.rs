@@ -107,6 +107,8 @@ impl Context<'_> {
             let subject = name.rsplit('.').next().unwrap_or(name);
             if !told {
                 told = true;
+                self.host
+                    .waiting(&format!("{holder}, which is working on {subject}"));
                 self.say(format!(
                     "waiting for {holder}, which is working on {subject}"
                 ));

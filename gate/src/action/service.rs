@@ -63,6 +63,7 @@ pub(super) fn wait_for_answer(
     service: &ServiceName,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
+    context.host.waiting(&format!("{service} to answer"));
     while let Some(why) = silent(context, service, patience)? {
         let what = format!("waiting for {service} to answer ({why})");
         context
@@ -174,6 +175,7 @@ fn wait_for(
     } else {
         "be down"
     };
+    context.host.waiting(&format!("{service} to {goal}"));
     loop {
         let now = state(context, controls, patience)?;
         if now == *wanted {

@@ -176,6 +176,7 @@ fn lock_first(
             ServiceLock::holder(directory, name).unwrap_or_else(|| "another action".into());
         if !told {
             told = true;
+            context.host.waiting(&format!("{holder} to give way"));
             context.say(format!("asking {holder} to give way"));
         }
         context

@@ -24,11 +24,14 @@ use super::owners::trusted;
 use super::{Ear, Ended, Exit, Host, Patience, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
-use crate::program::{self, Output, Program, Tether};
+use crate::program::{self, Output, Profile, Program, Tether};
 use crate::reply::{Reply, Stream};
 
 /// The longest time between two looks around.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The longest time without a word to the caller.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The most that is kept of a program's captured output. A year of archives is a tenth of it.
 const CAPTURE_LIMIT: usize = 4 << 20;
@@ -46,6 +49,8 @@ pub struct LinuxHost {
     signals: SignalFd,
     peer_gone: bool,
     signalled: bool,
+    /// What is going on, once somebody wants to be told now and then.
+    doing: Option<String>,
 }
 
 impl LinuxHost {
@@ -70,28 +75,48 @@ impl LinuxHost {
             signals,
             peer_gone: false,
             signalled: false,
+            doing: None,
         })
+    }
+
+    /// From now on says something every few seconds, whatever happens. A sudo that records output stands between us
+    /// and the ssh client, and finds out that it is gone when it has something to pass on; and so does a TCP
+    /// connection whose other end lost its power.
+    pub fn keep_talking(&mut self) {
+        self.doing = Some("working".into());
+    }
+
+    fn now_doing(&mut self, what: &str) {
+        if let Some(doing) = &mut self.doing {
+            what.clone_into(doing);
+        }
     }
 
     /// Waits at most `time` for output, a signal or the end of the peer.
     fn look(&mut self, time: Duration, pipes: &[PollFd<'_>]) {
-        let out = std::io::stdout();
+        let (out, err) = (std::io::stdout(), std::io::stderr());
         let mut fds: Vec<PollFd<'_>> = pipes.to_vec();
         fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
+        let ours = fds.len();
         if !self.peer_gone {
             // No events asked for: POLLERR (pipe) and POLLHUP (socket) come unasked when the reader is gone.
+            // Both, because a sudo that records output notices that on the one it has something for.
             fds.push(PollFd::new(out.as_fd(), PollFlags::empty()));
+            fds.push(PollFd::new(err.as_fd(), PollFlags::empty()));
         }
         let wait = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-        let peer_gone = match poll(&mut fds, wait) {
-            Ok(_) if !self.peer_gone => fds
-                .last()
-                .and_then(PollFd::revents)
-                .is_some_and(|seen| seen.intersects(gone)),
-            _ => false,
-        };
-        self.peer_gone |= peer_gone;
+        self.peer_gone |= poll(&mut fds, wait).is_ok()
+            && fds
+                .iter()
+                .skip(ours)
+                .filter_map(PollFd::revents)
+                .any(|seen| seen.intersects(gone));
+        if let Some(doing) = &self.doing
+            && self.reply.silent_for() >= SILENCE
+        {
+            self.reply.line(Stream::Err, &format!("still {doing}"));
+        }
         while let Ok(Some(info)) = self.signals.read_signal() {
             self.signalled |= info.ssi_signo != Signal::SIGCHLD as u32;
         }
@@ -123,6 +148,10 @@ impl Host for LinuxHost {
 
     fn local(&self) -> NaiveDateTime {
         clock::local()
+    }
+
+    fn waiting(&mut self, what: &str) {
+        self.now_doing(&format!("waiting for {what}"));
     }
 
     fn say(&mut self, stream: Stream, line: &str) {
@@ -167,6 +196,10 @@ impl Host for LinuxHost {
         // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
         // later program.
         set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
+        // A command that only asks has a reason to be asked, and that is what goes on.
+        if program.output == Output::Relayed || program.profile != Profile::Service {
+            self.now_doing(&program.what);
+        }
         let mut child = program
             .command(getpid())
             .and_then(|mut command| command.spawn())

@@ -151,6 +151,9 @@ pub trait Host {
         self.local().date()
     }
 
+    /// What is waited for from here on, in the words of "still waiting for …".
+    fn waiting(&mut self, _what: &str) {}
+
     /// One line to the caller.
     fn say(&mut self, stream: Stream, line: &str);
 
