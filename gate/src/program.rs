@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Pin;
 use crate::credentials::WorkingCopy;
 use crate::host::dirfd::PinnedDir;
+use crate::host::leftovers;
 use crate::names::PlainPath;
 use crate::privilege::Confinement;
 use crate::scratch::Scratch;
@@ -45,7 +46,8 @@ const MOUNT_NAME: &str = "data";
 /// Whether the program may outlive the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tether {
-    /// It dies with the gate; what it started in turn is stopped by the gate as long as that lives.
+    /// It dies with the gate; what it started in turn is stopped by the gate, or where that was killed by the next
+    /// one, see [`leftovers`].
     Tied,
     /// What it starts is meant to stay: it brings a service up.
     Free,
@@ -187,6 +189,9 @@ impl Program<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        if self.tether == Tether::Tied {
+            command.env(leftovers::MARK, leftovers::mark());
+        }
         Ok(command)
     }
 

@@ -99,6 +99,8 @@ impl Context<'_> {
             if let Some(lock) =
                 taken.map_err(Failure::io(format!("the lock of {name} in {directory}")))?
             {
+                // Whoever had it may have been killed.
+                self.host.sweep();
                 return Ok(lock);
             }
             let holder = ServiceLock::holder(directory, name);

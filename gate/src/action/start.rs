@@ -167,6 +167,8 @@ fn lock_first(
     let mut told = false;
     loop {
         if let Some(lock) = ServiceLock::try_take(directory, name, verb).map_err(locking())? {
+            // A stop command whose gate was killed may have left something that goes on stopping.
+            context.host.sweep();
             return Ok(lock);
         }
         if !intent.is_known() {

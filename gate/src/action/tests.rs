@@ -178,6 +178,34 @@ fn a_stop_that_cannot_be_taken_back_leaves_its_record() {
 }
 
 #[test]
+fn one_unclear_answer_does_not_turn_down_into_up() {
+    let folder = folder();
+    let (outcome, ran, _) = run(folder.path(), "--stop", &[3]);
+    assert_eq!(outcome.unwrap(), "app was down already");
+    assert_eq!(ran, ["status"]);
+    let (outcome, ..) = run(folder.path(), "--stop", &[1, 1, 3]);
+    assert_eq!(outcome.unwrap(), "app was down already");
+    let (outcome, ran, _) = run(folder.path(), "--start", &[3]);
+    assert_eq!(
+        outcome.unwrap(),
+        "app was down before the stop and stays down"
+    );
+    assert_eq!(ran, ["status"]);
+}
+
+#[test]
+fn a_stack_that_is_partly_up_was_up() {
+    let folder = folder();
+    let unclear = [1; 10];
+    let (outcome, ran, _) = run(folder.path(), "--stop", &[&unclear[..], &[3]].concat());
+    assert_eq!(outcome.unwrap(), "app is down");
+    assert_eq!(ran[10..], ["keep", "stop", "status"]);
+    let (outcome, ran, _) = run(folder.path(), "--start", &[0]);
+    assert_eq!(outcome.unwrap(), "app is up");
+    assert_eq!(ran, ["start", "status"]);
+}
+
+#[test]
 fn a_start_is_green_only_when_the_service_is_up() {
     let folder = folder();
     let (outcome, ran, _) = run(folder.path(), "--start", &[3, 1, 0]);

@@ -18,6 +18,18 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long to go on killing what keeps forking.
 const PERSISTENCE: Duration = Duration::from_secs(5);
 
+/// The field of `/proc/PID/stat` that names the parent, see proc(5).
+const PARENT: usize = 4;
+
+/// A field of `/proc/PID/stat`, counted as in proc(5), beyond the second one.
+pub(super) fn stat_field(pid: i32, number: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, the command's name, is in parentheses and may hold any character.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let field = rest.split(' ').nth(number.checked_sub(3)?)?;
+    Some(field.trim_end().to_owned())
+}
+
 /// Every process below this one.
 #[must_use]
 pub fn descendants() -> Vec<Pid> {
@@ -33,13 +45,7 @@ pub fn descendants() -> Vec<Pid> {
         else {
             continue;
         };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        // The command's name is in parentheses and may hold any character, so fields count from the last one.
-        let parent = stat
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split(' ').nth(2)?.parse().ok());
+        let parent = stat_field(pid, PARENT).and_then(|field| field.parse().ok());
         if let Some(parent) = parent {
             parents.insert(pid, parent);
         }

@@ -4,14 +4,11 @@
 //! and a waiting `--start` are all looked at within a fifth of a second.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, ChildStdout, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigSet, Signal};
@@ -20,7 +17,9 @@ use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::clock;
 use super::descendants::{end_all, end_group, reap};
+use super::leftovers;
 use super::owners::trusted;
+use super::streams::Streams;
 use super::{Ear, Ended, Exit, Host, Patience, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
@@ -32,15 +31,6 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// The longest time without a word to the caller.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// The most that is kept of a program's captured output. A year of archives is a tenth of it.
-const CAPTURE_LIMIT: usize = 4 << 20;
-
-/// The longest line of standard output that is put together before it is passed on as it is.
-const LINE_LIMIT: usize = 4096;
-
-/// How many lines of standard error are remembered.
-const LAST_WORDS: usize = 20;
 
 /// Linux, and the two streams to the caller.
 #[derive(Debug)]
@@ -150,6 +140,10 @@ impl Host for LinuxHost {
         clock::local()
     }
 
+    fn sweep(&mut self) {
+        leftovers::sweep();
+    }
+
     fn waiting(&mut self, what: &str) {
         self.now_doing(&format!("waiting for {what}"));
     }
@@ -197,7 +191,8 @@ impl Host for LinuxHost {
         // later program.
         set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
         // A command that only asks has a reason to be asked, and that is what goes on.
-        if program.output == Output::Relayed || program.profile != Profile::Service {
+        let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
+        if !asks {
             self.now_doing(&program.what);
         }
         let mut child = program
@@ -286,172 +281,5 @@ impl Host for LinuxHost {
             what: what.to_owned(),
             detail: format!("the keeper said: {}", said.trim()),
         })
-    }
-}
-
-/// The two pipes of a running program.
-struct Streams {
-    out: Option<ChildStdout>,
-    err: Option<ChildStderr>,
-    out_line: Vec<u8>,
-    err_line: Vec<u8>,
-    captured: Vec<u8>,
-    last_words: Vec<String>,
-}
-
-impl Streams {
-    fn new(out: Option<ChildStdout>, err: Option<ChildStderr>) -> Self {
-        for fd in [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)]
-            .into_iter()
-            .flatten()
-        {
-            // A blocking pipe would only make the loop wait for output; it cannot lose any.
-            let _ = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-        }
-        let (out_line, err_line) = (Vec::new(), Vec::new());
-        Self {
-            out,
-            err,
-            out_line,
-            err_line,
-            captured: Vec::new(),
-            last_words: Vec::new(),
-        }
-    }
-
-    fn pipes(&self) -> Vec<PollFd<'_>> {
-        [
-            self.out.as_ref().map(AsFd::as_fd),
-            self.err.as_ref().map(AsFd::as_fd),
-        ]
-        .into_iter()
-        .flatten()
-        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-        .collect()
-    }
-
-    /// Reads what is there and passes it on.
-    fn pump(&mut self, output: Output, reply: &mut Reply, ear: &mut dyn Ear) {
-        let mut fresh = Vec::new();
-        if drain(&mut self.out, &mut fresh) {
-            self.out = None;
-        }
-        match output {
-            Output::Relayed => {
-                split(&mut self.out_line, &fresh, LINE_LIMIT, |line| {
-                    reply.line(Stream::Out, line)
-                });
-            }
-            Output::Captured | Output::Silent => {
-                let room = CAPTURE_LIMIT.saturating_sub(self.captured.len());
-                self.captured.extend(fresh.iter().take(room));
-            }
-        }
-        fresh.clear();
-        if drain(&mut self.err, &mut fresh) {
-            self.err = None;
-        }
-        let last_words = &mut self.last_words;
-        split(&mut self.err_line, &fresh, ear.longest_line(), |line| {
-            heard(ear, output, reply, last_words, line);
-        });
-    }
-
-    /// Passes on lines that have no end.
-    fn finish(&mut self, output: Output, reply: &mut Reply, ear: &mut dyn Ear) {
-        if output == Output::Relayed && !self.out_line.is_empty() {
-            reply.line(Stream::Out, &String::from_utf8_lossy(&self.out_line));
-        }
-        if !self.err_line.is_empty() {
-            let line = String::from_utf8_lossy(&self.err_line).into_owned();
-            heard(ear, output, reply, &mut self.last_words, &line);
-        }
-        self.out_line.clear();
-        self.err_line.clear();
-    }
-}
-
-/// Passes on what the ear makes of a line.
-fn heard(
-    ear: &mut dyn Ear,
-    output: Output,
-    reply: &mut Reply,
-    last_words: &mut Vec<String>,
-    line: &str,
-) {
-    if let Some((stream, text)) = ear.hear(line) {
-        if output != Output::Silent {
-            reply.line(stream, &text);
-        }
-        if stream == Stream::Err {
-            remember(last_words, &text);
-        }
-    }
-}
-
-fn remember(last_words: &mut Vec<String>, line: &str) {
-    if line.trim().is_empty() {
-        return;
-    }
-    if last_words.len() == LAST_WORDS {
-        last_words.remove(0);
-    }
-    last_words.push(line.trim().to_owned());
-}
-
-/// Reads what a pipe holds, a bounded amount at a time; true at its end.
-fn drain(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> bool {
-    let Some(pipe) = pipe else {
-        return false;
-    };
-    let mut buffer = [0_u8; 16 << 10];
-    for _ in 0..16 {
-        match pipe.read(&mut buffer) {
-            Ok(0) => return true,
-            Ok(n) => into.extend(buffer.iter().take(n)),
-            Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
-            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
-        }
-    }
-    false
-}
-
-/// Adds bytes to a line, and hands over each line that is complete. A carriage return ends one as well:
-/// that is how progress is drawn.
-fn split(line: &mut Vec<u8>, bytes: &[u8], longest: usize, mut each: impl FnMut(&str)) {
-    for &byte in bytes {
-        let ends = byte == b'\n' || byte == b'\r';
-        if !ends {
-            line.push(byte);
-        }
-        if (ends && !line.is_empty()) || line.len() >= longest {
-            each(&String::from_utf8_lossy(line));
-            line.clear();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_put_together_across_reads() {
-        let (mut line, mut seen) = (Vec::new(), Vec::new());
-        for piece in [&b"one\ntw"[..], b"o\r\nthr", b"ee\n"] {
-            split(&mut line, piece, LINE_LIMIT, |text| {
-                seen.push(text.to_owned())
-            });
-        }
-        assert_eq!(seen, ["one", "two", "three"]);
-    }
-
-    #[test]
-    fn a_line_without_an_end_does_not_fill_memory() {
-        let (mut line, mut pieces) = (Vec::new(), 0);
-        split(&mut line, &vec![b'x'; LINE_LIMIT * 3], LINE_LIMIT, |_| {
-            pieces += 1;
-        });
-        assert_eq!((line.len(), pieces), (0, 3));
     }
 }

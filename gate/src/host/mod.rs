@@ -6,9 +6,11 @@
 pub mod clock;
 pub mod descendants;
 pub mod dirfd;
+pub mod leftovers;
 pub mod linux;
 pub mod lock;
 pub mod owners;
+mod streams;
 
 use std::time::{Duration, Instant};
 
@@ -150,6 +152,9 @@ pub trait Host {
     fn today(&self) -> NaiveDate {
         self.local().date()
     }
+
+    /// Ends what gates that were killed left behind.
+    fn sweep(&mut self) {}
 
     /// What is waited for from here on, in the words of "still waiting for …".
     fn waiting(&mut self, _what: &str) {}

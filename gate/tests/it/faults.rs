@@ -18,7 +18,7 @@ fn pid(child: &std::process::Child) -> Pid {
 fn hanging_rclone(world: &World) {
     let here = world.path("").display().to_string();
     let program = world.script("hang", &format!(
-        "setsid sh -c 'sleep 300 {here}' > /dev/null 2>&1 &\n: > {here}/hanging\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
+        "setsid sh -c 'sleep 300; : {here}' > /dev/null 2>&1 &\n: > {here}/hanging\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
     ));
     world.configure_with("", &program);
 }
@@ -80,12 +80,59 @@ fn a_gate_that_is_killed_leaves_no_rclone() {
 }
 
 #[test]
+fn what_a_killed_gate_left_behind_is_ended_by_the_next_action() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let mut gate = world.spawn(&world.sync());
+    wait_until("rclone runs and has started a daemon", || {
+        world.exists("hanging")
+            && world
+                .processes()
+                .iter()
+                .any(|line| line.contains("sleep 300"))
+    });
+    kill(pid(&gate), Signal::SIGKILL).unwrap();
+    gate.wait().unwrap();
+    // The daemon has a session of its own, and nobody's signal reaches it.
+    wait_until("rclone is gone", || {
+        !world
+            .processes()
+            .iter()
+            .any(|line| line.contains("--config"))
+    });
+    assert!(
+        world
+            .processes()
+            .iter()
+            .any(|line| line.contains("sleep 300"))
+    );
+    world.request("backupctl --start app").expect(0);
+    nothing_left(&world);
+}
+
+#[test]
 fn a_peer_that_goes_away_ends_a_sync_with_all_its_children() {
     let world = World::new();
     hanging_rclone(&world);
     let mut gate = world.spawn(&world.sync());
     wait_until("rclone runs", || world.exists("hanging"));
     drop(gate.stdout.take());
+    assert_eq!(gate.wait().unwrap().code(), Some(69));
+    nothing_left(&world);
+}
+
+#[test]
+fn a_silent_program_is_talked_over_so_that_a_vanished_reader_is_noticed() {
+    let world = World::new();
+    hanging_rclone(&world);
+    let mut gate = world.spawn(&world.sync());
+    let mut lines = BufReader::new(gate.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let still = lines.find(|line| line.starts_with("still "));
+    assert!(still.is_some_and(|line| line.contains("root/app/data")));
+    // The other stream is read on: sudo notices on the one that it has something for.
+    drop(lines);
     assert_eq!(gate.wait().unwrap().code(), Some(69));
     nothing_left(&world);
 }
