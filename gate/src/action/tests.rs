@@ -57,6 +57,16 @@ impl Host for FakeHost {
         self.check(patience)
     }
 
+    fn run_piped(
+        &mut self,
+        _: &Program<'_>,
+        _: &Patience<'_>,
+        _: &mut dyn Ear,
+        _: &mut dyn FnMut(&mut dyn crate::host::Feed) -> Result<(), Failure>,
+    ) -> Result<crate::host::Piped, Failure> {
+        panic!("nothing is fetched here")
+    }
+
     fn run_heard(
         &mut self,
         program: &Program<'_>,

@@ -13,21 +13,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{AccessFlags, Pid, access, getpid};
+use nix::unistd::Pid;
 
 use super::clock;
-use super::descendants::{end_all, end_group, reap};
+use super::descendants::{end_all, reap};
 use super::leftovers;
-use super::owners::trusted;
+use super::run::Run;
 use super::streams::Streams;
-use super::{Ear, Ended, Exit, Host, Patience, Relay};
+use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
-use crate::program::{self, Output, Profile, Program, Tether};
+use crate::program::{self, Output, Program};
 use crate::reply::{Reply, Stream};
 
 /// The longest time between two looks around.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// The longest time without a word to the caller.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Linux, and the two streams to the caller.
 #[derive(Debug)]
 pub struct LinuxHost {
-    reply: Reply,
+    pub(super) reply: Reply,
     signals: SignalFd,
     peer_gone: bool,
     signalled: bool,
@@ -76,14 +76,15 @@ impl LinuxHost {
         self.doing = Some("working".into());
     }
 
-    fn now_doing(&mut self, what: &str) {
+    /// What is said to be going on.
+    pub(super) fn now_doing(&mut self, what: &str) {
         if let Some(doing) = &mut self.doing {
             what.clone_into(doing);
         }
     }
 
     /// Waits at most `time` for output, a signal or the end of the peer.
-    fn look(&mut self, time: Duration, pipes: &[PollFd<'_>]) {
+    pub(super) fn look(&mut self, time: Duration, pipes: &[PollFd<'_>]) {
         let (out, err) = (std::io::stdout(), std::io::stderr());
         let mut fds: Vec<PollFd<'_>> = pipes.to_vec();
         fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
@@ -112,7 +113,8 @@ impl LinuxHost {
         }
     }
 
-    fn reason(&self, patience: &Patience<'_>) -> Result<(), Interrupt> {
+    /// Whether there is a reason to stop.
+    pub(super) fn reason(&self, patience: &Patience<'_>) -> Result<(), Interrupt> {
         if Instant::now() >= patience.until {
             return Err(Interrupt::DeadlinePassed);
         }
@@ -175,72 +177,34 @@ impl Host for LinuxHost {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
     ) -> Result<Ended, Failure> {
-        let interrupted = |cause| Failure::Interrupted {
-            what: program.what.clone(),
-            cause,
-        };
-        self.check(patience).map_err(interrupted)?;
-        let path = program.argv.first().map_or("", String::as_str);
-        let missing = |source| Failure::ToolMissing {
-            program: path.to_owned(),
-            source,
-        };
-        access(path, AccessFlags::X_OK).map_err(|errno| missing(errno.into()))?;
-        trusted(&program.argv)?;
-        // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
-        // later program.
-        set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
-        // A command that only asks has a reason to be asked, and that is what goes on.
-        let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
-        if !asks {
-            self.now_doing(&program.what);
+        let mut run = Run::start(self, program, patience, ear)?;
+        while run.exit.is_none() {
+            run.turn()?;
         }
-        let mut child = program
-            .command(getpid())
-            .and_then(|mut command| command.spawn())
-            .map_err(Failure::io(format!("starting {}", program.what)))?;
-        let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        let mut streams = Streams::new(child.stdout.take(), child.stderr.take());
-        let mut exit = None;
-        let mut told = false;
-        let mut attend = |reply: &mut Reply| {
-            if let Err(words) = program.attend()
-                && !std::mem::replace(&mut told, true)
-            {
-                reply.line(Stream::Err, &format!("backupctl: warning: {words}"));
-            }
-        };
-        while exit.is_none() {
-            let left = patience.until.saturating_duration_since(Instant::now());
-            self.look(left.min(TICK), &streams.pipes());
-            streams.pump(program.output, &mut self.reply, ear);
-            attend(&mut self.reply);
-            exit = reap(main);
-            if exit.is_none()
-                && let Err(cause) = self.reason(patience)
-            {
-                match program.tether {
-                    Tether::Tied => end_all(main),
-                    Tether::Free => end_group(main),
-                }
-                streams.pump(program.output, &mut self.reply, ear);
-                streams.finish(program.output, &mut self.reply, ear);
-                attend(&mut self.reply);
-                return Err(interrupted(cause));
-            }
+        Ok(run.end())
+    }
+
+    fn run_piped(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+    ) -> Result<Piped, Failure> {
+        let mut run = Run::start(self, program, patience, ear)?;
+        let read = reader(&mut run);
+        if let Some(failure) = run.failure.take() {
+            return Err(failure);
         }
-        // What a tied program left running would go on without anybody to answer for it. The pipes are
-        // not read to their end: a daemon that a start command left behind may hold them for years.
-        if program.tether == Tether::Tied {
-            end_all(main);
+        // Whoever has read enough, or cannot go on, needs no more of it.
+        let by_itself = run.exit.is_some();
+        if !by_itself {
+            end_all(run.main);
         }
-        streams.pump(program.output, &mut self.reply, ear);
-        streams.finish(program.output, &mut self.reply, ear);
-        attend(&mut self.reply);
-        Ok(Ended {
-            exit: exit.unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
-            stdout: streams.captured,
-            last_words: streams.last_words,
+        let ended = run.end();
+        Ok(Piped {
+            ended: by_itself.then_some(ended),
+            read,
         })
     }
 

@@ -10,8 +10,10 @@ pub mod leftovers;
 pub mod linux;
 pub mod lock;
 pub mod owners;
+mod run;
 mod streams;
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, NaiveDateTime};
@@ -113,6 +115,27 @@ impl Ended {
     }
 }
 
+/// What a program writes to its standard output, as it comes.
+pub trait Feed {
+    /// Waits for more; zero at its end, when the program has ended as well.
+    ///
+    /// # Errors
+    /// When there is a reason to stop; whoever runs the program knows which.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// One line to the caller.
+    fn say(&mut self, stream: Stream, line: &str);
+}
+
+/// A program whose output was read while it ran.
+#[derive(Debug)]
+pub struct Piped {
+    /// How it ended by itself; nothing when the reader had ended before it.
+    pub ended: Option<Ended>,
+    /// What the reader made of it.
+    pub read: Result<(), Failure>,
+}
+
 /// Hears what a program says on standard error, line by line, and decides what becomes of it.
 pub trait Ear {
     /// One line, and what the caller is told about it. What goes to standard error is remembered as one of the
@@ -192,6 +215,19 @@ pub trait Host {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
     ) -> Result<Ended, Failure>;
+
+    /// Runs a program while `reader` reads what it writes to its standard output, which must be
+    /// [`Output::Silent`](crate::program::Output) and tied. When the reader has ended, so has the program.
+    ///
+    /// # Errors
+    /// When it could not be started, or was interrupted; then nothing of it is left.
+    fn run_piped(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+    ) -> Result<Piped, Failure>;
 
     /// Asks a service whether it answers.
     ///

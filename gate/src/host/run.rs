@@ -1,0 +1,192 @@
+//! One run of a program, from its start until nothing of it is left.
+//!
+//! Invariant: a tied program's descendants are gone when it has ended, by itself or not.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_child_subreaper;
+use nix::unistd::{AccessFlags, Pid, access, getpid};
+
+use super::descendants::{end_all, end_group, reap};
+use super::linux::{LinuxHost, TICK};
+use super::owners::trusted;
+use super::streams::Streams;
+use super::{Ear, Ended, Exit, Feed, Patience};
+use crate::error::{Failure, Interrupt};
+use crate::program::{Output, Profile, Program, Tether};
+use crate::reply::Stream;
+
+/// A program that runs.
+pub(super) struct Run<'a> {
+    host: &'a mut LinuxHost,
+    program: &'a Program<'a>,
+    patience: &'a Patience<'a>,
+    ear: &'a mut dyn Ear,
+    pub(super) main: Pid,
+    streams: Streams,
+    /// What was taken from the streams, and how much of it was read.
+    pending: (Vec<u8>, usize),
+    /// How it ended.
+    pub(super) exit: Option<Exit>,
+    /// Why it was ended, when somebody read what it wrote: a read can only say that it failed.
+    pub(super) failure: Option<Failure>,
+    warned: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Starts it.
+    pub(super) fn start(
+        host: &'a mut LinuxHost,
+        program: &'a Program<'a>,
+        patience: &'a Patience<'a>,
+        ear: &'a mut dyn Ear,
+    ) -> Result<Self, Failure> {
+        use super::Host;
+        host.check(patience)
+            .map_err(|cause| interrupted(program, cause))?;
+        let path = program.argv.first().map_or("", String::as_str);
+        access(path, AccessFlags::X_OK).map_err(|errno| Failure::ToolMissing {
+            program: path.to_owned(),
+            source: errno.into(),
+        })?;
+        trusted(&program.argv)?;
+        // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
+        // later program.
+        set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
+        // A command that only asks has a reason to be asked, and that is what goes on.
+        let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
+        if !asks {
+            host.now_doing(&program.what);
+        }
+        let mut child = program
+            .command(getpid())
+            .and_then(|mut command| command.spawn())
+            .map_err(Failure::io(format!("starting {}", program.what)))?;
+        Ok(Self {
+            host,
+            program,
+            patience,
+            ear,
+            main: Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
+            streams: Streams::new(child.stdout.take(), child.stderr.take()),
+            pending: (Vec::new(), 0),
+            exit: None,
+            failure: None,
+            warned: false,
+        })
+    }
+
+    /// Waits for something to happen, and sees to it. Err when it was ended for a reason.
+    pub(super) fn turn(&mut self) -> Result<(), Failure> {
+        let left = self
+            .patience
+            .until
+            .saturating_duration_since(Instant::now());
+        let wait = if self.exit.is_some() {
+            Duration::ZERO
+        } else {
+            left.min(TICK)
+        };
+        self.host.look(wait, &self.streams.pipes());
+        self.pump();
+        if self.exit.is_some() {
+            return Ok(());
+        }
+        self.exit = reap(self.main);
+        if self.exit.is_none()
+            && let Err(cause) = self.host.reason(self.patience)
+        {
+            match self.program.tether {
+                Tether::Tied => end_all(self.main),
+                Tether::Free => end_group(self.main),
+            }
+            self.pump();
+            self.finish();
+            return Err(interrupted(self.program, cause));
+        }
+        Ok(())
+    }
+
+    /// The rest of what it said, and how it ended.
+    pub(super) fn end(mut self) -> Ended {
+        // What a tied program left running would go on without anybody to answer for it. The pipes are
+        // not read to their end: a daemon that a start command left behind may hold them for years.
+        if self.program.tether == Tether::Tied {
+            end_all(self.main);
+        }
+        self.pump();
+        self.finish();
+        Ended {
+            exit: self
+                .exit
+                .unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
+            stdout: self.streams.captured,
+            last_words: self.streams.last_words,
+        }
+    }
+
+    fn pump(&mut self) {
+        self.streams
+            .pump(self.program.output, &mut self.host.reply, self.ear);
+        if let Err(words) = self.program.attend()
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            let words = format!("backupctl: warning: {words}");
+            self.host.reply.line(Stream::Err, &words);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.streams
+            .finish(self.program.output, &mut self.host.reply, self.ear);
+    }
+}
+
+impl Feed for Run<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.pending.1 == self.pending.0.len() {
+            while self.streams.captured.is_empty() && self.streams.out.is_some() {
+                // It has ended, and only a descendant could still hold the pipe.
+                if self.exit.is_some() {
+                    end_all(self.main);
+                }
+                if let Err(failure) = self.turn() {
+                    self.failure = Some(failure);
+                    return Err(io::Error::other("interrupted"));
+                }
+            }
+            self.pending.0.clear();
+            self.pending.1 = 0;
+            std::mem::swap(&mut self.pending.0, &mut self.streams.captured);
+        }
+        let (bytes, taken) = &mut self.pending;
+        let left = bytes.get(*taken..).unwrap_or_default();
+        let count = left.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), left.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        *taken += count;
+        if count == 0 {
+            // Its end is known when somebody asks how it went.
+            while self.exit.is_none() {
+                if let Err(failure) = self.turn() {
+                    self.failure = Some(failure);
+                    return Err(io::Error::other("interrupted"));
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    fn say(&mut self, stream: Stream, line: &str) {
+        self.host.reply.line(stream, line);
+    }
+}
+
+fn interrupted(program: &Program<'_>, cause: Interrupt) -> Failure {
+    Failure::Interrupted {
+        what: program.what.clone(),
+        cause,
+    }
+}
