@@ -5,7 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
 /// The migrations; the number of one is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_pause.sql"),
+];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).
 const APPLICATION_ID: i32 = 0x4c46_6c77;

@@ -155,8 +155,8 @@ pub fn update(
     check_name(tx, &task.name, Some(id))?;
     check_pool(tx, &task.pool)?;
     tx.execute(
-        "UPDATE tasks SET name = ?2, cron = ?3, zone = ?4, pool = ?5, auto = ?6, on_missed = ?7,
-         keep_runs = ?8, keep_days = ?9, updated_at = ?10 WHERE id = ?1",
+        "UPDATE tasks SET name = ?2, cron = ?3, zone = ?4, pool = ?5, auto = ?6,
+         paused = paused AND NOT ?6, on_missed = ?7, keep_runs = ?8, keep_days = ?9, updated_at = ?10 WHERE id = ?1",
         (
             id.0,
             task.name.as_str(),
@@ -189,13 +189,51 @@ pub fn set_auto(
 ) -> Result<(), StoreError> {
     let was = get(tx, id)?.task.auto;
     tx.execute(
-        "UPDATE tasks SET auto = ?2, updated_at = ?3 WHERE id = ?1",
+        "UPDATE tasks SET auto = ?2, paused = 0, updated_at = ?3 WHERE id = ?1",
         (id.0, auto, millis(now)),
     )?;
     if auto && !was {
         reschedule(tx, id, now)?;
     }
     Ok(())
+}
+
+/// Switches Auto off for every task and remembers which had it on; returns how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn pause_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
+    tx.execute(
+        "UPDATE tasks SET auto = 0, paused = 1, updated_at = ?1 WHERE auto AND cron IS NOT NULL",
+        [millis(now)],
+    )?;
+    paused(tx)
+}
+
+/// Switches Auto on again for the tasks that were paused, whose fires count from `now`;
+/// returns how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn resume_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
+    let count = paused(tx)?;
+    tx.execute(
+        "UPDATE tasks SET auto = 1, paused = 0, scheduled_through = ?1, updated_at = ?1 WHERE paused",
+        [millis(now)],
+    )?;
+    Ok(count)
+}
+
+/// How many tasks are paused.
+///
+/// # Errors
+/// Those of the database.
+pub fn paused(tx: &Transaction<'_>) -> Result<u32, StoreError> {
+    Ok(
+        tx.query_row("SELECT count(*) FROM tasks WHERE paused", [], |row| {
+            row.get(0)
+        })?,
+    )
 }
 
 /// Declares all fires of a task up to `through` dealt with.

@@ -18,7 +18,7 @@ pub use settings::{
     NewToken, NewUser, PasswordBody, PoolBody, PoolList, PoolView, ScriptList, ScriptView,
     TokenBody, TokenList, TokenView, UserList, UserView, VariableBody, VariableList, VariableView,
 };
-pub use task::{Args, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
+pub use task::{Args, PausedTasks, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 

@@ -324,6 +324,13 @@ impl TaskView {
     }
 }
 
+/// How many tasks were paused or resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PausedTasks {
+    /// Tasks whose Auto was switched.
+    pub tasks: u32,
+}
+
 /// All tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskList {

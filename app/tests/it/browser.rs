@@ -6,7 +6,7 @@ use crate::webdriver::Browser;
 use serde_json::json;
 use std::path::Path;
 
-fn base(server: &Server) -> String {
+pub(crate) fn base(server: &Server) -> String {
     let Address::Tcp(address) = &server.network else {
         unreachable!()
     };
@@ -14,7 +14,7 @@ fn base(server: &Server) -> String {
 }
 
 /// Makes the first admin with the link from the log, as a person would.
-fn set_up(server: &Server, browser: &Browser) {
+pub(crate) fn set_up(server: &Server, browser: &Browser) {
     browser.goto(&format!(
         "{}/setup?token={}",
         base(server),
@@ -24,10 +24,10 @@ fn set_up(server: &Server, browser: &Browser) {
     browser.type_into("input[name=password]", "correct-horse");
     browser.type_into("input[name=repeat]", "correct-horse");
     browser.click("main button");
-    browser.wait_text("h1", "Tasks");
+    browser.wait_text("h1", "Overview");
 }
 
-fn no_complaints(browser: &Browser) {
+pub(crate) fn no_complaints(browser: &Browser) {
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -148,16 +148,27 @@ fn every_page_has_its_picture() {
             server.run_to_end(name);
         }
     }
+    let host = json!({"value": "backup_ops@host.containers.internal"});
+    server.json("PUT", "/api/v1/variables/BACKUP_HOST", host);
+    let key = json!({"value": "-----BEGIN KEY-----\nabc\n", "secret": true});
+    server.json("PUT", "/api/v1/variables/BACKUP_SSH_KEY", key);
     browser.goto(&format!("{}/login", base(&server)));
     picture(&browser, &folder, "login");
     set_up(&server, &browser);
     for (name, path) in [
-        ("tasks", "/"),
+        ("overview", "/"),
+        ("tasks", "/tasks"),
+        ("pools", "/pools"),
+        ("pool", "/add/pool"),
+        ("variables", "/variables"),
+        ("variable", "/variables/BACKUP_SSH_KEY"),
         ("task", "/tasks/backup_immich"),
         ("run", "/runs/3"),
     ] {
         browser.goto(&format!("{}{path}", base(&server)));
-        browser.wait_text("[data-connection]", "live");
+        if browser.script("return !!document.querySelector('[data-live]')") == json!(true) {
+            browser.wait_text("[data-connection]", "live");
+        }
         picture(&browser, &folder, name);
         let wider = browser.script("return document.documentElement.scrollWidth > innerWidth");
         assert_eq!(wider, json!(false), "{name} scrolls sideways");

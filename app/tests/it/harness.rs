@@ -125,6 +125,13 @@ impl Server {
             .send(method, path, &head, body.to_string().as_bytes())
     }
 
+    /// Sends a form, as a page does.
+    pub(crate) fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let head = [("Content-Type", "application/x-www-form-urlencoded")];
+        self.socket
+            .send("POST", path, &head, encoded(fields).as_bytes())
+    }
+
     pub(crate) fn events(&self, path: &str) -> Events {
         Events::new(self.socket.open("GET", path, &[], b""))
     }
@@ -205,6 +212,22 @@ pub(crate) fn command(data: &Path) -> Command {
 pub(crate) fn states(run: &Value) -> Vec<&str> {
     let steps = run["steps"].as_array().unwrap();
     steps.iter().map(|s| s["state"].as_str().unwrap()).collect()
+}
+
+/// Fields as a form sends them.
+pub(crate) fn encoded(fields: &[(&str, &str)]) -> String {
+    let escape = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Waits for something to be there.

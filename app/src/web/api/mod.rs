@@ -3,12 +3,12 @@
 mod accounts;
 mod events;
 mod operate;
-mod pools;
+pub(super) mod pools;
 mod runs;
-mod scripts;
-mod tasks;
+pub(super) mod scripts;
+pub(super) mod tasks;
 mod transfer;
-mod variables;
+pub(super) mod variables;
 
 pub(super) use variables::seal;
 
@@ -28,6 +28,7 @@ use utoipa::OpenApi;
     servers((url = "/api/v1")),
     paths(
         tasks::list, tasks::create, tasks::show, tasks::replace, tasks::patch, tasks::delete, tasks::run,
+        tasks::pause_all, tasks::resume_all,
         runs::list, runs::show, runs::cancel, runs::log, runs::log_stream,
         events::stream,
         pools::list, pools::create, pools::replace, pools::delete,
@@ -74,6 +75,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .delete(tasks::delete),
         )
         .route("/tasks/{name}/run", post(tasks::run))
+        .route("/schedules/pause", post(tasks::pause_all))
+        .route("/schedules/resume", post(tasks::resume_all))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/cancel", post(runs::cancel))

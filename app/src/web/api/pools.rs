@@ -33,7 +33,7 @@ fn with_state(stored: &store::PoolUse, state: PoolState) -> PoolView {
 
 /// All pools by name, with the runs that hold and wait for their slots.
 #[utoipa::path(get, path = "/pools", responses((status = 200, body = PoolList)))]
-pub(super) async fn list(
+pub(in crate::web) async fn list(
     _: Viewer,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<PoolList>, ApiError> {
@@ -49,7 +49,7 @@ pub(super) async fn list(
 /// Adds a pool.
 #[utoipa::path(post, path = "/pools", request_body = PoolBody,
     responses((status = 201, body = PoolView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn create(
+pub(in crate::web) async fn create(
     _: Admin,
     State(app): State<Arc<App>>,
     Json(body): Json<PoolBody>,
@@ -69,7 +69,7 @@ pub(super) async fn create(
 /// Changes the slots of a pool. A pool keeps its name.
 #[utoipa::path(put, path = "/pools/{name}", request_body = PoolBody,
     responses((status = 200, body = PoolView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn replace(
+pub(in crate::web) async fn replace(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -97,7 +97,7 @@ pub(super) async fn replace(
 /// Removes a pool that no task names.
 #[utoipa::path(delete, path = "/pools/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
-pub(super) async fn delete(
+pub(in crate::web) async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

@@ -27,7 +27,7 @@ fn missing(name: &ScriptName) -> ApiError {
     ApiError::NotFound(format!("script {:?}", name.as_str()))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(in crate::web) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work)
@@ -38,7 +38,7 @@ async fn blocking<T: Send + 'static>(
 
 /// All scripts by name.
 #[utoipa::path(get, path = "/scripts", responses((status = 200, body = ScriptList)))]
-pub(super) async fn list(
+pub(in crate::web) async fn list(
     _: Viewer,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<ScriptList>, ApiError> {
@@ -52,7 +52,7 @@ pub(super) async fn list(
 /// The bytes of a script.
 #[utoipa::path(get, path = "/scripts/{name}",
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn show(
+pub(in crate::web) async fn show(
     _: Viewer,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -67,7 +67,7 @@ pub(super) async fn show(
 /// Writes a script, new or not; at most 1 MiB.
 #[utoipa::path(put, path = "/scripts/{name}", request_body(content_type = "application/octet-stream"),
     responses((status = 200, body = ScriptView), (status = 413, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn put(
+pub(in crate::web) async fn put(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -89,7 +89,7 @@ pub(super) async fn put(
 
 /// Removes a script.
 #[utoipa::path(delete, path = "/scripts/{name}", responses((status = 204), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn delete(
+pub(in crate::web) async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

@@ -3,7 +3,7 @@
 use crate::domain::names::TaskName;
 use crate::domain::task::{Task, TaskId};
 use crate::store::{self, RunQuery, StoreError, StoredTask};
-use crate::view::{RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
+use crate::view::{PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
 use crate::web::App;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
@@ -59,7 +59,7 @@ async fn find(app: &App, name: String) -> Result<TaskId, ApiError> {
 
 /// All tasks by name, each with its next fire time and its newest run.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
-pub(super) async fn list(
+pub(in crate::web) async fn list(
     _: Viewer,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<TaskList>, ApiError> {
@@ -80,7 +80,7 @@ pub(super) async fn list(
 /// Adds a task.
 #[utoipa::path(post, path = "/tasks", request_body = TaskBody,
     responses((status = 201, body = TaskView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn create(
+pub(in crate::web) async fn create(
     _: Admin,
     State(app): State<Arc<App>>,
     Json(body): Json<TaskBody>,
@@ -97,7 +97,7 @@ pub(super) async fn create(
 
 /// One task.
 #[utoipa::path(get, path = "/tasks/{name}", responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn show(
+pub(in crate::web) async fn show(
     _: Viewer,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -109,7 +109,7 @@ pub(super) async fn show(
 /// Replaces the definition of a task; its runs stay.
 #[utoipa::path(put, path = "/tasks/{name}", request_body = TaskBody,
     responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn replace(
+pub(in crate::web) async fn replace(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -132,7 +132,7 @@ pub(super) async fn replace(
 /// Switches scheduling of a task on or off.
 #[utoipa::path(patch, path = "/tasks/{name}", request_body = TaskPatch,
     responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn patch(
+pub(in crate::web) async fn patch(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -153,10 +153,40 @@ pub(super) async fn patch(
     Ok(JsonReply(view_one(&app, id).await?))
 }
 
+/// Switches Auto off for all tasks and remembers which had it on. What runs goes on.
+#[utoipa::path(post, path = "/schedules/pause", responses((status = 200, body = PausedTasks)))]
+pub(in crate::web) async fn pause_all(
+    _: Admin,
+    State(app): State<Arc<App>>,
+) -> Result<JsonReply<PausedTasks>, ApiError> {
+    let now = app.clock.now();
+    let tasks = app
+        .store
+        .write(move |tx| store::tasks::pause_all(tx, now))
+        .await?;
+    app.engine.tasks_changed().await;
+    Ok(JsonReply(PausedTasks { tasks }))
+}
+
+/// Switches Auto on again for the tasks that were paused. Nothing is caught up.
+#[utoipa::path(post, path = "/schedules/resume", responses((status = 200, body = PausedTasks)))]
+pub(in crate::web) async fn resume_all(
+    _: Admin,
+    State(app): State<Arc<App>>,
+) -> Result<JsonReply<PausedTasks>, ApiError> {
+    let now = app.clock.now();
+    let tasks = app
+        .store
+        .write(move |tx| store::tasks::resume_all(tx, now))
+        .await?;
+    app.engine.tasks_changed().await;
+    Ok(JsonReply(PausedTasks { tasks }))
+}
+
 /// Removes a task with its runs and logs.
 #[utoipa::path(delete, path = "/tasks/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
-pub(super) async fn delete(
+pub(in crate::web) async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -178,7 +208,7 @@ pub(super) async fn delete(
 /// Runs a task now. Refused with 409 while it runs.
 #[utoipa::path(post, path = "/tasks/{name}/run",
     responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
-pub(super) async fn run(
+pub(in crate::web) async fn run(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -189,7 +219,10 @@ pub(super) async fn run(
 }
 
 /// Reads a task's name from a query.
-pub(super) async fn resolve(app: &App, name: Option<String>) -> Result<Option<TaskId>, ApiError> {
+pub(in crate::web) async fn resolve(
+    app: &App,
+    name: Option<String>,
+) -> Result<Option<TaskId>, ApiError> {
     match name {
         None => Ok(None),
         Some(name) => {

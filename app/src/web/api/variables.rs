@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// All variables by key.
 #[utoipa::path(get, path = "/variables", responses((status = 200, body = VariableList)))]
-pub(super) async fn list(
+pub(in crate::web) async fn list(
     _: Viewer,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<VariableList>, ApiError> {
@@ -28,7 +28,7 @@ pub(super) async fn list(
 
 /// One variable.
 #[utoipa::path(get, path = "/variables/{key}", responses((status = 200, body = VariableView), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn show(
+pub(in crate::web) async fn show(
     _: Viewer,
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
@@ -44,7 +44,7 @@ pub(super) async fn show(
 /// Sets a variable, new or not. Steps that start from now on see it.
 #[utoipa::path(put, path = "/variables/{key}", request_body = VariableBody,
     responses((status = 200, body = VariableView), (status = 422, body = crate::view::Problem)))]
-pub(super) async fn set(
+pub(in crate::web) async fn set(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
@@ -76,7 +76,7 @@ pub(crate) fn seal(app: &App, variable: Variable) -> Result<StoredVariable, ApiE
 
 /// Removes a variable.
 #[utoipa::path(delete, path = "/variables/{key}", responses((status = 204), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn delete(
+pub(in crate::web) async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(key): Path<String>,

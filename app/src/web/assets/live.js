@@ -7,22 +7,25 @@ const live = document.querySelector("[data-live]");
 let asked = false;
 let again = false;
 
-async function refresh() {
+export async function refresh() {
+  if (!live) return;
   if (asked) {
     again = true;
     return;
   }
   asked = true;
   try {
-    const query = live.dataset.runId ? location.search : "";
-    const answer = await fetch(live.dataset.live + query);
+    const answer = await fetch(live.dataset.live + location.search);
     if (answer.redirected) {
       location.assign("/login");
     } else if (answer.ok) {
-      const focused = document.activeElement?.getAttribute("href");
-      live.innerHTML = await answer.text();
-      // The box that had the focus was replaced by its successor.
-      if (focused) live.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+      const text = await answer.text();
+      const focused = live.contains(document.activeElement) ? document.activeElement : null;
+      const name = ["data-key", "href"].find((name) => focused?.hasAttribute(name));
+      const value = name && CSS.escape(focused.getAttribute(name));
+      live.innerHTML = text;
+      // What had the focus was replaced by its successor.
+      if (name) live.querySelector(`[${name}="${value}"]`)?.focus();
     }
   } catch {
     // The stream below says that the connection is lost, and asks again when it is back.
@@ -42,6 +45,7 @@ function concerns(run) {
 }
 
 if (live) {
+  connection.textContent = "connecting…";
   const events = new EventSource("/api/v1/events");
   events.addEventListener("hello", () => {
     connection.textContent = "live";
@@ -77,9 +81,28 @@ async function send(path, body) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.run) {
+    // Without this module the form around it does the same.
+    event.preventDefault();
     button.disabled = true;
     send(`/api/v1/tasks/${encodeURIComponent(button.dataset.run)}/run`, {}).then(refresh);
   } else if (button?.dataset.cancel) {
     send(`/api/v1/runs/${button.dataset.cancel}/cancel`, { force: false });
   }
+});
+
+// Small forms of a live list are sent without leaving the page.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!("quiet" in form.dataset)) return;
+  event.preventDefault();
+  notice.hidden = true;
+  try {
+    const body = new URLSearchParams(new FormData(form, event.submitter));
+    const answer = await fetch(form.action, { method: "POST", body, redirect: "manual" });
+    if (answer.type === "opaqueredirect") return refresh();
+    notice.textContent = "The server refused it.";
+  } catch {
+    notice.textContent = "The server does not answer.";
+  }
+  notice.hidden = false;
 });

@@ -2,9 +2,16 @@
 
 mod assets;
 mod entry;
+mod form;
+mod frame;
 mod grid;
+mod overview;
+mod pools;
 mod run;
-mod tasks;
+mod task;
+mod task_list;
+mod usage;
+mod variables;
 
 use super::App;
 use super::error::ApiError;
@@ -26,12 +33,34 @@ const LARGEST_FORM: usize = 16 * 1024;
 /// The pages' addresses.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/", get(tasks::overview))
-        .route("/fragments/tasks", get(tasks::overview_fragment))
-        .route("/tasks/{name}", get(tasks::task))
-        .route("/fragments/tasks/{name}", get(tasks::task_fragment))
+        .route("/", get(overview::page))
+        .route("/fragments/overview", get(overview::fragment))
+        .route("/tasks", get(task_list::page))
+        .route("/fragments/tasks", get(task_list::fragment))
+        .route("/schedules/pause", post(task_list::pause_all))
+        .route("/schedules/resume", post(task_list::resume_all))
+        .route("/tasks/{name}", get(task::task))
+        .route("/fragments/tasks/{name}", get(task::task_fragment))
+        .route("/tasks/{name}/auto", post(task_list::set_auto))
+        .route("/tasks/{name}/run", post(task_list::run))
         .route("/runs/{id}", get(run::run))
         .route("/fragments/runs/{id}", get(run::run_fragment))
+        .route("/pools", get(pools::list))
+        .route("/fragments/pools", get(pools::list_fragment))
+        // Things are added under an address of its own: each may have any name, also "new".
+        .route("/add/pool", get(pools::add_page).post(pools::add))
+        .route("/pools/{name}", get(pools::edit_page).post(pools::edit))
+        .route("/pools/{name}/delete", post(pools::delete))
+        .route("/variables", get(variables::list))
+        .route(
+            "/add/variable",
+            get(variables::add_page).post(variables::add),
+        )
+        .route(
+            "/variables/{key}",
+            get(variables::edit_page).post(variables::edit),
+        )
+        .route("/variables/{key}/delete", post(variables::delete))
         .merge(
             Router::new()
                 .route("/login", get(entry::login_page).post(entry::login))
@@ -88,6 +117,22 @@ impl<S: Send + Sync> FromRequestParts<S> for PageViewer {
             admin: principal.role == crate::store::Role::Admin,
             name: principal.name,
         })
+    }
+}
+
+/// Somebody who may change things.
+struct PageAdmin(PageViewer);
+
+impl<S: Send + Sync> FromRequestParts<S> for PageAdmin {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let viewer = PageViewer::from_request_parts(parts, state).await?;
+        if viewer.admin {
+            Ok(Self(viewer))
+        } else {
+            Err(ApiError::Forbidden.into())
+        }
     }
 }
 

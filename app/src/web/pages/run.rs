@@ -1,5 +1,6 @@
 //! The page of one run: its steps and the log of one of them, live.
 
+use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark, step_mark};
 use super::{PageError, PageViewer, html, lasted, shown};
 use crate::domain::lifecycle::{Run, RunId, StepState};
@@ -26,7 +27,7 @@ pub(super) struct RunParams {
 #[derive(Template)]
 #[template(path = "run.html")]
 struct RunPage {
-    user: String,
+    frame: Frame,
     body: RunFragment,
     log: Option<LogView>,
 }
@@ -80,9 +81,9 @@ pub(super) async fn run(
         .filter(|position| *position < run.steps.len())
         .or_else(|| interesting(&run));
     Ok(html(&RunPage {
-        user: viewer.name,
         log: position.map(|position| log_view(&run, position, params.attempt)),
         body: fragment(&run, position, viewer.admin, app.clock.now(), app.zone),
+        frame: Frame::new(viewer, Section::Tasks),
     }))
 }
 

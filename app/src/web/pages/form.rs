@@ -1,0 +1,186 @@
+//! Forms: what was typed, and what was refused of it. Nothing typed is lost: a refused
+//! form comes back as it was, with a message beside each field that has to be mended.
+
+use super::{PageError, html};
+use crate::domain::field::FieldError;
+use crate::store::StoreError;
+use crate::web::error::ApiError;
+use crate::web::extract::Form;
+use askama::Template;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+/// The fields of a form in the order in which they were sent; a name may come several times.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, state).await?;
+        Ok(Self::new(pairs))
+    }
+}
+
+impl Fields {
+    /// Browsers send line ends of text areas as CR LF (HTML, 4.10.5.5), which would end up
+    /// inside keys and scripts.
+    fn new(pairs: Vec<(String, String)>) -> Self {
+        let unix = |text: String| text.replace("\r\n", "\n").replace('\r', "\n");
+        Self(pairs.into_iter().map(|(k, v)| (k, unix(v))).collect())
+    }
+
+    /// All fields.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
+
+    /// The text of a field, as typed; empty where it was not sent.
+    pub(super) fn text(&self, name: &str) -> String {
+        let found = self.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+    }
+
+    /// The text of a field of one line, without spaces around it.
+    pub(super) fn line(&self, name: &str) -> String {
+        self.text(name).trim().to_owned()
+    }
+
+    /// Whether a box was ticked.
+    pub(super) fn ticked(&self, name: &str) -> bool {
+        self.iter().any(|(key, _)| key == name)
+    }
+}
+
+/// Reads a whole number.
+pub(super) fn number(field: &str, text: &str) -> Result<u32, FieldError> {
+    text.trim()
+        .parse()
+        .map_err(|_| FieldError::new(field, format!("{text:?} is not a whole number")))
+}
+
+/// What was refused of a form.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    general: Option<String>,
+    fields: Vec<FieldError>,
+}
+
+impl Refusals {
+    /// What the person who filled in the form can mend.
+    ///
+    /// # Errors
+    /// Hands back any other error, which is not about the form.
+    pub(super) fn new(error: ApiError) -> Result<Self, PageError> {
+        match error {
+            ApiError::Invalid(fields) => Ok(Self {
+                general: None,
+                fields,
+            }),
+            ApiError::Store(StoreError::Duplicate { .. }) => {
+                Ok(FieldError::new("name", error.to_string()).into())
+            }
+            other if other.table().0 == StatusCode::CONFLICT => Ok(Self {
+                general: Some(other.to_string()),
+                fields: Vec::new(),
+            }),
+            other => Err(other.into()),
+        }
+    }
+
+    /// The message of a field, as markup; nothing where it was not refused.
+    pub(super) fn of(&self, field: &str) -> Message {
+        let found = self.fields.iter().find(|e| fits(&e.field, field));
+        Message {
+            id: id(field),
+            text: found.map(|error| error.problem.clone()),
+        }
+    }
+
+    /// Attributes that tie a field to its message.
+    pub(super) fn attributes(&self, field: &str) -> Attributes {
+        let refused = self.fields.iter().any(|e| fits(&e.field, field));
+        Attributes {
+            id: refused.then(|| id(field)),
+        }
+    }
+
+    /// What to say above the form.
+    pub(super) fn summary(&self) -> Option<String> {
+        match (&self.general, self.fields.len()) {
+            (Some(general), _) => Some(general.clone()),
+            (None, 0) => None,
+            (None, 1) => Some("One field was refused; nothing was changed.".to_owned()),
+            (None, n) => Some(format!("{n} fields were refused; nothing was changed.")),
+        }
+    }
+}
+
+/// Whether a message about `refused` belongs beside `field`: one about `env.KEY` belongs
+/// beside `env`.
+fn fits(refused: &str, field: &str) -> bool {
+    refused
+        .strip_prefix(field)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn id(field: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    format!("refused-{}", field.chars().map(plain).collect::<String>())
+}
+
+impl From<FieldError> for Refusals {
+    fn from(error: FieldError) -> Self {
+        Self {
+            general: None,
+            fields: vec![error],
+        }
+    }
+}
+
+/// The message beside a field.
+#[derive(Template)]
+#[template(
+    source = r#"{% if let Some(text) = text %}<span class="error" id="{{ id }}">{{ text }}</span>{% endif %}"#,
+    ext = "html"
+)]
+pub(super) struct Message {
+    id: String,
+    text: Option<String>,
+}
+
+/// What ties a field to its message.
+#[derive(Template)]
+#[template(
+    source = r#"{% if let Some(id) = id %} aria-invalid="true" aria-describedby="{{ id }}"{% endif %}"#,
+    ext = "html"
+)]
+pub(super) struct Attributes {
+    id: Option<String>,
+}
+
+/// A refused form.
+pub(super) fn refused(page: &impl Template) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, html(page)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pasted_lines_keep_their_ends_as_unix_writes_them() {
+        let fields = Fields::new(vec![("value".into(), "-----BEGIN\r\nabc\r\n".into())]);
+        assert_eq!(fields.text("value"), "-----BEGIN\nabc\n");
+    }
+
+    #[test]
+    fn a_message_stands_beside_its_field_and_is_no_markup() {
+        let refusals = Refusals::from(FieldError::new("steps[0].env.A", "is <b>bad</b>"));
+        assert!(refusals.of("steps[0].name").to_string().is_empty());
+        let message = refusals.of("steps[0].env").to_string();
+        assert!(message.contains("is &#60;b&#62;bad"), "{message}");
+        assert!(refusals.of("steps[0].en").to_string().is_empty());
+    }
+}

@@ -1,0 +1,196 @@
+//! The list of tasks: search, Auto, Run, and pause of everything.
+
+use super::frame::{Frame, Section};
+use super::grid::{Mark, run_mark, step_mark};
+use super::task::{newest, schedule};
+use super::{PageAdmin, PageError, PageViewer, html, shown};
+use crate::domain::lifecycle::Run;
+use crate::store::{self, StoreError, StoredTask};
+use crate::view::TaskPatch;
+use crate::web::App;
+use crate::web::api;
+use crate::web::extract::{Json, Params, Path};
+use crate::web::guard::Admin;
+use crate::web::pages::form::Fields;
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Runs shown beside a task.
+const SHOWN: u32 = 10;
+
+/// What to show.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListParams {
+    /// Words that a task must have.
+    q: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "tasks.html")]
+struct ListPage {
+    frame: Frame,
+    q: String,
+    body: ListFragment,
+}
+
+#[derive(Template)]
+#[template(path = "tasks_list.html")]
+struct ListFragment {
+    admin: bool,
+    filtered: bool,
+    paused: u32,
+    any_auto: bool,
+    rows: Vec<TaskRow>,
+}
+
+struct TaskRow {
+    name: String,
+    pool: String,
+    schedule: String,
+    scheduled: bool,
+    auto: bool,
+    next: Option<String>,
+    running: bool,
+    runs: Vec<MiniRun>,
+}
+
+/// A column of the small grid.
+struct MiniRun {
+    href: String,
+    label: String,
+    mark: Mark,
+    steps: Vec<&'static str>,
+}
+
+/// `/tasks`: the page.
+pub(super) async fn page(
+    viewer: PageViewer,
+    State(app): State<Arc<App>>,
+    Params(params): Params<ListParams>,
+) -> Result<Response, PageError> {
+    let q = params.q.unwrap_or_default();
+    let body = list(&app, viewer.admin, &q).await?;
+    let frame = Frame::new(viewer, Section::Tasks);
+    Ok(html(&ListPage { frame, q, body }))
+}
+
+/// What of it changes while it is open.
+pub(super) async fn fragment(
+    viewer: PageViewer,
+    State(app): State<Arc<App>>,
+    Params(params): Params<ListParams>,
+) -> Result<Response, PageError> {
+    let q = params.q.unwrap_or_default();
+    Ok(html(&list(&app, viewer.admin, &q).await?))
+}
+
+async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError> {
+    let (found, paused) = app
+        .store
+        .read(|tx| {
+            let with_runs = |task: StoredTask| Ok((newest(tx, &task, SHOWN)?, task));
+            let tasks = store::tasks::list(tx)?.into_iter().map(with_runs);
+            let tasks = tasks.collect::<Result<Vec<_>, StoreError>>()?;
+            Ok((tasks, store::tasks::paused(tx)?))
+        })
+        .await?;
+    let next = app
+        .engine
+        .next_fires(found.iter().map(|(_, task)| task.id).collect())
+        .await;
+    let any_auto = found
+        .iter()
+        .any(|(_, t)| t.task.auto && t.task.cron.is_some());
+    let row = |(runs, stored): &(Vec<Run>, StoredTask)| TaskRow {
+        name: stored.task.name.to_string(),
+        pool: stored.task.pool.to_string(),
+        schedule: schedule(stored),
+        scheduled: stored.task.cron.is_some(),
+        auto: stored.task.auto,
+        next: next.get(&stored.id).map(|time| shown(*time, app.zone)),
+        running: runs.first().is_some_and(|run| !run.state.is_final()),
+        runs: runs.iter().rev().map(mini).collect(),
+    };
+    let shown = found.iter().filter(|(_, stored)| has_words(stored, q));
+    Ok(ListFragment {
+        admin,
+        filtered: !q.trim().is_empty(),
+        paused,
+        any_auto,
+        rows: shown.map(row).collect(),
+    })
+}
+
+fn mini(run: &Run) -> MiniRun {
+    let mark = run_mark(run.state);
+    let steps: Vec<String> = run
+        .steps
+        .iter()
+        .map(|step| format!("{} {}", step.step.name, step_mark(step.state).word))
+        .collect();
+    MiniRun {
+        href: format!("/runs/{}", run.id.0),
+        label: format!("run {}: {} ({})", run.id.0, mark.word, steps.join(", ")),
+        steps: run.steps.iter().map(|s| step_mark(s.state).class).collect(),
+        mark,
+    }
+}
+
+/// Whether all words are somewhere in what the task says of itself.
+fn has_words(stored: &StoredTask, q: &str) -> bool {
+    let task = &stored.task;
+    let mut text = format!("{} {} {}", task.name, task.pool, schedule(stored));
+    for step in task.steps() {
+        let args = step.command.args().join(" ");
+        text.push_str(&format!(" {} {} {args}", step.name, step.command.program()));
+    }
+    let text = text.to_lowercase();
+    q.to_lowercase()
+        .split_whitespace()
+        .all(|word| text.contains(word))
+}
+
+/// Switches Auto of a task.
+pub(super) async fn set_auto(
+    _: PageAdmin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let patch = TaskPatch {
+        auto: Some(fields.text("auto") == "on"),
+    };
+    let _ = api::tasks::patch(Admin, State(app), Path(name), Json(patch)).await?;
+    Ok(Redirect::to("/tasks").into_response())
+}
+
+/// Runs a task now and shows the run.
+pub(super) async fn run(
+    _: PageAdmin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let (_, started) = api::tasks::run(Admin, State(app), Path(name)).await?;
+    Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response())
+}
+
+/// Keeps everything from starting by itself.
+pub(super) async fn pause_all(
+    _: PageAdmin,
+    State(app): State<Arc<App>>,
+) -> Result<Response, PageError> {
+    let _ = api::tasks::pause_all(Admin, State(app)).await?;
+    Ok(Redirect::to("/tasks").into_response())
+}
+
+/// Lets everything that was paused start by itself again.
+pub(super) async fn resume_all(
+    _: PageAdmin,
+    State(app): State<Arc<App>>,
+) -> Result<Response, PageError> {
+    let _ = api::tasks::resume_all(Admin, State(app)).await?;
+    Ok(Redirect::to("/tasks").into_response())
+}
