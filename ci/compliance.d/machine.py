@@ -65,15 +65,19 @@ class Machine:
         self.hang_up()
         self._host("reboot", *options)
 
-    def root(self, script: str, check: bool = True) -> str:
-        """Runs a bash script as root, and returns what it printed."""
+    def run(self, script: str) -> Answer:
+        """Runs a bash script as root."""
         done = subprocess.run(
             ["ssh", "-F", self.ssh_config, "root@host", "bash -s"],
             input=b"set -euo pipefail\n" + script.encode(),
             capture_output=True,
         )
-        answer = Answer.of(done)
-        if check and answer.code != 0:
+        return Answer.of(done)
+
+    def root(self, script: str) -> str:
+        """Runs a bash script as root that has to succeed, and returns what it printed."""
+        answer = self.run(script)
+        if answer.code != 0:
             raise RuntimeError(f"{script}\nended with {answer.code}: {answer.out}{answer.err}")
         return answer.out
 
@@ -88,7 +92,7 @@ class Machine:
     def wait(self, condition: str):
         """Waits until a shell condition holds on the host."""
         until = time.monotonic() + PATIENCE_S
-        while self.root(f"if {condition}; then echo yes; fi") != "yes\n":
+        while self.run(condition).code != 0:
             if time.monotonic() > until:
                 raise AssertionError(f"still not so after {PATIENCE_S} s: {condition}")
 

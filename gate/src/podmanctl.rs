@@ -1,43 +1,44 @@
-//! The program `podmanctl`: one service's whole stack, by systemd.
+//! The program `podmanctl`: one service's whole stack, by systemd and Podman.
 //!
-//! A service's units are those of the system's manager, or of the manager of the user that the configuration
-//! names for it. systemd knows the order of a stack: units are handed to it together, and it stops them in
-//! the reverse of the order in which it starts them.
+//! A stack is found with its owner (root, or a user with rootless containers), moved by the owner's own systemd and
+//! Podman, and looked at again until it is as it should be. What ran before a stop is what runs after the start.
 //!
 //! Invariant: `--stop` and `--start` answer 0 only when the whole stack is down, or up.
 
+mod errand;
+mod find;
+mod memories;
+mod moving;
+mod owner;
+mod verbs;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::{ExitStatus, Failure};
 use crate::gate::{door, load};
 use crate::hardening::Surroundings;
+use crate::host::Host;
 use crate::host::linux::LinuxHost;
-use crate::host::{Ended, Host, Patience};
-use crate::names::{NameError, PlainPath, Seconds, ServiceName};
-use crate::program::{Output, Profile, Program, Tether};
+use crate::names::{NameError, Seconds, ServiceName};
 use crate::reply::{Reply, Stream};
-use crate::stack::{self, Unit, Whole};
-
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
+use find::Tools;
+use memories::Memories;
+use verbs::Verbs;
 
 const HELP: &str = "podmanctl --list | --status SVC | --stop SVC | --start SVC [--timeout S]
---status exits 0 when the whole stack is up, 3 when it is down, 1 when it is neither, 4 when there is none.
+--status exits 0 when the whole stack is up and healthy, 3 when it is down, 1 when it is neither, 4 when there is none.
+--stop remembers what runs; --start brings that back or, when nothing is remembered, what a boot would start.
 --config FILE before any of these names another configuration than /etc/backupctl/backupctl.toml.";
 
-/// Exit codes of `--status`, as systemctl has them.
-const PARTLY: u8 = 1;
-const DOWN: u8 = 3;
-const NOTHING: u8 = 4;
+/// There while systemd is PID 1; see sd_booted(3).
+const SYSTEMD: &str = "/run/systemd/system";
 
 /// When nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(300);
-
-/// How often a stack is asked again.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// The program.
 #[must_use]
@@ -101,196 +102,45 @@ fn command(arguments: &[OsString], _: &Surroundings, mut reply: Reply) -> u8 {
         Err(_) => return ExitStatus::Internal.code(),
     };
     let (verb, timeout) = parsed;
-    let until = host.now() + timeout;
-    let mut stacks = Stacks {
-        config: &config,
-        host: &mut host,
-        until,
-    };
-    let outcome = match verb {
-        Verb::List => stacks.list(),
-        Verb::Status(service) => stacks.status(&service),
-        Verb::Stop(service) => stacks.bring("stop", &service, Whole::Down),
-        Verb::Start(service) => stacks.bring("start", &service, Whole::Up),
-    };
-    outcome.unwrap_or_else(|failure| {
+    carry_out(&verb, timeout, &config, &mut host).unwrap_or_else(|failure| {
         host.say(Stream::Err, &format!("podmanctl: {failure}"));
         failure.status().code()
     })
 }
 
-struct Stacks<'a> {
-    config: &'a Config,
-    host: &'a mut LinuxHost,
-    until: Instant,
-}
-
-impl Stacks<'_> {
-    /// Runs `systemctl`, of the system or of the service's user.
-    fn systemctl(
-        &mut self,
-        service: &ServiceName,
-        words: &[&str],
-        output: Output,
-    ) -> Result<Ended, Failure> {
-        let mut argv = vec![
-            SYSTEMCTL.to_owned(),
-            "--no-pager".into(),
-            "--no-ask-password".into(),
-        ];
-        if let Some(user) = self
-            .config
-            .services
-            .get(service)
-            .and_then(|known| known.user.as_ref())
-        {
-            argv.extend(["--user".into(), format!("--machine={user}@")]);
-        }
-        argv.extend(words.iter().map(|&word| word.to_owned()));
-        let program = Program {
-            what: format!("systemctl {}", words.first().copied().unwrap_or_default()),
-            argv,
-            source: None,
-            tether: Tether::Free,
-            output,
-            profile: Profile::Service,
-            home: PlainPath::parse("/run").map_err(|error| Failure::Tool {
-                what: "podmanctl".into(),
-                detail: error.to_string(),
-            })?,
-        };
-        self.host.run(&program, &Patience::attended(self.until))
+fn carry_out(
+    verb: &Verb,
+    timeout: Duration,
+    config: &Config,
+    host: &mut LinuxHost,
+) -> Result<u8, Failure> {
+    if !Path::new(SYSTEMD).exists() {
+        return Err(Failure::Tool {
+            what: "podmanctl".into(),
+            detail: "systemd does not run here; give each service its own stop, start and status commands in the configuration".into(),
+        });
     }
-
-    /// The units of a service.
-    fn units(&mut self, service: &ServiceName) -> Result<Vec<Unit>, Failure> {
-        let patterns = stack::patterns(service);
-        let mut words = vec![
-            "list-unit-files",
-            "--type=service",
-            "--no-legend",
-            "--plain",
-            "--full",
-        ];
-        words.extend(patterns.iter().map(String::as_str));
-        let listed = self.systemctl(service, &words, Output::Captured)?;
-        // systemctl exits 1 when nothing matches. Only words of its own tell that from a failure.
-        if !listed.ok() && !listed.last_words.is_empty() {
-            return Err(Failure::Tool {
-                what: "listing units".into(),
-                detail: listed.describe(),
-            });
-        }
-        let names = stack::names(&String::from_utf8_lossy(&listed.stdout));
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut words = vec!["show", stack::PROPERTIES, "--"];
-        words.extend(names.iter().map(String::as_str));
-        let shown = self.systemctl(service, &words, Output::Captured)?;
-        if !shown.ok() {
-            return Err(Failure::Tool {
-                what: "reading units".into(),
-                detail: shown.describe(),
-            });
-        }
-        let all: Vec<ServiceName> = self.config.services.keys().cloned().collect();
-        let mut units = stack::units(&String::from_utf8_lossy(&shown.stdout));
-        units.retain(|unit| stack::belongs(unit, service, &all));
-        Ok(units)
+    let memories =
+        Memories::open(&config.state_dir).map_err(Failure::io("the records of stopped stacks"))?;
+    let mut services: Vec<ServiceName> = config.services.keys().cloned().collect();
+    if let Verb::Status(asked) | Verb::Stop(asked) | Verb::Start(asked) = verb
+        && !services.contains(asked)
+    {
+        services.push(asked.clone());
     }
-
-    fn list(&mut self) -> Result<u8, Failure> {
-        for service in self.config.services.keys() {
-            let units = self.units(service)?;
-            let word = match stack::whole(&units) {
-                Whole::Up => "up",
-                Whole::Down => "down",
-                Whole::Partly => "partly up",
-                Whole::Nothing => "no units",
-            };
-            let names: Vec<&str> = units.iter().map(|unit| unit.id.as_str()).collect();
-            self.host.say(
-                Stream::Out,
-                &format!("{service}\t{word}\t{}", names.join(" ")),
-            );
-        }
-        Ok(ExitStatus::Done.code())
+    let tools = Tools {
+        config,
+        services,
+        until: host.now() + timeout,
+        // Whoever asked for a start may go away; the service has to come back all the same.
+        attended: !matches!(verb, Verb::Start(_)),
+        host,
+    };
+    let mut verbs = Verbs { tools, memories };
+    match verb {
+        Verb::List => verbs.list(),
+        Verb::Status(service) => verbs.status(service),
+        Verb::Stop(service) => verbs.stop(service),
+        Verb::Start(service) => verbs.start(service),
     }
-
-    fn status(&mut self, service: &ServiceName) -> Result<u8, Failure> {
-        let units = self.units(service)?;
-        for unit in &units {
-            self.host.say(
-                Stream::Out,
-                &format!("{}\t{} ({})", unit.id, unit.active, unit.sub),
-            );
-        }
-        Ok(match stack::whole(&units) {
-            Whole::Up => ExitStatus::Done.code(),
-            Whole::Partly => PARTLY,
-            Whole::Down => DOWN,
-            Whole::Nothing => {
-                self.host
-                    .say(Stream::Err, &format!("podmanctl: {}", missing(service)));
-                NOTHING
-            }
-        })
-    }
-
-    /// Stops or starts all units of a service at once, and waits until they are.
-    fn bring(
-        &mut self,
-        verb: &'static str,
-        service: &ServiceName,
-        wanted: Whole,
-    ) -> Result<u8, Failure> {
-        let units = self.units(service)?;
-        if units.is_empty() {
-            return Err(Failure::Tool {
-                what: format!("podmanctl --{verb}"),
-                detail: missing(service),
-            });
-        }
-        let mut words = vec![verb, "--"];
-        words.extend(units.iter().map(|unit| unit.id.as_str()));
-        let ended = self.systemctl(service, &words, Output::Relayed)?;
-        if !ended.ok() {
-            let what = format!("systemctl {verb}");
-            return Err(Failure::Tool {
-                what,
-                detail: ended.describe(),
-            });
-        }
-        loop {
-            let units = self.units(service)?;
-            if stack::whole(&units) == wanted {
-                for unit in &units {
-                    self.host.say(
-                        Stream::Out,
-                        &format!("{}\t{} ({})", unit.id, unit.active, unit.sub),
-                    );
-                }
-                return Ok(ExitStatus::Done.code());
-            }
-            self.host
-                .pause(AGAIN, &Patience::attended(self.until))
-                .map_err(|cause| {
-                    let waiting: Vec<String> = units
-                        .iter()
-                        .map(|unit| format!("{} is {}", unit.id, unit.active))
-                        .collect();
-                    Failure::Interrupted {
-                        what: waiting.join(", "),
-                        cause,
-                    }
-                })?;
-        }
-    }
-}
-
-fn missing(service: &ServiceName) -> String {
-    format!(
-        "there is no unit of '{service}'; name its quadlet {service}.container or {service}-SOMETHING.container, or set services.{service}.user in the configuration if another user runs it"
-    )
 }

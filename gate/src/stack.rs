@@ -1,256 +1,234 @@
-//! Which systemd units are a service. Pure: what `systemctl` printed in, units out.
+//! A service's stack: the units, pods and containers that are the service, and how it is as a whole. Pure.
 //!
-//! A stack is every quadlet container, pod or kube unit, and every unit of `podman generate systemd`, that is
-//! named after the service: `immich.service`, `immich-server.service`, `immich-pod.service`,
-//! `container-immich.service`. Networks, volumes, images and builds are not among them: they do not run.
+//! Units are moved by systemd and containers that no unit manages by Podman; a container that a unit manages is
+//! looked at for its health and moved with its unit.
 //!
-//! Invariant: a unit belongs to the longest service name that fits, so `immich-kiosk` is no part of `immich`
-//! once both are services.
+//! Invariant: a stack is down only when nothing of it runs or is about to, and up only when everything that should
+//! run does, and no container of it waits for its health check or fails it.
 
-use crate::names::ServiceName;
+pub mod container;
+pub mod naming;
+pub mod order;
+pub mod selection;
+pub mod unit;
 
-/// A unit, as far as it matters here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
-    /// `immich-server.service`
-    pub id: String,
-    /// The quadlet file that it was generated from, or its own file.
-    pub source: String,
-    /// `active`, `inactive`, `failed`, `activating`, …
-    pub active: String,
-    /// `running`, `exited`, `dead`, …
-    pub sub: String,
-}
+use std::collections::BTreeSet;
+
+pub use container::{Container, Health, Life};
+pub use selection::{Memory, Phase, Selection};
+pub use unit::{Activity, Kind, Unit};
 
 /// How a stack is, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
-    /// Every unit is active.
+    /// Everything that should run runs and is healthy.
     Up,
-    /// No unit is active, nor on its way to or from there.
+    /// Nothing runs, nor is on its way to or from there.
     Down,
     /// Anything between.
     Partly,
-    /// There is no unit.
+    /// There is no such service.
     Nothing,
 }
 
-/// The properties to ask `systemctl show` for.
-pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,ActiveState,SubState,LoadState";
-
-/// The unit names that may belong to a service, as patterns for `systemctl list-unit-files`.
-#[must_use]
-pub fn patterns(service: &ServiceName) -> Vec<String> {
-    ["", "container-", "pod-"]
-        .iter()
-        .flat_map(|prefix| {
-            [
-                format!("{prefix}{service}.service"),
-                format!("{prefix}{service}-*.service"),
-            ]
-        })
-        .collect()
-}
-
-/// The first column of `systemctl list-unit-files` and `list-units`.
-#[must_use]
-pub fn names(listing: &str) -> Vec<String> {
-    let mut names: Vec<String> = listing
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| name.ends_with(".service") && !name.ends_with("@.service"))
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The units in the output of `systemctl show`: blocks of `Name=value` lines.
-#[must_use]
-pub fn units(shown: &str) -> Vec<Unit> {
-    shown
-        .split("\n\n")
-        .filter_map(|block| {
-            let value = |name: &str| {
-                block
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let source = Some(value("SourcePath")).filter(|path| !path.is_empty());
-            let unit = Unit {
-                id: value("Id"),
-                source: source.unwrap_or_else(|| value("FragmentPath")),
-                active: value("ActiveState"),
-                sub: value("SubState"),
-            };
-            (!unit.id.is_empty() && value("LoadState") == "loaded").then_some(unit)
-        })
-        .collect()
-}
-
-/// Whether a unit is part of a service's stack, given the names of all services.
-#[must_use]
-pub fn belongs(unit: &Unit, service: &ServiceName, all: &[ServiceName]) -> bool {
-    let Some(stem) = unit.id.strip_suffix(".service") else {
-        return false;
-    };
-    let quadlet = unit.source.contains("/containers/systemd/");
-    let runs = [".container", ".pod", ".kube"]
-        .iter()
-        .any(|kind| unit.source.ends_with(kind));
-    if quadlet && !runs {
-        return false;
+impl Whole {
+    /// In a word, for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Partly => "partly up",
+            Self::Nothing => "nothing found",
+        }
     }
-    let stem = if quadlet {
-        stem
-    } else {
-        ["container-", "pod-"]
-            .iter()
-            .find_map(|prefix| stem.strip_prefix(prefix))
-            .unwrap_or(stem)
-    };
-    let generated = quadlet || unit.id.starts_with("container-") || unit.id.starts_with("pod-");
-    let fits = |name: &str| {
-        stem == name
-            || (generated
-                && stem
-                    .strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with('-')))
-    };
-    let longer = all
-        .iter()
-        .any(|other| other.as_str().len() > service.as_str().len() && fits(other.as_str()));
-    fits(service.as_str()) && !longer
 }
 
-/// How a stack is, as a whole.
-#[must_use]
-pub fn whole(units: &[Unit]) -> Whole {
-    let active = units.iter().filter(|unit| unit.active == "active").count();
-    let resting = units
-        .iter()
-        .filter(|unit| matches!(unit.active.as_str(), "inactive" | "failed"))
-        .count();
-    match units.len() {
-        0 => Whole::Nothing,
-        all if active == all => Whole::Up,
-        all if resting == all => Whole::Down,
-        _ => Whole::Partly,
+/// What was found under a service's name, at one moment and with one owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// Its service units, and the sockets, timers and paths that would start them.
+    pub units: Vec<Unit>,
+    /// Its containers, managed by a unit of the stack or not.
+    pub containers: Vec<Container>,
+}
+
+impl Stack {
+    /// Whether there is a service at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.containers.is_empty()
+    }
+
+    /// The containers that no unit of the stack manages.
+    pub fn bare(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(|container| {
+            let unit = container.unit.as_deref();
+            !unit.is_some_and(|unit| self.units.iter().any(|known| known.id == unit))
+        })
+    }
+
+    /// Whether nothing runs.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.units.iter().all(Unit::is_resting)
+            && self.containers.iter().all(|one| one.life == Life::Resting)
+    }
+
+    /// What runs and can be started again: what a stop has to remember.
+    #[must_use]
+    pub fn running(&self) -> Selection {
+        let units = self.units.iter();
+        let bare = self.bare();
+        Selection {
+            units: units
+                .filter(|unit| unit.lasting && !unit.is_resting())
+                .map(|unit| unit.id.clone())
+                .collect(),
+            containers: bare
+                .filter(|one| one.life != Life::Resting && !one.fleeting)
+                .map(|one| one.name.clone())
+                .collect(),
+        }
+    }
+
+    /// What a boot would start, or everything where that is nothing.
+    #[must_use]
+    pub fn enabled(&self) -> Selection {
+        let policy = self.bare().any(|one| one.restarts);
+        let chosen = Selection {
+            units: self.wanted(),
+            containers: self
+                .bare()
+                .filter(|one| {
+                    if policy {
+                        one.restarts
+                    } else {
+                        one.is_missed()
+                    }
+                })
+                .map(|one| one.name.clone())
+                .collect(),
+        };
+        if !chosen.is_empty() {
+            return chosen;
+        }
+        let services = self.units.iter();
+        Selection {
+            units: services
+                .filter(|unit| unit.lasting && unit.kind == Kind::Service)
+                .map(|unit| unit.id.clone())
+                .collect(),
+            containers: self
+                .bare()
+                .filter(|one| !one.fleeting)
+                .map(|one| one.name.clone())
+                .collect(),
+        }
+    }
+
+    /// The units that some target pulls in, by themselves or through another unit of the stack.
+    fn wanted(&self) -> BTreeSet<String> {
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let more: Vec<&Unit> = self
+                .units
+                .iter()
+                .filter(|unit| unit.lasting && !wanted.contains(&unit.id))
+                .filter(|unit| {
+                    unit.wanted_by
+                        .iter()
+                        .any(|other| other.ends_with(".target") || wanted.contains(other))
+                })
+                .collect();
+            if more.is_empty() {
+                return wanted;
+            }
+            wanted.extend(more.into_iter().map(|unit| unit.id.clone()));
+        }
+    }
+
+    /// What should run, given what is remembered of the last stop.
+    #[must_use]
+    pub fn expected(&self, memory: Option<&Memory>) -> Selection {
+        let Some(memory) = memory else {
+            return self.enabled();
+        };
+        let expected = match memory.phase {
+            Phase::Stopped => memory.running.clone(),
+            Phase::Started => self
+                .enabled()
+                .union(&memory.running)
+                .without(&memory.left_down),
+        };
+        let present = expected.only(&self.members());
+        if present.is_empty() {
+            self.enabled()
+        } else {
+            present
+        }
+    }
+
+    /// Everybody.
+    #[must_use]
+    pub fn members(&self) -> Selection {
+        Selection {
+            units: self.units.iter().map(|unit| unit.id.clone()).collect(),
+            containers: self.containers.iter().map(|one| one.name.clone()).collect(),
+        }
+    }
+
+    /// How the stack is, given what should run of it.
+    #[must_use]
+    pub fn whole(&self, expected: &Selection) -> Whole {
+        if self.is_empty() {
+            return Whole::Nothing;
+        }
+        if self.is_down() {
+            return Whole::Down;
+        }
+        let healthy = self
+            .containers
+            .iter()
+            .all(|one| one.life != Life::Running || one.health.is_fine());
+        if healthy && !expected.is_empty() && self.missing(expected).is_empty() {
+            Whole::Up
+        } else {
+            Whole::Partly
+        }
+    }
+
+    /// What should run and does not.
+    #[must_use]
+    pub fn missing(&self, expected: &Selection) -> Selection {
+        let runs = Selection {
+            units: self
+                .units
+                .iter()
+                .filter(|unit| unit.activity == Activity::Active)
+                .map(|unit| unit.id.clone())
+                .collect(),
+            containers: self
+                .containers
+                .iter()
+                .filter(|one| one.life == Life::Running)
+                .map(|one| one.name.clone())
+                .collect(),
+        };
+        expected.without(&runs)
+    }
+
+    /// One line for each member: its name, and how it is.
+    #[must_use]
+    pub fn describe(&self) -> Vec<(String, String)> {
+        let units = self.units.iter();
+        let containers = self.containers.iter();
+        units
+            .map(|unit| (unit.id.clone(), unit.describe()))
+            .chain(containers.map(|one| (one.name.clone(), one.describe())))
+            .collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> ServiceName {
-        ServiceName::parse(text).unwrap()
-    }
-
-    fn unit(id: &str, source: &str, active: &str) -> Unit {
-        Unit {
-            id: id.into(),
-            source: source.into(),
-            active: active.into(),
-            sub: String::new(),
-        }
-    }
-
-    const QUADLETS: &str = "/etc/containers/systemd";
-
-    #[test]
-    fn the_output_of_systemctl_is_read() {
-        let shown = "Id=app.service\nSourcePath=/etc/containers/systemd/app.container\nFragmentPath=/run/systemd/generator/app.service\nActiveState=active\nSubState=running\nLoadState=loaded\n\nId=gone.service\nActiveState=inactive\nSubState=dead\nLoadState=not-found\n";
-        assert_eq!(
-            units(shown),
-            [Unit {
-                id: "app.service".into(),
-                source: "/etc/containers/systemd/app.container".into(),
-                active: "active".into(),
-                sub: "running".into(),
-            }]
-        );
-        assert_eq!(
-            names("app.service generated -\napp@.service x\nb.service a\napp.service loaded"),
-            ["app.service", "b.service"]
-        );
-    }
-
-    #[test]
-    fn a_stack_is_what_runs_under_the_services_name() {
-        let all = [name("immich"), name("immich-kiosk")];
-        let check = |id: &str, source: &str, expected: bool| {
-            assert_eq!(
-                belongs(&unit(id, source, "active"), &name("immich"), &all),
-                expected,
-                "{id}"
-            );
-        };
-        check(
-            "immich.service",
-            &format!("{QUADLETS}/immich.container"),
-            true,
-        );
-        check(
-            "immich-server.service",
-            &format!("{QUADLETS}/immich-server.container"),
-            true,
-        );
-        check(
-            "immich-pod.service",
-            &format!("{QUADLETS}/immich.pod"),
-            true,
-        );
-        check(
-            "immich-network.service",
-            &format!("{QUADLETS}/immich.network"),
-            false,
-        );
-        check(
-            "immich-kiosk.service",
-            &format!("{QUADLETS}/immich-kiosk.container"),
-            false,
-        );
-        check(
-            "immich-kiosk-pod.service",
-            &format!("{QUADLETS}/immich-kiosk.pod"),
-            false,
-        );
-        check(
-            "immichx.service",
-            &format!("{QUADLETS}/immichx.container"),
-            false,
-        );
-        check(
-            "container-immich.service",
-            "/etc/systemd/system/container-immich.service",
-            true,
-        );
-        check("immich.service", "/etc/systemd/system/immich.service", true);
-        check(
-            "immich-cleanup.service",
-            "/etc/systemd/system/immich-cleanup.service",
-            false,
-        );
-    }
-
-    #[test]
-    fn a_stack_is_up_or_down_only_as_a_whole() {
-        let states = |states: &[&str]| {
-            whole(
-                &states
-                    .iter()
-                    .map(|state| unit("a.service", "", state))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(states(&[]), Whole::Nothing);
-        assert_eq!(states(&["active", "active"]), Whole::Up);
-        assert_eq!(states(&["inactive", "failed"]), Whole::Down);
-        assert_eq!(states(&["active", "inactive"]), Whole::Partly);
-        assert_eq!(states(&["deactivating"]), Whole::Partly);
-    }
-}
+mod tests;

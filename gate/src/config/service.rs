@@ -16,7 +16,7 @@ pub struct Service {
     pub start: Option<CommandLine>,
     /// Exits 0 when it is up and 3 when it is down.
     pub status: Option<CommandLine>,
-    /// The user whose systemd runs it, when that is not root.
+    /// Whose systemd and Podman run it: `root`, or a user. When this is not said, podmanctl looks for it.
     pub user: Option<ServiceName>,
     /// Exits 0 when it answers; asked again until it does, once `status` says that it is up.
     pub ready: Option<CommandLine>,

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod descendants;
 pub mod dirfd;
+pub mod durable;
 pub mod leftovers;
 pub mod linux;
 pub mod lock;

@@ -1,0 +1,246 @@
+"""podmanctl on real systemd and Podman."""
+
+import json
+import unittest
+
+import containers
+from cases import OnTrixie
+from containers import container, podman, quadlet
+from machine import CONFIG, Answer
+
+UP, PARTLY, DOWN, NOTHING = 0, 1, 3, 4
+SERVICES = ["single", "album", "chain", "box", "half", "sick", "stubborn", "jobs", "loop", "lone", "gone", "kube"]
+USERS = ["paper", "cave"]
+
+
+class Stacks(OnTrixie, unittest.TestCase):
+    """One service a test."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        containers.install(cls.machine)
+        tables = [f"[services.{name}]" for name in [*SERVICES, "shared", "hidden"]]
+        tables += [f'[services.{name}]\nuser = "{containers.USER}"' for name in USERS]
+        cls.machine.write(CONFIG, "\n".join(tables))
+
+    def podmanctl(self, words: str) -> Answer:
+        """Runs it as root."""
+        return self.machine.run(f"podmanctl {words}")
+
+    def ask(self, words: str, code: int = 0) -> Answer:
+        """Runs it, and insists on the exit code."""
+        answer = self.podmanctl(words)
+        self.assertEqual(answer.code, code, f"podmanctl {words}\n{answer.out}{answer.err}")
+        return answer
+
+    def start(self, *units: str, user: bool = False):
+        """Makes new quadlets known and starts units."""
+        containers.reload(self.machine)
+        manager = f"--user --machine={containers.USER}@" if user else ""
+        self.machine.root(f"systemctl {manager} start {' '.join(units)}")
+
+    def active(self, unit: str, user: bool = False) -> bool:
+        """Whether a unit runs."""
+        manager = f"--user --machine={containers.USER}@" if user else ""
+        return self.machine.run(f"systemctl {manager} is-active {unit}").code == 0
+
+    def running(self, user: bool = False) -> set[str]:
+        """The containers that run."""
+        return set(podman(self.machine, "ps --format '{{.Names}}'", user).split())
+
+    def ended(self, *units: str) -> list[str]:
+        """The units in the order in which they were stopped last, by the journal."""
+        text = self.machine.root("journalctl --sync; journalctl -b -o json --output-fields=UNIT,MESSAGE_ID,__CURSOR _PID=1")
+        stopped = "9d1aaa27d60140bd96365438aad20286"
+        order = []
+        for line in text.splitlines():
+            entry = json.loads(line)
+            if entry.get("MESSAGE_ID") == stopped and entry.get("UNIT") in units:
+                order = [unit for unit in order if unit != entry["UNIT"]] + [entry["UNIT"]]
+        return order
+
+    def test_a_single_quadlet_is_stopped_and_started(self):
+        quadlet(self.machine, "single.container", container())
+        self.start("single")
+        self.ask("--status single", UP)
+        self.ask("--stop single")
+        self.ask("--status single", DOWN)
+        self.assertNotIn("systemd-single", self.running())
+        self.ask("--stop single")
+        self.ask("--start single")
+        self.ask("--status single", UP)
+        self.assertIn("systemd-single", self.running())
+
+    def test_a_pod_of_three_is_one_stack(self):
+        quadlet(self.machine, "album.pod", "[Pod]\nNetwork=none\n[Install]\nWantedBy=multi-user.target\n")
+        for name in ("db", "cache", "server"):
+            text = container("Pod=album.pod", install=False).replace("Network=none\n", "")
+            quadlet(self.machine, f"album-{name}.container", text)
+        self.start("album-pod")
+        self.machine.wait("podmanctl --status album")
+        members = {"systemd-album-db", "systemd-album-cache", "systemd-album-server"}
+        self.ask("--stop album")
+        self.ask("--status album", DOWN)
+        self.assertEqual(self.running() & members, set())
+        self.assertFalse(self.active("album-pod"))
+        self.ask("--start album")
+        self.assertLessEqual(members, self.running())
+
+    def test_units_are_stopped_in_the_reverse_order_of_their_dependencies(self):
+        # Alphabetical order is the wrong one, in both directions.
+        quadlet(self.machine, "chain-b.container", container())
+        quadlet(self.machine, "chain-a.container", container(unit="After=chain-b.service\nRequires=chain-b.service"))
+        quadlet(self.machine, "chain-c.container", container(unit="After=chain-a.service\nRequires=chain-a.service"))
+        self.start("chain-c")
+        for _ in range(3):
+            self.ask("--stop chain")
+            order = self.ended("chain-a.service", "chain-b.service", "chain-c.service")
+            self.assertEqual(order, ["chain-c.service", "chain-a.service", "chain-b.service"])
+            self.ask("--start chain")
+
+    def test_a_users_service_is_moved_by_the_users_own_tools(self):
+        quadlet(self.machine, "paper.container", container(), user=True)
+        self.start("paper", user=True)
+        self.ask("--stop paper")
+        self.assertFalse(self.active("paper", user=True))
+        self.ask("--status paper", DOWN)
+        self.ask("--start paper")
+        self.assertIn("systemd-paper", self.running(user=True))
+
+    def test_a_users_service_is_found_without_being_told_and_two_are_one_too_many(self):
+        quadlet(self.machine, "hidden.container", container(), user=True)
+        self.start("hidden", user=True)
+        self.ask("--status hidden", UP)
+        self.assertIn("hidden\tup\talice\thidden.service", self.ask("--list").out)
+        self.ask("--stop hidden")
+        self.ask("--start hidden")
+        quadlet(self.machine, "shared.container", container(), user=True)
+        quadlet(self.machine, "shared.container", container())
+        self.start("shared", user=True)
+        answer = self.ask("--stop shared", 69)
+        self.assertIn('services.shared.user ("root", or the user)', answer.err)
+        self.assertTrue(self.active("shared", user=True))
+
+    def test_containers_without_a_unit_are_found_by_label_and_stopped_in_order(self):
+        for user in (False, True):
+            name = "cave" if user else "box"
+            label = f"--label io.podman.compose.project={name} --network none"
+            podman(self.machine, f"run -d --name first-{name} {label} {containers.IMAGE}", user)
+            podman(self.machine, f"run -d --name second-{name} --requires first-{name} {label} {containers.IMAGE}", user)
+            podman(self.machine, f"run -d --name {name}_third --network none {containers.IMAGE}", user)
+            members = {f"first-{name}", f"second-{name}", f"{name}_third"}
+            self.ask(f"--status {name}", UP)
+            self.ask(f"--stop {name}")
+            self.ask(f"--status {name}", DOWN)
+            self.assertEqual(self.running(user) & members, set())
+            died = podman(self.machine, "events --since 5m --stream=false --filter event=died --format '{{.Name}}'", user)
+            ours = [one for one in died.split() if one in members]
+            self.assertEqual(ours, [f"{name}_third", f"second-{name}", f"first-{name}"])
+            self.ask(f"--start {name}")
+            self.assertLessEqual(members, self.running(user))
+
+    def test_what_was_down_before_stays_down(self):
+        for name in ("a", "b"):
+            quadlet(self.machine, f"half-{name}.container", container())
+        self.start("half-a", "half-b")
+        self.machine.root("systemctl stop half-b")
+        self.ask("--status half", PARTLY)
+        self.ask("--stop half")
+        self.ask("--stop half")
+        self.ask("--status half", DOWN)
+        self.ask("--start half")
+        self.assertTrue(self.active("half-a"))
+        self.assertFalse(self.active("half-b"))
+        # What an administrator left down is not missed, and not started by another --start.
+        self.ask("--status half", UP)
+        self.ask("--start half")
+        self.assertFalse(self.active("half-b"))
+        # Without a stop of ours, a start is one as after a boot.
+        self.machine.root("systemctl stop half-a")
+        self.ask("--start half")
+        self.assertTrue(self.active("half-a") and self.active("half-b"))
+
+    def test_up_means_healthy(self):
+        section = "Exec=/bin/sh -c 'trap \"exit 0\" TERM; test -e /data/late || sleep 3; touch /tmp/ok; sleep 100000 & wait'\n"
+        section += "Volume=/srv/sick:/data\nHealthCmd=test -e /tmp/ok\nHealthInterval=1s\nHealthRetries=60"
+        self.machine.root("mkdir -p /srv/sick")
+        quadlet(self.machine, "sick.container", container(section))
+        self.start("sick")
+        answer = self.ask("--status sick", PARTLY)
+        self.assertIn("has not passed yet", answer.out)
+        self.ask("--start sick")
+        self.ask("--status sick", UP)
+        self.ask("--stop sick")
+        self.ask("--start sick")
+        self.assertIn("healthy", self.ask("--status sick", UP).out)
+        podman(self.machine, "exec systemd-sick busybox rm /tmp/ok")
+        self.machine.root("sed -i 's/HealthRetries=60/HealthRetries=1/; s/touch/true/' /etc/containers/systemd/sick.container")
+        containers.reload(self.machine)
+        self.ask("--stop sick")
+        answer = self.ask("--start sick --timeout 8", 124)
+        self.assertIn("unhealthy", answer.err)
+
+    def test_a_container_that_ignores_sigterm_is_down_when_stop_says_so(self):
+        quadlet(self.machine, "stubborn.container", container("Exec=/bin/sleep 100000\nStopTimeout=2"))
+        self.start("stubborn")
+        self.ask("--stop stubborn")
+        self.assertNotIn("systemd-stubborn", self.running())
+        self.ask("--start stubborn")
+
+    def test_timers_and_sockets_do_not_start_what_was_stopped(self):
+        quadlet(self.machine, "jobs.container", container())
+        quadlet(self.machine, "jobs-hourly.container", container("Exec=/bin/true", service="Type=oneshot", install=False))
+        self.machine.write("/etc/systemd/system/jobs-hourly.timer", "[Timer]\nOnActiveSec=1\nOnUnitInactiveSec=1\nAccuracySec=100ms\n[Install]\nWantedBy=timers.target\n")
+        self.machine.write("/etc/systemd/system/jobs.socket", "[Socket]\nListenStream=/run/jobs\n[Install]\nWantedBy=sockets.target\n")
+        containers.reload(self.machine)
+        self.machine.root("systemctl enable --now jobs.socket jobs-hourly.timer; systemctl start jobs")
+        self.ask("--stop jobs")
+        self.assertFalse(self.active("jobs.socket") or self.active("jobs-hourly.timer"))
+        self.machine.run("python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/jobs\")'")
+        self.ask("--status jobs", DOWN)
+        self.ask("--start jobs")
+        for unit in ("jobs", "jobs.socket", "jobs-hourly.timer"):
+            self.assertTrue(self.active(unit), unit)
+        self.machine.root("systemctl disable --now jobs-hourly.timer")
+
+    def test_a_unit_that_is_always_restarted_stays_down(self):
+        section = "Exec=/bin/sh -c 'sleep 0.3; false'"
+        service = "Restart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0"
+        quadlet(self.machine, "loop.container", container(section, service=service))
+        containers.reload(self.machine)
+        self.machine.root("systemctl start --no-block loop")
+        self.machine.wait("test $(systemctl show -p NRestarts --value loop) -gt 2")
+        self.ask("--stop loop")
+        self.ask("--status loop", DOWN)
+        self.assertEqual(self.machine.root("systemctl list-jobs --no-legend"), "")
+
+    def test_what_would_be_gone_for_good_is_not_stopped(self):
+        podman(self.machine, f"run -d --rm --name lone --network none {containers.IMAGE}")
+        answer = self.ask("--stop lone", 69)
+        self.assertIn("--rm", answer.err)
+        self.assertIn("lone", self.running())
+        podman(self.machine, "stop lone")
+        quadlet(self.machine, "gone.container", container())
+        self.start("gone")
+        self.machine.root("rm /etc/containers/systemd/gone.container; systemctl daemon-reload")
+        answer = self.ask("--stop gone", 69)
+        self.assertIn("its file is gone", answer.err)
+        self.assertTrue(self.active("gone"))
+        self.machine.root("systemctl stop gone")
+
+    def test_a_pod_of_kubernetes_yaml_comes_back(self):
+        yaml = f"apiVersion: v1\nkind: Pod\nmetadata:\n  name: kube\nspec:\n  hostNetwork: true\n  containers:\n  - name: app\n    image: {containers.IMAGE}\n"
+        self.machine.write("/etc/containers/systemd/kube.yaml", yaml)
+        quadlet(self.machine, "kube.kube", "[Kube]\nYaml=kube.yaml\n[Install]\nWantedBy=multi-user.target\n")
+        self.start("kube")
+        self.ask("--status kube", UP)
+        self.ask("--stop kube")
+        self.ask("--status kube", DOWN)
+        self.assertNotIn("kube-app", self.running())
+        self.ask("--start kube")
+        self.assertIn("kube-app", self.running())
+
+    def test_a_service_that_is_nowhere_is_nothing(self):
+        self.ask("--status nowhere", NOTHING)
+        self.ask("--stop nowhere", 69)

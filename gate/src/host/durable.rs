@@ -1,0 +1,79 @@
+//! Small files that are there completely or not at all, also after a power cut.
+//!
+//! Invariant: a file that was replaced holds either the former bytes or the new ones, whenever the machine stops; once
+//! [`replace`] or [`remove`] has returned, the change stays.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+
+/// The bytes of a file, if there is one. What is beyond `limit` is not read.
+///
+/// # Errors
+/// When there is one that cannot be read.
+pub fn read(directory: impl AsFd, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(directory, name, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(fd) => {
+            let mut bytes = Vec::new();
+            File::from(fd).take(limit).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        }
+    }
+}
+
+/// Puts a file in place, readable by its owner alone.
+///
+/// # Errors
+/// When the disk does not take it; then the former one, if any, is as it was.
+pub fn replace(directory: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = format!("{name}.new");
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let mut file = File::from(openat(directory.as_fd(), fresh.as_str(), flags, mode)?);
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    renameat(directory.as_fd(), fresh.as_str(), directory.as_fd(), name)?;
+    Ok(fsync(directory)?)
+}
+
+/// Removes a file, if there is one.
+///
+/// # Errors
+/// When it is still there.
+pub fn remove(directory: impl AsFd, name: &str) -> io::Result<()> {
+    match unlinkat(directory.as_fd(), name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) => Ok(fsync(directory)?),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let fd = File::open(folder.path()).unwrap();
+        assert_eq!(read(&fd, "a", 10).unwrap(), None);
+        replace(&fd, "a", b"first").unwrap();
+        replace(&fd, "a", b"second").unwrap();
+        assert_eq!(read(&fd, "a", 10).unwrap().unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
+        assert!(read(&fd, "link", 10).is_err());
+        remove(&fd, "a").unwrap();
+        remove(&fd, "a").unwrap();
+        assert_eq!(read(&fd, "a", 10).unwrap(), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! One stack on its way down or up: moved by systemd and Podman, and looked at again until it is there.
+//!
+//! Invariant: it is over when the whole stack was seen down, or up; or with a sentence that says what was not.
+
+use std::time::Duration;
+
+use super::find::{Found, Tools, tool};
+use crate::error::Failure;
+use crate::names::ServiceName;
+use crate::program::Output;
+use crate::stack::{Activity, Kind, Life, Selection, Stack, Whole, order};
+
+/// How often a stack is looked at again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How often what went wrong is tried again. A unit may crash, or be started by another, just while it is moved.
+const ATTEMPTS: u32 = 3;
+
+/// A stack, and the tools that move it.
+pub(super) struct Errand<'e, 'a> {
+    /// systemd and Podman.
+    pub(super) tools: &'e mut Tools<'a>,
+    /// Whose it is.
+    pub(super) service: &'e ServiceName,
+    /// How it was when it was last looked at.
+    pub(super) found: Found,
+    /// How often a tool has failed.
+    pub(super) trouble: u32,
+}
+
+impl Errand<'_, '_> {
+    /// Stops everything.
+    ///
+    /// # Errors
+    /// With the members that were last seen up.
+    pub(super) fn bring_down(mut self) -> Result<Stack, Failure> {
+        loop {
+            let outcome = self.down_once();
+            match outcome.and_then(|words| self.next(words, self.found.stack.is_down())) {
+                Ok(true) => return Ok(self.found.stack),
+                Ok(false) => {}
+                Err(failure) => {
+                    let up = self.how(&self.found.stack.running(), false);
+                    return Err(explained(failure, &up));
+                }
+            }
+        }
+    }
+
+    /// Starts what is expected.
+    ///
+    /// # Errors
+    /// With the members that were last seen down or not healthy.
+    pub(super) fn bring_up(mut self, expected: &Selection) -> Result<Stack, Failure> {
+        loop {
+            let outcome = self.up_once(expected);
+            let is_up = |errand: &Self| errand.found.stack.whole(expected) == Whole::Up;
+            match outcome.and_then(|words| self.next(words, is_up(&self))) {
+                Ok(true) => return Ok(self.found.stack),
+                Ok(false) => {}
+                Err(failure) => {
+                    let down = self.how(&self.found.stack.missing(expected), true);
+                    return Err(explained(failure, &down));
+                }
+            }
+        }
+    }
+
+    /// After one attempt: whether it is over. If not, waits a little, or gives up when a tool keeps failing.
+    fn next(&mut self, words: Option<String>, over: bool) -> Result<bool, Failure> {
+        if over {
+            return Ok(true);
+        }
+        if let Some(words) = words {
+            self.trouble += 1;
+            if self.trouble >= ATTEMPTS {
+                return Err(tool("moving the stack")(words));
+            }
+        }
+        let patience = self.tools.patience(self.tools.until);
+        let pause = self.tools.host.pause(AGAIN, &patience);
+        pause.map_err(|cause| Failure::Interrupted {
+            what: "waiting".into(),
+            cause,
+        })?;
+        self.look()?;
+        Ok(false)
+    }
+
+    fn down_once(&mut self) -> Result<Option<String>, Failure> {
+        let mut words = self.stop_units()?;
+        if !self.found.stack.units.is_empty() {
+            // With its unit gone, a container may be too.
+            self.look()?;
+        }
+        let bare = self.found.stack.bare();
+        let left = order::of_containers(bare.filter(|one| one.life != Life::Resting));
+        if let Some(fleeting) = left.iter().find(|one| one.fleeting) {
+            return Err(tool("podmanctl --stop")(lost(&fleeting.name)));
+        }
+        let names: Vec<String> = left.iter().rev().map(|one| one.name.clone()).collect();
+        for name in &names {
+            words = self.podman("stop", name)?.or(words);
+        }
+        if !names.is_empty() {
+            self.look()?;
+        }
+        Ok(words)
+    }
+
+    fn up_once(&mut self, expected: &Selection) -> Result<Option<String>, Failure> {
+        let missing = self.found.stack.missing(expected);
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let mut words = self.start_units(&missing)?;
+        self.look()?;
+        let missing = self.found.stack.missing(expected);
+        let bare = self.found.stack.bare();
+        let resting = bare.filter(|one| missing.containers.contains(&one.name));
+        let names: Vec<String> = order::of_containers(resting)
+            .iter()
+            .map(|one| one.name.clone())
+            .collect();
+        for name in &names {
+            words = self.podman("start", name)?.or(words);
+        }
+        if !names.is_empty() {
+            self.look()?;
+        }
+        Ok(words)
+    }
+
+    /// Stops what would start units, and then the units. Those that rest are named too: they may be waiting for
+    /// their turn to be started.
+    fn stop_units(&mut self) -> Result<Option<String>, Failure> {
+        let of = |wanted: fn(Kind) -> bool| -> Vec<String> {
+            let units = order::of_units(&self.found.stack.units).into_iter().rev();
+            units
+                .filter(|unit| wanted(unit.kind))
+                .map(|unit| unit.id.clone())
+                .collect()
+        };
+        let (triggers, services) = (
+            of(|kind| kind != Kind::Service),
+            of(|kind| kind == Kind::Service),
+        );
+        let words = self.systemctl("stop", &triggers)?;
+        Ok(self.systemctl("stop", &services)?.or(words))
+    }
+
+    /// Starts the sockets and services, and then the timers and paths, that are missing.
+    fn start_units(&mut self, missing: &Selection) -> Result<Option<String>, Failure> {
+        let units: Vec<(String, Kind, Activity)> = order::of_units(&self.found.stack.units)
+            .into_iter()
+            .filter(|unit| missing.units.contains(&unit.id))
+            .map(|unit| (unit.id.clone(), unit.kind, unit.activity))
+            .collect();
+        let of = |wanted: &dyn Fn(Kind, Activity) -> bool| -> Vec<String> {
+            units
+                .iter()
+                .filter(|(_, kind, activity)| wanted(*kind, *activity))
+                .map(|(id, ..)| id.clone())
+                .collect()
+        };
+        // A unit that was killed, or started too often, would stay failed.
+        self.systemctl(
+            "reset-failed",
+            &of(&|_, activity| activity == Activity::Failed),
+        )?;
+        let mut words = None;
+        // A socket does not start once its service has.
+        for wanted in [Kind::Socket, Kind::Service, Kind::Timer] {
+            let these = of(&|kind, _| kind == wanted);
+            words = self.systemctl("start", &these)?.or(words);
+        }
+        Ok(words)
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        self.found.stack = self.tools.look(&self.found.owner, self.service)?;
+        Ok(())
+    }
+
+    /// Hands units to systemd and waits for its jobs; what went wrong, if anything did.
+    fn systemctl(&mut self, verb: &str, units: &[String]) -> Result<Option<String>, Failure> {
+        if units.is_empty() {
+            return Ok(None);
+        }
+        let mut words = vec![verb, "--"];
+        words.extend(units.iter().map(String::as_str));
+        let argv = self.found.owner.systemctl();
+        self.hand_over(argv, &words, &format!("systemctl {verb}"))
+    }
+
+    /// Hands a container to Podman; what went wrong, if anything did.
+    fn podman(&mut self, verb: &str, container: &str) -> Result<Option<String>, Failure> {
+        let argv = self.found.owner.podman(self.tools.left());
+        let what = format!("podman {verb} {container}");
+        self.hand_over(argv, &[verb, "--", container], &what)
+    }
+
+    fn hand_over(
+        &mut self,
+        argv: Vec<String>,
+        words: &[&str],
+        what: &str,
+    ) -> Result<Option<String>, Failure> {
+        let until = self.tools.until;
+        let ended = self.tools.run(argv, words, what, Output::Relayed, until)?;
+        Ok((!ended.ok()).then(|| format!("{what}: {}", ended.describe())))
+    }
+
+    /// How some members are, and those whose health keeps the stack from being up.
+    fn how(&self, waiting: &Selection, health: bool) -> String {
+        let stack = &self.found.stack;
+        let ill = |name: &str| {
+            let mut containers = stack.containers.iter();
+            containers.any(|one| one.name == name && !one.health.is_fine())
+        };
+        let how: Vec<String> = stack
+            .describe()
+            .into_iter()
+            .filter(|(name, _)| {
+                waiting.units.contains(name)
+                    || waiting.containers.contains(name)
+                    || (health && ill(name))
+            })
+            .map(|(name, how)| format!("{name} is {how}"))
+            .collect();
+        how.join(", ")
+    }
+}
+
+/// A failure, with the state in which it left the stack.
+fn explained(failure: Failure, how: &str) -> Failure {
+    match failure {
+        failure if how.is_empty() => failure,
+        Failure::Interrupted { cause, .. } => Failure::Interrupted {
+            what: how.to_owned(),
+            cause,
+        },
+        Failure::Tool { what, detail } => Failure::Tool {
+            what,
+            detail: format!("{detail}; {how}"),
+        },
+        other => other,
+    }
+}
+
+/// Why a container that is removed when it stops is not stopped.
+pub(super) fn lost(container: &str) -> String {
+    format!(
+        "container {container} was started with --rm, so that it would be gone for good; run it by a quadlet, or without --rm"
+    )
+}

@@ -1,0 +1,168 @@
+//! Whose systemd and whose Podman run a service: the system's, or those of one user.
+//!
+//! A user's tools run in his own session, started by his own service manager: nothing of root's (descriptors, environment,
+//! terminal, place in the process tree) is in their reach, and what they print is only data.
+//!
+//! Invariant: no program is run from a user's home, and none that a user could replace is run as root.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::{Uid, User};
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
+
+/// Where Podman is.
+pub(super) const PODMAN: &str = "/usr/bin/podman";
+
+/// One file for each user whose service manager runs without a login.
+const LINGER: &str = "/var/lib/systemd/linger";
+
+/// One folder for each user whose service manager runs.
+const RUNTIME: &str = "/run/user";
+
+/// Whose stack it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// The system's service manager, and root's Podman.
+    System,
+    /// A user's.
+    User(String),
+}
+
+impl Owner {
+    /// The owner of a name in the configuration or in a record.
+    pub(super) fn named(name: &str) -> Self {
+        if name == "root" {
+            Self::System
+        } else {
+            Self::User(name.to_owned())
+        }
+    }
+
+    /// The user's name.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::System => "root",
+            Self::User(name) => name,
+        }
+    }
+
+    /// A systemctl that asks the owner's service manager.
+    pub(super) fn systemctl(&self) -> Vec<String> {
+        let mut argv = vec![
+            SYSTEMCTL.to_owned(),
+            "--no-pager".into(),
+            "--no-ask-password".into(),
+        ];
+        argv.extend(self.manager());
+        argv
+    }
+
+    /// A podman of the owner's, in a service of its own: what it leaves behind (network helpers, monitors) stays
+    /// when it ends, and it ends when its time is over, also when we are gone by then.
+    pub(super) fn podman(&self, limit: Duration) -> Vec<String> {
+        let mut argv = vec![
+            SYSTEMD_RUN.to_owned(),
+            "--quiet".into(),
+            "--pipe".into(),
+            "--wait".into(),
+            "--collect".into(),
+            "--service-type=exec".into(),
+            "--property=KillMode=process".into(),
+            "--property=WorkingDirectory=/".into(),
+            format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)),
+        ];
+        argv.extend(self.manager());
+        argv.extend(["--".to_owned(), PODMAN.into()]);
+        argv
+    }
+
+    fn manager(&self) -> Vec<String> {
+        match self {
+            Self::System => Vec::new(),
+            Self::User(name) => vec!["--user".into(), format!("--machine={name}@")],
+        }
+    }
+
+    /// Whether Podman has ever been used by this owner. Asking it would make its folders.
+    pub(super) fn uses_podman(&self) -> bool {
+        let Self::User(name) = self else {
+            return true;
+        };
+        let Ok(Some(user)) = User::from_name(name) else {
+            return false;
+        };
+        let store = user.dir.join(".local/share/containers/storage");
+        let running = Path::new(RUNTIME).join(user.uid.to_string()).join("libpod");
+        fs::symlink_metadata(store).is_ok() || fs::symlink_metadata(running).is_ok()
+    }
+}
+
+/// Everybody who may have services: root, whose service manager runs without a login, and who is logged in and
+/// uses Podman.
+pub(super) fn everybody() -> Vec<Owner> {
+    let lingering = names(LINGER).into_iter();
+    let uids = names(RUNTIME).into_iter();
+    let logged_in = uids.filter_map(|uid| {
+        let user = User::from_uid(Uid::from_raw(uid.parse().ok()?)).ok()??;
+        Owner::User(user.name.clone())
+            .uses_podman()
+            .then_some(user.name)
+    });
+    let mut users: Vec<Owner> = lingering
+        .chain(logged_in)
+        .filter(|name| name != "root" && is_user(name))
+        .map(Owner::User)
+        .collect();
+    users.sort();
+    users.dedup();
+    users.insert(0, Owner::System);
+    users
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+/// Whether a name may stand in an argument as a user's.
+fn is_user(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    name.len() <= 64 && !name.starts_with(['-', '.']) && name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_tools_are_run_by_his_own_manager() {
+        let alice = Owner::named("alice");
+        assert!(
+            alice
+                .systemctl()
+                .ends_with(&["--user".into(), "--machine=alice@".into()])
+        );
+        let podman = alice.podman(Duration::from_secs(9));
+        assert!(podman.contains(&"--property=RuntimeMaxSec=9".to_owned()));
+        assert!(podman.ends_with(&["--machine=alice@".into(), "--".into(), PODMAN.into()]));
+        assert!(
+            !Owner::named("root")
+                .systemctl()
+                .contains(&"--user".to_owned())
+        );
+    }
+
+    #[test]
+    fn names_that_could_be_anything_else_are_no_users() {
+        for name in ["-x", ".x", "a b", "a@b", "a:b", "é"] {
+            assert!(!is_user(name), "{name}");
+        }
+        assert!(is_user("backup_ops") && is_user("a.b-c"));
+    }
+}

@@ -1,0 +1,88 @@
+//! The order in which the members of a stack are started; they are stopped in the reverse.
+//!
+//! systemd keeps the order among the jobs that it has, but `systemctl` hands them over one by one: what is named first
+//! may be gone before it hears of the second. Podman goes by the order of its arguments, or by none.
+//!
+//! Invariant: whatever a member names as coming before it, does, unless they name each other in a circle.
+
+use super::container::Container;
+use super::unit::Unit;
+
+/// The units, each after those that it says it is started after.
+#[must_use]
+pub fn of_units(units: &[Unit]) -> Vec<&Unit> {
+    let mut sorted: Vec<&Unit> = units.iter().collect();
+    sorted.sort_by(|a, b| a.id.cmp(&b.id));
+    arranged(&sorted, |unit| &unit.id, |unit| &unit.after)
+}
+
+/// The containers, each after those that it requires; others in the order in which they were created.
+#[must_use]
+pub fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>) -> Vec<&'a Container> {
+    let mut sorted: Vec<&Container> = containers.collect();
+    sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    arranged(&sorted, |one| &one.id, |one| &one.requires)
+}
+
+fn arranged<'a, T>(
+    sorted: &[&'a T],
+    name: impl Fn(&T) -> &String,
+    before: impl Fn(&T) -> &[String],
+) -> Vec<&'a T> {
+    let mut left: Vec<&'a T> = sorted.to_vec();
+    let mut arranged = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let free = left.iter().position(|member| {
+            let waits =
+                |other: &&T| name(other) != name(member) && before(member).contains(name(other));
+            !left.iter().any(waits)
+        });
+        // In a circle, anyone is as good as any other.
+        arranged.push(left.remove(free.unwrap_or(0)));
+    }
+    arranged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::tests::{container, unit};
+
+    #[test]
+    fn what_others_wait_for_comes_first() {
+        let after = |id: &str, after: &[&str]| {
+            let after = after.iter().map(|&name| name.to_owned()).collect();
+            Unit { after, ..unit(id) }
+        };
+        let units = [
+            after("a.service", &["b.service", "else.target"]),
+            after("b.service", &["c.service"]),
+            after("c.service", &[]),
+        ];
+        let ids: Vec<&str> = of_units(&units).iter().map(|unit| &*unit.id).collect();
+        assert_eq!(ids, ["c.service", "b.service", "a.service"]);
+    }
+
+    #[test]
+    fn a_circle_is_broken_and_nobody_is_lost() {
+        let (mut a, mut b, c) = (container("a"), container("b"), container("c"));
+        a.requires = vec![b.id.clone()];
+        b.requires = vec![a.id.clone()];
+        let all = [a, b, c];
+        assert_eq!(of_containers(all.iter()).len(), 3);
+    }
+
+    #[test]
+    fn the_older_container_comes_first() {
+        let (mut a, mut b, mut c) = (container("a"), container("b"), container("c"));
+        let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0);
+        (a.created, b.created, c.created) = (at(3), at(2), at(1));
+        b.requires = vec![a.id.clone()];
+        let all = [a, b, c];
+        let names: Vec<&str> = of_containers(all.iter())
+            .iter()
+            .map(|one| &*one.name)
+            .collect();
+        assert_eq!(names, ["c", "a", "b"]);
+    }
+}
