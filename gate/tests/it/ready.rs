@@ -29,7 +29,7 @@ fn a_service_that_is_up_and_does_not_answer_is_not_back() {
     world.configure_app(&format!("ready = [\"{ready}\"]"));
     world.request("backupctl --stop app").expect(0);
     let answer = world
-        .request("backupctl --start app --timeout 1")
+        .request("backupctl --start app --timeout 3")
         .expect(124);
     assert!(
         answer.err.contains("to answer (exit code 1 (warming up))"),
