@@ -87,10 +87,22 @@ impl Context<'_> {
             ports: rclone.ports.clone(),
             ..files::Rules::default()
         };
-        let helpers = rclone.helpers.iter().map(ToString::to_string);
-        rules.runs.extend(helpers);
-        let local = rclone.local_folders.iter().map(ToString::to_string);
-        rules.writes.extend(local);
+        for (key, listed, rule) in [
+            ("helpers", &rclone.helpers, &mut rules.runs),
+            ("local_folders", &rclone.local_folders, &mut rules.writes),
+        ] {
+            for path in listed {
+                if !path.to_path_buf().exists() {
+                    return Err(Failure::Path {
+                        path: path.to_path_buf(),
+                        detail: format!(
+                            "it is named in rclone.{key} and does not exist; mount its disk, or take it from the list"
+                        ),
+                    });
+                }
+                rule.push(path.to_string());
+            }
+        }
         let mut source = None;
         let mut fetches = false;
         match task.access {
@@ -106,7 +118,8 @@ impl Context<'_> {
             }
         }
         let confinement = Confinement {
-            reads_all: source.is_some(),
+            // An ordinary user has it in a namespace of his own, where it means nothing.
+            reads_all: source.is_some() && nix::unistd::geteuid().is_root(),
             sets_times: fetches || !rclone.local_folders.is_empty(),
             files: self.confines()?.then_some(rules),
         };

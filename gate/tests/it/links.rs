@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{World, can_mount, have_rclone};
+use crate::harness::{World, can_mount, have_rclone, is_root};
 
 #[test]
 fn a_link_on_the_way_is_refused() {
@@ -123,4 +123,103 @@ fn a_name_that_flips_to_a_link_never_leads_to_another_services_data() {
         let listed = Command::new("tar").arg("-tzf").arg(file).output().unwrap();
         assert!(!String::from_utf8_lossy(&listed.stdout).contains("password"));
     }
+}
+
+/// A disk of memory, unmounted at the end.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(place: std::path::PathBuf) -> Option<Self> {
+        fs::create_dir_all(&place).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs"])
+            .arg(&place)
+            .status();
+        if is_root() && mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(place));
+        }
+        eprintln!("SKIPPED: only root can mount a disk, and not everywhere");
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_mount_inside_the_source_is_copied_and_as_strict_as_the_source() {
+    if !have_rclone() || !can_mount() {
+        return;
+    }
+    let world = World::new();
+    let Some(_outer) = Disk::mount(world.path("root/app/data/a disk")) else {
+        return;
+    };
+    let Some(_inner) = Disk::mount(world.path("root/app/data/a disk/inner")) else {
+        return;
+    };
+    let here = world.path("").display().to_string();
+    world.write("root/app/data/a disk/file", "outer");
+    world.write("root/app/data/a disk/inner/file", "inner");
+    symlink("/etc/passwd", world.path("root/app/data/a disk/inner/link")).unwrap();
+    let program = world.script("probe", &format!(
+        "cd \"$2/a disk\" && {{ for d in . inner; do cat $d/file && echo; touch $d/new && echo written; rm $d/file && echo removed; done; cat inner/link && echo followed; true; }} > {here}/probe 2>&1\n"
+    ));
+    world.configure_with("", &program);
+    world.request(&world.sync()).expect(0);
+    let probe = world.read("probe");
+    assert!(
+        probe.contains("outer") && probe.contains("inner"),
+        "{probe}"
+    );
+    for word in ["written", "removed", "followed"] {
+        assert!(!probe.contains(word), "{probe}");
+    }
+    world.configure("");
+    world.request(&world.sync()).expect(0);
+    let copy = world.path("remote/OdroidBackup/app/data/a disk");
+    assert_eq!(fs::read_to_string(copy.join("file")).unwrap(), "outer");
+    assert_eq!(
+        fs::read_to_string(copy.join("inner/file")).unwrap(),
+        "inner"
+    );
+    assert_eq!(
+        fs::read_link(copy.join("inner/link")).unwrap().to_str(),
+        Some("/etc/passwd")
+    );
+}
+
+#[test]
+fn by_descriptor_the_source_is_mirrored_without_its_links() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let text = world.read("gate.toml");
+    world.write(
+        "gate.toml",
+        &text.replace("pin = \"mount\"", "pin = \"descriptor\""),
+    );
+    fs::create_dir(world.path("secret")).unwrap();
+    world.write("secret/password", "never to be seen");
+    symlink(world.path("secret"), world.path("root/app/data/way")).unwrap();
+    symlink(
+        world.path("secret/password"),
+        world.path("root/app/data/word"),
+    )
+    .unwrap();
+    world.request(&world.sync()).expect(0);
+    assert_eq!(world.listing("app/data"), ["file", "folder"]);
+    assert_eq!(
+        world.read("remote/OdroidBackup/app/data/folder/second"),
+        "more content"
+    );
+    // What is deleted at the source is kept aside, as with a mount.
+    fs::remove_file(world.path("root/app/data/file")).unwrap();
+    world.request(&world.sync()).expect(0);
+    assert_eq!(world.listing("app/data"), ["folder"]);
+    assert_eq!(world.listing("app/.versions").len(), 1);
 }

@@ -11,6 +11,7 @@ mod actions;
 mod cli;
 mod completions;
 mod compliance;
+mod confinement;
 mod corpus;
 mod doctor;
 mod faults;

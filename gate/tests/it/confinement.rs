@@ -1,0 +1,381 @@
+//! From inside of a program in rclone's place: what it can do, and what it cannot.
+//!
+//! The program is `gate/examples/probe.rs`. What it is allowed is held against the table in `THREAT-MODEL.md`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::harness::{Answer, World, can_mount, is_root};
+
+const READ_SEARCH: u64 = 1 << 2;
+
+/// How each attempt ended.
+type Outcomes = BTreeMap<String, String>;
+
+struct Probe {
+    world: World,
+    _open: TcpListener,
+    _closed: TcpListener,
+    _socket: UnixListener,
+}
+
+impl Probe {
+    /// `None`, and says so, where the kernel cannot confine all that is tried.
+    fn new(verb: &str, pin: &str, more: &str) -> Option<Self> {
+        let program = Path::new(env!("CARGO_BIN_EXE_backupctl")).with_file_name("examples/probe");
+        if !program.exists() {
+            eprintln!("SKIPPED: examples/probe is not built (cargo build --example probe)");
+            return None;
+        }
+        if pin == "mount" && !can_mount() {
+            eprintln!("SKIPPED: this system allows no mount namespaces");
+            return None;
+        }
+        let world = World::new();
+        let bin = world.path("bin/probe");
+        fs::copy(program, &bin).unwrap();
+        fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).unwrap();
+        let here = world.path("").display().to_string();
+        let here = here.trim_end_matches('/');
+        symlink("/etc/passwd", world.path("root/app/data/link")).unwrap();
+        fs::create_dir_all(world.path("root/other/data")).unwrap();
+        world.write("root/other/data/file", "not for rclone");
+        world.write("victim", "content");
+        // As a user's own file, and readable by all: what it takes is Landlock.
+        fs::set_permissions(world.path("victim"), fs::Permissions::from_mode(0o644)).unwrap();
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (open, closed) = (listen(), listen());
+        let socket = UnixListener::bind(world.path("socket")).unwrap();
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let text = world.read("gate.toml");
+        let (before, after) = text.split_once("[rclone]\n").unwrap();
+        let (_, after) = after.split_once("[limits]").unwrap();
+        world.write(
+            "gate.toml",
+            &format!(
+                "{before}[rclone]\nprogram = \"{here}/bin/probe\"\nconfig = \"{here}/rclone.conf\"\npin = \"{pin}\"\nports = [{}]\n{more}[limits]{after}",
+                port(&open)
+            ),
+        );
+        world.write(
+            "rclone.conf",
+            &format!(
+                "[onedrive]\ntype = alias\nremote = {here}/remote\n[probe]\ntype = alias\nremote = /\non = {verb}\nhere = {here}\nother = {here}/root/other/data\ngate = {here}/gate.toml\nconfigured = {here}/rclone.conf\nstate = {here}/state\nvictim = {here}/victim\nopen = {}\nclosed = {}\nsocket = {here}/socket\n",
+                port(&open),
+                port(&closed)
+            ),
+        );
+        Some(Self {
+            world,
+            _open: open,
+            _closed: closed,
+            _socket: socket,
+        })
+    }
+
+    fn outcomes(&self, line: &str) -> Option<Outcomes> {
+        let answer = self.world.request(line);
+        let audit = self.world.read("audit.jsonl");
+        if !["4", "5", "6", "7", "8", "9", "10"]
+            .iter()
+            .any(|version| audit.contains(&format!("Landlock version {version},")))
+        {
+            eprintln!("SKIPPED: this kernel has no Landlock, or one before version 4");
+            return None;
+        }
+        let outcomes = told(answer.out.lines());
+        assert!(outcomes.len() > 80, "{}\n{}", answer.out, answer.err);
+        // Whatever it tried, nothing came of it.
+        assert_eq!(self.world.read("victim"), "content");
+        assert_eq!(self.world.read("root/other/data/file"), "not for rclone");
+        assert_eq!(self.world.read("root/app/data/file"), "content");
+        assert!(!self.world.exists("probe-was-here") && !self.world.exists("moved"));
+        Some(outcomes)
+    }
+}
+
+fn told<'a>(lines: impl Iterator<Item = &'a str>) -> Outcomes {
+    lines
+        .filter_map(|line| line.strip_prefix("probe\t")?.split_once('\t'))
+        .map(|(name, outcome)| (name.to_owned(), outcome.to_owned()))
+        .collect()
+}
+
+/// What the table of the threat model says is allowed, and with which of its columns.
+fn table(column: &str) -> Vec<String> {
+    let text = include_str!("../../THREAT-MODEL.md");
+    let mut rows = text
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let head = rows.next().unwrap();
+    let column = head.iter().position(|name| *name == column).unwrap();
+    let mut allowed: Vec<String> = rows
+        .filter(|row| row[column] == "yes")
+        .map(|row| row[1].to_owned())
+        .collect();
+    allowed.sort();
+    allowed
+}
+
+fn allowed(outcomes: &Outcomes) -> Vec<String> {
+    outcomes
+        .iter()
+        .filter(|(_, outcome)| *outcome == "ok")
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Denied by whom it should be, and not because something was not there.
+fn denied_on_purpose(outcomes: &Outcomes) {
+    for (name, outcome) in outcomes {
+        let fine = match name.as_str() {
+            "follow a link in the source" => ["ELOOP", "EACCES"].contains(&outcome.as_str()),
+            "write to the source" | "make a file in the source" => {
+                ["EROFS", "EACCES"].contains(&outcome.as_str())
+            }
+            "change a file's mode" => outcome == "nothing happens",
+            // Not every machine has it.
+            "read /dev/mem" => ["ENOENT", "EACCES"].contains(&outcome.as_str()),
+            "call by other numbers" => outcome == "ENOSYS",
+            // Another folder than the one it may write to.
+            "move its configuration away" => ["EXDEV", "EACCES"].contains(&outcome.as_str()),
+            _ => ["ok", "EPERM", "EACCES"].contains(&outcome.as_str()),
+        };
+        assert!(fine, "{name}: {outcome}");
+    }
+}
+
+#[test]
+fn a_sync_can_do_what_the_table_says_and_nothing_else() {
+    let Some(probe) = Probe::new("sync", "mount", "") else {
+        return;
+    };
+    let Some(outcomes) = probe.outcomes(&probe.world.sync()) else {
+        return;
+    };
+    denied_on_purpose(&outcomes);
+    assert_eq!(allowed(&outcomes), table("sync"));
+}
+
+#[test]
+fn a_source_by_descriptor_is_no_door_either() {
+    let Some(probe) = Probe::new("sync", "descriptor", "") else {
+        return;
+    };
+    let Some(outcomes) = probe.outcomes(&probe.world.sync()) else {
+        return;
+    };
+    denied_on_purpose(&outcomes);
+    assert_eq!(allowed(&outcomes), table("sync"));
+}
+
+#[test]
+fn an_upload_can_read_the_spool_and_not_a_service() {
+    let Some(probe) = Probe::new("copyto", "mount", "") else {
+        return;
+    };
+    let Some(outcomes) = probe.outcomes(&probe.world.archive()) else {
+        return;
+    };
+    denied_on_purpose(&outcomes);
+    assert_eq!(allowed(&outcomes), table("upload"));
+}
+
+#[test]
+fn a_folder_that_remotes_lead_to_can_be_written_to() {
+    let Some(probe) = Probe::new("sync", "mount", "local_folders = []\n") else {
+        return;
+    };
+    let remote = probe.world.path("remote").display().to_string();
+    let folders = |folders: &str| {
+        let text = probe.world.read("gate.toml");
+        let line = text.lines().find(|line| line.starts_with("local_folders"));
+        let text = text.replace(line.unwrap(), &format!("local_folders = [{folders}]"));
+        probe.world.write("gate.toml", &text);
+    };
+    folders(&format!("\"{remote}/missing\""));
+    let answer = probe.world.request(&probe.world.sync()).expect(69);
+    assert!(answer.err.contains("local_folders"), "{}", answer.err);
+    folders(&format!("\"{remote}\""));
+    let here = probe.world.path("").display().to_string();
+    let conf = probe.world.read("rclone.conf");
+    let conf = conf.replace(
+        &format!("other = {here}root/other/data"),
+        &format!("other = {remote}"),
+    );
+    probe.world.write("rclone.conf", &conf);
+    probe.world.write("remote/file", "a copy");
+    let Some(outcomes) = probe.outcomes(&probe.world.sync()) else {
+        return;
+    };
+    denied_on_purpose(&outcomes);
+    let mut expected = table("sync");
+    for name in ["list", "read", "write to", "make a file in"] {
+        expected.push(format!("{name} another service"));
+    }
+    // Copies keep the times of their sources.
+    expected.push("change a file's times".into());
+    expected.sort();
+    assert_eq!(allowed(&outcomes), expected);
+}
+
+/// A run that waits, so that it can be looked at.
+struct Waiting {
+    gate: Child,
+    process: PathBuf,
+}
+
+impl Waiting {
+    fn start(probe: &Probe, line: &str) -> Self {
+        let conf = probe.world.read("rclone.conf");
+        probe
+            .world
+            .write("rclone.conf", &format!("{conf}waiting = yes\n"));
+        let mut gate = probe.world.spawn(line);
+        let pid = BufReader::new(gate.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("probe\twaiting\t").map(str::to_owned))
+            .unwrap();
+        Self {
+            gate,
+            process: Path::new("/proc").join(pid),
+        }
+    }
+
+    fn status(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.process.join("status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().to_owned()
+    }
+
+    fn mask(&self, name: &str) -> u64 {
+        u64::from_str_radix(&self.status(name), 16).unwrap()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.gate.kill();
+        let _ = self.gate.wait();
+    }
+}
+
+#[test]
+fn capabilities_filters_and_descriptors_are_those_of_the_profile() {
+    for (verb, source, file) in [("sync", true, 9), ("copyto", false, 8)] {
+        let Some(probe) = Probe::new(verb, "mount", "") else {
+            return;
+        };
+        let line = if source {
+            probe.world.sync()
+        } else {
+            probe.world.archive()
+        };
+        let run = Waiting::start(&probe, &line);
+        let expected = if source && is_root() { READ_SEARCH } else { 0 };
+        for set in ["CapPrm:", "CapEff:"] {
+            assert_eq!(run.mask(set), expected, "{verb} {set}");
+        }
+        for set in ["CapInh:", "CapAmb:"] {
+            assert_eq!(run.mask(set), 0, "{verb} {set}");
+        }
+        if is_root() || source {
+            // Without a namespace of its own an ordinary user cannot cut it, and gets nothing from it.
+            assert_eq!(run.mask("CapBnd:"), expected, "{verb}");
+        }
+        assert_eq!(run.status("NoNewPrivs:"), "1");
+        assert_eq!(run.status("Seccomp:"), "2");
+        assert_eq!(run.status("Umask:"), "0077");
+        let limits = fs::read_to_string(run.process.join("limits")).unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core"))
+            .unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"));
+        assert_eq!(core.split_whitespace().nth(5), Some("0"));
+        let mut open: Vec<i32> = fs::read_dir(run.process.join("fd"))
+            .unwrap()
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        open.sort_unstable();
+        let mut expected = vec![0, 1, 2, 8];
+        expected.extend((file == 9).then_some(9));
+        assert_eq!(open, expected, "{verb}");
+        // The gate itself, meanwhile.
+        let gate = PathBuf::from(format!("/proc/{}", run.gate.id()));
+        let text = fs::read_to_string(gate.join("status")).unwrap();
+        if is_root() {
+            // CHOWN, DAC_READ_SEARCH, SETPCAP, SYS_ADMIN; the kernel itself for the rest.
+            let kept = 1 | READ_SEARCH | 1 << 8 | 1 << 21;
+            assert!(text.contains(&format!("CapBnd:\t{kept:016x}\n")), "{text}");
+            assert!(text.contains(&format!("CapEff:\t{kept:016x}\n")), "{text}");
+        }
+        assert!(text.contains("NoNewPrivs:\t1\n"));
+    }
+}
+
+#[test]
+fn without_landlock_a_transfer_is_refused_or_done_with_a_warning() {
+    let Some(probe) = Probe::new("sync", "mount", "landlock = \"required\"\n") else {
+        return;
+    };
+    // The probe takes Landlock away from what it starts.
+    let without = |line: &str| {
+        let gate = probe.world.ssh_gate(line);
+        let mut wrapped = std::process::Command::new(probe.world.path("bin/probe"));
+        wrapped
+            .arg("without-landlock")
+            .arg(gate.get_program())
+            .args(gate.get_args());
+        wrapped
+            .env("SSH_ORIGINAL_COMMAND", line)
+            .stdin(Stdio::null());
+        Answer::of(&wrapped.output().unwrap())
+    };
+    let answer = without(&probe.world.sync()).expect(69);
+    assert!(answer.err.contains("rclone.landlock"), "{}", answer.err);
+    let text = probe
+        .world
+        .read("gate.toml")
+        .replace("\"required\"", "\"preferred\"");
+    probe.world.write("gate.toml", &text);
+    let answer = without(&probe.world.sync()).expect(0);
+    assert_eq!(
+        answer.err.matches("no Landlock").count(),
+        1,
+        "{}",
+        answer.err
+    );
+    assert!(
+        probe
+            .world
+            .read("audit.jsonl")
+            .contains("no Landlock, seccomp")
+    );
+    // What the other means take stays taken.
+    let outcomes = told(answer.out.lines());
+    for name in [
+        "trace the gate",
+        "mount",
+        "connect to a socket of this host",
+        "change a file's owner",
+    ] {
+        assert_eq!(outcomes[name], "EPERM", "{name}");
+    }
+}
