@@ -158,6 +158,9 @@ fn every_page_has_its_picture() {
     for (name, path) in [
         ("overview", "/"),
         ("tasks", "/tasks"),
+        ("task-new", "/add/task"),
+        ("task-edit", "/tasks/backup_immich/edit"),
+        ("task-duplicate", "/tasks/backup_immich/duplicate"),
         ("pools", "/pools"),
         ("pool", "/add/pool"),
         ("variables", "/variables"),

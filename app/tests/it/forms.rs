@@ -120,7 +120,14 @@ fn a_viewer_sees_the_lists_and_no_form() {
         assert!(!page.text().contains("/add/"), "{path}");
         assert!(!page.text().contains("▶ Run"), "{path}");
     }
-    for path in ["/add/pool", "/add/variable", "/pools/default"] {
+    for path in [
+        "/add/pool",
+        "/add/variable",
+        "/add/task",
+        "/pools/default",
+        "/tasks/t/edit",
+        "/tasks/t/duplicate",
+    ] {
         server.network.send("GET", path, &head, b"").expect(403);
     }
     let body = encoded(&[("name", "p"), ("slots", "1"), ("auto", "off")]);
@@ -131,6 +138,10 @@ fn a_viewer_sees_the_lists_and_no_form() {
         "/pools/default/delete",
         "/variables/X",
         "/variables/X/delete",
+        "/add/task",
+        "/tasks/t/edit",
+        "/tasks/t/duplicate",
+        "/tasks/t/delete",
         "/tasks/t/auto",
         "/tasks/t/run",
         "/schedules/pause",

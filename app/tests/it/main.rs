@@ -21,5 +21,6 @@ mod schedule;
 mod self_backup;
 mod steps;
 mod streams;
+mod task_forms;
 mod tutorial;
 mod webdriver;

@@ -118,6 +118,32 @@ impl Browser {
         self.act(css, "value", json!({"text": text}));
     }
 
+    /// Presses keys where the focus is.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        let actions: Vec<Value> = keys
+            .iter()
+            .map(|key| json!({"type": "keyDown", "value": key}))
+            .chain(
+                keys.iter()
+                    .rev()
+                    .map(|key| json!({"type": "keyUp", "value": key})),
+            )
+            .collect();
+        let body = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
+        self.call("POST", "/actions", body).unwrap();
+    }
+
+    /// Drags one element onto another with the mouse.
+    #[track_caller]
+    pub(crate) fn drag(&self, from: &str, to: &str) {
+        let place = |css: &str| json!({ELEMENT: self.element(css).unwrap()});
+        let moved = |css: &str| json!({"type": "pointerMove", "origin": place(css), "x": 0, "y": 0, "duration": 50});
+        let body = json!({"actions": [{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
+            moved(from), {"type": "pointerDown", "button": 0}, moved(to), {"type": "pointerUp", "button": 0},
+        ]}]});
+        self.call("POST", "/actions", body).unwrap();
+    }
+
     pub(crate) fn text(&self, css: &str) -> Option<String> {
         let id = self.element(css)?;
         let text = self

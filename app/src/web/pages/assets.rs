@@ -32,6 +32,11 @@ const ASSETS: &[(&str, &str, &str)] = &[
         include_str!("../assets/search.js"),
     ),
     (
+        "task.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../assets/task.js"),
+    ),
+    (
         "icon.svg",
         "image/svg+xml",
         include_str!("../assets/icon.svg"),

@@ -100,10 +100,29 @@ impl Refusals {
 
     /// Attributes that tie a field to its message.
     pub(super) fn attributes(&self, field: &str) -> Attributes {
-        let refused = self.fields.iter().any(|e| fits(&e.field, field));
         Attributes {
-            id: refused.then(|| id(field)),
+            id: self.has(field).then(|| id(field)),
         }
+    }
+
+    /// Whether something about a field was refused.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.iter().any(|e| fits(&e.field, field))
+    }
+
+    /// As [`Self::of`], for a field of the step at `position`.
+    pub(super) fn step(&self, position: &usize, field: &str) -> Message {
+        self.of(&in_step(position, field))
+    }
+
+    /// As [`Self::attributes`], for a field of the step at `position`.
+    pub(super) fn step_attributes(&self, position: &usize, field: &str) -> Attributes {
+        self.attributes(&in_step(position, field))
+    }
+
+    /// As [`Self::has`], for a field of the step at `position`.
+    pub(super) fn in_step(&self, position: &usize, field: &str) -> bool {
+        self.has(&in_step(position, field))
     }
 
     /// What to say above the form.
@@ -123,6 +142,10 @@ fn fits(refused: &str, field: &str) -> bool {
     refused
         .strip_prefix(field)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn in_step(position: &usize, field: &str) -> String {
+    format!("steps[{position}].{field}")
 }
 
 fn id(field: &str) -> String {

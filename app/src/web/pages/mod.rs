@@ -1,6 +1,7 @@
 //! The pages: plain HTML made on the server; two small modules keep them live.
 
 mod assets;
+mod cron;
 mod entry;
 mod form;
 mod frame;
@@ -9,6 +10,9 @@ mod overview;
 mod pools;
 mod run;
 mod task;
+mod task_duplicate;
+mod task_edit;
+mod task_form;
 mod task_list;
 mod usage;
 mod variables;
@@ -41,6 +45,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/schedules/resume", post(task_list::resume_all))
         .route("/tasks/{name}", get(task::task))
         .route("/fragments/tasks/{name}", get(task::task_fragment))
+        .route("/add/task", get(task_edit::add_page).post(task_edit::add))
+        .route("/fragments/cron", get(cron::fragment))
+        .route(
+            "/tasks/{name}/edit",
+            get(task_edit::edit_page).post(task_edit::edit),
+        )
+        .route(
+            "/tasks/{name}/duplicate",
+            get(task_duplicate::page).post(task_duplicate::duplicate),
+        )
+        .route("/tasks/{name}/delete", post(task_edit::delete))
         .route("/tasks/{name}/auto", post(task_list::set_auto))
         .route("/tasks/{name}/run", post(task_list::run))
         .route("/runs/{id}", get(run::run))
