@@ -28,7 +28,7 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const BOOTED: &str = "/run/systemd/system";
 
 /// Seconds between two attempts of a unit that failed.
-const AGAIN: &str = "60";
+const AGAIN: &str = "10";
 
 /// Who is to keep leases on this host.
 #[must_use]

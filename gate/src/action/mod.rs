@@ -63,16 +63,20 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
     }
 }
 
-/// Looks after the leases of other services before an action on this one.
+/// Looks after what other gates left, before an action: processes of those that were killed, and leases that
+/// nobody keeps.
 pub fn guard(grant: &Grant, context: &mut Context<'_>) {
-    let patience = Patience::attended(context.started + grant.timeout());
-    match grant.order() {
-        Order::Stop(service) | Order::Start(service) => {
-            keeping::guard(context, Some(service), &patience);
-        }
-        Order::Sync(_) | Order::Archive(_) => keeping::guard(context, None, &patience),
-        // The one does this itself, the others change nothing.
-        Order::Recover { .. } | Order::List { .. } | Order::Status { .. } => {}
+    let except = match grant.order() {
+        // They change nothing.
+        Order::List { .. } | Order::Status { .. } => return,
+        Order::Stop(service) | Order::Start(service) => Some(service),
+        Order::Sync(_) | Order::Archive(_) | Order::Recover { .. } => None,
+    };
+    context.host.sweep();
+    // It looks after leases itself.
+    if !matches!(grant.order(), Order::Recover { .. }) {
+        let patience = Patience::attended(context.started + grant.timeout());
+        keeping::guard(context, except, &patience);
     }
 }
 

@@ -212,33 +212,38 @@ path = "{here}/extra/docs"
         names(&self.path("remote/OdroidBackup").join(folder))
     }
 
-    /// The process ids of the keepers of this world's leases.
-    pub(crate) fn keepers(&self) -> Vec<Pid> {
+    /// The processes whose command line names this world, and that line.
+    pub(crate) fn running(&self) -> Vec<(Pid, String)> {
         let mark = self.root.path().display().to_string();
         names(Path::new("/proc"))
             .into_iter()
             .filter_map(|name| name.parse().ok())
-            .filter(|pid| {
-                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-                    let line = String::from_utf8_lossy(&line);
-                    line.contains("__keep") && line.contains(&mark)
-                })
+            .filter_map(|pid: i32| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                line.contains(&mark).then(|| (Pid::from_raw(pid), line))
             })
-            .map(Pid::from_raw)
             .collect()
     }
 
-    /// The processes whose command line names this world.
+    /// Their command lines alone.
     pub(crate) fn processes(&self) -> Vec<String> {
-        let mark = self.root.path().display().to_string();
-        names(Path::new("/proc"))
+        self.running().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// The keepers of this world's leases.
+    pub(crate) fn keepers(&self) -> Vec<Pid> {
+        self.running()
             .into_iter()
-            .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
-            .filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok())
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(&mark))
+            .filter(|(_, line)| line.contains("__keep"))
+            .map(|(pid, _)| pid)
             .collect()
     }
+}
+
+/// Whether a process is gone, with all that it held.
+pub(crate) fn is_dead(pid: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
 pub(crate) fn names(folder: &Path) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::harness::{Answer, World, wait_until};
+use crate::harness::{Answer, World, is_dead, wait_until};
 
 const STOP: &str = "backupctl --stop app --timeout 20";
 const LEASE: &str = "state/leases/app.json";
@@ -39,10 +39,7 @@ fn kill_keeper(world: &World) {
     assert_eq!(keepers.len(), 1);
     kill(keepers[0], Signal::SIGKILL).unwrap();
     // Its command line is gone before its locks are.
-    wait_until("the keeper is dead", || {
-        fs::read_to_string(format!("/proc/{}/stat", keepers[0]))
-            .map_or(true, |stat| stat.contains(") Z "))
-    });
+    wait_until("the keeper is dead", || is_dead(keepers[0]));
 }
 
 fn host(world: &World, words: &[&str]) -> Answer {

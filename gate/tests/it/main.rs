@@ -17,6 +17,7 @@ mod doctor;
 mod faults;
 mod hardening;
 mod harness;
+mod killing;
 mod lease;
 mod links;
 mod manual;

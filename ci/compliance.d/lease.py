@@ -1,0 +1,231 @@
+"""The lease on a real Debian: systemd keeps it, and whoever dies, the service comes back."""
+
+import os
+import random
+import subprocess
+import time
+import unittest
+from pathlib import Path
+
+import samples
+from cases import OnBookworm, OnTrixie
+from machine import CONFIG, Answer
+
+REPO = Path(__file__).resolve().parents[2]
+UNIT = "backupctl-recover.service"
+SYNC = f"backupctl --sync n8n --path {samples.DATA_ROOT}/n8n/data --remote onedrive:/OdroidBackup"
+ARCHIVE = SYNC.replace("--sync", "--archive")
+STOP = "backupctl --stop n8n --timeout 20"
+START = "backupctl --start n8n --timeout 20"
+UP = "/var/lib/sample-services/n8n"
+LEASE = "/var/lib/backupctl/leases/n8n.json"
+
+# A service that is a process, which its start command leaves behind: `sample-service start NAME`.
+DAEMON = """#!/bin/sh
+file=/var/lib/sample-services/$2
+alive() { test -s "$file" && test -e "/proc/$(cat "$file")/stat"; }
+case $1 in
+stop) alive && kill "$(cat "$file")"; rm -f "$file" ;;
+start) alive || { setsid sleep 100000 >/dev/null 2>&1 & echo $! >"$file"; } ;;
+status) alive || exit 3 ;;
+esac
+"""
+
+HANGING = "#!/bin/sh\n: >/tmp/hanging\nsetsid sh -c 'sleep 301; :' &\nwhile :; do sleep 0.1; done\n"
+ROUNDS = int(os.environ.get("COMPLIANCE_KILL_ROUNDS", "10"))
+LEASE_S = 4
+
+
+class Lease:
+    """What a lease promises."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        samples.install(cls.machine)
+        cls.configuration = cls.machine.root(f"cat {CONFIG}")
+        cls.machine.put(REPO / "gate" / "units" / UNIT, f"/etc/systemd/system/{UNIT}")
+        cls.machine.root(f"systemctl daemon-reload; systemctl enable -q {UNIT}")
+
+    def setUp(self):
+        self.configure()
+        self.machine.write(samples.PROGRAM, samples.SAMPLE, "0755")
+        self.machine.root(f"rm -f /tmp/hanging; {samples.PROGRAM} start n8n")
+
+    def configure(self, seconds: int = 600, rclone: str = "/usr/bin/rclone", start_max: int = 1800):
+        limits = f"limits = {{ start = {{ default = 5, max = {start_max} }} }}\n"
+        lease = f"lease = {{ seconds = {seconds} }}\n"
+        rest = self.configuration.replace("[rclone]\n", f'[rclone]\nprogram = "{rclone}"\n')
+        self.machine.write(CONFIG, lease + limits + rest)
+
+    def hanging_rclone(self):
+        self.machine.write("/usr/local/sbin/rclone-hang", HANGING, "0755")
+        self.configure(rclone="/usr/local/sbin/rclone-hang")
+
+    def spawn(self, line: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.machine.ssh(line),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def done(self, line: str) -> Answer:
+        answer = self.machine.alone(line)
+        self.assertEqual(answer.code, 0, answer)
+        return answer
+
+    def timers(self) -> list[str]:
+        listed = self.machine.root("systemctl list-units --all --plain --no-legend 'backupctl-lease-*.timer'")
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def comes_back(self):
+        self.machine.wait(f"test -e {UP} && ! test -e {LEASE}")
+        self.assertEqual(self.machine.root(f"{samples.PROGRAM} status n8n && echo up"), "up\n")
+
+    def test_a_timer_brings_the_service_back_and_leaves_it_running(self):
+        self.machine.root(f"{samples.PROGRAM} stop n8n")
+        self.machine.write(samples.PROGRAM, DAEMON, "0755")
+        self.machine.root(f"{samples.PROGRAM} start n8n")
+        self.configure(seconds=2)
+        self.done(STOP)
+        self.assertRegex(" ".join(self.timers()), r"^backupctl-lease-n8n-\d+\.timer$")
+        self.comes_back()
+        # The unit is over, and what the start command left in it is not.
+        self.machine.wait("systemctl list-units --all --plain 'backupctl-lease-*.service' | grep -q 'inactive dead'")
+        self.comes_back()
+        self.machine.root(f"{samples.PROGRAM} stop n8n")
+
+    def test_a_start_ends_the_timer(self):
+        self.done(STOP)
+        self.assertEqual(len(self.timers()), 1)
+        self.done(STOP)
+        self.assertEqual(len(self.timers()), 1)
+        answer = self.done(START)
+        self.assertIn("n8n is up; it was down for ", answer.out)
+        self.assertEqual(self.timers(), [])
+        self.comes_back()
+
+    def test_a_timer_that_was_stopped_is_made_again_by_the_next_action(self):
+        self.done(STOP)
+        self.machine.root("systemctl stop 'backupctl-lease-*.timer'")
+        self.assertEqual(self.timers(), [])
+        self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
+        self.assertEqual(len(self.timers()), 1)
+        self.done(START)
+
+    def test_a_service_that_does_not_come_back_is_tried_again_by_systemd(self):
+        self.configure(seconds=1, start_max=5)
+        self.machine.write(samples.PROGRAM, samples.SAMPLE.replace('start) : >"$file"', "start) exit 1"), "0755")
+        self.done(STOP)
+        show = "systemctl show --property=SubState --value 'backupctl-lease-*.service'"
+        self.machine.wait(f'test "$({show})" = auto-restart')
+        self.assertEqual(self.machine.root(f"test -e {LEASE} && echo kept"), "kept\n")
+        self.machine.write(samples.PROGRAM, samples.SAMPLE, "0755")
+        self.machine.root("backupctl --recover n8n")
+        self.comes_back()
+        self.machine.root("systemctl stop 'backupctl-lease-*.service'")
+
+    def test_after_a_reboot_the_service_comes_back_at_once(self):
+        for options in ((), ("--hard",)):
+            self.done(STOP)
+            self.machine.reboot(*options)
+            self.comes_back()
+        log = self.machine.root(f"journalctl --no-pager -b -u {UNIT} -o cat")
+        self.assertIn("1 service was brought back", log)
+
+    def test_a_client_or_session_that_is_killed_ends_a_sync_before_the_start_that_follows(self):
+        self.hanging_rclone()
+        for victim in ("client", "session"):
+            self.done(STOP)
+            client = self.spawn(SYNC)
+            self.machine.wait("test -e /tmp/hanging")
+            if victim == "client":
+                client.kill()
+            else:
+                self.machine.root("pkill -KILL -f '^sshd.*: backup_ops@notty'")
+            client.wait()
+            self.done(START)
+            self.assertEqual(self.machine.root("pgrep -fc 'sleep 301|rclone-hang' || true"), "0\n", victim)
+            self.comes_back()
+            self.machine.root("rm /tmp/hanging")
+
+    def test_a_sudo_that_records_output_notices_that_the_client_is_gone(self):
+        self.machine.write("/etc/sudoers.d/record", "Defaults log_output", "0440")
+        self.addCleanup(self.machine.root, "rm /etc/sudoers.d/record")
+        self.hanging_rclone()
+        client = self.spawn(SYNC)
+        self.machine.wait("test -e /tmp/hanging")
+        client.kill()
+        client.wait()
+        self.machine.wait("! pgrep -f 'sleep 301|rclone-hang'")
+
+    def test_a_client_that_is_killed_during_a_stop_leaves_the_service_up(self):
+        slow = samples.SAMPLE.replace('stop) rm -f "$file"', 'stop) rm -f "$file"; : >/tmp/hanging; sleep 30')
+        self.machine.write(samples.PROGRAM, slow, "0755")
+        client = self.spawn(STOP)
+        self.machine.wait("test -e /tmp/hanging")
+        client.kill()
+        client.wait()
+        self.comes_back()
+        self.assertEqual(self.timers(), [])
+
+    def test_kills_at_random_moments_leave_no_service_down(self):
+        """`COMPLIANCE_KILL_ROUNDS=200 ci/compliance -k random` does many."""
+        self.configure(seconds=LEASE_S)
+        began = time.monotonic()
+        for line in (STOP, SYNC, ARCHIVE, START):
+            self.done(line)
+        length = time.monotonic() - began
+        seed = random.randrange(1 << 32)
+        dice = random.Random(seed)
+        longest = 0.0
+        for number in range(ROUNDS):
+            victim = dice.choice(["client", "session", "sudo", "gate", "rclone"])
+            at = dice.uniform(0, length)
+            runner_dies = dice.random() < 0.5
+            what = f"seed {seed}, round {number}: {victim} after {at:.2f} s, runner dies: {runner_dies}"
+            with self.subTest(what):
+                killed = self.night(victim, at, runner_dies)
+                self.machine.wait(f"test -e {UP} && ! test -e {LEASE}")
+                longest = max(longest, time.monotonic() - killed)
+                self.machine.wait("! pgrep -x 'rclone|backupctl'")
+                self.machine.root("for lock in /run/backupctl/*; do flock -n $lock true; done")
+                self.machine.root("for a in /srv/onedrive/OdroidBackup/n8n/archives/*.tar.gz; do gzip -t $a; done")
+        print(f"{ROUNDS} rounds, seed {seed}: up after {longest:.1f} s at most, with a lease of {LEASE_S} s")
+
+    def night(self, victim: str, at: float, runner_dies: bool) -> float:
+        """The steps as the runner does them, and one kill. Returns when that was."""
+        programs = {
+            "session": "pkill -KILL -f '^sshd.*: backup_ops@notty'",
+            "sudo": "pkill -KILL -x sudo",
+            "gate": "pkill -KILL -x backupctl",
+            "rclone": "pkill -KILL -x rclone",
+        }
+        began, killed, well = time.monotonic(), None, True
+        for line in (STOP, SYNC, ARCHIVE, START):
+            if not well and line != START:
+                continue
+            client = self.spawn(line)
+            while client.poll() is None:
+                if killed is None and time.monotonic() - began >= at:
+                    if victim == "client":
+                        client.kill()
+                    else:
+                        self.machine.root(programs[victim] + " || true")
+                    killed = time.monotonic()
+                    if runner_dies:
+                        client.kill()
+                time.sleep(0.005)
+            well = well and client.returncode == 0
+            if killed and runner_dies:
+                break
+        return killed or time.monotonic()
+
+
+class LeaseOnTrixie(Lease, OnTrixie, unittest.TestCase):
+    pass
+
+
+class LeaseOnBookworm(Lease, OnBookworm, unittest.TestCase):
+    pass

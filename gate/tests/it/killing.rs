@@ -1,0 +1,416 @@
+//! SIGKILL at random moments of a night, to whoever is there: the service comes back within its lease, and nothing
+//! is left behind, held, or taken for good that is not.
+//!
+//! A few rounds belong to every run of the tests; `ci/killing --rounds 200` does many and prints the figures.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{World, have_rclone, is_dead, names, wait_until};
+
+/// How long the service may stay down.
+const LEASE: Duration = Duration::from_secs(3);
+
+/// What a start, and a machine that is busy with other tests, may take beyond that.
+const GENEROUS: Duration = Duration::from_secs(20);
+
+/// Worlds at the same time.
+const WORLDS: u64 = 4;
+
+const OLD: [&str; 3] = [
+    "app-2019-12-01.tar.gz",
+    "app-2020-01-05.tar.gz",
+    "app-2020-01-12.tar.gz",
+];
+
+/// Who is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    Client,
+    Gate,
+    Rclone,
+    Keeper,
+    /// Client, gate, and every process below: all but the keeper.
+    Host,
+    /// That, and the keeper.
+    Everything,
+}
+
+const VICTIMS: [Victim; 6] = [
+    Victim::Client,
+    Victim::Gate,
+    Victim::Rclone,
+    Victim::Keeper,
+    Victim::Host,
+    Victim::Everything,
+];
+
+/// xorshift64*: a test that failed is repeated with its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
+    }
+}
+
+/// What came of the rounds with one victim.
+#[derive(Default)]
+struct Figures {
+    rounds: u32,
+    /// In which there was somebody to kill before the night was over.
+    hits: u32,
+    /// In which no `--start` came and somebody else brought the service back.
+    by_lease: u32,
+    /// In which something went on that only the next action ended.
+    swept: u32,
+    /// The longest time from the kill until the service was up.
+    longest: Duration,
+}
+
+/// One step of the night: the gate, and who reads what it says.
+struct Step {
+    gate: Child,
+    client: Child,
+}
+
+impl Step {
+    fn start(world: &World, line: &str) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let client = Command::new("cat")
+            .stdin(reader)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let gate = world
+            .ssh_gate(line)
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        Self { gate, client }
+    }
+
+    /// Whether it ended well; `None` while it goes on.
+    fn ended(&mut self) -> Option<bool> {
+        let status = self.gate.try_wait().unwrap()?;
+        self.client.wait().unwrap();
+        Some(status.success())
+    }
+}
+
+struct Night {
+    world: World,
+    dice: Dice,
+    /// How long one takes that nobody disturbs.
+    length: Duration,
+    figures: BTreeMap<Victim, Figures>,
+}
+
+impl Night {
+    fn new(seed: u64) -> Self {
+        let world = World::new();
+        let here = world.path("").display().to_string();
+        world.script(
+            "stop",
+            &format!("sleep 0.05\nrm -f {here}/up\nsleep 0.05\n"),
+        );
+        world.script("start", &format!("sleep 0.05\n: > {here}/up\n"));
+        let rclone = world.script("rclone", "sleep 0.05\nexec /usr/bin/rclone \"$@\"\n");
+        world.configure_with(
+            &format!(
+                "early_start = {}\nlease = {{ seconds = {}, keeper = \"process\" }}",
+                seed.is_multiple_of(2),
+                LEASE.as_secs()
+            ),
+            &rclone,
+        );
+        for number in 0..20 {
+            let name = format!("root/app/data/folder/{number}");
+            world.write(&name, &format!("{number}").repeat(5000));
+        }
+        let archives = world.path("remote/OdroidBackup/app/archives");
+        fs::create_dir_all(&archives).unwrap();
+        for name in OLD {
+            let packed = Command::new("tar")
+                .arg("-czf")
+                .arg(archives.join(name))
+                .arg("-C")
+                .arg(world.path("root/app"))
+                .arg("data/file")
+                .status();
+            assert!(packed.unwrap().success());
+        }
+        let mut night = Self {
+            world,
+            dice: Dice(seed | 1),
+            length: Duration::ZERO,
+            figures: BTreeMap::new(),
+        };
+        let begun = Instant::now();
+        night.undisturbed();
+        night.length = begun.elapsed();
+        night
+    }
+
+    fn lines(&self) -> [String; 4] {
+        [
+            "backupctl --stop app --timeout 20".into(),
+            self.world.sync(),
+            format!("{} --keep-weekly 2 --keep-monthly 3", self.world.archive()),
+            "backupctl --start app --timeout 20".into(),
+        ]
+    }
+
+    #[track_caller]
+    fn undisturbed(&self) {
+        for line in self.lines() {
+            self.world.request(&line).expect(0);
+        }
+    }
+
+    /// One night with a kill, and the checks after it.
+    fn round(&mut self, number: u64) {
+        let victim = VICTIMS[self.dice.roll(6) as usize];
+        let span = self.length.as_millis() as u64 * 12 / 10;
+        let at = Duration::from_millis(self.dice.roll(span.max(1)));
+        // Half of the time the runner dies as well, and no start comes.
+        let runner_dies =
+            matches!(victim, Victim::Host | Victim::Everything) || self.dice.roll(2) == 0;
+        let what = format!("round {number}: {victim:?} after {at:?}, runner dies: {runner_dies}");
+        self.world
+            .write("root/app/data/changing", &format!("round {number}"));
+        let good = self.good_archives(&what);
+
+        let begun = Instant::now();
+        let mut killed = None;
+        let mut hit = false;
+        let mut well = true;
+        'night: for (index, line) in self.lines().iter().enumerate() {
+            let is_start = index == 3;
+            if !is_start && !well {
+                continue;
+            }
+            if is_start && killed.is_some() && runner_dies {
+                break;
+            }
+            let mut step = Step::start(&self.world, line);
+            loop {
+                if killed.is_none() && begun.elapsed() >= at {
+                    hit = self.kill(victim, &mut step);
+                    // The moment waits for somebody to kill.
+                    killed = hit.then(Instant::now);
+                    if hit && runner_dies {
+                        // The runner's ssh clients die with it.
+                        let _ = step.client.kill();
+                        wait_until("the gate has seen that", || step.ended().is_some());
+                        break 'night;
+                    }
+                }
+                if let Some(ended) = step.ended() {
+                    well &= ended;
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        }
+        if runner_dies && matches!(victim, Victim::Everything | Victim::Keeper) {
+            // Somebody has to come by: cron, the next backup, the next boot.
+            self.recover();
+        }
+        let since = killed.unwrap_or(begun);
+        while !self.settled() {
+            assert!(
+                since.elapsed() < LEASE + GENEROUS,
+                "{what}: the service is not back; its lease: {}; audit:\n{}",
+                self.world.read("state/leases/app.json"),
+                self.world.read("audit.jsonl")
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let took = since.elapsed();
+        let swept = self.nothing_is_left(&what);
+        self.archives_are_good(&good, &what);
+        let figures = self.figures.entry(victim).or_default();
+        figures.rounds += 1;
+        figures.hits += u32::from(hit);
+        figures.by_lease += u32::from(killed.is_some() && runner_dies);
+        figures.swept += u32::from(swept);
+        figures.longest = figures.longest.max(took);
+    }
+
+    /// Up, and nobody owes anything any more.
+    fn settled(&self) -> bool {
+        let lease = self.world.read("state/leases/app.json");
+        let owed = !lease.is_empty() && lease.contains("\"back\":null");
+        self.world.exists("up") && !owed
+    }
+
+    fn recover(&self) {
+        let done = self.world.gate().arg("--recover").output().unwrap();
+        assert!(done.status.success());
+    }
+
+    fn kill(&self, victim: Victim, step: &mut Step) -> bool {
+        let end = |pids: Vec<Pid>| {
+            let hit: Vec<Pid> = pids
+                .into_iter()
+                .filter(|&pid| kill(pid, Signal::SIGKILL).is_ok())
+                .collect();
+            // On a busy machine the dead hold their locks for some milliseconds more.
+            wait_until("they are dead", || hit.iter().all(|&pid| is_dead(pid)));
+            !hit.is_empty()
+        };
+        match victim {
+            Victim::Client => step.client.kill().is_ok(),
+            Victim::Gate => step.gate.kill().is_ok(),
+            Victim::Rclone => end(self.rclones()),
+            Victim::Keeper => end(self.world.keepers()),
+            Victim::Host | Victim::Everything => {
+                let _ = step.client.kill();
+                let gate = step.gate.kill().is_ok();
+                let keepers = self.world.keepers();
+                let spared = victim == Victim::Host;
+                let below = self.world.running().into_iter().map(|(pid, _)| pid);
+                end(below
+                    .filter(|pid| !(spared && keepers.contains(pid)))
+                    .collect());
+                gate
+            }
+        }
+    }
+
+    fn rclones(&self) -> Vec<Pid> {
+        let is_rclone = |pid: &Pid| {
+            fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("rclone"))
+        };
+        self.world
+            .running()
+            .into_iter()
+            .map(|(pid, _)| pid)
+            .filter(is_rclone)
+            .collect()
+    }
+
+    /// No process, and no lock. Says whether it took another action of the gate.
+    fn nothing_is_left(&self, what: &str) -> bool {
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.world.processes().is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let swept = !self.world.processes().is_empty();
+        if swept {
+            self.recover();
+        }
+        wait_until(&format!("nothing is left ({what})"), || {
+            self.world.processes().is_empty()
+        });
+        for name in names(&self.world.path("lock")) {
+            let file = fs::File::open(self.world.path("lock").join(&name)).unwrap();
+            assert!(
+                Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok(),
+                "{what}: {name} is held"
+            );
+        }
+        swept
+    }
+
+    /// The archives under their final names; each must be readable to its end.
+    fn good_archives(&self, what: &str) -> Vec<String> {
+        let mut archives = self.world.listing("app/archives");
+        archives.retain(|name| name.ends_with(".tar.gz"));
+        for name in &archives {
+            let file = self
+                .world
+                .path("remote/OdroidBackup/app/archives")
+                .join(name);
+            let listed = Command::new("tar").arg("-tzf").arg(file).output().unwrap();
+            assert!(listed.status.success(), "{what}: {name} is no archive");
+        }
+        archives
+    }
+
+    /// What was there is there, or retention gave it up: the second of the three old ones, and no other. Today's
+    /// may lie under the name that it was moved aside to.
+    fn archives_are_good(&self, before: &[String], what: &str) {
+        let after = self.good_archives(what);
+        let all = self.world.listing("app/archives");
+        for name in before {
+            assert!(
+                after.contains(name) || name == OLD[1] || all.contains(&format!("{name}.previous")),
+                "{what}: {name} is gone; there are {all:?}"
+            );
+        }
+    }
+}
+
+fn seed() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[test]
+fn kills_at_random_moments_leave_no_service_down_and_nothing_behind() {
+    if !have_rclone() {
+        return;
+    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let rounds: u64 = number("BACKUPCTL_KILL_ROUNDS").unwrap_or(12);
+    let seed = number("BACKUPCTL_KILL_SEED").unwrap_or_else(seed);
+    println!("seed {seed}");
+    let nights: Vec<Night> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..WORLDS)
+            .map(|world| {
+                scope.spawn(move || {
+                    let mut night = Night::new(seed.wrapping_add(world));
+                    for round in (world..rounds).step_by(WORLDS as usize) {
+                        night.round(round);
+                    }
+                    // And the next night goes through.
+                    night.undisturbed();
+                    night
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    for night in &nights {
+        let all = night.world.listing("app/archives");
+        assert!(
+            all.iter().all(|name| !name.ends_with(".partial")),
+            "{all:?}"
+        );
+        for old in [OLD[0], OLD[2]] {
+            assert!(all.contains(&old.to_owned()), "{old} is gone");
+        }
+    }
+    println!("victim      rounds  alive  no start  swept  longest until up");
+    for victim in VICTIMS {
+        let each = || nights.iter().filter_map(|night| night.figures.get(&victim));
+        println!(
+            "{:<11} {:>6} {:>6} {:>9} {:>6}  {:.1} s",
+            format!("{victim:?}"),
+            each().map(|figures| figures.rounds).sum::<u32>(),
+            each().map(|figures| figures.hits).sum::<u32>(),
+            each().map(|figures| figures.by_lease).sum::<u32>(),
+            each().map(|figures| figures.swept).sum::<u32>(),
+            each()
+                .map(|figures| figures.longest)
+                .max()
+                .unwrap_or_default()
+                .as_secs_f64()
+        );
+    }
+}
