@@ -43,7 +43,7 @@ _backupctl() {
         word=${words[at]}
         case $word in
         --config) file=${words[at + 1]} ;;
-        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover)
+        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --approve | --approve-extra)
             verb=$word service=${words[at + 1]}
             ;;
         --explain | --completions | --help | --version | --ssh-gate) verb=$word ;;
@@ -55,8 +55,8 @@ _backupctl() {
     --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
     --timeout | --keep-weekly | --keep-monthly | --explain) COMPREPLY=() && return ;;
     --completions) _backupctl_offer 'bash zsh fish' && return ;;
-    --sync-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
-    --stop | --start | --sync | --archive) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
+    --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
+    --stop | --start | --sync | --archive | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
     --list | --status | --recover)
         if [[ $current != -* ]]; then
             _backupctl_offer "$(_backupctl_names services "$file")" && return
@@ -66,7 +66,7 @@ _backupctl() {
     local options
     case $verb in
     '')
-        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --explain --completions --ssh-gate --help --version'
+        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --approve --approve-extra --explain --completions --ssh-gate --help --version'
         [[ -n $file ]] || options+=' --config'
         ;;
     --stop | --start) options='--timeout' ;;

@@ -35,9 +35,9 @@ end
 # Whether a verb may come, or the value of the verb that is the last word.
 function __backupctl_has_none
     set -l words (commandline -opc)
-    contains -- $words[-1] --stop --start --sync --archive --sync-extra --explain --completions
+    contains -- $words[-1] --stop --start --sync --archive --sync-extra --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor recover explain completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra list status doctor recover approve approve-extra explain completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -51,6 +51,8 @@ complete -c backupctl -n __backupctl_has_none -l list -d 'what exists'
 complete -c backupctl -n __backupctl_has_none -l status -d 'how services are'
 complete -c backupctl -n __backupctl_has_none -l doctor -d 'look at every hop'
 complete -c backupctl -n __backupctl_has_none -l recover -d 'bring back what nobody started'
+complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'let the next sync make the change that was refused'
+complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra directory'
 complete -c backupctl -n __backupctl_has_none -l explain -x -d 'decide a request without doing anything'
 complete -c backupctl -n __backupctl_has_none -l completions -xa 'bash zsh fish' -d 'completions for a shell'
 complete -c backupctl -n __backupctl_has_none -l ssh-gate -d 'carry out the request in SSH_ORIGINAL_COMMAND'

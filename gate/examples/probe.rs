@@ -34,15 +34,30 @@ fn main() {
         if verb == "lsjson" {
             say_line("[]");
         }
+        if verb == "sync" {
+            // What there is to do, so that it is done.
+            eprintln!(
+                r#"{{"level":"warning","msg":"","object":"file","skipped":"copy","size":1}}"#
+            );
+            eprintln!(r#"{{"level":"warning","msg":"","stats":{{"checks":1}}}}"#);
+        }
         return;
     }
-    files(first);
+    files(first.trim_start_matches(":local,links:"));
+    let mut rest = arguments
+        .iter()
+        .skip_while(|word| *word != "--files-from-raw");
+    if let Some(list) = rest.nth(1) {
+        read("read the list of files to be mirrored", list);
+        change("write to the list of files to be mirrored", list);
+    }
     own_files();
     properties();
     processes();
     kernel();
     network();
     state();
+    eprintln!(r#"{{"level":"warning","msg":"","stats":{{"transfers":1}}}}"#);
 }
 
 /// Becomes another program, for which the kernel has no Landlock.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::config::ConfigError;
+use crate::mirror::change::Change;
 use crate::policy::Reason;
 use crate::rclone::outcome::Trouble;
 use crate::request::ParseError;
@@ -137,14 +138,28 @@ pub enum Failure {
     /// Nothing to copy: mirroring it would empty the copy.
     #[error("{0} is empty, and an empty source would wipe its copy; nothing was changed")]
     EmptySource(PathBuf),
-    /// rclone reached the limit of deletions.
+    /// A sync would change too much of the mirror.
     #[error(
-        "the sync would remove more than {limit} files from the mirror; nothing was changed. If this is right, raise limits.max_delete on the host for one sync"
+        "this sync was refused: {dangers}. The comparison found {change}. Nothing was changed; if this is right, run `{approve}` on the host, and then sync again"
     )]
-    TooManyDeletions {
-        /// `limits.max_delete`.
-        limit: u32,
+    UnsafeChange {
+        /// What is too much.
+        dangers: String,
+        /// What was found.
+        change: Change,
+        /// The command by which an administrator approves of it.
+        approve: String,
     },
+    /// There were more files to delete than when source and mirror were compared.
+    #[error(
+        "{0}: more files were missing from the source than shortly before, when it was compared with the mirror; the sync was stopped, and what it had deleted is in .versions"
+    )]
+    VanishedMeanwhile(String),
+    /// There is no refused sync that could be approved.
+    #[error(
+        "no sync of {0} was refused since the last one that went through; there is nothing to approve"
+    )]
+    NothingToApprove(String),
     /// The directory changed its identity between opening and reading.
     #[error("{0} was replaced while it was being opened; nothing was copied")]
     SourceReplaced(PathBuf),
@@ -192,10 +207,12 @@ impl Failure {
             Self::ToolMissing { .. }
             | Self::Tool { .. }
             | Self::Remote { .. }
+            | Self::NothingToApprove(_)
             | Self::Path { .. } => ExitStatus::Unavailable,
-            Self::EmptySource(_) | Self::TooManyDeletions { .. } | Self::SourceReplaced(_) => {
-                ExitStatus::Unsafe
-            }
+            Self::EmptySource(_)
+            | Self::UnsafeChange { .. }
+            | Self::VanishedMeanwhile(_)
+            | Self::SourceReplaced(_) => ExitStatus::Unsafe,
             Self::NoSpace(_) => ExitStatus::CannotCreate,
             Self::Changed(_) | Self::Verification(_) => ExitStatus::BadData,
             Self::Unwell { status, .. } => *status,

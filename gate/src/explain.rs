@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
-use crate::action::spool_folder;
+use crate::action::{list_file, spool_folder};
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::control::Controls;
@@ -16,8 +16,8 @@ use crate::error::ExitStatus;
 use crate::keeper;
 use crate::lease::KeptBy;
 use crate::names::ServiceName;
-use crate::policy::{self, Archive, Decision, Grant, Order};
-use crate::rclone;
+use crate::policy::{self, Archive, Decision, Grant, Mirror, Order};
+use crate::rclone::{self, Scope};
 use crate::request::Request;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
 
@@ -108,20 +108,12 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
                 step("ask until it is up (exit code 0)", controls.status),
             ]
         }
-        Order::Sync(mirror) => vec![
-            json!({
-                "what": "rehearse it, and refuse if it would delete too much",
-                "argv": rclone::rehearsal(config, mirror, now),
-                "source": mirror.source.to_string(),
-            }),
-            json!({
-                "what": "mirror the opened directory",
-                "argv": rclone::sync(config, mirror, now),
-                "source": mirror.source.to_string(),
-            }),
-        ],
+        Order::Sync(mirror) => sync_steps(config, mirror, now),
         Order::Archive(archive) => archive_steps(config, archive, now.date()),
-        Order::Recover { .. } | Order::List { .. } | Order::Status { .. } => Vec::new(),
+        Order::Recover { .. }
+        | Order::Approve { .. }
+        | Order::List { .. }
+        | Order::Status { .. } => Vec::new(),
     }
 }
 
@@ -141,6 +133,38 @@ fn promise(config: &Config, service: &ServiceName, now: NaiveDateTime) -> Value 
         "seconds": seconds,
         "kept_by": kept_by,
     })
+}
+
+fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value> {
+    let list = list_file(config, &mirror.lock);
+    let scope = Scope {
+        max_delete: mirror.bounds.max_delete,
+        files: Some(&list),
+        delete_first: false,
+    };
+    let source = mirror.source.to_string();
+    vec![
+        json!({
+            "what": "compare, count what would be deleted and replaced, and refuse if it is too much",
+            "argv": rclone::rehearsal(config, mirror, now),
+            "source": source,
+        }),
+        json!({
+            "what": "mirror the files that were found (all, where they are too many for a list), with the number of deletions found for --max-delete",
+            "argv": rclone::sync(config, mirror, now, scope),
+            "source": source,
+        }),
+        step(
+            "list the days for which replaced and deleted files are kept",
+            rclone::days(config, &mirror.versions),
+        ),
+        json!({
+            "what": "remove each day whose time has come",
+            "argv": rclone::purge(config, &format!("{}/YYYY-MM-DD", mirror.versions)),
+            "keep_days": config.versions.keep_days,
+            "keep_count": config.versions.keep_count,
+        }),
+    ]
 }
 
 fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {

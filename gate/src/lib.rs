@@ -22,6 +22,7 @@ pub mod control;
 pub mod credentials;
 pub mod keeper;
 pub mod lease;
+pub mod mirror;
 pub mod rclone;
 pub mod ready;
 pub mod retention;

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::caller::{Caller, Door};
 use crate::config::{Config, Timeout};
-use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName};
+use crate::mirror::guard::Bounds;
+use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::request::{HostVerb, Request};
 
 /// What was decided.
@@ -61,6 +62,11 @@ pub enum Order {
         /// After a boot: also those that nobody keeps any more.
         boot: bool,
     },
+    /// Let the next sync make the change that was refused.
+    Approve {
+        /// The name of the mirror's lock.
+        lock: String,
+    },
     /// Tell what exists.
     List {
         /// Only of this service.
@@ -90,6 +96,10 @@ pub struct Mirror {
     pub versions: String,
     /// The source is in use while it is read.
     pub hot: bool,
+    /// What may be changed without asking.
+    pub bounds: Bounds,
+    /// The command that approves of more.
+    pub approve: String,
 }
 
 /// An archive: of what, to where, and what is kept.
@@ -224,6 +234,8 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 destination: remote.join(&format!("{service}/data")),
                 versions: remote.join(&format!("{service}/.versions")),
                 hot,
+                bounds: limits.bounds(&known(config, service)?.limits),
+                approve: format!("sudo backupctl --approve {service}"),
             };
             (Order::Sync(mirror), limits.sync, *timeout)
         }
@@ -238,12 +250,13 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 .ok_or_else(|| Reason::UnknownTarget(target.to_string()))?;
             allowed(config, remote)?;
             let mirror = Mirror {
-                // No service name can hold a dot, so this lock is nobody else's.
-                lock: format!("extra.{target}"),
+                lock: extra_lock(target),
                 source: extra.path.clone(),
                 destination: remote.join(&format!("extra/{target}")),
                 versions: remote.join(&format!("extra/.versions/{target}")),
                 hot: false,
+                bounds: limits.bounds(&extra.limits),
+                approve: format!("sudo backupctl --approve-extra {target}"),
             };
             (Order::Sync(mirror), limits.sync, *timeout)
         }
@@ -285,7 +298,12 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
     })
 }
 
-/// Verbs of the host's own command line that change nothing.
+/// No service name can hold a dot, so this lock is nobody else's.
+fn extra_lock(target: &TargetName) -> String {
+    format!("extra.{target}")
+}
+
+/// Verbs of the host's own command line that change no service and no copy.
 fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
     if let Some(service) = verb.service() {
         known(config, service)?;
@@ -295,6 +313,13 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             service: service.clone(),
             json: *json,
         },
+        HostVerb::Approve(service) => Order::Approve {
+            lock: service.to_string(),
+        },
+        HostVerb::ApproveExtra(target) if config.extra.contains_key(target) => Order::Approve {
+            lock: extra_lock(target),
+        },
+        HostVerb::ApproveExtra(target) => return Err(Reason::UnknownTarget(target.to_string())),
         HostVerb::Status { service, json } => Order::Status {
             service: service.clone(),
             json: *json,

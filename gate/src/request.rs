@@ -281,7 +281,7 @@ impl Request {
             | Self::Sync { service, .. }
             | Self::Archive { service, .. } => Some(service.as_str()),
             Self::SyncExtra { target, .. } => Some(target.as_str()),
-            Self::Host(verb) => verb.service().map(ServiceName::as_str),
+            Self::Host(verb) => verb.subject(),
         }
     }
 }

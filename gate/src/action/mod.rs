@@ -3,6 +3,7 @@
 //! Invariant: an action starts from a [`Grant`], which only policy can make, and asks the operating system
 //! for nothing but through [`Host`], locks, leases and pinned directories.
 
+mod approve;
 mod archive;
 mod doctor;
 mod keeping;
@@ -15,9 +16,11 @@ mod status;
 mod stop;
 mod sync;
 mod upload;
+mod versions;
 
 pub(crate) use archive::spool_folder;
 pub(crate) use doctor::doctor;
+pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
 
@@ -58,6 +61,7 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
         Order::Recover { service, boot } => {
             recover::recover(context, service.as_ref(), *boot, until)
         }
+        Order::Approve { lock } => approve::approve(context, lock),
         Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
         Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
     }
@@ -67,8 +71,8 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
 /// nobody keeps.
 pub fn guard(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
-        // They change nothing.
-        Order::List { .. } | Order::Status { .. } => return,
+        // They touch no service.
+        Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
         Order::Stop(service) | Order::Start(service) => Some(service),
         Order::Sync(_) | Order::Archive(_) | Order::Recover { .. } => None,
     };

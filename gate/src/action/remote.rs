@@ -23,6 +23,8 @@ pub(super) enum Access<'a> {
     Remote,
     /// It mirrors this directory, which it gets by descriptor.
     Source(&'a PinnedDir),
+    /// The same, with a list of files in this folder.
+    SourceAndList(&'a PinnedDir, &'a PlainPath),
     /// It reads files below this folder of the gate's own, such as the spool.
     Reads(&'a PlainPath),
     /// It writes files below this folder, which it reads as well.
@@ -107,7 +109,7 @@ impl Context<'_> {
         let mut fetches = false;
         match task.access {
             Access::Remote => {}
-            Access::Source(directory) => {
+            Access::Source(directory) | Access::SourceAndList(directory, _) => {
                 source = Some(self.source(directory)?);
                 rules.source = Some(source_argument(rclone.pin));
             }
@@ -116,6 +118,9 @@ impl Context<'_> {
                 rules.writes.push(folder.to_string());
                 fetches = true;
             }
+        }
+        if let Access::SourceAndList(_, folder) = task.access {
+            rules.reads.push(folder.to_string());
         }
         let confinement = Confinement {
             // An ordinary user has it in a namespace of his own, where it means nothing.
@@ -170,15 +175,24 @@ impl Context<'_> {
         patience: &Patience<'_>,
     ) -> Result<Ran, Failure> {
         let ran = self.rclone(task, patience)?;
-        self.judge(task, &ran)?;
+        self.judge(task, &ran.ended, &ran.heard)?;
         Ok(ran)
     }
 
     /// What the end of a run means.
-    pub(super) fn judge(&self, task: &Task<'_>, ran: &Ran) -> Result<(), Failure> {
-        if let (Access::Source(source), Exit::Code(EXIT_REPLACED)) = (task.access, ran.ended.exit) {
+    pub(super) fn judge(
+        &self,
+        task: &Task<'_>,
+        ended: &Ended,
+        heard: &Listener,
+    ) -> Result<(), Failure> {
+        if let (
+            Access::Source(source) | Access::SourceAndList(source, _),
+            Exit::Code(EXIT_REPLACED),
+        ) = (task.access, ended.exit)
+        {
             return Err(Failure::SourceReplaced(source.path().to_path_buf()));
         }
-        judge(task.what, task.remote, &ran.ended, &ran.heard, self.config)
+        judge(task.what, task.remote, ended, heard, self.config)
     }
 }

@@ -1,18 +1,34 @@
 //! `--sync` and `--sync-extra`: make the copy on the remote like the directory.
 //!
-//! Invariant: rclone reads the directory that was opened and checked, whatever its name leads to by then, and
-//! an empty source, or one from which too much is missing, never gets that far.
+//! Compare, decide, write down, carry out. The second run of rclone gets the names that the first one found, see
+//! `rclone::survey`.
+//!
+//! Invariant: rclone reads the directory that was opened and checked, whatever its name leads to by then; nothing is
+//! changed before what would be changed was counted and found fine, and what is deleted is written down before it is.
 
+use std::io::Write;
 use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 
 use super::Context;
 use super::remote::{Access, Task};
+use super::versions;
+use crate::config::Config;
 use crate::error::Failure;
-use crate::host::Patience;
+use crate::host::dirfd::PinnedDir;
+use crate::host::{Patience, clock};
+use crate::mirror::books::{Approval, Books, Refusal};
+use crate::mirror::change::Change;
+use crate::mirror::guard::{Verdict, decide};
+use crate::names::PlainPath;
 use crate::policy::Mirror;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::survey::Survey;
+use crate::rclone::{self, Listener, Scope};
 
 pub(super) fn sync(
     context: &mut Context<'_>,
@@ -23,31 +39,236 @@ pub(super) fn sync(
     let patience = Patience::attended(until).yielding(&lock);
     let directory = context.open_source(&mirror.source)?;
     context.rclone_is_trusted()?;
-    let now = context.host.local();
-    for (doing, phase, argv) in [
-        (
-            "comparing",
-            Phase::Comparing,
-            rclone::rehearsal(context.config, mirror, now),
-        ),
-        (
-            "mirroring",
-            Phase::Mirroring,
-            rclone::sync(context.config, mirror, now),
-        ),
-    ] {
-        let task = Task {
-            what: &format!("{doing} {}", mirror.source),
-            argv,
-            remote: &mirror.destination,
-            access: Access::Source(&directory),
-            output: Output::Relayed,
-            phase,
-        };
-        context.rclone_must(&task, &patience)?;
+    let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
+    let heard = compare(context, mirror, &directory, &patience)?;
+    let change = heard.survey().change(heard.stats());
+    context.say(format!("{}: {change}", mirror.source));
+    let mut sync = Sync {
+        mirror,
+        directory: &directory,
+        books,
+        began: clock::utc(),
+        change,
+        allowed: 0,
+        approval: None,
+    };
+    sync.ask()?;
+    if !heard.survey().is_empty() {
+        sync.carry_out(context, heard.survey(), &patience)?;
     }
+    let forgotten = sync.books.forget_refusal(&mirror.destination);
+    forgotten.map_err(keeping(mirror)())?;
+    versions::prune(context, mirror, &patience);
     Ok(format!(
-        "{} is mirrored to {}",
-        mirror.source, mirror.destination
+        "{} is mirrored to {} ({} added, {} replaced, {} deleted)",
+        mirror.source, mirror.destination, change.added, change.replaced, change.deleted
     ))
+}
+
+fn keeping(mirror: &Mirror) -> impl Fn() -> Box<dyn FnOnce(std::io::Error) -> Failure> {
+    let what = format!("the books of {}", mirror.lock);
+    move || Box::new(Failure::io(what.clone()))
+}
+
+/// Lets rclone find out what it would do.
+fn compare(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    directory: &PinnedDir,
+    patience: &Patience<'_>,
+) -> Result<Listener, Failure> {
+    let what = format!("comparing {} with its mirror", mirror.source);
+    let task = Task {
+        what: &what,
+        argv: rclone::rehearsal(context.config, mirror, context.host.local()),
+        remote: &mirror.destination,
+        access: Access::Source(directory),
+        output: Output::Relayed,
+        phase: Phase::Comparing,
+    };
+    let heard = context.rclone_must(&task, patience)?.heard;
+    if !heard.has_stats() {
+        // Without numbers there is nothing to decide on.
+        return Err(Failure::Tool {
+            what,
+            detail: "rclone did not say how many files it compared; is it version 1.60 or newer?"
+                .into(),
+        });
+    }
+    Ok(heard)
+}
+
+/// A sync whose extent is known.
+struct Sync<'a> {
+    mirror: &'a Mirror,
+    directory: &'a PinnedDir,
+    books: Books,
+    began: DateTime<Utc>,
+    change: Change,
+    /// The most files that it may delete, as some may vanish while it runs.
+    allowed: u64,
+    /// What an administrator allowed, when it takes that.
+    approval: Option<Approval>,
+}
+
+impl Sync<'_> {
+    /// Decides whether it may be carried out; writes down what is to be deleted, or that it was refused.
+    fn ask(&mut self) -> Result<(), Failure> {
+        let (books, place) = (&self.books, &self.mirror.destination);
+        let keeping = keeping(self.mirror);
+        let recent = books.recent(place, self.began).map_err(keeping())?;
+        let approval = books.approval(place, self.began).map_err(keeping())?;
+        let approved = approval.as_ref().map(|approval| &approval.change);
+        let few = self.change.deleted + self.change.deleted / 20 + 10;
+        match decide(&self.change, recent, approved, &self.mirror.bounds) {
+            Verdict::Fine => {
+                let rest = self.mirror.bounds.max_delete.saturating_sub(recent.deleted);
+                self.allowed = few.min(rest).max(self.change.deleted);
+                let (mirrored, deleted) = (self.change.mirrored, self.change.deleted);
+                let written = books.lose(place, self.began, mirrored, deleted);
+                written.map_err(keeping())
+            }
+            Verdict::Approved => {
+                self.allowed = few;
+                self.approval = approval;
+                books.set_approval(place, None).map_err(keeping())
+            }
+            Verdict::TooMuch(dangers) => {
+                let (at, change) = (self.began, self.change);
+                let refusal = Refusal { at, change };
+                books.refuse(place, refusal).map_err(keeping())?;
+                let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
+                Err(Failure::UnsafeChange {
+                    dangers: dangers.join("; "),
+                    change,
+                    approve: self.mirror.approve.clone(),
+                })
+            }
+        }
+    }
+
+    /// Makes the copy like the source, and settles the books whatever comes of it.
+    fn carry_out(
+        &self,
+        context: &mut Context<'_>,
+        survey: &Survey,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let (bytes, files) = survey.transfers();
+        let mut deleted = 0;
+        let mut outcome = Ok(());
+        if let Some(names) = survey.list() {
+            let list = List::write(context, &self.mirror.lock, &names)?;
+            let mut heard = Listener::new(Phase::Mirroring).of(bytes, files);
+            let scope = Scope {
+                max_delete: self.allowed,
+                files: Some(&list.file),
+                delete_first: survey.must_delete_first(),
+            };
+            outcome = self.run(context, Some(&list), scope, &mut heard, patience);
+            deleted = heard.deleted();
+            let done = heard.stats().transfers >= files && deleted >= self.change.deleted;
+            if done || outcome.is_err() {
+                return self.settle(deleted, outcome);
+            }
+            context.say("some files changed meanwhile; looking at all of them");
+        }
+        let mut heard = Listener::new(Phase::Mirroring).of(bytes, files);
+        let scope = Scope {
+            max_delete: self.allowed.saturating_sub(deleted),
+            files: None,
+            delete_first: survey.must_delete_first(),
+        };
+        outcome = outcome.and_then(|()| self.run(context, None, scope, &mut heard, patience));
+        self.settle(deleted + heard.deleted(), outcome)
+    }
+
+    fn run(
+        &self,
+        context: &mut Context<'_>,
+        list: Option<&List>,
+        scope: Scope<'_>,
+        heard: &mut Listener,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let mirror = self.mirror;
+        let task = Task {
+            what: &format!("mirroring {}", mirror.source),
+            argv: rclone::sync(context.config, mirror, context.host.local(), scope),
+            remote: &mirror.destination,
+            access: match list {
+                Some(list) => Access::SourceAndList(self.directory, &list.folder),
+                None => Access::Source(self.directory),
+            },
+            output: Output::Relayed,
+            phase: Phase::Mirroring,
+        };
+        let ended = context.rclone_heard(&task, heard, patience)?;
+        context.judge(&task, &ended, heard)
+    }
+
+    /// Writes down what was really deleted. A run that was cut short may have deleted a few more than it could say.
+    fn settle(&self, deleted: u64, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        const UNSAID: u64 = 16;
+        let place = &self.mirror.destination;
+        let deleted = match &outcome {
+            Ok(()) => deleted,
+            Err(_) => deleted.max(self.change.deleted.min(deleted + UNSAID)),
+        };
+        let written = match (&self.approval, &outcome) {
+            (None, _) => self
+                .books
+                .lose(place, self.began, self.change.mirrored, deleted),
+            // Used up.
+            (Some(_), Ok(())) => Ok(()),
+            (Some(approval), Err(_)) => {
+                let mut rest = approval.clone();
+                rest.change.deleted = rest.change.deleted.saturating_sub(deleted);
+                self.books.set_approval(place, Some(rest))
+            }
+        };
+        outcome.and(written.map_err(keeping(self.mirror)()))
+    }
+}
+
+fn list_folder(config: &Config, lock: &str) -> PlainPath {
+    config.state_dir.below(&["lists", lock])
+}
+
+/// Where the names of the files are that a sync is about.
+#[must_use]
+pub(crate) fn list_file(config: &Config, lock: &str) -> PlainPath {
+    list_folder(config, lock).below(&["files"])
+}
+
+/// A list of files for rclone, gone at the end.
+struct List {
+    folder: PlainPath,
+    file: PlainPath,
+}
+
+impl List {
+    fn write(context: &Context<'_>, lock: &str, names: &str) -> Result<Self, Failure> {
+        let folder = list_folder(context.config, lock);
+        let file = list_file(context.config, lock);
+        let directory = context.own_directory(&folder)?;
+        let writing = || Failure::io(format!("writing {file}"));
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_CREAT
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        openat(&directory, "files", flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(|errno| writing()(errno.into()))
+            .map(std::fs::File::from)
+            .and_then(|mut file| file.write_all(names.as_bytes()).map_err(writing()))?;
+        Ok(Self { folder, file })
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        // The names of files are nobody's business; a list that stays is overwritten by the next.
+        let _ = std::fs::remove_file(self.file.to_path_buf());
+    }
 }

@@ -55,7 +55,7 @@ fn list(
     if rclone::folder_missing(&ran.ended) {
         return Ok(BTreeSet::new());
     }
-    context.judge(&listing, &ran)?;
+    context.judge(&listing, &ran.ended, &ran.heard)?;
     let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
         Failure::Verification(format!("rclone's list of the archives: {error}"))
     })?;

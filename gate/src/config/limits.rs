@@ -1,6 +1,8 @@
-//! Deadlines, dangerous quantities, and how many archives are kept.
+//! Deadlines and dangerous quantities.
 
 use serde::Deserialize;
+
+use crate::mirror::guard::Bounds;
 
 /// A deadline for requests that bring none, and the longest one that a request may bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -24,22 +26,34 @@ pub struct Limits {
     pub sync: Timeout,
     /// For `--archive`.
     pub archive: Timeout,
-    /// A sync that would delete more files than this is stopped.
+    /// The most files that syncs may delete from a mirror within 24 hours.
     pub max_delete: u32,
+    /// The largest share of a mirror that syncs may delete within 24 hours, in percent.
+    pub max_delete_percent: u8,
+    /// The largest share of a mirror that a sync may replace, in percent; 100 is no limit.
+    pub max_change_percent: u8,
+    /// The smallest share of a mirror's files that must be there after a sync, in percent; 0 is no limit.
+    pub min_left_percent: u8,
+    /// The shares to delete and to replace do not matter up to so many files.
+    pub few_files: u32,
+    /// How long the approval of a refused sync is good for, in hours.
+    pub approval_hours: u32,
 }
 
-/// How many archives are kept.
-#[derive(Debug, Clone, Deserialize)]
+/// Limits of one service or extra target in the place of the general ones.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Retention {
-    /// Weeks, when the request does not say.
-    pub keep_weekly: u32,
-    /// Months, when the request does not say.
-    pub keep_monthly: u32,
-    /// No request may keep fewer weeks.
-    pub floor_weekly: u32,
-    /// No request may keep fewer months.
-    pub floor_monthly: u32,
+pub struct OwnLimits {
+    /// As in [`Limits`].
+    pub max_delete: Option<u32>,
+    /// As in [`Limits`].
+    pub max_delete_percent: Option<u8>,
+    /// As in [`Limits`].
+    pub max_change_percent: Option<u8>,
+    /// As in [`Limits`].
+    pub min_left_percent: Option<u8>,
+    /// As in [`Limits`].
+    pub few_files: Option<u32>,
 }
 
 impl Default for Limits {
@@ -62,23 +76,66 @@ impl Default for Limits {
                 max: 86_400,
             },
             max_delete: 1000,
+            max_delete_percent: 25,
+            max_change_percent: 50,
+            min_left_percent: 10,
+            few_files: 20,
+            approval_hours: 24,
         }
     }
 }
 
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            keep_weekly: 3,
-            keep_monthly: 12,
-            floor_weekly: 2,
-            floor_monthly: 3,
+impl OwnLimits {
+    pub(super) fn check(&self, owner: &str) -> Result<(), String> {
+        for (key, percent) in [
+            ("max_delete_percent", self.max_delete_percent),
+            ("max_change_percent", self.max_change_percent),
+            ("min_left_percent", self.min_left_percent),
+        ] {
+            check_percent(&format!("{owner}.{key}"), percent.unwrap_or(0))?;
         }
+        Ok(())
+    }
+}
+
+fn check_percent(key: &str, percent: u8) -> Result<(), String> {
+    if percent <= 100 {
+        Ok(())
+    } else {
+        Err(format!("{key}: give 0 to 100 percent"))
     }
 }
 
 impl Limits {
+    /// For the decision about a sync, with what a service or extra target has of its own.
+    #[must_use]
+    pub fn bounds(&self, own: &OwnLimits) -> Bounds {
+        Bounds {
+            max_delete: own.max_delete.unwrap_or(self.max_delete).into(),
+            max_delete_percent: own
+                .max_delete_percent
+                .unwrap_or(self.max_delete_percent)
+                .into(),
+            max_change_percent: own
+                .max_change_percent
+                .unwrap_or(self.max_change_percent)
+                .into(),
+            min_left_percent: own.min_left_percent.unwrap_or(self.min_left_percent).into(),
+            few_files: own.few_files.unwrap_or(self.few_files).into(),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
+        for (key, percent) in [
+            ("limits.max_delete_percent", self.max_delete_percent),
+            ("limits.max_change_percent", self.max_change_percent),
+            ("limits.min_left_percent", self.min_left_percent),
+        ] {
+            check_percent(key, percent)?;
+        }
+        if !(1..=720).contains(&self.approval_hours) {
+            return Err("limits.approval_hours: give 1 to 720 hours".into());
+        }
         for (key, timeout) in [
             ("stop", self.stop),
             ("start", self.start),
@@ -90,20 +147,6 @@ impl Limits {
                     "limits.{key}: default must be at least 1 and at most max"
                 ));
             }
-        }
-        Ok(())
-    }
-}
-
-impl Retention {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.floor_weekly == 0 && self.floor_monthly == 0 {
-            return Err("retention: floor_weekly and floor_monthly cannot both be 0".into());
-        }
-        if self.keep_weekly < self.floor_weekly || self.keep_monthly < self.floor_monthly {
-            return Err(
-                "retention: keep_weekly and keep_monthly cannot be below their floors".into(),
-            );
         }
         Ok(())
     }

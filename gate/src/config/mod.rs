@@ -8,6 +8,7 @@ mod account;
 mod lease;
 mod limits;
 mod rclone;
+mod retention;
 mod service;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use thiserror::Error;
 
 pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
-pub use limits::{Limits, Retention, Timeout};
-pub use rclone::{Landlock, Pin, Rclone};
+pub use limits::{Limits, OwnLimits, Timeout};
+pub use rclone::{Bandwidth, Landlock, Pin, Rclone};
+pub use retention::{Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 
 use crate::host::dirfd::{Trusted, read_trusted};
@@ -79,6 +81,8 @@ pub struct Config {
     pub limits: Limits,
     /// How many archives are kept.
     pub retention: Retention,
+    /// How long what syncs replaced or deleted is kept.
+    pub versions: Versions,
     /// The allow-list of services.
     pub services: BTreeMap<ServiceName, Service>,
     /// The allow-list of extra directories.
@@ -111,6 +115,7 @@ impl Default for Config {
             lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            versions: Versions::default(),
             services: BTreeMap::new(),
             extra: BTreeMap::new(),
             file: None,
@@ -182,6 +187,10 @@ impl Config {
         ];
         private.extend(config.extra.values().map(|extra| ("extra", &extra.path)));
         config.rclone.check(&private)?;
+        config.versions.check()?;
+        for (name, extra) in &config.extra {
+            extra.limits.check(&format!("extra.{name}.limits"))?;
+        }
         Ok(config)
     }
 }
@@ -245,6 +254,21 @@ mod tests {
         ] {
             check(&format!("[rclone]\nlocal_folders = [\"{folder}\"]"), folder);
         }
+        check("[versions]\nkeep_days = 6", "floors");
+        check("[versions]\nfloor_count = 0", "floor_count");
+        check("[limits]\nmax_delete_percent = 101", "max_delete_percent");
+        check("[limits]\napproval_hours = 0", "approval_hours");
+        check(
+            "[services.a.limits]\nmax_change_percent = 200",
+            "services.a.limits.max_change_percent",
+        );
+        check(
+            "[extra.a]\npath = \"/a\"\nlimits = { min_left_percent = 101 }",
+            "extra.a.limits",
+        );
+        check("[rclone]\nchunk_mib = 4", "chunk_mib");
+        check("[rclone]\nretries = 0", "retries");
+        check("[rclone]\nbwlimit = \"--config\"", "--config");
     }
 
     #[test]

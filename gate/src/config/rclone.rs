@@ -17,7 +17,7 @@ pub struct Rclone {
     pub pin: Pin,
     /// Files transferred at the same time.
     pub transfers: u8,
-    /// Files compared at the same time.
+    /// Files compared, and folders listed, at the same time.
     pub checkers: u8,
     /// What is done where the kernel cannot confine it.
     pub landlock: Landlock,
@@ -27,6 +27,24 @@ pub struct Rclone {
     pub local_folders: Vec<PlainPath>,
     /// Files that `config` refers to and programs that it has rclone run.
     pub helpers: Vec<PlainPath>,
+    /// Requests a second, 0 for no limit. OneDrive answers who asks more often for long with pauses of minutes.
+    pub tpslimit: u16,
+    /// Requests that may come at once after a pause.
+    pub tpslimit_burst: u16,
+    /// Memory that each transfer reads ahead into, in MiB.
+    pub buffer_mib: u16,
+    /// Memory that each transfer to OneDrive sends from, in MiB; multiples of 5.
+    pub chunk_mib: u16,
+    /// How often a whole run is tried.
+    pub retries: u8,
+    /// How often a single request is tried.
+    pub low_level_retries: u8,
+    /// How long making a connection may take, in seconds.
+    pub contimeout: u32,
+    /// How long a connection may be silent, in seconds.
+    pub timeout: u32,
+    /// Bytes a second, as rclone's `--bwlimit` has it; no limit where there is none.
+    pub bwlimit: Option<Bandwidth>,
 }
 
 /// What is done where the kernel has no Landlock.
@@ -39,6 +57,31 @@ pub enum Landlock {
     Preferred,
     /// Landlock is not used: for a program in rclone's place that needs more than rclone.
     Off,
+}
+
+/// The value of rclone's `--bwlimit`: "8M", or a timetable such as "08:00,512k 23:00,off".
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Bandwidth(String);
+
+impl TryFrom<String> for Bandwidth {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".:, -".contains(&byte);
+        if !text.is_empty() && !text.starts_with('-') && text.bytes().all(fits) {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "'{text}' is not a bandwidth; write \"8M\" or a timetable such as \"08:00,512k 23:00,off\""
+            ))
+        }
+    }
+}
+
+impl std::fmt::Display for Bandwidth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// How a program gets the source directory that was opened for it.
@@ -65,6 +108,15 @@ impl Default for Rclone {
             ports: vec![443],
             local_folders: Vec::new(),
             helpers: Vec::new(),
+            tpslimit: 10,
+            tpslimit_burst: 20,
+            buffer_mib: 4,
+            chunk_mib: 10,
+            retries: 3,
+            low_level_retries: 10,
+            contimeout: 30,
+            timeout: 300,
+            bwlimit: None,
         }
     }
 }
@@ -81,6 +133,24 @@ impl Rclone {
                     "rclone.local_folders: {folder} and {key} ({other}) lie one in the other; rclone may write to the one and must not reach the other"
                 ));
             }
+        }
+        let at_least_one = [
+            ("transfers", u32::from(self.transfers)),
+            ("checkers", u32::from(self.checkers)),
+            ("retries", u32::from(self.retries)),
+            ("low_level_retries", u32::from(self.low_level_retries)),
+            ("contimeout", self.contimeout),
+            ("timeout", self.timeout),
+        ];
+        // For retries, rclone takes 0 for "without end".
+        if let Some((key, _)) = at_least_one.into_iter().find(|&(_, value)| value == 0) {
+            return Err(format!("rclone.{key}: give at least 1"));
+        }
+        if self.tpslimit > 0 && self.tpslimit_burst == 0 {
+            return Err("rclone.tpslimit_burst: give at least 1".into());
+        }
+        if self.chunk_mib == 0 || !self.chunk_mib.is_multiple_of(5) || self.chunk_mib > 250 {
+            return Err("rclone.chunk_mib: OneDrive takes multiples of 5 up to 250".into());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::lease::check_seconds;
+use super::limits::OwnLimits;
 use crate::names::{PlainPath, ServiceName};
 use crate::ready::ReadyUrl;
 
@@ -28,6 +29,8 @@ pub struct Service {
     pub lease: Option<u32>,
     /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
     pub hot: Option<bool>,
+    /// Limits of its own for its mirror.
+    pub limits: OwnLimits,
 }
 
 /// A directory of the host that is mirrored on its own.
@@ -36,6 +39,9 @@ pub struct Service {
 pub struct Extra {
     /// Where it is.
     pub path: PlainPath,
+    /// Limits of its own for its mirror.
+    #[serde(default)]
+    pub limits: OwnLimits,
 }
 
 /// A program by absolute path, and its arguments. There is no shell that could read them.
@@ -121,6 +127,7 @@ impl Service {
         if let Some(seconds) = self.lease {
             check_seconds(&format!("services.{name}.lease"), seconds)?;
         }
+        self.limits.check(&format!("services.{name}.limits"))?;
         if name.as_str() == "extra" {
             return Err("services.extra: the folder extra/ on the remote belongs to the extra targets; rename the service".into());
         }

@@ -89,6 +89,8 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::Archive(archive) if config.starts_early(&archive.service) => (BOTH, Children::Root),
         Order::Archive(_) => (TRANSFER, Children::Same),
         Order::Status { .. } | Order::Stop(_) | Order::Start(_) => (SERVICE, Children::Root),
+        // It writes a file of its own and runs nothing.
+        Order::Approve { .. } => (&[], Children::Same),
         // It looks after rclone's configuration as well.
         Order::Recover { .. } => (BOTH, Children::Root),
     }

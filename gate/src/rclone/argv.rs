@@ -6,12 +6,13 @@ use chrono::NaiveDateTime;
 
 use crate::config::{Config, Pin};
 use crate::credentials;
-use crate::names::{Remote, ServiceName};
+use crate::names::{PlainPath, Remote, ServiceName};
 use crate::policy::Mirror;
 use crate::program::source_argument;
 
 fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
-    let mut argv = vec![config.rclone.program.to_string(), verb.to_owned()];
+    let rclone = &config.rclone;
+    let mut argv = vec![rclone.program.to_string(), verb.to_owned()];
     argv.extend(arguments.iter().map(|&word| word.to_owned()));
     argv.push("--config".into());
     argv.push(credentials::argument());
@@ -19,6 +20,31 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     argv.push("--ask-password=false".into());
     // What it says is read by a program first, see `log`.
     argv.push("--use-json-log".into());
+    let mut add = |option: &str, value: String| argv.extend([option.to_owned(), value]);
+    add("--retries", rclone.retries.to_string());
+    add("--low-level-retries", rclone.low_level_retries.to_string());
+    add("--contimeout", format!("{}s", rclone.contimeout));
+    add("--timeout", format!("{}s", rclone.timeout));
+    if rclone.tpslimit > 0 {
+        add("--tpslimit", rclone.tpslimit.to_string());
+        add("--tpslimit-burst", rclone.tpslimit_burst.to_string());
+    }
+    argv
+}
+
+/// For what moves many bytes.
+fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
+    let rclone = &config.rclone;
+    let mut add = |option: &str, value: String| argv.extend([option.to_owned(), value]);
+    add("--transfers", rclone.transfers.to_string());
+    add("--checkers", rclone.checkers.to_string());
+    add("--buffer-size", format!("{}Mi", rclone.buffer_mib));
+    add("--onedrive-chunk-size", format!("{}Mi", rclone.chunk_mib));
+    if let Some(limit) = &rclone.bwlimit {
+        add("--bwlimit", limit.to_string());
+    }
+    // Buffers go back to the system as soon as they are empty.
+    argv.push("--use-mmap".into());
     argv
 }
 
@@ -29,54 +55,81 @@ fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
+/// How far a sync may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The most files that it may delete.
+    pub max_delete: u64,
+    /// A file with the names of the files that it may touch; all, where there is none.
+    pub files: Option<&'a PlainPath>,
+    /// Something to delete is in the way of something to copy.
+    pub delete_first: bool,
+}
+
 /// Makes the copy like the source; what that replaces or deletes is kept in a folder of this sync's own,
 /// under the date: a second sync on the same day must not replace what the first one kept.
 #[must_use]
-pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
-    with_progress(mirroring(config, mirror, now))
+pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'_>) -> Vec<String> {
+    let mut argv = with_progress(mirroring(config, mirror, now));
+    argv.extend(["--max-delete".to_owned(), scope.max_delete.to_string()]);
+    if let Some(files) = scope.files {
+        argv.extend(["--files-from-raw".to_owned(), files.to_string()]);
+    }
+    if scope.delete_first {
+        argv.push("--delete-before".into());
+    }
+    // A line for each deletion, for the gate to count.
+    argv.push("--verbose".into());
+    argv
 }
 
-/// The same without changing anything: rclone's `--max-delete` stops a sync only after that many deletions,
-/// so too many of them are found before the first.
+/// The same without changing anything; what would be changed is said file by file.
 #[must_use]
 pub fn rehearsal(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
-    let mut argv = mirroring(config, mirror, now);
-    argv.push("--dry-run".into());
-    // Not a line for every file that would be copied; what would be refused is an error and is shown.
-    argv.push("--quiet".into());
+    let mut argv = with_progress(mirroring(config, mirror, now));
+    // A second attempt would count everything twice.
+    argv.extend(["--dry-run", "--retries", "1"].map(str::to_owned));
     argv
 }
 
 fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
-    let mut argv = argv(
-        config,
-        "sync",
-        &[&source_argument(config.rclone.pin), &mirror.destination],
-    );
-    let mut add = |option: &str, value: Option<String>| {
-        argv.push(option.into());
-        argv.extend(value);
+    let source = source_argument(config.rclone.pin);
+    // For the source alone: were links made in a mirror that is a folder of this host, they could lead out of it.
+    let source = match config.rclone.pin {
+        Pin::Mount => format!(":local,links:{source}"),
+        Pin::Descriptor => source,
     };
+    let words = [source.as_str(), mirror.destination.as_str()];
+    let mut argv = in_bulk(config, argv(config, "sync", &words));
     let versions = format!("{}/{}", mirror.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
-    add("--backup-dir", Some(versions));
-    add("--max-delete", Some(config.limits.max_delete.to_string()));
-    add("--transfers", Some(config.rclone.transfers.to_string()));
-    add("--checkers", Some(config.rclone.checkers.to_string()));
-    add("--create-empty-src-dirs", None);
-    match config.rclone.pin {
-        Pin::Mount => add("--links", None),
-        Pin::Descriptor => add("--skip-links", None),
+    argv.extend(["--backup-dir".to_owned(), versions]);
+    argv.push("--create-empty-src-dirs".into());
+    if config.rclone.pin == Pin::Descriptor {
+        argv.push("--skip-links".into());
     }
     if mirror.hot {
-        add("--local-no-check-updated", None);
+        argv.push("--local-no-check-updated".into());
     }
     argv
+}
+
+/// Lists the days for which replaced files are kept.
+#[must_use]
+pub fn days(config: &Config, versions: &str) -> Vec<String> {
+    let words = [versions, "--dirs-only", "--no-modtime", "--no-mimetype"];
+    argv(config, "lsjson", &words)
+}
+
+/// Removes a folder on the remote with all that is in it.
+#[must_use]
+pub fn purge(config: &Config, folder: &str) -> Vec<String> {
+    argv(config, "purge", &[folder])
 }
 
 /// Copies one local file to one place.
 #[must_use]
 pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
-    with_progress(argv(config, "copyto", &[file, to]))
+    with_progress(in_bulk(config, argv(config, "copyto", &[file, to])))
 }
 
 /// Compares a local folder's files with those in a remote folder, by size and by hash where both have one.

@@ -3,6 +3,7 @@
 //! Invariant: memory stays bounded however much is said.
 
 use super::log::{Level, Line, Message, Stats};
+use super::survey::Survey;
 use crate::host::Ear;
 use crate::progress::{Amount, Phase, Progress};
 use crate::reply::Stream;
@@ -14,7 +15,11 @@ const KEPT: usize = 20;
 #[derive(Debug)]
 pub struct Listener {
     phase: Phase,
-    stats: Stats,
+    /// Bytes and files to transfer, where that is known beforehand.
+    totals: Option<(u64, u64)>,
+    stats: Option<Stats>,
+    deleted: u64,
+    survey: Survey,
     errors: Vec<String>,
 }
 
@@ -24,9 +29,33 @@ impl Listener {
     pub fn new(phase: Phase) -> Self {
         Self {
             phase,
-            stats: Stats::default(),
+            totals: None,
+            stats: None,
+            deleted: 0,
+            survey: Survey::default(),
             errors: Vec::new(),
         }
+    }
+
+    /// With the bytes and files to transfer, so that progress does not begin at a hundred percent of the first file.
+    #[must_use]
+    pub fn of(self, bytes: u64, files: u64) -> Self {
+        Self {
+            totals: Some((bytes, files)),
+            ..self
+        }
+    }
+
+    /// What a rehearsal found.
+    #[must_use]
+    pub fn survey(&self) -> &Survey {
+        &self.survey
+    }
+
+    /// Files that were deleted, also when the run was cut short.
+    #[must_use]
+    pub fn deleted(&self) -> u64 {
+        self.deleted.max(self.stats().deletes)
     }
 
     /// The first and the last errors, without the names of files.
@@ -38,7 +67,13 @@ impl Listener {
     /// The last report of progress.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.stats.unwrap_or_default()
+    }
+
+    /// Whether there was any.
+    #[must_use]
+    pub fn has_stats(&self) -> bool {
+        self.stats.is_some()
     }
 
     fn remember(&mut self, text: &str) {
@@ -52,13 +87,17 @@ impl Listener {
     }
 
     fn progress(&self) -> Progress {
-        let stats = self.stats;
+        let stats = self.stats();
         let (bytes, files) = match self.phase {
             Phase::Comparing => (Amount::new(0, None), Amount::new(stats.checks, None)),
-            _ => (
-                Amount::new(stats.bytes, Some(stats.total_bytes)),
-                Amount::new(stats.transfers, Some(stats.total_transfers)),
-            ),
+            _ => {
+                let listed = (stats.total_bytes, stats.total_transfers);
+                let (bytes, files) = self.totals.unwrap_or(listed);
+                (
+                    Amount::new(stats.bytes, Some(bytes)),
+                    Amount::new(stats.transfers, Some(files)),
+                )
+            }
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -76,7 +115,13 @@ impl Listener {
         if message.level == Level::Error {
             self.remember(&message.text);
         }
-        let worth_a_line = message.level >= Level::Notice && message.skipped.is_none();
+        if self.survey.take(message) {
+            return None;
+        }
+        if matches!(message.text.as_str(), "Deleted" | "Moved into backup dir") {
+            self.deleted += 1;
+        }
+        let worth_a_line = message.level >= Level::Notice;
         worth_a_line.then(|| (Stream::Err, message.show()))
     }
 }
@@ -85,7 +130,7 @@ impl Ear for Listener {
     fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
         match Line::parse(line) {
             Line::Stats(stats) => {
-                self.stats = stats;
+                self.stats = Some(stats);
                 Some((Stream::Out, self.progress().to_string()))
             }
             Line::Message(message) => self.message(&message),

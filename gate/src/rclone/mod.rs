@@ -1,4 +1,4 @@
-//! rclone: what it is asked to do (`argv`), what it says meanwhile (`log`, `listener`), and what its end means
+//! rclone: what it is asked to do (`argv`), what it says meanwhile (`log`, `listener`, `survey`), and what its end means
 //! (`outcome`).
 //!
 //! Invariant: nothing outside this folder knows an option, a message or an exit code of rclone. 1.60 is what Debian 12
@@ -8,7 +8,11 @@ pub mod argv;
 pub mod listener;
 pub mod log;
 pub mod outcome;
+pub mod survey;
 
-pub use argv::{about, compare, delete, inventory, list, rehearsal, rename, size, sync, upload};
+pub use argv::{
+    Scope, about, compare, days, delete, inventory, list, purge, rehearsal, rename, size, sync,
+    upload,
+};
 pub use listener::Listener;
 pub use outcome::{folder_missing, judge};

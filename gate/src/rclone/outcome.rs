@@ -127,9 +127,7 @@ pub fn judge(
         return Ok(());
     }
     if too_many {
-        return Err(Failure::TooManyDeletions {
-            limit: config.limits.max_delete,
-        });
+        return Err(Failure::VanishedMeanwhile(what.to_owned()));
     }
     let detail = describe(ended, heard);
     let name = remote.split(':').next().unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use super::ParseError;
 use super::typed::Typed;
-use crate::names::ServiceName;
+use crate::names::{NameError, ServiceName, TargetName};
 
 /// Verbs that are refused over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub enum HostVerb {
         /// After a boot: also those that nobody keeps any more.
         boot: bool,
     },
+    /// `--approve SVC`: let the next sync make the change that was refused.
+    Approve(ServiceName),
+    /// `--approve-extra NAME`: the same for an extra target.
+    ApproveExtra(TargetName),
     /// `--doctor [--json]`: what is wrong with the host, and how it is mended.
     Doctor {
         /// For scripts.
@@ -47,13 +51,20 @@ impl HostVerb {
         value: Option<&str>,
         typed: &mut Typed<'_>,
     ) -> Result<Self, ParseError> {
-        let service = value
-            .map(ServiceName::parse)
-            .transpose()
-            .map_err(|source| ParseError::Value {
-                option: verb,
-                source,
-            })?;
+        let named = |source: NameError| ParseError::Value {
+            option: verb,
+            source,
+        };
+        if verb == "--approve-extra" {
+            let target = value.ok_or(ParseError::NoValue(verb))?;
+            return TargetName::parse(target)
+                .map(Self::ApproveExtra)
+                .map_err(named);
+        }
+        let service = value.map(ServiceName::parse).transpose().map_err(named)?;
+        if verb == "--approve" {
+            return service.map(Self::Approve).ok_or(ParseError::NoValue(verb));
+        }
         if verb == "--recover" {
             let boot = typed.flag("--boot");
             return Ok(Self::Recover { service, boot });
@@ -73,6 +84,8 @@ impl HostVerb {
             Self::List { .. } => "--list",
             Self::Status { .. } => "--status",
             Self::Recover { .. } => "--recover",
+            Self::Approve(_) => "--approve",
+            Self::ApproveExtra(_) => "--approve-extra",
             Self::Doctor { .. } => "--doctor",
             Self::Alone(word) => word,
         }
@@ -85,7 +98,17 @@ impl HostVerb {
             Self::List { service, .. }
             | Self::Status { service, .. }
             | Self::Recover { service, .. } => service.as_ref(),
-            Self::Doctor { .. } | Self::Alone(_) => None,
+            Self::Approve(service) => Some(service),
+            Self::ApproveExtra(_) | Self::Doctor { .. } | Self::Alone(_) => None,
+        }
+    }
+
+    /// The service or extra target that it names.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::ApproveExtra(target) => Some(target.as_str()),
+            verb => verb.service().map(ServiceName::as_str),
         }
     }
 
@@ -97,7 +120,7 @@ impl HostVerb {
                 flag("--json", *json)
             }
             Self::Recover { boot, .. } => flag("--boot", *boot),
-            Self::Alone(_) => Vec::new(),
+            Self::Approve(_) | Self::ApproveExtra(_) | Self::Alone(_) => Vec::new(),
         }
     }
 }

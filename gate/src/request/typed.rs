@@ -17,7 +17,7 @@ pub(super) enum Takes {
 }
 
 /// Each request has one of these.
-pub(super) const VERBS: [(&str, Takes); 9] = [
+pub(super) const VERBS: [(&str, Takes); 11] = [
     ("--stop", Takes::One),
     ("--start", Takes::One),
     ("--sync", Takes::One),
@@ -26,6 +26,8 @@ pub(super) const VERBS: [(&str, Takes); 9] = [
     ("--list", Takes::AtMostOne),
     ("--status", Takes::AtMostOne),
     ("--recover", Takes::AtMostOne),
+    ("--approve", Takes::One),
+    ("--approve-extra", Takes::One),
     ("--doctor", Takes::Nothing),
 ];
 /// What goes with them.

@@ -30,9 +30,10 @@ fn a_night_goes_through_and_the_service_is_back() {
     );
     assert!(mirror.join("empty").is_dir());
     if can_mount() {
+        // As text: a link in a mirror on this host could lead out of it.
         assert_eq!(
-            fs::read_link(mirror.join("link")).unwrap().to_str(),
-            Some("/etc/passwd")
+            fs::read_to_string(mirror.join("link.rclonelink")).unwrap(),
+            "/etc/passwd"
         );
     }
     let archives = world.listing("app/archives");

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use crate::harness::{Answer, World, can_mount, is_root};
 
@@ -230,6 +230,8 @@ fn a_folder_that_remotes_lead_to_can_be_written_to() {
 struct Waiting {
     gate: Child,
     process: PathBuf,
+    /// Held open: a gate whose reader is gone ends its work.
+    _out: Lines<BufReader<ChildStdout>>,
 }
 
 impl Waiting {
@@ -239,14 +241,16 @@ impl Waiting {
             .world
             .write("rclone.conf", &format!("{conf}waiting = yes\n"));
         let mut gate = probe.world.spawn(line);
-        let pid = BufReader::new(gate.stdout.take().unwrap())
-            .lines()
+        let mut out = BufReader::new(gate.stdout.take().unwrap()).lines();
+        let pid = out
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("probe\twaiting\t").map(str::to_owned))
             .unwrap();
         Self {
             gate,
             process: Path::new("/proc").join(pid),
+            _out: out,
         }
     }
 

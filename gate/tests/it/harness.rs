@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 pub(crate) const RCLONE: &str = "/usr/bin/rclone";
 
+/// What rclone says at its end when there was nothing to do; a program in its place has to say it too.
+pub(crate) const STATS: &str = r#"{"level":"warning","msg":"","stats":{"checks":2}}"#;
+
 pub(crate) struct World {
     root: TempDir,
 }
@@ -131,6 +134,18 @@ path = "{here}/extra/docs"
             "gate.toml",
             &text.replace(section, &format!("{section}{lines}\n")),
         );
+    }
+
+    /// Puts other lines in the place of the limits of a sync.
+    pub(crate) fn limit(&self, lines: &str) {
+        let text = self.read("gate.toml");
+        assert!(text.contains("max_delete = 2\n"));
+        self.write("gate.toml", &text.replace("max_delete = 2\n", lines));
+    }
+
+    /// The gate with these words on the host's command line.
+    pub(crate) fn on_host(&self, words: &[&str]) -> Answer {
+        Answer::of(&self.gate().args(words).output().unwrap())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

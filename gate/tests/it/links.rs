@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{World, can_mount, have_rclone, is_root};
+use crate::harness::{STATS, World, can_mount, have_rclone, is_root};
 
 #[test]
 fn a_link_on_the_way_is_refused() {
@@ -60,7 +60,7 @@ fn no_link_in_the_source_can_be_followed_and_nothing_in_it_written() {
     let here = world.path("").display().to_string();
     symlink("/etc/passwd", world.path("root/app/data/link")).unwrap();
     let program = world.script("probe", &format!(
-        "{{ cat $2/file && echo; cat $2/link && echo followed; touch $2/new && echo written; rm $2/file && echo removed; true; }} > {here}/probe 2>&1\n"
+        "test $1 = sync || exit 3\ncd /proc/self/fd/9/data\n{{ cat file && echo; cat link && echo followed; touch new && echo written; rm file && echo removed; true; }} > {here}/probe 2>&1\necho '{STATS}' >&2\n"
     ));
     world.configure_with("", &program);
     world.request(&world.sync()).expect(0);
@@ -166,7 +166,7 @@ fn a_mount_inside_the_source_is_copied_and_as_strict_as_the_source() {
     world.write("root/app/data/a disk/inner/file", "inner");
     symlink("/etc/passwd", world.path("root/app/data/a disk/inner/link")).unwrap();
     let program = world.script("probe", &format!(
-        "cd \"$2/a disk\" && {{ for d in . inner; do cat $d/file && echo; touch $d/new && echo written; rm $d/file && echo removed; done; cat inner/link && echo followed; true; }} > {here}/probe 2>&1\n"
+        "test $1 = sync || exit 3\ncd '/proc/self/fd/9/data/a disk' && {{ for d in . inner; do cat $d/file && echo; touch $d/new && echo written; rm $d/file && echo removed; done; cat inner/link && echo followed; true; }} > {here}/probe 2>&1\necho '{STATS}' >&2\n"
     ));
     world.configure_with("", &program);
     world.request(&world.sync()).expect(0);
@@ -187,8 +187,8 @@ fn a_mount_inside_the_source_is_copied_and_as_strict_as_the_source() {
         "inner"
     );
     assert_eq!(
-        fs::read_link(copy.join("inner/link")).unwrap().to_str(),
-        Some("/etc/passwd")
+        fs::read_to_string(copy.join("inner/link.rclonelink")).unwrap(),
+        "/etc/passwd"
     );
 }
 

@@ -21,6 +21,7 @@ mod killing;
 mod lease;
 mod links;
 mod manual;
+mod mirrors;
 mod overview;
 mod podman;
 mod ready;

@@ -56,7 +56,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
                 Ok(ran) if !ran.ended.ok() && unsupported(&ran) => Finding::ok(format!(
                     "{name}: this kind of remote does not tell its quota"
                 )),
-                Ok(ran) => match doctor.context.judge(&task, &ran) {
+                Ok(ran) => match doctor.context.judge(&task, &ran.ended, &ran.heard) {
                     Ok(()) => quota(name, &ran.ended, doctor.largest, &shown),
                     Err(failure) => trouble(name, &failure, &shown),
                 },

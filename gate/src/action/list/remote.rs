@@ -165,7 +165,7 @@ impl<'a, 'c> Look<'a, 'c> {
         };
         match self.context.rclone(&task, &Patience::attended(until)) {
             Ok(ran) if rclone::folder_missing(&ran.ended) => Ok(Err(NoAnswer::NoFolder)),
-            Ok(ran) => Ok(match self.context.judge(&task, &ran) {
+            Ok(ran) => Ok(match self.context.judge(&task, &ran.ended, &ran.heard) {
                 Ok(()) => Ok(ran.ended.stdout),
                 Err(failure) => Err(NoAnswer::Problem(failure.to_string())),
             }),

@@ -1,0 +1,33 @@
+//! `--approve` and `--approve-extra`: an administrator on the host lets the next sync make the change that was refused.
+//!
+//! Invariant: what is approved is what was refused, in numbers, once, and for a limited time.
+
+use chrono::TimeDelta;
+
+use super::Context;
+use crate::error::Failure;
+use crate::host::clock;
+use crate::mirror::books::Books;
+
+pub(super) fn approve(context: &mut Context<'_>, lock: &str) -> Result<String, Failure> {
+    let keeping = || Failure::io(format!("the books of {lock}"));
+    let books = Books::open(&context.config.state_dir, lock).map_err(keeping())?;
+    let refused = books.refused().map_err(keeping())?;
+    if refused.is_empty() {
+        return Err(Failure::NothingToApprove(lock.to_owned()));
+    }
+    let hours = context.config.limits.approval_hours;
+    let until = clock::utc() + TimeDelta::hours(hours.into());
+    books.approve(&refused, until).map_err(keeping())?;
+    for (place, refusal) in &refused {
+        context.say(format!(
+            "{place}: {} (refused at {})",
+            refusal.change,
+            refusal.at.format("%Y-%m-%dT%H:%M:%SZ")
+        ));
+    }
+    Ok(format!(
+        "approved: the next sync of {lock} may make this change, once, until {}",
+        until.format("%Y-%m-%dT%H:%M:%SZ")
+    ))
+}

@@ -1,0 +1,68 @@
+//! After a sync: what earlier ones replaced or deleted goes when its time has come.
+//!
+//! Invariant: the mirror is up to date by now, so a failure here is told and fails nothing; what goes was decided by
+//! `mirror::versions` from the names of the days alone.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::Context;
+use super::remote::{Access, Task};
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::mirror::versions::{day, give_up};
+use crate::policy::Mirror;
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone;
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+pub(super) fn prune(context: &mut Context<'_>, mirror: &Mirror, patience: &Patience<'_>) {
+    if let Err(failure) = try_prune(context, mirror, patience) {
+        context.warn(format!(
+            "old versions were not removed, the next sync tries again: {failure}"
+        ));
+    }
+}
+
+fn try_prune(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let task = |what, argv, output| Task {
+        what,
+        argv,
+        remote: &mirror.versions,
+        access: Access::Remote,
+        output,
+        phase: Phase::Comparing,
+    };
+    let argv = rclone::days(context.config, &mirror.versions);
+    // Quiet, because before the first version there is no such folder.
+    let listing = task("listing the versions", argv, Output::Silent);
+    let ran = context.rclone(&listing, patience)?;
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(());
+    }
+    context.judge(&listing, &ran.ended, &ran.heard)?;
+    let folders: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the versions: {error}"))
+    })?;
+    let days: BTreeSet<_> = folders.iter().filter_map(|it| day(&it.name)).collect();
+    let today = context.host.today();
+    for day in give_up(&days, today, context.config.versions.keep()) {
+        let folder = format!("{}/{day}", mirror.versions);
+        context.say(format!("removing the versions of {day}"));
+        let argv = rclone::purge(context.config, &folder);
+        let purge = task("removing old versions", argv, Output::Relayed);
+        context.rclone_must(&purge, patience)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! What is remembered of a mirror between syncs: deletions of the last day, the change that was refused, the approval
+//! that an administrator gave.
+//!
+//! Three folders with a file for each service or extra target, so that an approval can be given while another sync
+//! runs. Mirrors on several remotes are told apart inside.
+//!
+//! Invariant: a file is there completely or not at all, also after a power cut. A file that cannot be read stops a sync
+//! instead of being taken for an empty one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::change::Change;
+use super::guard::Recent;
+use crate::host::dirfd::private_dir;
+use crate::names::PlainPath;
+
+/// For how long deletions are added up.
+const WINDOW: TimeDelta = TimeDelta::hours(24);
+
+/// Larger files are not ours.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// One sync that deleted something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loss {
+    at: DateTime<Utc>,
+    deleted: u64,
+    mirrored: u64,
+}
+
+/// A change that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What would have been changed.
+    pub change: Change,
+}
+
+/// A change that may be made although it is large.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// What was refused.
+    pub change: Change,
+}
+
+/// The books of one service or extra target, by the name of its lock. Keys of the maps are places on remotes.
+#[derive(Debug)]
+pub struct Books {
+    losses: Shelf<BTreeMap<String, Vec<Loss>>>,
+    refusals: Shelf<BTreeMap<String, Refusal>>,
+    approvals: Shelf<BTreeMap<String, Approval>>,
+}
+
+impl Books {
+    /// Opens them, and makes their folders where they are missing.
+    ///
+    /// # Errors
+    /// When they are not ours alone.
+    pub fn open(state_dir: &PlainPath, name: &str) -> io::Result<Self> {
+        Ok(Self {
+            losses: Shelf::open(state_dir, "losses", name)?,
+            refusals: Shelf::open(state_dir, "refusals", name)?,
+            approvals: Shelf::open(state_dir, "approvals", name)?,
+        })
+    }
+
+    /// What was deleted within a day without approval.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn recent(&self, place: &str, now: DateTime<Utc>) -> io::Result<Recent> {
+        let losses = self.losses.load()?;
+        let recent = losses.get(place).into_iter().flatten();
+        Ok(recent
+            .filter(|loss| counts(loss, now))
+            .fold(Recent::default(), |recent, loss| Recent {
+                deleted: recent.deleted.saturating_add(loss.deleted),
+                mirrored: recent.mirrored.max(loss.mirrored),
+            }))
+    }
+
+    /// Writes down that so many files are deleted by a sync that began at `at`; before it begins, and again with the
+    /// true number when it has ended.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn lose(
+        &self,
+        place: &str,
+        at: DateTime<Utc>,
+        mirrored: u64,
+        deleted: u64,
+    ) -> io::Result<()> {
+        self.losses.alter(|losses| {
+            for list in losses.values_mut() {
+                list.retain(|loss| loss.at != at && counts(loss, at));
+            }
+            if deleted > 0 {
+                losses.entry(place.to_owned()).or_default().push(Loss {
+                    at,
+                    deleted,
+                    mirrored,
+                });
+            }
+            losses.retain(|_, list| !list.is_empty());
+        })
+    }
+
+    /// Writes down a refusal, for an administrator to approve of.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn refuse(&self, place: &str, refusal: Refusal) -> io::Result<()> {
+        self.refusals.alter(|refusals| {
+            refusals.insert(place.to_owned(), refusal);
+        })
+    }
+
+    /// The changes that wait for approval.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn refused(&self) -> io::Result<BTreeMap<String, Refusal>> {
+        self.refusals.load()
+    }
+
+    /// Forgets a refusal: a sync went through.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn forget_refusal(&self, place: &str) -> io::Result<()> {
+        self.refusals.alter(|refusals| {
+            refusals.remove(place);
+        })
+    }
+
+    /// Approves of every refused change, until a point in time.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn approve(
+        &self,
+        refused: &BTreeMap<String, Refusal>,
+        until: DateTime<Utc>,
+    ) -> io::Result<()> {
+        self.approvals.alter(|approvals| {
+            for (place, refusal) in refused {
+                let change = refusal.change;
+                approvals.insert(place.clone(), Approval { until, change });
+            }
+        })?;
+        self.refusals
+            .alter(|refusals| refusals.retain(|place, _| !refused.contains_key(place)))
+    }
+
+    /// The approval that is in force.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn approval(&self, place: &str, now: DateTime<Utc>) -> io::Result<Option<Approval>> {
+        let approval = self.approvals.load()?.remove(place);
+        Ok(approval.filter(|approval| now < approval.until))
+    }
+
+    /// Puts what is left of an approval back, or takes it away.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn set_approval(&self, place: &str, approval: Option<Approval>) -> io::Result<()> {
+        self.approvals.alter(|approvals| {
+            match approval {
+                Some(approval) => approvals.insert(place.to_owned(), approval),
+                None => approvals.remove(place),
+            };
+        })
+    }
+}
+
+/// Whether a loss lies within a day of now, before or after: a clock that ran ahead must not make it count for years.
+fn counts(loss: &Loss, now: DateTime<Utc>) -> bool {
+    (now - loss.at).abs() < WINDOW
+}
+
+/// A small file of JSON.
+#[derive(Debug)]
+struct Shelf<T> {
+    directory: OwnedFd,
+    file: String,
+    holds: std::marker::PhantomData<T>,
+}
+
+impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
+    fn open(state_dir: &PlainPath, folder: &str, name: &str) -> io::Result<Self> {
+        Ok(Self {
+            directory: private_dir(&state_dir.below(&[folder]), geteuid().as_raw())?,
+            file: format!("{name}.json"),
+            holds: std::marker::PhantomData,
+        })
+    }
+
+    /// Nothing, where there is no file.
+    fn load(&self) -> io::Result<T> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match openat(&self.directory, self.file.as_str(), flags, Mode::empty()) {
+            Err(Errno::ENOENT) => Ok(T::default()),
+            Err(errno) => Err(errno.into()),
+            Ok(fd) => {
+                let mut text = Vec::new();
+                File::from(fd).take(MAX_BYTES).read_to_end(&mut text)?;
+                Ok(serde_json::from_slice(&text)?)
+            }
+        }
+    }
+
+    /// Changes what there is, alone with it.
+    fn alter(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own = openat(&self.directory, ".", flags, Mode::empty())?;
+        let _alone = Flock::lock(own, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+        let mut value = self.load()?;
+        change(&mut value);
+        self.save(&value)
+    }
+
+    /// Puts a file in its place, durably; what is empty has none.
+    fn save(&self, value: &T) -> io::Result<()> {
+        if *value == T::default() {
+            match unlinkat(
+                &self.directory,
+                self.file.as_str(),
+                UnlinkatFlags::NoRemoveDir,
+            ) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            return Ok(fsync(&self.directory)?);
+        }
+        let fresh = format!("{}.new", self.file);
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_CREAT
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let mut file = File::from(openat(&self.directory, fresh.as_str(), flags, mode)?);
+        file.write_all(&serde_json::to_vec(value)?)?;
+        file.sync_all()?;
+        renameat(
+            &self.directory,
+            fresh.as_str(),
+            &self.directory,
+            self.file.as_str(),
+        )?;
+        fsync(&self.directory)?;
+        // The folder itself may be new.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let above = openat(&self.directory, "..", flags, Mode::empty())?;
+        Ok(fsync(&above)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: &str = "onedrive:/OdroidBackup/n8n/data";
+
+    fn books() -> (tempfile::TempDir, Books) {
+        let base = std::fs::canonicalize(std::env::temp_dir()).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("books")
+            .tempdir_in(base)
+            .unwrap();
+        let path = PlainPath::parse(folder.path().to_str().unwrap()).unwrap();
+        let books = Books::open(&path, "n8n").unwrap();
+        (folder, books)
+    }
+
+    fn hour(number: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::hours(number)
+    }
+
+    #[test]
+    fn deletions_of_a_day_are_added_up_for_each_place() {
+        let (_folder, books) = books();
+        books.lose(PLACE, hour(0), 1000, 10).unwrap();
+        books.lose(PLACE, hour(10), 990, 20).unwrap();
+        books.lose("second:Folder", hour(11), 5, 5).unwrap();
+        let recent = |at| books.recent(PLACE, hour(at)).unwrap();
+        assert_eq!((recent(12).deleted, recent(12).mirrored), (30, 1000));
+        assert_eq!((recent(25).deleted, recent(25).mirrored), (20, 990));
+        assert_eq!(recent(40), Recent::default());
+    }
+
+    #[test]
+    fn the_true_number_takes_the_place_of_the_planned_one() {
+        let (folder, books) = books();
+        books.lose(PLACE, hour(0), 1000, 500).unwrap();
+        books.lose(PLACE, hour(0), 1000, 7).unwrap();
+        assert_eq!(books.recent(PLACE, hour(1)).unwrap().deleted, 7);
+        books.lose(PLACE, hour(0), 1000, 0).unwrap();
+        assert_eq!(books.recent(PLACE, hour(1)).unwrap().deleted, 0);
+        assert!(!folder.path().join("losses/n8n.json").exists());
+    }
+
+    #[test]
+    fn an_approval_lasts_until_its_hour_and_takes_the_refusal_away() {
+        let (_folder, books) = books();
+        let change = Change {
+            mirrored: 10,
+            deleted: 10,
+            ..Change::default()
+        };
+        let at = hour(0);
+        books.refuse(PLACE, Refusal { at, change }).unwrap();
+        let refused = books.refused().unwrap();
+        assert_eq!(refused.len(), 1);
+        books.approve(&refused, hour(24)).unwrap();
+        assert!(books.refused().unwrap().is_empty());
+        let until = hour(24);
+        let approval = Some(Approval { until, change });
+        assert_eq!(books.approval(PLACE, hour(23)).unwrap(), approval);
+        assert_eq!(books.approval(PLACE, hour(24)).unwrap(), None);
+        assert_eq!(books.approval("second:Folder", hour(1)).unwrap(), None);
+        books.set_approval(PLACE, None).unwrap();
+        assert_eq!(books.approval(PLACE, hour(1)).unwrap(), None);
+    }
+
+    #[test]
+    fn books_that_cannot_be_read_are_not_taken_for_empty() {
+        let (folder, books) = books();
+        books.lose(PLACE, hour(0), 1000, 500).unwrap();
+        std::fs::write(folder.path().join("losses/n8n.json"), "{ torn").unwrap();
+        assert!(books.recent(PLACE, hour(1)).is_err());
+    }
+}

@@ -1,0 +1,300 @@
+//! Whether a change to a mirror is too much to be made without asking. Pure.
+//!
+//! Counting per sync alone would not do: who may ask for syncs can ask again. So deletions are added up over a day.
+//!
+//! Invariant: the more a sync would delete or replace, the less it is allowed; no request has a say in it.
+
+use std::fmt;
+
+use super::change::Change;
+
+/// What may be changed without asking. See `[limits]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most files to delete within a day.
+    pub max_delete: u64,
+    /// The largest share of the mirror to delete within a day, in percent.
+    pub max_delete_percent: u64,
+    /// The largest share of the mirror to replace in one sync, in percent.
+    pub max_change_percent: u64,
+    /// The smallest share of the mirror's files that must be there afterwards, in percent.
+    pub min_left_percent: u64,
+    /// Up to so many files, shares are not looked at: half of six files is nothing unusual.
+    pub few_files: u64,
+}
+
+/// What recent syncs deleted without having been approved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// Files, within a day.
+    pub deleted: u64,
+    /// The most files that the mirror had within that day.
+    pub mirrored: u64,
+}
+
+/// Why a change is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Danger {
+    /// Too many files to delete.
+    Deletes {
+        /// Within a day, this sync included.
+        files: u64,
+        /// `max_delete`
+        limit: u64,
+    },
+    /// Too large a share to delete.
+    DeletesShare {
+        /// Within a day, this sync included.
+        files: u64,
+        /// Of so many.
+        of: u64,
+        /// `max_delete_percent`
+        limit: u64,
+    },
+    /// Too large a share to replace, as when everything has been encrypted.
+    ReplacesShare {
+        /// Files to replace.
+        files: u64,
+        /// Of so many.
+        of: u64,
+        /// `max_change_percent`
+        limit: u64,
+    },
+    /// Hardly anything is left of the source.
+    AlmostEmpty {
+        /// Files that would be in the mirror.
+        left: u64,
+        /// Files that are in it.
+        of: u64,
+        /// `min_left_percent`
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deletes { files, limit } => write!(
+                f,
+                "it would bring the files deleted within 24 hours to {files} (limits.max_delete is {limit})"
+            ),
+            Self::DeletesShare { files, of, limit } => write!(
+                f,
+                "it would bring the files deleted within 24 hours to {files} of {of} (limits.max_delete_percent is {limit})"
+            ),
+            Self::ReplacesShare { files, of, limit } => write!(
+                f,
+                "it would replace {files} of {of} files (limits.max_change_percent is {limit})"
+            ),
+            Self::AlmostEmpty { left, of, limit } => write!(
+                f,
+                "it would leave {left} of {of} files (limits.min_left_percent is {limit})"
+            ),
+        }
+    }
+}
+
+/// What was decided about a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Make it.
+    Fine,
+    /// Make it: an administrator has approved of this much.
+    Approved,
+    /// Do not.
+    TooMuch(Vec<Danger>),
+}
+
+/// Decides.
+pub fn decide(
+    change: &Change,
+    recent: Recent,
+    approved: Option<&Change>,
+    bounds: &Bounds,
+) -> Verdict {
+    let dangers = dangers(change, recent, bounds);
+    if dangers.is_empty() {
+        Verdict::Fine
+    } else if approved.is_some_and(|approved| covers(approved, change)) {
+        Verdict::Approved
+    } else {
+        Verdict::TooMuch(dangers)
+    }
+}
+
+fn dangers(change: &Change, recent: Recent, bounds: &Bounds) -> Vec<Danger> {
+    let mut dangers = Vec::new();
+    let files = recent.deleted.saturating_add(change.deleted);
+    let of = recent.mirrored.max(change.mirrored);
+    if change.deleted > 0 && files > bounds.max_delete {
+        let limit = bounds.max_delete;
+        dangers.push(Danger::Deletes { files, limit });
+    }
+    if change.deleted > 0 && files > bounds.few_files && above(files, of, bounds.max_delete_percent)
+    {
+        let limit = bounds.max_delete_percent;
+        dangers.push(Danger::DeletesShare { files, of, limit });
+    }
+    let (files, of) = (change.replaced, change.mirrored);
+    if files > bounds.few_files && above(files, of, bounds.max_change_percent) {
+        let limit = bounds.max_change_percent;
+        dangers.push(Danger::ReplacesShare { files, of, limit });
+    }
+    let left = change.left();
+    if below(left, of, bounds.min_left_percent) {
+        let limit = bounds.min_left_percent;
+        dangers.push(Danger::AlmostEmpty { left, of, limit });
+    }
+    dangers
+}
+
+fn above(part: u64, whole: u64, percent: u64) -> bool {
+    u128::from(part) * 100 > u128::from(whole) * u128::from(percent)
+}
+
+fn below(part: u64, whole: u64, percent: u64) -> bool {
+    u128::from(part) * 100 < u128::from(whole) * u128::from(percent)
+}
+
+/// Between the refusal and the approved sync a service goes on living: a little more than what was seen is fine.
+fn covers(approved: &Change, change: &Change) -> bool {
+    let slack = |seen: u64| seen.saturating_add(seen / 20).saturating_add(10);
+    change.deleted <= slack(approved.deleted) && change.replaced <= slack(approved.replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOUNDS: Bounds = Bounds {
+        max_delete: 1000,
+        max_delete_percent: 25,
+        max_change_percent: 50,
+        min_left_percent: 10,
+        few_files: 20,
+    };
+
+    fn change(mirrored: u64, deleted: u64, replaced: u64, added: u64) -> Change {
+        Change {
+            mirrored,
+            deleted,
+            replaced,
+            added,
+        }
+    }
+
+    #[track_caller]
+    fn check(change: Change, recent: Recent, fine: bool) {
+        let verdict = decide(&change, recent, None, &BOUNDS);
+        assert_eq!(verdict == Verdict::Fine, fine, "{change}: {verdict:?}");
+    }
+
+    #[test]
+    fn what_happens_on_ordinary_days_is_fine() {
+        let none = Recent::default();
+        // A first sync, a quiet day, a tidy-up, a database and its journal, half of a few files.
+        check(change(0, 0, 0, 50_000), none, true);
+        check(change(50_000, 0, 0, 0), none, true);
+        check(change(50_000, 1000, 0, 1), none, true);
+        check(change(3, 0, 3, 0), none, true);
+        check(change(6, 3, 0, 0), none, true);
+        check(change(20, 10, 20, 0), none, true);
+    }
+
+    #[test]
+    fn what_would_destroy_is_not() {
+        let none = Recent::default();
+        check(change(50_000, 1001, 0, 0), none, false);
+        check(change(84, 22, 0, 0), none, false);
+        // Encrypted in place, and encrypted under other names.
+        check(change(400, 0, 400, 0), none, false);
+        check(change(400, 400, 0, 400), none, false);
+        // Nothing but directories is left, and a fresh installation in the place of the data.
+        check(change(5, 5, 0, 0), none, false);
+        check(change(21, 20, 0, 1), none, false);
+    }
+
+    #[test]
+    fn asking_again_does_not_help() {
+        let recent = Recent {
+            deleted: 900,
+            mirrored: 50_000,
+        };
+        check(change(49_100, 100, 0, 0), recent, true);
+        check(change(49_100, 101, 0, 0), recent, false);
+        // The share is that of the mirror as it was, not of what the syncs before have left of it.
+        let recent = Recent {
+            deleted: 200,
+            mirrored: 1000,
+        };
+        check(change(800, 50, 0, 0), recent, true);
+        check(change(800, 51, 0, 0), recent, false);
+        // Nothing more to delete: what was deleted earlier stands in nobody's way.
+        check(
+            change(0, 0, 0, 5),
+            Recent {
+                deleted: 5000,
+                mirrored: 6000,
+            },
+            true,
+        );
+    }
+
+    #[test]
+    fn an_approval_is_for_what_was_seen_and_a_little_more() {
+        let seen = change(5000, 4000, 0, 10);
+        let verdict = |change: Change| decide(&change, Recent::default(), Some(&seen), &BOUNDS);
+        assert_eq!(verdict(seen), Verdict::Approved);
+        assert_eq!(verdict(change(5000, 4210, 0, 10)), Verdict::Approved);
+        assert!(matches!(
+            verdict(change(5000, 4211, 0, 10)),
+            Verdict::TooMuch(_)
+        ));
+        assert!(matches!(
+            verdict(change(5000, 4000, 4000, 0)),
+            Verdict::TooMuch(_)
+        ));
+        assert_eq!(verdict(change(5000, 5, 0, 0)), Verdict::Fine);
+    }
+
+    prop_compose! {
+        fn any_change()(mirrored in 0_u64..10_000)(mirrored in Just(mirrored), deleted in 0..=mirrored, replaced in 0..=mirrored, added in 0_u64..10_000) -> Change {
+            change(mirrored, deleted, replaced.min(mirrored - deleted), added)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn more_is_never_allowed_where_less_was_not(change in any_change(), deleted in 0_u64..2000, more in 0_u64..100) {
+            let recent = Recent { deleted, mirrored: change.mirrored };
+            let larger = Change { deleted: change.deleted + more, ..change };
+            if decide(&larger, recent, None, &BOUNDS) == Verdict::Fine && change.deleted > 0 {
+                prop_assert_eq!(decide(&change, recent, None, &BOUNDS), Verdict::Fine);
+            }
+        }
+
+        #[test]
+        fn a_day_of_syncs_never_deletes_more_than_the_limits(syncs in proptest::collection::vec((0_u64..500, 0_u64..100), 1..40), mirrored in 100_u64..20_000) {
+            let mut recent = Recent::default();
+            let mut files = mirrored;
+            for (deleted, added) in syncs {
+                let change = change(files, deleted.min(files), 0, added);
+                if decide(&change, recent, None, &BOUNDS) == Verdict::Fine {
+                    recent = Recent { deleted: recent.deleted + change.deleted, mirrored: recent.mirrored.max(files) };
+                    files = change.left();
+                }
+            }
+            prop_assert!(recent.deleted <= BOUNDS.max_delete);
+            prop_assert!(recent.deleted <= BOUNDS.few_files || recent.deleted * 100 <= recent.mirrored * BOUNDS.max_delete_percent);
+        }
+
+        #[test]
+        fn nothing_is_ever_left_empty(change in any_change()) {
+            if change.mirrored > 0 && change.left() == 0 {
+                prop_assert_ne!(decide(&change, Recent::default(), None, &BOUNDS), Verdict::Fine);
+            }
+        }
+    }
+}
