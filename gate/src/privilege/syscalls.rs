@@ -296,7 +296,7 @@ fn conditional() -> Result<Rules, String> {
     // Opened for reading, and emptied: older Landlocks take that for reading.
     let emptying = number(libc::O_TRUNC | libc::O_ACCMODE);
     let empties = |argument| when(&[(argument, MaskedEq(emptying), number(libc::O_TRUNC))]);
-    let mut rules = Rules::from([
+    let rules = Rules::from([
         // Only families that lead to other hosts, and the list of routes.
         (
             libc::SYS_socket,
@@ -325,7 +325,11 @@ fn conditional() -> Result<Rules, String> {
         (libc::SYS_openat, vec![empties(2)?]),
     ]);
     #[cfg(target_arch = "x86_64")]
-    rules.insert(libc::SYS_open, vec![empties(1)?]);
+    let rules = {
+        let mut rules = rules;
+        rules.insert(libc::SYS_open, vec![empties(1)?]);
+        rules
+    };
     Ok(rules)
 }
 

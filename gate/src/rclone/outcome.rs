@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::Listener;
-use crate::config::Config;
+use crate::config::{Config, Landlock};
 use crate::error::Failure;
 use crate::host::{Ended, Exit};
 use crate::names::PlainPath;
@@ -32,6 +32,10 @@ pub enum Trouble {
     Unreachable,
     /// The certificate was not accepted.
     Certificate,
+    /// It was denied a port.
+    PortClosed,
+    /// It was denied a file or a folder of this host.
+    FileClosed,
 }
 
 impl fmt::Display for Trouble {
@@ -53,6 +57,12 @@ impl fmt::Display for Trouble {
             ),
             Self::Certificate => f.write_str(
                 "the remote's certificate was not accepted; check this host's clock and its package ca-certificates",
+            ),
+            Self::PortClosed => f.write_str(
+                "rclone may connect only to the ports in rclone.ports; add the remote's to that list in the gate's configuration",
+            ),
+            Self::FileClosed => f.write_str(
+                "rclone may open only its source and its own configuration; name a folder that the remote leads to in rclone.local_folders, and files that rclone.conf refers to in rclone.helpers",
             ),
         }
     }
@@ -90,6 +100,8 @@ const THROTTLED: [&str; 7] = [
     "retry-after",
 ];
 const CERTIFICATE: [&str; 2] = ["x509: ", "certificate has expired"];
+const PORT_CLOSED: [&str; 1] = ["connect: permission denied"];
+const FILE_CLOSED: [&str; 1] = [": permission denied"];
 const UNREACHABLE: [&str; 8] = [
     "no such host",
     "network is unreachable",
@@ -132,7 +144,11 @@ pub fn judge(
     let detail = describe(ended, heard);
     let name = remote.split(':').next().unwrap_or_default();
     let file = &config.rclone.config;
-    let trouble = if said(&NOT_SET_UP) {
+    let confined = config.rclone.landlock != Landlock::Off;
+    // First, because other words follow from it: no token can be fetched through a closed port.
+    let trouble = if confined && said(&PORT_CLOSED) {
+        Trouble::PortClosed
+    } else if said(&NOT_SET_UP) {
         Trouble::NotSetUp {
             name: name.to_owned(),
             config: file.clone(),
@@ -152,6 +168,8 @@ pub fn judge(
         Trouble::Certificate
     } else if said(&UNREACHABLE) {
         Trouble::Unreachable
+    } else if confined && said(&FILE_CLOSED) {
+        Trouble::FileClosed
     } else {
         return Err(Failure::Tool {
             what: what.to_owned(),
@@ -262,6 +280,16 @@ mod tests {
                 ExitStatus::Unavailable,
                 "clock",
             ),
+            (
+                "couldn't fetch token: Post \"https://sso.example:8443\": dial tcp 192.0.2.1:8443: connect: permission denied",
+                ExitStatus::Unavailable,
+                "rclone.ports",
+            ),
+            (
+                "failed to make directory: mkdir /mnt/usb/app: permission denied",
+                ExitStatus::Unavailable,
+                "rclone.local_folders",
+            ),
             ("something else", ExitStatus::Unavailable, "something else"),
         ] {
             let failure = judged(1, &error(text)).unwrap_err();
@@ -278,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_file_is_not_taken_for_trouble() {
-        let line = r#"{"level":"error","msg":"Failed to copy: permission denied","object":"invalid_grant quotaLimitReached"}"#;
+        let line = r#"{"level":"error","msg":"Failed to copy: input/output error","object":"invalid_grant quotaLimitReached"}"#;
         assert!(matches!(judged(1, line), Err(Failure::Tool { .. })));
     }
 

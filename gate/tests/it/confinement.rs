@@ -245,8 +245,10 @@ impl Waiting {
         let pid = out
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("probe\twaiting\t").map(str::to_owned))
-            .unwrap();
+            .find_map(|line| line.strip_prefix("probe\twaiting\t").map(str::to_owned));
+        let Some(pid) = pid else {
+            panic!("{}", Answer::of(&gate.wait_with_output().unwrap()).err);
+        };
         Self {
             gate,
             process: Path::new("/proc").join(pid),

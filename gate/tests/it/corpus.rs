@@ -9,7 +9,7 @@ use std::process::Stdio;
 use crate::harness::{Answer, World};
 
 /// One configuration for all lines: the paths of the tutorial, programs that would leave a trace.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let here = world.path("").display().to_string();
     let trace = world.script("trace", &format!(": > {here}/touched\n"));
@@ -56,7 +56,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.starts_with('#'))
 }
 
-fn rejected() -> Vec<(i32, &'static str, OsString)> {
+pub(crate) fn rejected() -> Vec<(i32, &'static str, OsString)> {
     lines(include_str!("../corpus/reject.txt"))
         .map(|line| {
             let (code, request) = line.split_once('\t').unwrap();

@@ -27,3 +27,5 @@ mod podman;
 mod ready;
 mod refusals;
 mod tidy;
+mod token;
+mod trace;

@@ -121,6 +121,12 @@ fn trouble(name: &str, failure: &Failure, shown: &str) -> Finding {
             }
             Trouble::Unreachable => "getent hosts graph.microsoft.com; ip route".into(),
             Trouble::Certificate => "date; apt install --reinstall ca-certificates".into(),
+            Trouble::PortClosed => {
+                "# add the remote's port to rclone.ports in the configuration".into()
+            }
+            Trouble::FileClosed => {
+                "# add what the remote leads to to rclone.local_folders in the configuration".into()
+            }
         },
         _ => look(name, shown),
     };
