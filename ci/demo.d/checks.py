@@ -59,14 +59,16 @@ def archive(host: Host, service: SampleService) -> str:
     """The archive unpacks to the very same bytes, and nothing half-done lies beside it."""
     folder = host.copies_of(service) / "archives"
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    if len(names) != 1 or not re.fullmatch(rf"{service.name}-\d{{4}}-\d\d-\d\d\.tar\.gz", names[0]):
-        raise Wrong(f"{folder} holds {names} instead of one archive")
+    kinds = [re.sub(r"-\d{4}-\d\d-\d\d\.", ".", name, count=1) for name in names]
+    if kinds != [f"{service.name}.manifest.gz", f"{service.name}.tar.gz"]:
+        raise Wrong(f"{folder} holds {names} instead of one archive and its manifest")
+    name = names[1]
     with tempfile.TemporaryDirectory(dir=host.world.root) as place:
         # By the tool that somebody would use who has nothing left but the archive.
-        subprocess.run(["tar", "-xzf", folder / names[0], "-C", place], check=True)
-        compare(f"the archive {names[0]}", left_by(service), manifest(Path(place) / "data"))
-    size = (folder / names[0]).stat().st_size
-    return f"archive unpacks to the same bytes: {names[0]}, {size // 1024} KiB"
+        subprocess.run(["tar", "-xzf", folder / name, "-C", place], check=True)
+        compare(f"the archive {name}", left_by(service), manifest(Path(place) / "data"))
+    size = (folder / name).stat().st_size
+    return f"archive unpacks to the same bytes: {name}, {size // 1024} KiB"
 
 
 def no_archive(host: Host, service: SampleService) -> str:

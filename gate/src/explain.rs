@@ -170,40 +170,48 @@ fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value
 fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {
     let name = ArchiveName::new(order.service.clone(), today);
     let spool = spool_folder(&config.spool_dir, order);
-    let file = format!("{spool}/{name}{PARTIAL}");
-    let place = format!("{}/{name}", order.folder);
-    let partial = format!("{place}{PARTIAL}");
-    let previous = format!("{place}{PREVIOUS}");
+    let (archive, manifest) = (name.to_string(), name.manifest());
+    let [archive_partial, manifest_partial] =
+        [&archive, &manifest].map(|name| format!("{name}{PARTIAL}"));
+    let place = |name: &str| format!("{}/{name}", order.folder);
+    let send = |name: &str| rclone::upload(config, &format!("{spool}/{name}"), &place(name));
+    let rename = |from: &str, to: &str| rclone::rename(config, &place(from), &place(to));
+    let list = || rclone::list(config, &order.folder);
+    let files = [archive_partial.as_str(), manifest_partial.as_str()];
     vec![
         json!({
             "what": "pack the opened directory into the spool and read it back",
             "argv": [],
             "source": order.source.to_string(),
-            "spool": file,
+            "spool": format!("{spool}/{archive_partial}"),
         }),
         step(
-            "upload under another name",
-            rclone::upload(config, &file, &partial),
+            "list the archives, and put in order what an interrupted archive left",
+            list(),
         ),
+        step("upload under another name", send(&archive_partial)),
+        step("upload its manifest", send(&manifest_partial)),
         step(
             "compare size and hash with the spool",
-            rclone::compare(config, &spool.to_string(), &order.folder),
+            rclone::compare(config, &spool.to_string(), &order.folder, files),
         ),
-        step("list the archives", rclone::list(config, &order.folder)),
+        step("list the archives", list()),
+        step(
+            "move the manifest of today's former archive aside, if there is one",
+            rename(&manifest, &format!("{manifest}{PREVIOUS}")),
+        ),
         step(
             "move today's former archive aside, if there is one",
-            rclone::rename(config, &place, &previous),
+            rename(&archive, &format!("{archive}{PREVIOUS}")),
         ),
         step(
-            "move it into place",
-            rclone::rename(config, &partial, &place),
+            "move the manifest into place",
+            rename(&manifest_partial, &manifest),
         ),
-        step(
-            "list the archives again",
-            rclone::list(config, &order.folder),
-        ),
+        step("move it into place", rename(&archive_partial, &archive)),
+        step("list the archives again", list()),
         json!({
-            "what": "remove each archive that retention gives up",
+            "what": "remove each archive that retention gives up, and its manifest",
             "argv": rclone::delete(config, &format!("{}/{}-YYYY-MM-DD.tar.gz", order.folder, order.service)),
             "keep_weekly": order.keep_weekly,
             "keep_monthly": order.keep_monthly,

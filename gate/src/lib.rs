@@ -18,6 +18,7 @@ pub mod request;
 pub mod wire;
 
 pub mod action;
+pub mod archive;
 pub mod control;
 pub mod credentials;
 pub mod keeper;
@@ -27,7 +28,7 @@ pub mod rclone;
 pub mod ready;
 pub mod retention;
 pub mod scratch;
-pub mod spool;
+pub mod shelf;
 pub mod stack;
 
 pub mod host;

@@ -12,13 +12,15 @@ use crate::names::ServiceName;
 
 const SUFFIX: &str = ".tar.gz";
 
+const MANIFEST_SUFFIX: &str = ".manifest.gz";
+
 /// What an upload is called until it is known to be good.
 pub const PARTIAL: &str = ".partial";
 
 /// What the former archive of the same day is called while it is being replaced.
 pub const PREVIOUS: &str = ".previous";
 
-/// `SERVICE-YYYY-MM-DD.tar.gz`
+/// `SERVICE-YYYY-MM-DD.tar.gz`, and beside it `SERVICE-YYYY-MM-DD.manifest.gz`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ArchiveName {
     service: ServiceName,
@@ -35,17 +37,32 @@ impl ArchiveName {
     /// Reads the name of an archive of this service; `None` for anything else.
     #[must_use]
     pub fn parse(service: &ServiceName, name: &str) -> Option<Self> {
+        let archive = Self::dated(service, name, SUFFIX)?;
+        // chrono reads 2026-1-2 as well; the remote holds what we wrote, so any other spelling is not ours.
+        (archive.to_string() == name).then_some(archive)
+    }
+
+    /// Reads the name of the manifest of an archive of this service.
+    #[must_use]
+    pub fn of_manifest(service: &ServiceName, name: &str) -> Option<Self> {
+        let archive = Self::dated(service, name, MANIFEST_SUFFIX)?;
+        (archive.manifest() == name).then_some(archive)
+    }
+
+    fn dated(service: &ServiceName, name: &str, suffix: &str) -> Option<Self> {
         let text = name
             .strip_prefix(service.as_str())?
             .strip_prefix('-')?
-            .strip_suffix(SUFFIX)?;
+            .strip_suffix(suffix)?;
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        let archive = Self {
-            service: service.clone(),
-            date,
-        };
-        // chrono reads 2026-1-2 as well; the remote holds what we wrote, so any other spelling is not ours.
-        (archive.to_string() == name).then_some(archive)
+        Some(Self::new(service.clone(), date))
+    }
+
+    /// The name of its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> String {
+        let date = self.date.format("%Y-%m-%d");
+        format!("{}-{date}{MANIFEST_SUFFIX}", self.service)
     }
 
     /// Its date.
@@ -148,7 +165,15 @@ mod tests {
         ] {
             assert_eq!(ArchiveName::parse(&service(), name), None, "{name}");
         }
-        assert!(ArchiveName::parse(&service(), "n8n-2026-01-02.tar.gz").is_some());
+        let name = ArchiveName::parse(&service(), "n8n-2026-01-02.tar.gz").unwrap();
+        assert_eq!(name.manifest(), "n8n-2026-01-02.manifest.gz");
+        assert_eq!(
+            ArchiveName::of_manifest(&service(), &name.manifest()),
+            Some(name)
+        );
+        for name in ["n8n-2026-01-02.tar.gz", "n8n-2026-1-2.manifest.gz"] {
+            assert_eq!(ArchiveName::of_manifest(&service(), name), None, "{name}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use nix::fcntl::{AtFlags, Flock, FlockArg};
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::host::dirfd::{entries, open_entry, private_dir};
+use crate::host::dirfd::{enter, entries, find, private_dir};
 use crate::names::PlainPath;
 
 /// More folders than programs can run at once: each belongs to a gate, and those wait for each other.
@@ -76,7 +76,7 @@ pub(crate) fn empty(folder: &OwnedFd, depth: usize) -> nix::Result<()> {
         let is_folder = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
         let how = if is_folder {
             if depth < DEEPEST {
-                empty(&open_entry(folder, name)?, depth + 1)?;
+                empty(&enter(find(folder, name)?.fd)?, depth + 1)?;
             }
             UnlinkatFlags::RemoveDir
         } else {

@@ -11,6 +11,7 @@ mod list;
 mod recover;
 mod remote;
 mod service;
+mod spool;
 mod start;
 mod status;
 mod stop;
@@ -18,8 +19,8 @@ mod sync;
 mod upload;
 mod versions;
 
-pub(crate) use archive::spool_folder;
 pub(crate) use doctor::doctor;
+pub(crate) use spool::spool_folder;
 pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};

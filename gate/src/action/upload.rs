@@ -10,17 +10,19 @@ use serde::Deserialize;
 
 use super::Context;
 use super::remote::{Access, Task};
+use super::spool::Spool;
 use crate::error::Failure;
 use crate::host::Patience;
-use crate::names::PlainPath;
 use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
-use crate::retention::{ArchiveName, PARTIAL, PREVIOUS, give_up};
+use crate::retention::{ArchiveName, PREVIOUS, give_up};
+use crate::shelf::{self, Step};
 
-/// How long removing a half-done upload may take once the action has failed.
-const CLEANUP: Duration = Duration::from_secs(5);
+/// How long putting the folder in order may take once the action has failed: three requests to OneDrive, each with
+/// a token.
+const CLEANUP: Duration = Duration::from_secs(20);
 
 fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
     Task {
@@ -62,102 +64,127 @@ fn list(
     Ok(files.into_iter().map(|file| file.name).collect())
 }
 
+/// Carries out steps in the folder of archives.
+fn carry_out(
+    context: &mut Context<'_>,
+    order: &Archive,
+    steps: &[Step],
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let config = context.config;
+    let place = |name: &str| format!("{}/{name}", order.folder);
+    for step in steps {
+        let what = step.to_string();
+        context.say(&what);
+        let argv = match step {
+            Step::Move { from, to } => rclone::rename(config, &place(from), &place(to)),
+            Step::Remove(name) => rclone::delete(config, &place(name)),
+        };
+        context.rclone_must(&task(&what, order, argv), patience)?;
+    }
+    Ok(())
+}
+
 /// One archive on its way to the remote.
 pub(super) struct Upload<'a> {
     order: &'a Archive,
     name: &'a ArchiveName,
-    partial: String,
+    spool: &'a Spool,
 }
 
 impl<'a> Upload<'a> {
     /// Nothing is sent yet.
-    pub(super) fn new(order: &'a Archive, name: &'a ArchiveName) -> Self {
-        Self {
-            order,
-            name,
-            partial: format!("{}/{name}{PARTIAL}", order.folder),
-        }
+    pub(super) fn new(order: &'a Archive, name: &'a ArchiveName, spool: &'a Spool) -> Self {
+        Self { order, name, spool }
     }
 
-    /// Sends the file, and puts it in place once it has arrived as it was sent.
+    /// Sends archive and manifest, and puts them in place once they have arrived as they were sent.
     pub(super) fn store(
         &self,
         context: &mut Context<'_>,
-        folder_here: &PlainPath,
-        file_here: &str,
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
+        let stored = self
+            .send(context, patience)
+            .and_then(|()| self.place(context, patience));
+        if stored.is_err() {
+            self.withdraw(context);
+        }
+        stored
+    }
+
+    fn send(&self, context: &mut Context<'_>, patience: &Patience<'_>) -> Result<(), Failure> {
         let config = context.config;
         let folder = &self.order.folder;
-        let file = format!("{folder_here}/{file_here}");
-        let send = rclone::upload(config, &file, &self.partial);
-        let send = Task {
-            access: Access::Reads(folder_here),
-            ..task("uploading the archive", self.order, send)
-        };
-        context.rclone_must(&send, patience)?;
+        let Spool {
+            path,
+            archive,
+            manifest,
+            ..
+        } = self.spool;
+        // What an earlier archive left may be all that there is of one of today.
+        let files = list(context, self.order, patience)?;
+        let mending = shelf::mend(&self.order.service, &files);
+        carry_out(context, self.order, &mending, patience)?;
+        for (what, file) in [
+            ("uploading the archive", archive),
+            ("uploading its manifest", manifest),
+        ] {
+            let (from, to) = (format!("{path}/{file}"), format!("{folder}/{file}"));
+            let send = Task {
+                access: Access::Reads(path),
+                ..task(what, self.order, rclone::upload(config, &from, &to))
+            };
+            context.rclone_must(&send, patience)?;
+        }
         let what = "comparing the upload with the spool";
-        let compare = rclone::compare(config, &folder_here.to_string(), folder);
+        let compare = rclone::compare(config, &path.to_string(), folder, [archive, manifest]);
         let compare = Task {
-            access: Access::Reads(folder_here),
+            access: Access::Reads(path),
             phase: Phase::Checking,
             ..task(what, self.order, compare)
         };
         let compared = context.rclone(&compare, patience)?;
-        if !compared.ended.ok() {
-            return Err(Failure::Verification(format!(
-                "{what}: {}",
-                compared.ended.describe()
-            )));
+        if compared.ended.ok() {
+            return Ok(());
         }
-        let place = format!("{folder}/{}", self.name);
-        let previous = format!("{place}{PREVIOUS}");
-        // An archive of the same day stays until its successor is in place.
-        let replaces = list(context, self.order, patience)?.contains(&self.name.to_string());
-        let into_place = rclone::rename(config, &self.partial, &place);
-        let aside = rclone::rename(config, &place, &previous);
-        let moved = if replaces {
-            let what = "moving today's former archive aside";
-            context
-                .rclone_must(&task(what, self.order, aside), patience)
-                .map(drop)
-        } else {
-            Ok(())
-        }
-        .and_then(|()| {
-            let what = "moving the archive into place";
-            context
-                .rclone_must(&task(what, self.order, into_place), patience)
-                .map(drop)
-        });
-        if let Err(failure) = moved {
-            if replaces {
-                // Also when the first of the two was interrupted: it may have happened all the same.
-                let until = context.host.now() + CLEANUP;
-                let back = rclone::rename(config, &previous, &place);
-                let back = task("moving it back", self.order, back);
-                let _ = context.rclone_must(&back, &Patience::unattended(until));
+        Err(Failure::Verification(format!(
+            "{what}: {}",
+            compared.ended.describe()
+        )))
+    }
+
+    /// An archive of the same day stays until its successor is in place; see `shelf`.
+    fn place(&self, context: &mut Context<'_>, patience: &Patience<'_>) -> Result<(), Failure> {
+        let files = list(context, self.order, patience)?;
+        let steps = shelf::replace(self.name, &files);
+        carry_out(context, self.order, &steps, patience)?;
+        let files = list(context, self.order, patience)?;
+        for name in [self.name.to_string(), self.name.manifest()] {
+            if !files.contains(&name) {
+                return Err(Failure::Verification(format!(
+                    "{}/{name} is not there after it was moved into place",
+                    self.order.folder
+                )));
             }
-            return Err(failure);
-        }
-        if !list(context, self.order, patience)?.contains(&self.name.to_string()) {
-            return Err(Failure::Verification(format!(
-                "{place} is not there after it was moved into place"
-            )));
         }
         Ok(())
     }
 
-    /// Removes the half-done upload, if the remote answers soon.
-    pub(super) fn withdraw(&self, context: &mut Context<'_>) {
+    /// Puts the folder in order again, if the remote answers soon. What it looks like by now only the remote knows:
+    /// a step that was interrupted may have been done all the same.
+    fn withdraw(&self, context: &mut Context<'_>) {
+        let order = self.order;
         let until = context.host.now() + CLEANUP;
-        let argv = rclone::delete(context.config, &self.partial);
-        let what = "removing the unfinished upload";
-        let removed = context.rclone(&task(what, self.order, argv), &Patience::unattended(until));
-        if !removed.is_ok_and(|ran| ran.ended.ok()) {
+        let patience = Patience::unattended(until);
+        let mended = list(context, order, &patience).and_then(|files| {
+            let steps = shelf::mend(&order.service, &files);
+            carry_out(context, order, &steps, &patience)
+        });
+        if let Err(failure) = mended {
             context.warn(format!(
-                "{} may be left on the remote; the next archive removes it",
-                self.partial
+                "what this upload left in {} could not be put in order ({failure}); the next archive of {} does that first. An archive of today that was there before may bear the name {}{PREVIOUS} until then",
+                order.folder, order.service, self.name
             ));
         }
     }
@@ -172,33 +199,14 @@ pub(super) fn prune(
     patience: &Patience<'_>,
 ) -> Result<usize, Failure> {
     let files = list(context, order, patience)?;
-    let archives: Vec<ArchiveName> = files
-        .iter()
-        .filter_map(|file| ArchiveName::parse(&order.service, file))
-        .collect();
     let old = give_up(
-        &archives,
+        &shelf::archives(&order.service, &files),
         name.date(),
         order.keep_weekly,
         order.keep_monthly,
     );
-    let remains = files.iter().filter(|file| {
-        let stem = file
-            .strip_suffix(PARTIAL)
-            .or_else(|| file.strip_suffix(PREVIOUS));
-        let archive = stem.and_then(|stem| ArchiveName::parse(&order.service, stem));
-        // What was moved aside goes only when its successor is there.
-        archive.is_some_and(|archive| file.ends_with(PARTIAL) || archives.contains(&archive))
-    });
-    let gone: Vec<String> = old
-        .iter()
-        .map(ToString::to_string)
-        .chain(remains.cloned())
-        .collect();
-    for file in &gone {
-        context.say(format!("removing {file}"));
-        let argv = rclone::delete(context.config, &format!("{}/{file}", order.folder));
-        context.rclone_must(&task("removing an old archive", order, argv), patience)?;
-    }
+    let mut steps = shelf::mend(&order.service, &files);
+    steps.extend(shelf::remove(&old, &files));
+    carry_out(context, order, &steps, patience)?;
     Ok(old.len())
 }

@@ -38,6 +38,8 @@ pub struct Limits {
     pub few_files: u32,
     /// How long the approval of a refused sync is good for, in hours.
     pub approval_hours: u32,
+    /// Bytes that an archive leaves free on the disk of the spool: whatever else lives there goes on writing.
+    pub spool_reserve: u64,
 }
 
 /// Limits of one service or extra target in the place of the general ones.
@@ -81,6 +83,7 @@ impl Default for Limits {
             min_left_percent: 10,
             few_files: 20,
             approval_hours: 24,
+            spool_reserve: 256 << 20,
         }
     }
 }

@@ -4,14 +4,15 @@
 //! on with the descriptor. A name is looked up once; nothing is checked by name and then used by name
 //! (the mistake of rrsync's CVE-2026-53783).
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 
 use crate::names::PlainPath;
@@ -89,7 +90,14 @@ impl PinnedDir {
     /// # Errors
     /// When it cannot be listed.
     pub fn is_empty(&self) -> nix::Result<bool> {
-        Ok(entries(&self.fd)?.is_empty())
+        // Not all of them are read: there may be a million.
+        let mut stream = Dir::openat(&self.fd, ".", DIRECTORY, Mode::empty())?;
+        for entry in stream.iter() {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -112,17 +120,58 @@ pub fn entries(directory: impl AsFd) -> nix::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-/// Opens an entry for reading if it is a regular file or a directory; never a link, never a device.
+/// An entry that was opened as what it is, without reading it: a link, a named pipe and a device stay untouched.
+#[derive(Debug)]
+pub struct Found {
+    /// By O_PATH.
+    pub fd: OwnedFd,
+    /// What it is.
+    pub stat: FileStat,
+    /// Whether something is mounted there.
+    pub mounted: bool,
+}
+
+/// Opens an entry of a directory, whatever it is, and follows nothing.
 ///
 /// # Errors
-/// As openat(2); ELOOP for a link.
-pub fn open_entry(directory: impl AsFd, name: &std::ffi::OsStr) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY
-        | OFlag::O_NOFOLLOW
-        | OFlag::O_CLOEXEC
-        | OFlag::O_NONBLOCK
-        | OFlag::O_NOCTTY;
-    openat(directory, name, flags, Mode::empty())
+/// As openat(2).
+pub fn find(directory: impl AsFd, name: &OsStr) -> nix::Result<Found> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let plain = || openat(&directory, name, flags, Mode::empty());
+    let inside = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+    let (fd, mounted) = match openat2(&directory, name, inside) {
+        Ok(fd) => (fd, false),
+        Err(Errno::EXDEV) => (plain()?, true),
+        // Linux before 5.6, or a container that forbids it: then a bind mount of one file system is not seen.
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            let fd = plain()?;
+            let mounted = fstat(&fd)?.st_dev != fstat(&directory)?.st_dev;
+            (fd, mounted)
+        }
+        Err(errno) => return Err(errno),
+    };
+    let stat = fstat(&fd)?;
+    Ok(Found { fd, stat, mounted })
+}
+
+/// Opens a directory that was found, to list it and to find what is in it.
+///
+/// # Errors
+/// As openat(2).
+pub fn enter(directory: impl AsFd) -> nix::Result<OwnedFd> {
+    openat(directory, ".", DIRECTORY, Mode::empty())
+}
+
+/// Opens a regular file that was found, to read it: that very file, whatever bears its name by now.
+///
+/// # Errors
+/// As open(2).
+pub fn reopen(file: impl AsFd) -> nix::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
 /// Who may own, and so may change, what the gate relies on.

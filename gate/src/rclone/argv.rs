@@ -126,16 +126,37 @@ pub fn purge(config: &Config, folder: &str) -> Vec<String> {
     argv(config, "purge", &[folder])
 }
 
-/// Copies one local file to one place.
+/// Copies one local file to one place, and tries again where that may help.
 #[must_use]
 pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
-    with_progress(in_bulk(config, argv(config, "copyto", &[file, to])))
+    let words = [
+        file,
+        to,
+        "--retries",
+        "3",
+        "--retries-sleep",
+        "5s",
+        "--low-level-retries",
+        "10",
+    ];
+    with_progress(in_bulk(config, argv(config, "copyto", &words)))
 }
 
-/// Compares a local folder's files with those in a remote folder, by size and by hash where both have one.
+/// Compares these files of a local folder with those in a remote folder, by size and by hash where both have one.
+/// Their names hold nothing that a filter of rclone's takes for a pattern.
 #[must_use]
-pub fn compare(config: &Config, folder: &str, to: &str) -> Vec<String> {
-    argv(config, "check", &[folder, to, "--one-way"])
+pub fn compare(config: &Config, folder: &str, to: &str, files: [&str; 2]) -> Vec<String> {
+    let [one, other] = files.map(|file| format!("/{file}"));
+    let words = [
+        folder,
+        to,
+        "--one-way",
+        "--include",
+        &one,
+        "--include",
+        &other,
+    ];
+    argv(config, "check", &words)
 }
 
 /// Lists the files of a remote folder as JSON.

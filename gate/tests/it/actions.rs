@@ -36,7 +36,7 @@ fn a_night_goes_through_and_the_service_is_back() {
             "/etc/passwd"
         );
     }
-    let archives = world.listing("app/archives");
+    let archives = world.archives();
     assert_eq!(archives.len(), 1);
     let out = world.path("out");
     fs::create_dir(&out).unwrap();
@@ -153,7 +153,7 @@ fn a_second_archive_of_the_day_takes_the_place_of_the_first() {
     world.request(&world.archive()).expect(0);
     world.write("root/app/data/file", &"longer ".repeat(1000));
     world.request(&world.archive()).expect(0);
-    let archives = world.listing("app/archives");
+    let archives = world.archives();
     assert_eq!(archives.len(), 1);
     let file = world
         .path("remote/OdroidBackup/app/archives")

@@ -304,6 +304,53 @@ fn a_start_that_does_not_come_up_times_out_and_is_remembered() {
     assert!(world.exists("state/leases/app.json"));
 }
 
+/// A stand-in for rclone, of which one run fails: the nth of those with this verb, and all later ones where
+/// `broken` says so.
+fn failing_rclone(world: &World, verb: &str, nth: usize, broken: bool) {
+    let here = world.path("").display().to_string();
+    let _ = fs::remove_file(world.path("count"));
+    let from = if broken { "-ge" } else { "-eq" };
+    let program = world.script(
+        "failing",
+        &format!(
+            "test $1 = {verb} && echo >> {here}/count\ntest \"$(wc -l < {here}/count)\" {from} {nth} && exit 1\nexec /usr/bin/rclone \"$@\"\n"
+        ),
+    );
+    // An end that is not for the run that failed alone: what comes after is to work.
+    let program = if broken {
+        program
+    } else {
+        world.script(
+            "failing-once",
+            &format!("test $1 = {verb} || exec /usr/bin/rclone \"$@\"\nexec {program} \"$@\"\n"),
+        )
+    };
+    world.write("count", "");
+    world.configure_with("", &program);
+}
+
+/// Names and content of what lies in the folder of archives.
+fn folder(world: &World) -> Vec<(String, Vec<u8>)> {
+    world
+        .listing("app/archives")
+        .into_iter()
+        .map(|name| {
+            let file = world.path("remote/OdroidBackup/app/archives").join(&name);
+            (name, fs::read(file).unwrap())
+        })
+        .collect()
+}
+
+const UPLOAD: [(&str, usize); 7] = [
+    ("copyto", 1),
+    ("copyto", 2),
+    ("check", 1),
+    ("moveto", 1),
+    ("moveto", 2),
+    ("moveto", 3),
+    ("moveto", 4),
+];
+
 #[test]
 fn a_failed_upload_changes_no_archive() {
     if !have_rclone() {
@@ -311,24 +358,43 @@ fn a_failed_upload_changes_no_archive() {
     }
     let world = World::new();
     world.request(&world.archive()).expect(0);
-    let name = world.listing("app/archives").remove(0);
-    let place = format!("remote/OdroidBackup/app/archives/{name}");
-    let before = fs::read(world.path(&place)).unwrap();
+    let before = folder(&world);
+    assert_eq!(before.len(), 2);
     world.write("root/app/data/file", "changed since");
-    for verb in ["copyto", "check", "moveto"] {
-        let program = world.script(
-            "failing",
-            &format!("test $1 = {verb} && exit 1\nexec /usr/bin/rclone \"$@\"\n"),
-        );
-        world.configure_with("", &program);
+    for (verb, nth) in UPLOAD {
+        failing_rclone(&world, verb, nth, false);
         let answer = world.request(&world.archive());
-        assert_ne!(answer.code, 0, "{verb}");
-        assert_eq!(fs::read(world.path(&place)).unwrap(), before, "{verb}");
-        assert_eq!(
-            world.listing("app/archives"),
-            std::slice::from_ref(&name),
-            "{verb}"
-        );
+        assert_ne!(answer.code, 0, "{verb} {nth}");
+        assert!(folder(&world) == before, "{verb} {nth}: {}", answer.err);
+    }
+}
+
+#[test]
+fn what_an_interrupted_upload_leaves_is_put_in_order_by_the_next_archive() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.archive()).expect(0);
+    for (round, (verb, nth)) in UPLOAD.into_iter().enumerate() {
+        let before = folder(&world);
+        world.write("root/app/data/file", &format!("round {round}"));
+        // The remote is gone from there on, for the cleaning as well.
+        failing_rclone(&world, verb, nth, true);
+        let answer = world.request(&world.archive());
+        assert_ne!(answer.code, 0, "{verb} {nth}");
+        assert!(answer.err.contains("does that first"), "{}", answer.err);
+        // Whatever it is called by now, the former archive is there, and its manifest.
+        for (_, content) in &before {
+            let left = folder(&world);
+            assert!(left.iter().any(|(_, c)| c == content), "{verb} {nth}");
+        }
+        world.configure("");
+        world.request(&world.archive()).expect(0);
+        let after = folder(&world);
+        let names: Vec<&String> = after.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(after != before);
     }
 }
 

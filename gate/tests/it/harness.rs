@@ -241,6 +241,13 @@ path = "{here}/extra/docs"
             .collect()
     }
 
+    /// The archives of `app` on the remote, without their manifests.
+    pub(crate) fn archives(&self) -> Vec<String> {
+        let mut names = self.listing("app/archives");
+        names.retain(|name| name.ends_with(".tar.gz"));
+        names
+    }
+
     /// Their command lines alone.
     pub(crate) fn processes(&self) -> Vec<String> {
         self.running().into_iter().map(|(_, line)| line).collect()

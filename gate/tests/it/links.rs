@@ -118,7 +118,7 @@ fn a_name_that_flips_to_a_link_never_leads_to_another_services_data() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&remote.stdout), "");
     assert!(!world.exists("remote/OdroidBackup/app/data/password"));
-    for name in world.listing("app/archives") {
+    for name in world.archives() {
         let file = world.path("remote/OdroidBackup/app/archives").join(name);
         let listed = Command::new("tar").arg("-tzf").arg(file).output().unwrap();
         assert!(!String::from_utf8_lossy(&listed.stdout).contains("password"));

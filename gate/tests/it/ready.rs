@@ -109,7 +109,7 @@ fn with_early_start_the_service_is_up_before_its_archive_is_uploaded() {
         "{}",
         archive.out
     );
-    assert_eq!(world.listing("app/archives").len(), 1);
+    assert_eq!(world.archives().len(), 1);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_early_start_that_fails_is_a_warning_and_the_promise_stands() {
         "{}",
         answer.err
     );
-    assert_eq!(world.listing("app/archives").len(), 1);
+    assert_eq!(world.archives().len(), 1);
     assert_eq!(world.keepers().len(), 1);
     world.script("start", &format!(": > {here}/up\n"));
     world.request("backupctl --start app").expect(0);
@@ -182,7 +182,7 @@ fn an_archive_that_uploads_neither_waits_for_the_service_nor_holds_it_up() {
     );
     world.write("go", "");
     Answer::of(&archive.wait_with_output().unwrap()).expect(0);
-    assert_eq!(world.listing("app/archives").len(), 1);
+    assert_eq!(world.archives().len(), 1);
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::finding::{Finding, quoted};
 use super::{Examination, folders};
+use crate::archive::estimate::estimate;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
 use crate::measure;
 use crate::names::PlainPath;
-use crate::spool;
 
 /// How long measuring may take in all.
 const MEASURING: Duration = Duration::from_secs(20);
@@ -99,6 +99,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let patience = Patience::attended(doctor.context.host.now() + MEASURING);
     let mut sizes: Vec<(String, u64)> = Vec::new();
     let mut unfinished = false;
+    let reserve = config.limits.spool_reserve;
     for (what, directory) in opened {
         let host = &mut *doctor.context.host;
         let mut watch = |_: u64| {
@@ -107,8 +108,8 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
                 cause,
             })
         };
-        match spool::measure(&directory, &mut watch) {
-            Ok(bytes) => sizes.push((what, bytes)),
+        match estimate(&directory, &mut watch) {
+            Ok(found) => sizes.push((what, found.bound.saturating_add(reserve))),
             Err(_) => unfinished = true,
         }
     }

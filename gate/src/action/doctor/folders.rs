@@ -75,7 +75,7 @@ pub(super) fn room(spool: &Path, free: u64, largest: Option<(&str, u64)>) -> Fin
     match largest {
         Some((service, bytes)) if bytes > free => Finding::fail(
             format!(
-                "{place}, and an archive of {service} may need {}; it would be refused",
+                "{place}, and an archive of {service} may need {} with limits.spool_reserve; it would be refused",
                 measure::size(bytes)
             ),
             vec![format!(
@@ -84,7 +84,7 @@ pub(super) fn room(spool: &Path, free: u64, largest: Option<(&str, u64)>) -> Fin
             )],
         ),
         Some((service, bytes)) => Finding::ok(format!(
-            "{place}; the largest service, {service}, has {}",
+            "{place}; an archive of the largest service, {service}, may need {} with limits.spool_reserve",
             measure::size(bytes)
         )),
         None => Finding::ok(place),

@@ -303,13 +303,12 @@ impl Holding {
         for (file, &bytes) in &files {
             if let Some(name) = ArchiveName::parse(service, file) {
                 holding.archives.push(Stored {
+                    manifest: files.contains_key(&name.manifest()),
                     name,
                     bytes,
-                    manifest: files.contains_key(&manifest(file)),
                 });
-            } else if !file
-                .strip_suffix(MANIFEST)
-                .is_some_and(|archive| files.contains_key(archive))
+            } else if !ArchiveName::of_manifest(service, file)
+                .is_some_and(|archive| files.contains_key(&archive.to_string()))
             {
                 holding.leftovers.push((file.clone(), bytes));
             }
@@ -322,13 +321,6 @@ impl Holding {
         holding.versions.sort_unstable();
         holding
     }
-}
-
-/// What the name of a manifest adds to that of its archive.
-const MANIFEST: &str = ".manifest";
-
-fn manifest(archive: &str) -> String {
-    format!("{archive}{MANIFEST}")
 }
 
 #[cfg(test)]
@@ -347,7 +339,7 @@ mod tests {
             {"Path":"n8n/archives","Name":"archives","Size":-1,"IsDir":true},
             {"Path":"n8n/archives/n8n-2026-11-01.tar.gz","Name":"x","Size":10,"IsDir":false},
             {"Path":"n8n/archives/n8n-2026-11-08.tar.gz","Name":"x","Size":20,"IsDir":false},
-            {"Path":"n8n/archives/n8n-2026-11-08.tar.gz.manifest","Name":"x","Size":2,"IsDir":false},
+            {"Path":"n8n/archives/n8n-2026-11-08.manifest.gz","Name":"x","Size":2,"IsDir":false},
             {"Path":"n8n/archives/n8n-2026-11-15.tar.gz.partial","Name":"x","Size":5,"IsDir":false},
             {"Path":"n8n-x/archives/n8n-2026-11-22.tar.gz","Name":"x","Size":5,"IsDir":false},
             {"Path":"n8n/.versions/2026-11-02","Name":"x","Size":-1,"IsDir":true},

@@ -1,0 +1,134 @@
+//! A service's folder in the spool, where an archive and its manifest lie until they are uploaded.
+//!
+//! Invariant: what a [`Spool`] made is gone when that ends, and what a killed gate left is gone after the next archive
+//! of any service; files of other names stay.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::Context;
+use crate::archive::extract::free;
+use crate::error::Failure;
+use crate::host::dirfd::{PinnedDir, entries};
+use crate::host::lock::{ServiceLock, archive_lock};
+use crate::measure;
+use crate::names::{PlainPath, ServiceName};
+use crate::policy::Archive;
+use crate::retention::{ArchiveName, PARTIAL};
+use crate::shelf;
+
+/// The folder of a service in the spool.
+#[must_use]
+pub(crate) fn spool_folder(spool_dir: &PlainPath, order: &Archive) -> PlainPath {
+    spool_dir.below(&[order.service.as_str()])
+}
+
+/// The folder, in use.
+pub(super) struct Spool {
+    directory: OwnedFd,
+    service: ServiceName,
+    /// Its name.
+    pub(super) path: PlainPath,
+    /// The archive's name in it.
+    pub(super) archive: String,
+    /// The manifest's name in it.
+    pub(super) manifest: String,
+    reserve: u64,
+}
+
+impl Spool {
+    /// Makes it where it is missing, and clears it and all others of what killed gates left. The lock of the
+    /// service's archives must be held.
+    pub(super) fn open(
+        context: &Context<'_>,
+        order: &Archive,
+        name: &ArchiveName,
+    ) -> Result<Self, Failure> {
+        let path = spool_folder(&context.config.spool_dir, order);
+        let spool = Self {
+            directory: context.own_directory(&path)?,
+            service: order.service.clone(),
+            path,
+            archive: format!("{name}{PARTIAL}"),
+            manifest: format!("{}{PARTIAL}", name.manifest()),
+            reserve: context.config.limits.spool_reserve,
+        };
+        clear(&spool.directory, &spool.service);
+        clear_others(context, &spool.service);
+        Ok(spool)
+    }
+
+    /// A new file in it.
+    pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map(File::from)
+            .map_err(Failure::errno(format!("creating {}/{name}", self.path)))
+    }
+
+    /// Whether so many more bytes fit, and the reserve beside them.
+    pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
+        let free = free(&self.directory)?;
+        if free >= bytes.saturating_add(self.reserve) {
+            return Ok(());
+        }
+        let need = match bytes {
+            0 => String::new(),
+            bytes => format!("this archive may need {bytes}, and "),
+        };
+        Err(Failure::NoSpace(format!(
+            "{} has {free} bytes free ({}); {need}{} are to stay free (limits.spool_reserve); make room there or set spool_dir to a larger disk",
+            self.path,
+            measure::size(free),
+            self.reserve
+        )))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        clear(&self.directory, &self.service);
+    }
+}
+
+/// Removes what an archive of this service leaves. Its lock is held, so nobody is at work on it.
+fn clear(directory: &OwnedFd, service: &ServiceName) {
+    for name in entries(directory).unwrap_or_default() {
+        if name
+            .to_str()
+            .is_some_and(|name| shelf::is_partial(service, name))
+        {
+            let flag = UnlinkatFlags::NoRemoveDir;
+            let _ = unlinkat(directory, name.as_os_str(), flag);
+        }
+    }
+}
+
+/// Clears the folders of services of which no archive is being made: a gate that was killed cannot do it itself, and
+/// what it left could fill the disk.
+fn clear_others(context: &Context<'_>, own: &ServiceName) {
+    let config = context.config;
+    let Ok(all) = PinnedDir::open(&config.spool_dir) else {
+        return;
+    };
+    for name in entries(all.fd()).unwrap_or_default() {
+        let Some(service) = name.to_str().and_then(|name| ServiceName::parse(name).ok()) else {
+            continue;
+        };
+        if service == *own {
+            continue;
+        }
+        let lock = archive_lock(&service);
+        let taken = ServiceLock::try_take(&config.lock_dir, &lock, "clearing the spool");
+        if let Ok(Some(_lock)) = taken
+            && let Ok(folder) = context.own_directory(&config.spool_dir.below(&[service.as_str()]))
+        {
+            clear(&folder, &service);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A directory → one checked `.tar.gz` with its manifest, and back.
+//!
+//! `tar | gzip | rclone rcat` takes the end of a tar that died for success, and cannot be tried again. So the
+//! archive is written to a file of our own first, and read back before a byte of it is uploaded.
+//!
+//! Writing: `listing` and `links` serve `pack`, which turns a tree into entries; `write` makes a tar archive of
+//! them (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores, `digest` hashes what passes, and
+//! `manifest` notes what went in. Reading: `read` gives the entries back, `check` compares them with the manifest,
+//! `extract` makes a tree of them below one directory (`place`).
+//!
+//! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a
+//! tree is packed nor when one is made; memory is bounded, whatever the tree or the archive.
+
+mod acl;
+pub mod attributes;
+pub mod check;
+pub mod digest;
+pub mod entry;
+pub mod estimate;
+pub mod extract;
+pub mod gzip;
+mod links;
+mod listing;
+pub mod manifest;
+pub mod pack;
+mod pax;
+mod place;
+pub mod read;
+mod sparse;
+mod ustar;
+mod write;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::error::Failure;
+
+/// The directory that everything in an archive lies in.
+pub const ROOT: &str = "data";
+
+/// Deepest tree that is packed or made; each level holds a descriptor and a frame of the stack.
+pub const MAX_DEPTH: usize = 200;
+
+/// Called every megabyte or so, and for every entry, with the bytes of content that have passed so far; an error
+/// ends the work.
+pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<(), Failure>;
+
+/// Paths that are worth a word: how many, and the names of the first few. A service may have millions.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// How many there are.
+    pub count: u64,
+    first: Vec<String>,
+}
+
+impl Named {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// One more.
+    pub fn push(&mut self, path: impl fmt::Display) {
+        self.count += 1;
+        if self.first.len() < 10 {
+            self.first.push(path.to_string());
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        match self.count - self.first.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+fn too_deep(path: &Path) -> Failure {
+    Failure::Tool {
+        what: "packing".to_owned(),
+        detail: format!(
+            "{} lies more than {MAX_DEPTH} directories deep; flatten it, or leave it out of the data directory",
+            path.display()
+        ),
+    }
+}
+
+/// What is wrong with an archive or a manifest.
+fn damaged(what: &str) -> Failure {
+    Failure::Verification(format!("the archive is damaged: {what}"))
+}
+
+/// What an error means while an archive is read: damaged, where it came from gzip or from its end.
+fn unreadable(what: &str) -> impl FnOnce(io::Error) -> Failure {
+    move |error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(&format!("it ends in {what}")),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            damaged(&format!("{what}: {error}"))
+        }
+        _ => Failure::io(format!("reading {what} of the archive"))(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
