@@ -80,7 +80,7 @@ impl Line {
     /// Reads a line.
     #[must_use]
     pub fn parse(line: &str) -> Self {
-        let text = || Self::Text(line.trim().to_owned());
+        let text = || Self::Text(undated(line.trim()).to_owned());
         if !line.starts_with('{') {
             return text();
         }
@@ -107,6 +107,25 @@ impl Line {
                 .and_then(|size| u64::try_from(size).ok())
                 .unwrap_or(0),
         })
+    }
+}
+
+/// Without the date and time that rclone puts before the last thing it says.
+fn undated(line: &str) -> &str {
+    let stamp = |text: &str| {
+        text.bytes()
+            .zip(*b"0000/00/00 00:00:00 ")
+            .all(|(is, like)| {
+                if like == b'0' {
+                    is.is_ascii_digit()
+                } else {
+                    is == like
+                }
+            })
+    };
+    match line.split_at_checked(20) {
+        Some((start, rest)) if stamp(start) => rest,
+        _ => line,
     }
 }
 
@@ -168,6 +187,8 @@ mod tests {
         for line in ["2026/11/23 ERROR : no", "{", "{}", "{\"level\":1}", ""] {
             assert_eq!(Line::parse(line), Line::Text(line.to_owned()));
         }
+        let line = "2026/11/23 10:42:46 Failed to sync: no";
+        assert_eq!(Line::parse(line), Line::Text("Failed to sync: no".into()));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Throttled => f.write_str(
-                "the remote asks to be asked less often (throttled); run it again later, and if this comes back lower rclone.tpslimit, transfers and checkers",
+                "the remote is overloaded or asks to be asked less often (throttled); run it again later, and if this comes back lower rclone.tpslimit, transfers and checkers",
             ),
             Self::SignIn { renew } => write!(
                 f,
@@ -90,11 +90,13 @@ const FULL: [&str; 5] = [
     "insufficient storage",
     "quota exceeded",
 ];
-const THROTTLED: [&str; 7] = [
+const THROTTLED: [&str; 9] = [
     "activitylimitreached",
     "toomanyrequests",
     "too many requests",
     "throttledrequest",
+    "servicenotavailable",
+    "503 service unavailable",
     "http error 429",
     "error 429",
     "retry-after",
@@ -186,7 +188,6 @@ pub fn judge(
 /// The end of rclone and its last error, on one line.
 fn describe(ended: &Ended, heard: &Listener) -> String {
     let meaning = match ended.exit {
-        Exit::Code(1) => ", its arguments or its configuration are wrong",
         Exit::Code(3) => ", a directory was not found",
         Exit::Code(4) => ", a file was not found",
         Exit::Code(5) => ", a temporary error outlasted all retries; run it again later",

@@ -136,6 +136,16 @@ path = "{here}/extra/docs"
         );
     }
 
+    /// Makes the remote a real one, at a port of this host; what fails is tried once.
+    pub(crate) fn remote_at(&self, port: u16, section: &str) {
+        self.write("rclone.conf", &format!("[onedrive]\n{section}"));
+        let text = self.read("gate.toml").replace(
+            "[rclone]\n",
+            &format!("[rclone]\nports = [{port}]\nretries = 1\nlow_level_retries = 2\n"),
+        );
+        self.write("gate.toml", &text);
+    }
+
     /// Puts other lines in the place of the limits of a sync.
     pub(crate) fn limit(&self, lines: &str) {
         let text = self.read("gate.toml");

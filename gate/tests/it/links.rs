@@ -72,59 +72,6 @@ fn no_link_in_the_source_can_be_followed_and_nothing_in_it_written() {
     );
 }
 
-#[test]
-fn a_name_that_flips_to_a_link_never_leads_to_another_services_data() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    if !have_rclone() {
-        return;
-    }
-    let world = World::new();
-    fs::create_dir(world.path("secret")).unwrap();
-    world.write("secret/password", "never to be seen");
-    let (data, real, link) = (
-        world.path("root/app/data"),
-        world.path("root/app/real"),
-        world.path("root/app/link"),
-    );
-    symlink(world.path("secret"), &link).unwrap();
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                fs::rename(&data, &real).unwrap();
-                fs::rename(&link, &data).unwrap();
-                fs::rename(&data, &link).unwrap();
-                fs::rename(&real, &data).unwrap();
-            }
-        });
-        for _ in 0..6 {
-            for line in [world.sync(), world.archive()] {
-                let answer = world.request(&line);
-                // Done, or refused: missing, a link, or no longer the one that was opened.
-                assert!(
-                    [0, 65, 69, 76].contains(&answer.code),
-                    "{}: {}",
-                    answer.code,
-                    answer.err
-                );
-            }
-        }
-        over.store(true, Ordering::Relaxed);
-    });
-    let remote = Command::new("grep")
-        .args(["-rl", "never to be seen"])
-        .arg(world.path("remote"))
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&remote.stdout), "");
-    assert!(!world.exists("remote/OdroidBackup/app/data/password"));
-    for name in world.archives() {
-        let file = world.path("remote/OdroidBackup/app/archives").join(name);
-        let listed = Command::new("tar").arg("-tzf").arg(file).output().unwrap();
-        assert!(!String::from_utf8_lossy(&listed.stdout).contains("password"));
-    }
-}
-
 /// A disk of memory, unmounted at the end.
 struct Disk(std::path::PathBuf);
 
