@@ -166,7 +166,7 @@ impl Keeper {
             match self.lease.left(&clock::moment()) {
                 Some(left) => self.sleep(left),
                 None => {
-                    let status = carry_out(
+                    carry_out(
                         &self.config,
                         &self.audit,
                         &self.request,
@@ -175,7 +175,7 @@ impl Keeper {
                     );
                     // The host has blocked signals to read them; while we sleep they may end us.
                     let _ = SigSet::empty().thread_set_mask();
-                    if !self.over() && status != ExitStatus::Done {
+                    if !self.over() {
                         self.sleep(ROUND);
                     }
                 }

@@ -62,8 +62,9 @@ const TRANSFER: &[Capability] = &[
     Capability::CAP_SYS_ADMIN,
 ];
 
-/// For commands of the administrator: to end those that changed their user (`KILL`).
-const SERVICE: &[Capability] = &[Capability::CAP_KILL];
+/// For commands of the administrator: to end those that changed their user (`KILL`), and to find those that a killed
+/// gate left behind by their environment, which is closed to whoever has less than they have (`SYS_PTRACE`).
+const SERVICE: &[Capability] = &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE];
 
 /// For both.
 const BOTH: &[Capability] = &[
@@ -72,6 +73,7 @@ const BOTH: &[Capability] = &[
     Capability::CAP_KILL,
     Capability::CAP_SETPCAP,
     Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_PTRACE,
 ];
 
 /// What the gate keeps at first, while it looks after services that are due.

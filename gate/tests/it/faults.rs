@@ -93,21 +93,37 @@ fn what_a_killed_gate_left_behind_is_ended_by_the_next_action() {
     });
     kill(pid(&gate), Signal::SIGKILL).unwrap();
     gate.wait().unwrap();
-    // The daemon has a session of its own, and nobody's signal reaches it.
-    wait_until("rclone is gone", || {
-        !world
-            .processes()
-            .iter()
-            .any(|line| line.contains("--config"))
-    });
-    assert!(
+    // The daemon has a session of its own, and nobody's signal reaches it. (That of another test's gate may: each
+    // looks after all.)
+    world.request("backupctl --start app").expect(0);
+    nothing_left(&world);
+}
+
+#[test]
+fn a_start_that_waited_for_a_gate_that_was_killed_ends_what_that_left_behind() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    // What the stop command leaves would take the service down again after the start.
+    world.script("stop", &format!(
+        "setsid sh -c 'while :; do rm -f {here}/up; sleep 0.05; done' > /dev/null 2>&1 &\n: > {here}/stopping\nsleep 300\n"
+    ));
+    let mut gate = world.spawn("backupctl --stop app");
+    wait_until("the stop runs", || world.exists("stopping"));
+    let start = world.spawn("backupctl --start app --timeout 20");
+    wait_until("the start waits", || {
         world
             .processes()
             .iter()
-            .any(|line| line.contains("sleep 300"))
-    );
-    world.request("backupctl --start app").expect(0);
+            .filter(|line| line.contains("--ssh-gate"))
+            .count()
+            == 2
+            && world.exists("lock/app.start")
+    });
+    kill(pid(&gate), Signal::SIGKILL).unwrap();
+    gate.wait().unwrap();
+    Answer::of(&start.wait_with_output().unwrap()).expect(0);
     nothing_left(&world);
+    assert!(world.exists("up"));
 }
 
 #[test]

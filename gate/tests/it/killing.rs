@@ -224,7 +224,9 @@ impl Night {
                 std::thread::sleep(Duration::from_millis(3));
             }
         }
-        if runner_dies && matches!(victim, Victim::Everything | Victim::Keeper) {
+        // A gate that dies between writing a lease and having it kept has stopped nothing yet.
+        let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
+        if runner_dies && (not_kept || matches!(victim, Victim::Everything | Victim::Keeper)) {
             // Somebody has to come by: cron, the next backup, the next boot.
             self.recover();
         }

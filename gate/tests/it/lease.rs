@@ -117,7 +117,8 @@ fn a_keeper_survives_the_death_of_all_that_started_it() {
     let here = world.path("").display().to_string();
     world.script(
         "stop",
-        &format!("rm {here}/up\n: > {here}/stopping\nsleep 300\n"),
+        // And what it has started in a session of its own hears of nothing.
+        &format!("rm {here}/up\nsetsid sh -c 'sleep 300; rm {here}/up' > /dev/null 2>&1 &\n: > {here}/stopping\nsleep 300\n"),
     );
     let mut gate = world.ssh_gate(STOP);
     gate.process_group(0)
@@ -133,6 +134,9 @@ fn a_keeper_survives_the_death_of_all_that_started_it() {
     gate.wait().unwrap();
     assert!(!world.exists("up"));
     comes_back(&world);
+    wait_until("the rest of the stop is gone", || {
+        world.processes().is_empty()
+    });
 }
 
 #[test]
