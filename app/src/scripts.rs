@@ -1,4 +1,11 @@
-//! The folder of scripts. A script is one file directly inside; a write replaces it at once.
+//! The folder of scripts. A script is one file directly inside; a write replaces it at once,
+//! and what it replaces stays among the versions.
+
+mod interpreter;
+mod versions;
+
+pub use interpreter::{Interpreter, Language};
+pub use versions::{KEPT, Version};
 
 use crate::domain::names::ScriptName;
 use chrono::{DateTime, Utc};
@@ -6,6 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
+use versions::Versions;
 
 /// Largest script, in bytes.
 pub const MAX_SCRIPT: usize = 1024 * 1024;
@@ -25,12 +33,16 @@ pub struct ScriptInfo {
 #[derive(Debug, Clone)]
 pub struct Scripts {
     folder: PathBuf,
+    versions: Versions,
 }
 
 impl Scripts {
-    /// The scripts in `folder`.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// The scripts in `folder`, whose versions are kept in `versions`.
+    pub fn new(folder: PathBuf, versions: PathBuf) -> Self {
+        Self {
+            folder,
+            versions: Versions::new(versions),
+        }
     }
 
     /// All scripts by name; files whose name no script may have are left out.
@@ -89,6 +101,15 @@ impl Scripts {
     /// # Errors
     /// Those of the file system.
     pub fn write(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
+        // Also what was changed from outside has its version.
+        if let Ok(Some(old)) = self.read(name) {
+            self.versions.record(name, &old)?;
+        }
+        self.replace(name, bytes)?;
+        self.versions.record(name, bytes)
+    }
+
+    fn replace(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(name);
         let mode = fs::symlink_metadata(&path).map_or(0o755, |m| m.permissions().mode() & 0o777);
         let beside = self.folder.join(format!(".{name}.new"));
@@ -106,13 +127,38 @@ impl Scripts {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Removes a script; `false` where there was none.
+    /// The versions of a script, newest first.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn versions(&self, name: &ScriptName) -> io::Result<Vec<Version>> {
+        self.versions.list(name)
+    }
+
+    /// The number of the newest version; 0 before the first.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn newest_version(&self, name: &ScriptName) -> io::Result<u64> {
+        let versions = self.versions.list(name)?;
+        Ok(versions.first().map_or(0, |version| version.number))
+    }
+
+    /// The bytes of a version; none where it is not kept.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn version(&self, name: &ScriptName, number: u64) -> io::Result<Option<Vec<u8>>> {
+        self.versions.read(name, number)
+    }
+
+    /// Removes a script with its versions; `false` where there was none.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn remove(&self, name: &ScriptName) -> io::Result<bool> {
         match fs::remove_file(self.path(name)) {
-            Ok(()) => Ok(true),
+            Ok(()) => self.versions.remove(name).map(|()| true),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
             Err(e) => Err(e),
         }
@@ -135,13 +181,41 @@ impl Scripts {
 mod tests {
     use super::*;
 
+    fn scripts(dir: &tempfile::TempDir) -> Scripts {
+        let folder = dir.path().join("scripts");
+        fs::create_dir(&folder).unwrap();
+        Scripts::new(folder, dir.path().join("versions"))
+    }
+
+    #[test]
+    fn the_last_versions_are_kept_and_a_change_from_outside_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let scripts = scripts(&dir);
+        let name = ScriptName::new("a.sh").unwrap();
+        fs::write(dir.path().join("scripts/a.sh"), b"outside").unwrap();
+        for n in 0..KEPT {
+            scripts.write(&name, format!("{n}").as_bytes()).unwrap();
+        }
+        // The same text again is no new version.
+        scripts
+            .write(&name, format!("{}", KEPT - 1).as_bytes())
+            .unwrap();
+        let versions = scripts.versions(&name).unwrap();
+        assert_eq!(versions.len(), KEPT);
+        assert_eq!(versions[0].number, KEPT as u64 + 1);
+        assert_eq!(scripts.version(&name, 1).unwrap(), None);
+        assert_eq!(scripts.version(&name, 2).unwrap().unwrap(), b"0");
+        assert!(scripts.remove(&name).unwrap());
+        assert_eq!(scripts.newest_version(&name).unwrap(), 0);
+    }
+
     #[test]
     fn a_script_is_replaced_whole_and_keeps_its_mode() {
         let dir = tempfile::tempdir().unwrap();
-        let scripts = Scripts::new(dir.path().into());
+        let scripts = scripts(&dir);
         let name = ScriptName::new("a.sh").unwrap();
         scripts.write(&name, b"one").unwrap();
-        let path = dir.path().join("a.sh");
+        let path = dir.path().join("scripts/a.sh");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         scripts.write(&name, b"two").unwrap();
         assert_eq!(scripts.read(&name).unwrap().unwrap(), b"two");
@@ -158,8 +232,8 @@ mod tests {
     #[test]
     fn a_link_out_of_the_folder_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("x")).unwrap();
-        let scripts = Scripts::new(dir.path().into());
+        let scripts = scripts(&dir);
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("scripts/x")).unwrap();
         assert!(scripts.read(&ScriptName::new("x").unwrap()).is_err());
     }
 }

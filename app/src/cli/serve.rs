@@ -173,7 +173,7 @@ impl Server {
         let address = listeners.address()?;
 
         let folders = Folders::new(&config.data);
-        let scripts = Scripts::new(folders.scripts.clone());
+        let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
         let logs = LogStore::new(config.data.join("logs"), config.log_limit);
         let engine = Engine::start(Parts {
             store: store.clone(),

@@ -6,6 +6,9 @@ use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Where programs are looked up.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The folders a step gets to know.
 #[derive(Debug, Clone)]
 pub struct Folders {
@@ -44,10 +47,7 @@ pub(super) fn build(
     let mut set = |key: &str, value: String| {
         env.insert(key.to_owned(), value);
     };
-    set(
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-    );
+    set("PATH", PATH.to_owned());
     set("HOME", path_text(&folders.data));
     set("LANG", "C.UTF-8".to_owned());
     set("TZ", zone.name().to_owned());

@@ -17,6 +17,7 @@ mod process;
 mod settle;
 mod step_task;
 pub mod supervisor;
+pub mod syntax;
 mod ticker;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -15,8 +15,9 @@ pub use log::{LogChunk, LogEnd, LogGap};
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RunList, RunView, StepRunView, Triggered};
 pub use settings::{
-    NewToken, NewUser, PasswordBody, PoolBody, PoolList, PoolView, ScriptList, ScriptView,
-    TokenBody, TokenList, TokenView, UserList, UserView, VariableBody, VariableList, VariableView,
+    NewToken, NewUser, PasswordBody, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
+    ScriptView, TokenBody, TokenList, TokenView, UserList, UserView, VariableBody, VariableList,
+    VariableView,
 };
 pub use task::{Args, PausedTasks, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
 

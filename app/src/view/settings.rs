@@ -107,6 +107,15 @@ pub struct ScriptView {
     pub modified_at: String,
 }
 
+/// How to run a script once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptRunBody {
+    /// What the script gets.
+    #[serde(default)]
+    pub args: super::Args,
+}
+
 /// All scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScriptList {

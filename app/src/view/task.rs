@@ -31,7 +31,11 @@ impl Default for Args {
 }
 
 impl Args {
-    fn split(&self) -> Result<Vec<String>, FieldError> {
+    /// The arguments one by one.
+    ///
+    /// # Errors
+    /// A line with an open quote.
+    pub(crate) fn split(&self) -> Result<Vec<String>, FieldError> {
         match self {
             Self::List(list) => Ok(list.clone()),
             Self::Line(line) => shlex::split(line).ok_or_else(|| {

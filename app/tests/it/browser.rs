@@ -152,6 +152,10 @@ fn every_page_has_its_picture() {
     server.json("PUT", "/api/v1/variables/BACKUP_HOST", host);
     let key = json!({"value": "-----BEGIN KEY-----\nabc\n", "secret": true});
     server.json("PUT", "/api/v1/variables/BACKUP_SSH_KEY", key);
+    for text in ["import os\nprint(1)\n", "import os\n\nprint(os.environ)\n"] {
+        let path = "/api/v1/scripts/backup.py";
+        server.socket.send("PUT", path, &[], text.as_bytes());
+    }
     browser.goto(&format!("{}/login", base(&server)));
     picture(&browser, &folder, "login");
     set_up(&server, &browser);
@@ -165,6 +169,9 @@ fn every_page_has_its_picture() {
         ("pool", "/add/pool"),
         ("variables", "/variables"),
         ("variable", "/variables/BACKUP_SSH_KEY"),
+        ("scripts", "/scripts"),
+        ("script", "/scripts/backup.py"),
+        ("version", "/scripts/backup.py/versions/1"),
         ("task", "/tasks/backup_immich"),
         ("run", "/runs/3"),
     ] {

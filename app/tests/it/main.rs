@@ -18,6 +18,7 @@ mod harness;
 mod http;
 mod recovery;
 mod schedule;
+mod script_pages;
 mod self_backup;
 mod steps;
 mod streams;

@@ -33,7 +33,7 @@ use utoipa::OpenApi;
         events::stream,
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
-        scripts::list, scripts::show, scripts::put, scripts::delete,
+        scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run,
         accounts::list_users, accounts::add_user, accounts::set_password, accounts::delete_user,
         accounts::list_tokens, accounts::add_token, accounts::delete_token,
         transfer::export, transfer::import
@@ -100,6 +100,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
             "/scripts/{name}",
             get(scripts::show).put(scripts::put).delete(scripts::delete),
         )
+        .route("/scripts/{name}/run", post(scripts::run))
         .route("/users", get(accounts::list_users).post(accounts::add_user))
         .route("/users/{name}", delete(accounts::delete_user))
         .route("/users/{name}/password", put(accounts::set_password))

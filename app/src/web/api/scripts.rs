@@ -1,18 +1,25 @@
 //! Scripts: files in the scripts folder.
 
-use crate::domain::names::ScriptName;
+use crate::domain::field::FieldError;
+use crate::domain::names::{PoolName, ScriptName, StepName, TaskName};
+use crate::domain::step::{Command, Retry, RunRule, Step, timeout};
+use crate::domain::task::{MissedPolicy, Retention, Task, TaskId, TaskParts};
 use crate::engine::Change;
-use crate::scripts::{MAX_SCRIPT, ScriptInfo};
-use crate::view::{ScriptList, ScriptView};
+use crate::scripts::{Interpreter, MAX_SCRIPT, ScriptInfo};
+use crate::store::{self, StoreError};
+use crate::view::{Args, ScriptList, ScriptRunBody, ScriptView, Triggered};
 use crate::web::App;
 use crate::web::error::ApiError;
-use crate::web::extract::{Path, read};
+use crate::web::extract::{Json, Path, read};
 use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use rusqlite::Transaction;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn view(info: &ScriptInfo) -> ScriptView {
@@ -23,7 +30,7 @@ fn view(info: &ScriptInfo) -> ScriptView {
     }
 }
 
-fn missing(name: &ScriptName) -> ApiError {
+pub(in crate::web) fn missing(name: &ScriptName) -> ApiError {
     ApiError::NotFound(format!("script {:?}", name.as_str()))
 }
 
@@ -101,4 +108,83 @@ pub(in crate::web) async fn delete(
     }
     app.engine.feed().publish(Change::Scripts);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The task whose runs are scripts that were tried out.
+pub(in crate::web) const SCRATCH: &str = "scratch";
+
+/// Runs a script once, as a run of the task `scratch`. Refused with 409 while another one runs.
+#[utoipa::path(post, path = "/scripts/{name}/run", request_body = ScriptRunBody,
+    responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+pub(in crate::web) async fn run(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(body): Json<ScriptRunBody>,
+) -> Result<(StatusCode, JsonReply<Triggered>), ApiError> {
+    let name = ScriptName::new(name)?;
+    let (scripts, wanted) = (app.scripts.clone(), name.clone());
+    let bytes = blocking(move || scripts.read(&wanted)).await?;
+    let bytes = bytes.ok_or_else(|| missing(&name))?;
+    let task = scratch(&name, &bytes, &body.args)?;
+    let now = app.clock.now();
+    let id = app
+        .store
+        .write(move |tx| put_scratch(tx, &task, now))
+        .await?;
+    app.engine.tasks_changed().await;
+    let run = app.engine.trigger(id).await?;
+    Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
+}
+
+/// The task that runs a script once.
+fn scratch(name: &ScriptName, bytes: &[u8], args: &Args) -> Result<Task, ApiError> {
+    let interpreter = Interpreter::of(name, bytes).ok_or_else(|| {
+        FieldError::new(
+            "script",
+            "nothing says what runs it: begin it with #! and an interpreter, such as #!/usr/bin/env python3",
+        )
+    })?;
+    let mut words = interpreter.args;
+    words.push(name.to_string());
+    words.extend(args.split()?);
+    let step = Step {
+        name: StepName::new(name.as_str())?,
+        command: Command::new(interpreter.program, words)?,
+        rule: RunRule::OnSuccess,
+        timeout_s: timeout(3600)?,
+        retry: Retry::default(),
+        env: BTreeMap::new(),
+        working_dir: None,
+    };
+    Ok(Task::try_from(TaskParts {
+        name: TaskName::new(SCRATCH)?,
+        cron: None,
+        zone: None,
+        pool: PoolName::default_pool(),
+        auto: false,
+        on_missed: MissedPolicy::default(),
+        retention: Retention::new(20, 30)?,
+        steps: vec![step],
+    })?)
+}
+
+/// Writes the task `scratch`, unless somebody has made it a task of their own.
+fn put_scratch(
+    tx: &Transaction<'_>,
+    task: &Task,
+    now: DateTime<Utc>,
+) -> Result<TaskId, StoreError> {
+    let old = match store::tasks::by_name(tx, SCRATCH) {
+        Ok(old) => old,
+        Err(StoreError::NotFound { .. }) => return store::tasks::insert(tx, task, now),
+        Err(other) => return Err(other),
+    };
+    if old.task.auto || old.task.cron.is_some() {
+        return Err(StoreError::InUse(format!(
+            "the task {SCRATCH:?} has a schedule of its own; give it another name to try scripts out"
+        )));
+    }
+    store::tasks::update(tx, old.id, task, now)?;
+    Ok(old.id)
 }

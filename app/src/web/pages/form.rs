@@ -89,6 +89,19 @@ impl Refusals {
         }
     }
 
+    /// Something about the form as a whole.
+    pub(super) fn general(text: &str) -> Self {
+        Self {
+            general: Some(text.to_owned()),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Whether it is about the form as a whole.
+    pub(super) fn is_general(&self) -> bool {
+        self.general.is_some()
+    }
+
     /// The message of a field, as markup; nothing where it was not refused.
     pub(super) fn of(&self, field: &str) -> Message {
         let found = self.fields.iter().find(|e| fits(&e.field, field));

@@ -9,6 +9,7 @@ pub(super) enum Section {
     Tasks,
     Pools,
     Variables,
+    Scripts,
 }
 
 /// The navigation, in its order. A new part of the site is one line here.
@@ -17,6 +18,7 @@ const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Tasks, "/tasks", "Tasks"),
     (Section::Pools, "/pools", "Pools"),
     (Section::Variables, "/variables", "Variables"),
+    (Section::Scripts, "/scripts", "Scripts"),
 ];
 
 /// One link of the navigation.

@@ -2,6 +2,7 @@
 
 mod assets;
 mod cron;
+mod diff;
 mod entry;
 mod form;
 mod frame;
@@ -9,6 +10,7 @@ mod grid;
 mod overview;
 mod pools;
 mod run;
+mod scripts;
 mod task;
 mod task_duplicate;
 mod task_edit;
@@ -16,6 +18,7 @@ mod task_form;
 mod task_list;
 mod usage;
 mod variables;
+mod versions;
 
 use super::App;
 use super::error::ApiError;
@@ -33,6 +36,9 @@ use std::sync::Arc;
 
 /// Most bytes of a form that strangers may send.
 const LARGEST_FORM: usize = 16 * 1024;
+
+/// Most bytes of a form with a script in it: each byte of the text may take three.
+const LARGEST_SCRIPT_FORM: usize = 3 * crate::scripts::MAX_SCRIPT + LARGEST_FORM;
 
 /// The pages' addresses.
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -76,6 +82,24 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(variables::edit_page).post(variables::edit),
         )
         .route("/variables/{key}/delete", post(variables::delete))
+        .merge(
+            Router::new()
+                .route("/scripts", get(scripts::list))
+                .route("/add/script", get(scripts::add_page).post(scripts::add))
+                .route(
+                    "/scripts/{name}",
+                    get(scripts::edit_page).post(scripts::edit),
+                )
+                .route("/scripts/{name}/run", post(scripts::run))
+                .route("/scripts/{name}/delete", post(scripts::delete))
+                .route("/scripts/{name}/versions", get(versions::list))
+                .route("/scripts/{name}/versions/{number}", get(versions::show))
+                .route(
+                    "/scripts/{name}/versions/{number}/restore",
+                    post(versions::restore),
+                )
+                .layer(DefaultBodyLimit::max(LARGEST_SCRIPT_FORM)),
+        )
         .merge(
             Router::new()
                 .route("/login", get(entry::login_page).post(entry::login))

@@ -7,6 +7,7 @@ use super::{PageError, PageViewer, html, shown};
 use crate::domain::lifecycle::Run;
 use crate::store::{self, StoreError, StoredTask};
 use crate::web::App;
+use crate::web::api;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -71,6 +72,8 @@ async fn rows(app: &App) -> Result<Vec<OverviewRow>, PageError> {
         .read(|tx| {
             store::tasks::list(tx)?
                 .into_iter()
+                // Trying a script out says nothing of how the tasks fare.
+                .filter(|stored| stored.task.name.as_str() != api::scripts::SCRATCH)
                 .map(|task| {
                     let runs = newest(tx, &task, STRIP)?;
                     Ok((task, runs))

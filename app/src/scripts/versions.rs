@@ -1,0 +1,99 @@
+//! The last versions of each script, beside the folder of scripts, where no step writes.
+//!
+//! Invariant: the newest version is what was saved last, and a version never changes.
+
+use crate::domain::names::ScriptName;
+use chrono::{DateTime, Utc};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+
+/// Versions kept of each script.
+pub const KEPT: usize = 20;
+
+/// A version as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Counts up with each save.
+    pub number: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was saved.
+    pub saved_at: DateTime<Utc>,
+}
+
+/// The versions of all scripts.
+#[derive(Debug, Clone)]
+pub(super) struct Versions {
+    folder: PathBuf,
+}
+
+impl Versions {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The versions of a script, newest first.
+    pub(super) fn list(&self, name: &ScriptName) -> io::Result<Vec<Version>> {
+        let entries = match fs::read_dir(self.folder.join(name.as_str())) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut versions = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let number = entry.file_name().to_str().and_then(|n| n.parse().ok());
+            if let Some(number) = number {
+                let metadata = entry.metadata()?;
+                versions.push(Version {
+                    number,
+                    size: metadata.len(),
+                    saved_at: metadata.modified()?.into(),
+                });
+            }
+        }
+        versions.sort_by_key(|version| std::cmp::Reverse(version.number));
+        Ok(versions)
+    }
+
+    /// The bytes of a version; none where it is not kept.
+    pub(super) fn read(&self, name: &ScriptName, number: u64) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path(name, number)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Adds a version, unless the newest one is the same, and lets the oldest go.
+    pub(super) fn record(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
+        let versions = self.list(name)?;
+        let newest = versions.first().map_or(0, |version| version.number);
+        if newest > 0 && self.read(name, newest)?.as_deref() == Some(bytes) {
+            return Ok(());
+        }
+        let folder = self.folder.join(name.as_str());
+        fs::create_dir_all(&folder)?;
+        let beside = folder.join(".new");
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.path(name, newest + 1))?;
+        for old in versions.iter().skip(KEPT - 1) {
+            fs::remove_file(self.path(name, old.number))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all versions of a script.
+    pub(super) fn remove(&self, name: &ScriptName) -> io::Result<()> {
+        match fs::remove_dir_all(self.folder.join(name.as_str())) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, name: &ScriptName, number: u64) -> PathBuf {
+        self.folder.join(name.as_str()).join(number.to_string())
+    }
+}
