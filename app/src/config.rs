@@ -35,12 +35,16 @@ pub struct Config {
     pub log_limit: u64,
     /// The binary that supervises steps.
     pub supervisor: PathBuf,
+    /// The authorities whose certificates other servers must have, in PEM form.
+    pub ca_bundle: PathBuf,
 }
 
 /// The data directory where `LIGHTFLOW_DATA_DIR` names none.
 pub const DEFAULT_DATA: &str = "/data";
 /// The listening address where `LIGHTFLOW_LISTEN` names none.
 pub const DEFAULT_LISTEN: &str = "0.0.0.0:8443";
+/// Where Debian keeps the authorities.
+const DEFAULT_CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DEFAULT_GRACE_S: u64 = 10;
 const DEFAULT_LOG_LIMIT: u64 = 64 * 1024 * 1024;
 
@@ -77,6 +81,9 @@ impl Config {
             )?,
             // This very program, also after its file was replaced by an upgrade.
             supervisor: PathBuf::from("/proc/self/exe"),
+            ca_bundle: PathBuf::from(
+                env("SSL_CERT_FILE").unwrap_or_else(|| DEFAULT_CA_BUNDLE.to_owned()),
+            ),
         })
     }
 

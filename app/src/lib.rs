@@ -1,12 +1,13 @@
 //! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression;
 //! the layers below depend on each other in one direction only:
-//! `domain` ← `secrets`, `scripts`, `store` ← `engine` ← `view` ← `web` ← `cli`.
+//! `domain` ← `secrets`, `scripts`, `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod notify;
 pub mod scripts;
 pub mod secrets;
 pub mod store;

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     &["engine"],
     &["config", "view"],
+    &["notify"],
     &["web"],
     &["cli"],
 ];

@@ -13,6 +13,7 @@ mod export;
 mod healthcheck;
 mod log;
 mod moment;
+mod notification;
 mod output;
 mod pinned;
 mod pool;
@@ -87,6 +88,7 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
             "script" => script::run(session, matches).await,
             "user" => user::run(session, matches).await,
             "token" => token::run(session, matches).await,
+            "notification" => notification::run(session, matches).await,
             "export" => export::export(session, matches).await,
             "import" => export::import(session, matches).await,
             _ => Err(session::unknown()),
@@ -123,6 +125,7 @@ fn root() -> Command {
         .subcommand(export::import_command())
         .subcommand(user::command())
         .subcommand(token::command())
+        .subcommand(notification::command())
         .subcommand(address::hiding(address::ALL, cron::command()))
         .subcommand(snapshot::command())
         .subcommand(healthcheck::command())

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
+use crate::notify::{self, Notifier};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::store::{self, Store};
@@ -37,7 +38,8 @@ pub fn command() -> Command {
              LIGHTFLOW_BASE_URL    address under which people reach the server\n  \
              LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
              LIGHTFLOW_LOG_LIMIT   bytes kept of one step's log (default 64 MiB)\n  \
-             LIGHTFLOW_LOG         what is logged, such as info or debug",
+             LIGHTFLOW_LOG         what is logged, such as info or debug\n  \
+             SSL_CERT_FILE         authorities trusted when notifications are sent",
         )
         .arg(
             Arg::new("listen")
@@ -188,6 +190,15 @@ impl Server {
         .await?;
 
         let base = base_url(&config, address, &host);
+        let notifier = Notifier::start(notify::Parts {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            feed: engine.feed().clone(),
+            zone: config.zone,
+            base_url: base.clone(),
+            ca_bundle: config.ca_bundle.clone(),
+        });
         let (setup, setup_url) = setup_link(&store, &base).await?;
         let app = App::new(
             store,
@@ -195,6 +206,7 @@ impl Server {
             logs,
             scripts,
             secrets,
+            notifier,
             clock,
             config.zone,
             config.transport,

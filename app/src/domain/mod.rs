@@ -1,10 +1,13 @@
 //! The rules, without I/O: nothing here waits, reads a file or asks for the time.
 
+pub mod address;
+pub mod channel;
 pub mod cron;
 pub mod field;
 pub mod lifecycle;
 pub mod names;
 pub mod outcome;
+pub mod overdue;
 pub mod pool;
 pub mod schedule;
 pub mod state;

@@ -144,6 +144,9 @@ name_type!(
 name_type!(
     /// What an API token is called in lists.
     TokenName, "name", check_label);
+name_type!(
+    /// The name of a channel of notifications, unique among channels.
+    ChannelName, "name", check_identifier);
 
 impl PoolName {
     /// The pool that always exists and that a task uses when it names none.

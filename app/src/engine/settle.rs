@@ -134,6 +134,10 @@ impl Dispatcher {
             .write(move |tx| {
                 for run in &runs {
                     store::runs::save(tx, run)?;
+                    // Once: a run that is over is not saved again.
+                    if run.state.is_final() {
+                        store::alarms::run_ended(tx, run, now)?;
+                    }
                 }
                 let mut removed = Vec::new();
                 for (task, retention) in finished {

@@ -8,6 +8,7 @@ use std::path::Path;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_pause.sql"),
+    include_str!("migrations/0003_notifications.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

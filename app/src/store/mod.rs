@@ -4,10 +4,13 @@
 //! order in which they were asked for. With nothing to do both threads sleep.
 
 pub mod accounts;
+pub mod alarms;
+pub mod channels;
 mod codec;
 mod connection;
 mod error;
 mod migrate;
+pub mod outbox;
 pub mod pools;
 pub mod retention;
 pub mod runs;
@@ -15,7 +18,9 @@ pub mod tasks;
 pub mod variables;
 
 pub use accounts::{Account, Principal, Role, TokenInfo};
+pub use channels::StoredChannel;
 pub use error::StoreError;
+pub use outbox::{Delivery, Message, MessageState};
 pub use pools::PoolUse;
 pub use runs::RunQuery;
 pub use tasks::{Fire, StoredTask};

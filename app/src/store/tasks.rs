@@ -121,8 +121,8 @@ pub fn insert(tx: &Transaction<'_>, task: &Task, now: DateTime<Utc>) -> Result<T
     check_name(tx, &task.name, None)?;
     check_pool(tx, &task.pool)?;
     tx.execute(
-        "INSERT INTO tasks (name, cron, zone, pool, auto, on_missed, keep_runs, keep_days, scheduled_through, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9)",
+        "INSERT INTO tasks (name, cron, zone, pool, auto, on_missed, keep_runs, keep_days, scheduled_through, watched_from, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?9)",
         (
             task.name.as_str(),
             task.cron.as_ref().map(ToString::to_string),
@@ -218,7 +218,7 @@ pub fn pause_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreE
 pub fn resume_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     let count = paused(tx)?;
     tx.execute(
-        "UPDATE tasks SET auto = 1, paused = 0, scheduled_through = ?1, updated_at = ?1 WHERE paused",
+        "UPDATE tasks SET auto = 1, paused = 0, scheduled_through = ?1, watched_from = ?1, updated_at = ?1 WHERE paused",
         [millis(now)],
     )?;
     Ok(count)
@@ -236,7 +236,7 @@ pub fn paused(tx: &Transaction<'_>) -> Result<u32, StoreError> {
     )
 }
 
-/// Declares all fires of a task up to `through` dealt with.
+/// Declares all fires of a task up to `through` dealt with; it is expected to succeed from then on.
 ///
 /// # Errors
 /// Those of the database.
@@ -246,7 +246,7 @@ pub fn reschedule(
     through: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE tasks SET scheduled_through = ?2 WHERE id = ?1",
+        "UPDATE tasks SET scheduled_through = ?2, watched_from = ?2 WHERE id = ?1",
         (id.0, millis(through)),
     )?;
     Ok(())

@@ -5,6 +5,7 @@
 
 mod document;
 mod log;
+mod notification;
 mod problem;
 mod run;
 mod settings;
@@ -12,6 +13,9 @@ mod task;
 
 pub use document::{Document, ImportReport, Imported};
 pub use log::{LogChunk, LogEnd, LogGap};
+pub use notification::{
+    ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView, TargetBody,
+};
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RunList, RunView, StepRunView, Triggered};
 pub use settings::{

@@ -2,6 +2,7 @@
 
 use crate::domain::field::FieldError;
 use crate::engine::{CancelError, TriggerError};
+use crate::notify::SendError;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
 use crate::view::{Problem, ProblemField};
@@ -45,6 +46,8 @@ pub(super) enum ApiError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("{0}")]
+    NotSent(SendError),
+    #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Internal(String),
@@ -56,6 +59,15 @@ impl From<StoreError> for ApiError {
             // Told beside the field in which the name was typed.
             StoreError::UnknownPool { .. } => FieldError::new("pool", error.to_string()).into(),
             other => Self::Store(other),
+        }
+    }
+}
+
+impl From<SendError> for ApiError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Store(error) => error.into(),
+            other => Self::NotSent(other),
         }
     }
 }
@@ -154,6 +166,11 @@ impl ApiError {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The file is too large",
+            ),
+            Self::NotSent(_) => (
+                StatusCode::BAD_GATEWAY,
+                "not-sent",
+                "The notification was not sent",
             ),
             Self::Secret(_) | Self::Io(_) | Self::Internal(_) => INTERNAL,
         }

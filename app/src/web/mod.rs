@@ -2,6 +2,7 @@
 //! one call of the engine; it holds no rule, no SQL and no lock.
 
 mod api;
+mod channels;
 mod document;
 mod error;
 mod extract;
@@ -17,6 +18,7 @@ pub use session::SetupLink;
 
 use crate::config::Transport;
 use crate::engine::{Clock, Engine, LogStore};
+use crate::notify::Notifier;
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::store::Store;
@@ -38,6 +40,8 @@ pub struct App {
     pub scripts: Scripts,
     /// Seals secret variables.
     pub secrets: Arc<SecretKey>,
+    /// Sends notifications.
+    pub notifier: Notifier,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The zone in which pages show times, and of tasks that name none.
@@ -61,6 +65,7 @@ impl App {
         logs: LogStore,
         scripts: Scripts,
         secrets: Arc<SecretKey>,
+        notifier: Notifier,
         clock: Arc<dyn Clock>,
         zone: Tz,
         transport: Transport,
@@ -72,6 +77,7 @@ impl App {
             logs,
             scripts,
             secrets,
+            notifier,
             clock,
             zone,
             transport,

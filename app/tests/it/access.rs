@@ -82,6 +82,12 @@ fn a_viewer_may_look_and_change_nothing() {
         ),
         ("GET", "/api/v1/tokens", ""),
         ("POST", "/api/v1/tokens", r#"{"name":"x","role":"admin"}"#),
+        ("GET", "/api/v1/channels", ""),
+        ("POST", "/api/v1/channels", "{}"),
+        ("PUT", "/api/v1/channels/c", "{}"),
+        ("DELETE", "/api/v1/channels/c", ""),
+        ("POST", "/api/v1/channels/c/test", ""),
+        ("GET", "/api/v1/deliveries", ""),
         ("POST", "/api/v1/import", ""),
     ] {
         let answer = network(&server, method, path, &head, body);

@@ -16,6 +16,8 @@ mod demo;
 mod forms;
 mod harness;
 mod http;
+mod notifications;
+mod receivers;
 mod recovery;
 mod schedule;
 mod script_pages;

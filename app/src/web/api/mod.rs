@@ -2,6 +2,7 @@
 
 mod accounts;
 mod events;
+pub(super) mod notifications;
 mod operate;
 pub(super) mod pools;
 mod runs;
@@ -36,13 +37,16 @@ use utoipa::OpenApi;
         scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run,
         accounts::list_users, accounts::add_user, accounts::set_password, accounts::delete_user,
         accounts::list_tokens, accounts::add_token, accounts::delete_token,
+        notifications::list, notifications::create, notifications::show, notifications::replace,
+        notifications::delete, notifications::test, notifications::deliveries,
         transfer::export, transfer::import
     ),
     components(schemas(
         crate::view::Problem,
         crate::view::LogChunk,
         crate::view::LogGap,
-        crate::view::LogEnd
+        crate::view::LogEnd,
+        crate::view::NoticeView
     )),
     modifiers(&Bearer),
     security(("bearer" = []))
@@ -109,6 +113,18 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(accounts::list_tokens).post(accounts::add_token),
         )
         .route("/tokens/{name}", delete(accounts::delete_token))
+        .route(
+            "/channels",
+            get(notifications::list).post(notifications::create),
+        )
+        .route(
+            "/channels/{name}",
+            get(notifications::show)
+                .put(notifications::replace)
+                .delete(notifications::delete),
+        )
+        .route("/channels/{name}/test", post(notifications::test))
+        .route("/deliveries", get(notifications::deliveries))
         .route("/export", get(transfer::export))
         .route("/import", post(transfer::import))
         .route("/openapi.json", get(operate::openapi))

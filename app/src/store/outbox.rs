@@ -1,0 +1,250 @@
+//! Notifications that wait to be sent. They are written in the same transaction as what they
+//! are about, so none is lost and none is invented, whatever dies in between.
+
+use super::codec::{corrupt, millis, optional_time, time};
+use super::error::StoreError;
+use crate::domain::channel::Occasion;
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Row, Transaction};
+
+/// Messages that are over and still shown.
+const KEEP: i64 = 200;
+
+/// A notification for one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub id: i64,
+    /// The channel.
+    pub channel: i64,
+    /// Why it is sent.
+    pub occasion: Occasion,
+    /// The task's name at that time.
+    pub task: String,
+    /// The run, where it is about one.
+    pub run: Option<i64>,
+    /// What happened, in words.
+    pub text: String,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Attempts that failed.
+    pub attempts: u32,
+}
+
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageState {
+    /// It is sent when it is due.
+    Waiting,
+    /// The other side took it.
+    Sent,
+    /// It was tried for too long.
+    GivenUp,
+}
+
+impl MessageState {
+    /// The name in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// A message as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message.
+    pub message: Message,
+    /// The name of its channel.
+    pub channel: String,
+    /// How far it is.
+    pub state: MessageState,
+    /// The next attempt, where it waits.
+    pub due: DateTime<Utc>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    /// When it was sent or given up.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// What there is to tell, before it is known to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct News<'a> {
+    pub(super) occasion: Occasion,
+    pub(super) task: i64,
+    pub(super) name: &'a str,
+    pub(super) run: Option<i64>,
+    pub(super) text: &'a str,
+}
+
+/// Writes a message for every channel that wants to hear of it.
+pub(super) fn post(
+    tx: &Transaction<'_>,
+    news: &News<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let wanted = match news.occasion {
+        Occasion::Failure => "(on_failure OR kind = 'ping')",
+        Occasion::Recovery => "(on_recovery AND kind <> 'ping')",
+        Occasion::Overdue => "(on_overdue AND kind <> 'ping')",
+        Occasion::Success => "kind = 'ping'",
+        Occasion::Test => return Ok(()),
+    };
+    let wanted = format!(
+        "SELECT id FROM channels WHERE enabled AND {wanted}
+         AND (all_tasks OR EXISTS (SELECT 1 FROM channel_tasks WHERE channel_id = channels.id AND task_id = ?1))"
+    );
+    // A ping says how things are now, so an older one that still waits is only noise.
+    tx.prepare_cached(&format!(
+        "DELETE FROM outbox WHERE state = 'waiting' AND task_name = ?2
+         AND channel_id IN ({wanted} AND kind = 'ping')"
+    ))?
+    .execute((news.task, news.name))?;
+    tx.prepare_cached(&format!(
+        "INSERT INTO outbox (channel_id, occasion, task_name, run_id, text, at, due, state)
+         SELECT id, ?2, ?3, ?4, ?5, ?6, ?6, 'waiting' FROM ({wanted})"
+    ))?
+    .execute((
+        news.task,
+        news.occasion.as_str(),
+        news.name,
+        news.run,
+        news.text,
+        millis(now),
+    ))?;
+    Ok(())
+}
+
+/// Messages whose time has come, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn due(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> {
+    tx.prepare_cached(
+        "SELECT id, channel_id, occasion, task_name, run_id, text, at, attempts FROM outbox
+         WHERE state = 'waiting' AND due <= ?1 ORDER BY id LIMIT 100",
+    )?
+    .query_and_then([millis(now)], read)?
+    .collect()
+}
+
+/// When the next message is due.
+///
+/// # Errors
+/// Those of the database.
+pub fn next_due(tx: &Transaction<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let due: Option<i64> = tx
+        .prepare_cached("SELECT min(due) FROM outbox WHERE state = 'waiting'")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .flatten();
+    optional_time(due)
+}
+
+/// A message was sent.
+///
+/// # Errors
+/// Those of the database.
+pub fn sent(tx: &Transaction<'_>, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+    finish(tx, id, MessageState::Sent, None, now)
+}
+
+/// A message is given up.
+///
+/// # Errors
+/// Those of the database.
+pub fn given_up(
+    tx: &Transaction<'_>,
+    id: i64,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    finish(tx, id, MessageState::GivenUp, Some(error), now)
+}
+
+fn finish(
+    tx: &Transaction<'_>,
+    id: i64,
+    state: MessageState,
+    error: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE outbox SET state = ?2, attempts = attempts + 1, error = ?3, finished_at = ?4 WHERE id = ?1",
+        (id, state.as_str(), error, millis(now)),
+    )?;
+    tx.execute(
+        "DELETE FROM outbox WHERE state <> 'waiting' AND id <= (
+             SELECT id FROM outbox WHERE state <> 'waiting' ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+        [KEEP],
+    )?;
+    Ok(())
+}
+
+/// An attempt failed. Everything else for the same channel waits as long: it would fail too.
+///
+/// # Errors
+/// Those of the database.
+pub fn postpone(
+    tx: &Transaction<'_>,
+    message: &Message,
+    error: &str,
+    until: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE outbox SET attempts = attempts + 1, error = ?2 WHERE id = ?1",
+        (message.id, error),
+    )?;
+    tx.execute(
+        "UPDATE outbox SET due = ?2 WHERE channel_id = ?1 AND state = 'waiting' AND due < ?2",
+        (message.channel, millis(until)),
+    )?;
+    Ok(())
+}
+
+/// The newest messages, whatever became of them.
+///
+/// # Errors
+/// Those of the database.
+pub fn newest(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    tx.prepare(
+        "SELECT outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, channels.name AS channel_name,
+             state, due, error, finished_at
+         FROM outbox JOIN channels ON channels.id = channel_id ORDER BY outbox.id DESC LIMIT ?1",
+    )?
+    .query_and_then([limit], |row| {
+        let state: String = row.get("state")?;
+        Ok(Delivery {
+            message: read(row)?,
+            channel: row.get("channel_name")?,
+            state: [MessageState::Waiting, MessageState::Sent, MessageState::GivenUp]
+                .into_iter()
+                .find(|known| known.as_str() == state)
+                .ok_or_else(|| corrupt("message state")(state))?,
+            due: time(row.get("due")?)?,
+            error: row.get("error")?,
+            finished_at: optional_time(row.get("finished_at")?)?,
+        })
+    })?
+    .collect()
+}
+
+fn read(row: &Row<'_>) -> Result<Message, StoreError> {
+    let occasion: String = row.get("occasion")?;
+    Ok(Message {
+        id: row.get("id")?,
+        channel: row.get("channel_id")?,
+        occasion: Occasion::ALL
+            .into_iter()
+            .find(|known| known.as_str() == occasion)
+            .ok_or_else(|| corrupt("occasion")(occasion))?,
+        task: row.get("task_name")?,
+        run: row.get("run_id")?,
+        text: row.get("text")?,
+        at: time(row.get("at")?)?,
+        attempts: row.get("attempts")?,
+    })
+}

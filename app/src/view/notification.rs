@@ -1,0 +1,313 @@
+//! Notifications on the wire: channels, what was sent to them, and what a webhook gets.
+
+use super::rfc3339;
+use crate::domain::address::HttpUrl;
+use crate::domain::channel::{Channel, Kind, TargetParts, Wishes};
+use crate::domain::field::FieldError;
+use crate::domain::names::{ChannelName, TaskName};
+use crate::store::{Delivery, Message};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where notifications go. What is empty and secret (URL, token, password) stays as it is
+/// when a channel is changed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetBody {
+    /// `webhook`, `ntfy`, `gotify`, `email` or `ping`.
+    pub kind: String,
+    /// URL of the webhook, ntfy topic, Gotify server or check. Write-only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// Bearer, access or application token. Write-only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub token: String,
+    /// Mail server.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// Its port; by default that of the protection.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub port: String,
+    /// `tls`, `starttls` (default) or `none`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub security: String,
+    /// User at the mail server.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Password at the mail server. Write-only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub password: String,
+    /// Sender.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub from: String,
+    /// Recipients, separated by commas.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub to: String,
+}
+
+impl From<TargetBody> for TargetParts {
+    fn from(body: TargetBody) -> Self {
+        Self {
+            kind: body.kind,
+            url: body.url,
+            token: body.token,
+            host: body.host,
+            port: body.port,
+            security: body.security,
+            user: body.user,
+            password: body.password,
+            from: body.from,
+            to: body.to,
+        }
+    }
+}
+
+impl From<&TargetParts> for TargetBody {
+    fn from(parts: &TargetParts) -> Self {
+        Self {
+            kind: parts.kind.clone(),
+            url: parts.url.clone(),
+            token: parts.token.clone(),
+            host: parts.host.clone(),
+            port: parts.port.clone(),
+            security: parts.security.clone(),
+            user: parts.user.clone(),
+            password: parts.password.clone(),
+            from: parts.from.clone(),
+            to: parts.to.clone(),
+        }
+    }
+}
+
+impl TargetBody {
+    /// The same with the secrets of `old` where this has none. A secret is kept for the
+    /// server it was typed for, or a change of the address would hand it to another one.
+    #[must_use]
+    pub fn or_secrets_of(mut self, old: &TargetParts) -> Self {
+        if self.kind != old.kind {
+            return self;
+        }
+        let keep = |new: &mut String, old: &str| {
+            if new.trim().is_empty() {
+                *new = old.to_owned();
+            }
+        };
+        keep(&mut self.url, &old.url);
+        let server = |url: &str| HttpUrl::new(url).ok().map(|url| url.authority);
+        if server(&self.url) == server(&old.url) {
+            keep(&mut self.token, &old.token);
+        }
+        if self.host.trim() == old.host && self.user.trim() == old.user {
+            keep(&mut self.password, &old.password);
+        }
+        self
+    }
+
+    /// The same without anything secret.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        self.url.clear();
+        self.token.clear();
+        self.password.clear();
+        self
+    }
+}
+
+/// A channel as it is sent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelBody {
+    /// Unique among channels.
+    pub name: String,
+    /// Where it goes.
+    pub target: TargetBody,
+    /// Whether anything is sent.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// What it wants to hear of: `failure`, `recovery`, `overdue`; all by default. A ping
+    /// hears of good and of failed runs instead.
+    #[serde(default = "everything")]
+    pub on: Vec<String>,
+    /// The tasks it is about; absent means all.
+    #[serde(default)]
+    pub tasks: Option<Vec<String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn everything() -> Vec<String> {
+    ["failure", "recovery", "overdue"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+impl ChannelBody {
+    /// All of the channel but the secrets of its target.
+    ///
+    /// # Errors
+    /// Names every field that was refused.
+    pub fn channel(&self) -> Result<Channel, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let name = ChannelName::new(self.name.trim())
+            .map_err(|e| errors.push(e))
+            .ok();
+        let kind: Option<Kind> = self.target.kind.parse().map_err(|e| errors.push(e)).ok();
+        let mut wishes = Wishes {
+            failure: false,
+            recovery: false,
+            overdue: false,
+        };
+        for wish in &self.on {
+            match wish.as_str() {
+                "failure" => wishes.failure = true,
+                "recovery" => wishes.recovery = true,
+                "overdue" => wishes.overdue = true,
+                other => errors.push(FieldError::new(
+                    "on",
+                    format!("{other:?} is not known; use failure, recovery or overdue"),
+                )),
+            }
+        }
+        let tasks = self.tasks.as_ref().map(|tasks| {
+            let known = tasks.iter().filter_map(|task| {
+                TaskName::new(task.as_str())
+                    .map_err(|e| errors.push(FieldError::new("tasks", e.problem)))
+                    .ok()
+            });
+            known.collect::<Vec<_>>()
+        });
+        match (name, kind) {
+            (Some(name), Some(kind)) if errors.is_empty() => Ok(Channel {
+                name,
+                kind,
+                enabled: self.enabled,
+                wishes,
+                tasks,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// A channel as it is shown: what may be secret is not here.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelView {
+    /// Unique among channels.
+    pub name: String,
+    /// Where it goes, without URL, token and password.
+    pub target: TargetBody,
+    /// Where it goes, in words; none where it cannot be opened with the server's key.
+    pub shown: Option<String>,
+    /// Whether anything is sent.
+    pub enabled: bool,
+    /// What it wants to hear of.
+    pub on: Vec<String>,
+    /// The tasks it is about; absent means all.
+    pub tasks: Option<Vec<String>>,
+    /// When it was last changed, RFC 3339.
+    pub updated_at: String,
+}
+
+/// All channels.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelList {
+    /// By name.
+    pub channels: Vec<ChannelView>,
+}
+
+/// A notification on its way, or at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryView {
+    /// Its number.
+    pub id: i64,
+    /// The channel.
+    pub channel: String,
+    /// `failure`, `recovery`, `overdue` or `success`.
+    pub occasion: String,
+    /// The task.
+    pub task: String,
+    /// The run, where it is about one.
+    pub run: Option<i64>,
+    /// What happened.
+    pub text: String,
+    /// When it happened, RFC 3339.
+    pub at: String,
+    /// `waiting`, `sent` or `given_up`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it is tried next, where it waits.
+    pub next_attempt: Option<String>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}
+
+impl From<&Delivery> for DeliveryView {
+    fn from(delivery: &Delivery) -> Self {
+        let message = &delivery.message;
+        Self {
+            id: message.id,
+            channel: delivery.channel.clone(),
+            occasion: message.occasion.as_str().to_owned(),
+            task: message.task.clone(),
+            run: message.run,
+            text: message.text.clone(),
+            at: rfc3339(message.at),
+            state: delivery.state.as_str().to_owned(),
+            attempts: message.attempts,
+            next_attempt: delivery
+                .finished_at
+                .is_none()
+                .then(|| rfc3339(delivery.due)),
+            error: delivery.error.clone(),
+        }
+    }
+}
+
+/// The newest notifications.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryList {
+    /// Newest first.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// What a webhook gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NoticeView {
+    /// `failure`, `recovery`, `overdue` or `test`.
+    pub event: String,
+    /// The news in one line.
+    pub title: String,
+    /// The task; empty in a test.
+    pub task: String,
+    /// The run, where it is about one.
+    pub run: Option<i64>,
+    /// What happened.
+    pub text: String,
+    /// When it happened, RFC 3339.
+    pub at: String,
+    /// The page that says more.
+    pub url: String,
+}
+
+impl NoticeView {
+    /// What is sent about `message`.
+    pub fn new(message: &Message, title: String, url: String) -> Self {
+        Self {
+            event: message.occasion.as_str().to_owned(),
+            title,
+            task: message.task.clone(),
+            run: message.run,
+            text: message.text.clone(),
+            at: rfc3339(message.at),
+            url,
+        }
+    }
+
+    /// It as JSON.
+    pub fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}

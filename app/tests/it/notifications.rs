@@ -1,0 +1,496 @@
+//! Notifications from outside: real servers take them, and nothing waits for those that do not.
+
+use crate::harness::{BINARY, Server, wait_for};
+use crate::receivers::{MailServer, Speaks, Tls, WebServer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use lightflow::domain::task::Task;
+use lightflow::engine::{Clock, Engine, Folders, LogStore, ManualClock};
+use lightflow::notify::{self, Notifier};
+use lightflow::secrets::SecretKey;
+use lightflow::store::{self, Store};
+use lightflow::view::TaskBody;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn add(server: &Server, name: &str, target: Value) {
+    server
+        .post("/api/v1/channels", json!({"name": name, "target": target}))
+        .expect(201);
+}
+
+/// A task that fails as long as there is no file `good`.
+fn moody(server: &Server) {
+    let good = server.data().join("good");
+    let script = format!("test -e {}", good.display());
+    server.shell_task(
+        "nightly",
+        &[("stop", "true", json!({})), ("sync", &script, json!({}))],
+    );
+}
+
+fn mend(server: &Server) {
+    std::fs::write(server.data().join("good"), "").unwrap();
+}
+
+#[test]
+fn each_kind_of_target_hears_of_failure_and_recovery_in_its_own_form() {
+    let server = Server::start_with(&[("LIGHTFLOW_BASE_URL", "http://board:8443")]);
+    moody(&server);
+    let [hook, ntfy, gotify, ping] = [(); 4].map(|()| WebServer::start());
+    add(
+        &server,
+        "hook",
+        json!({"kind": "webhook", "token": "hook-token",
+        "url": format!("http://{}/in/PATH-SECRET?x=1", hook.address)}),
+    );
+    add(
+        &server,
+        "phone",
+        json!({"kind": "ntfy",
+        "url": format!("http://ann:p%40ss-word@{}/topic", ntfy.address)}),
+    );
+    add(
+        &server,
+        "gotify",
+        json!({"kind": "gotify", "token": "app-token",
+        "url": format!("http://{}", gotify.address)}),
+    );
+    add(
+        &server,
+        "check",
+        json!({"kind": "ping",
+        "url": format!("http://{}/uuid", ping.address)}),
+    );
+
+    assert_eq!(server.run_to_end("nightly")["state"], "failed");
+    let got = hook.next();
+    assert_eq!(got.line, "POST /in/PATH-SECRET?x=1 HTTP/1.1");
+    assert!(
+        got.head.contains("authorization: Bearer hook-token"),
+        "{}",
+        got.head
+    );
+    let body: Value = serde_json::from_str(&got.body).unwrap();
+    assert_eq!(body["event"], "failure");
+    assert_eq!(body["task"], "nightly");
+    assert_eq!(body["text"], "failed in step sync: exit code 1");
+    assert_eq!(body["url"], "http://board:8443/runs/1");
+    let got = ntfy.next();
+    assert_eq!(got.line, "POST /topic HTTP/1.1");
+    let basic = STANDARD.encode("ann:p@ss-word");
+    assert!(
+        got.head.contains(&format!("authorization: Basic {basic}")),
+        "{}",
+        got.head
+    );
+    assert!(got.head.contains("title: nightly failed"), "{}", got.head);
+    assert_eq!(got.body, "nightly, run 1: failed in step sync: exit code 1");
+    let got = gotify.next();
+    assert_eq!(got.line, "POST /message HTTP/1.1");
+    assert!(got.head.contains("x-gotify-key: app-token"), "{}", got.head);
+    assert_eq!(
+        serde_json::from_str::<Value>(&got.body).unwrap()["title"],
+        "nightly failed"
+    );
+    assert_eq!(ping.next().line, "POST /uuid/fail HTTP/1.1");
+
+    mend(&server);
+    assert_eq!(server.run_to_end("nightly")["state"], "success");
+    let body: Value = serde_json::from_str(&hook.next().body).unwrap();
+    assert_eq!(body["event"], "recovery");
+    assert!(gotify.next().body.contains("nightly is fine again"));
+    assert!(ntfy.next().body.contains("succeeded again"));
+    assert_eq!(ping.next().line, "POST /uuid HTTP/1.1");
+    // Only a dead man's switch hears of what is as it should be.
+    server.run_to_end("nightly");
+    assert_eq!(ping.next().line, "POST /uuid HTTP/1.1");
+    assert!(hook.is_quiet() && ntfy.is_quiet() && gotify.is_quiet());
+    wait_for("all messages sent", || {
+        let log = server.get("/api/v1/deliveries").expect(200).json();
+        let all = log["deliveries"].as_array().unwrap().clone();
+        (all.len() == 9 && all.iter().all(|d| d["state"] == "sent")).then_some(())
+    });
+}
+
+#[test]
+fn what_is_secret_goes_in_and_never_comes_out() {
+    let server = Server::start();
+    let hook = WebServer::start();
+    let url = format!("http://{}/SECRET-PATH", hook.address);
+    add(
+        &server,
+        "hook",
+        json!({"kind": "webhook", "url": url, "token": "SECRET-TOKEN"}),
+    );
+    hook.answer_with(500);
+    let refused = server
+        .post("/api/v1/channels/hook/test", json!({}))
+        .expect(502);
+    assert_eq!(hook.next().line, "POST /SECRET-PATH HTTP/1.1");
+    assert!(
+        refused.json()["detail"].as_str().unwrap().contains("500"),
+        "{}",
+        refused.text()
+    );
+    hook.answer_with(204);
+    server
+        .post("/api/v1/channels/hook/test", json!({}))
+        .expect(204);
+    hook.next();
+    // Changed without a secret: those there are stay, as long as the server is the same.
+    let body = json!({"name": "hook2", "target": {"kind": "webhook"}, "on": ["failure"]});
+    server
+        .json("PUT", "/api/v1/channels/hook", body)
+        .expect(200);
+    server
+        .post("/api/v1/channels/hook2/test", json!({}))
+        .expect(204);
+    let got = hook.next();
+    assert_eq!(got.line, "POST /SECRET-PATH HTTP/1.1");
+    assert!(got.head.contains("SECRET-TOKEN"));
+    let other = WebServer::start();
+    let url = format!("http://{}/", other.address);
+    let body = json!({"name": "hook2", "target": {"kind": "webhook", "url": url}});
+    server
+        .json("PUT", "/api/v1/channels/hook2", body)
+        .expect(200);
+    server
+        .post("/api/v1/channels/hook2/test", json!({}))
+        .expect(204);
+    assert!(
+        !other.next().head.contains("SECRET"),
+        "a token goes to another server"
+    );
+    let mut seen = refused.text() + &server.log();
+    for path in [
+        "/api/v1/channels",
+        "/api/v1/channels/hook2",
+        "/api/v1/deliveries",
+        "/api/v1/export",
+    ] {
+        seen.push_str(&server.get(path).expect(200).text());
+    }
+    for file in ["lightflow.db", "lightflow.db-wal"] {
+        let bytes = std::fs::read(server.data().join(file)).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    assert!(!seen.contains("SECRET"), "a secret was shown");
+}
+
+#[test]
+fn mail_goes_through_tls_with_a_login_and_never_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = Tls::new(dir.path());
+    let bundle = tls.bundle.display().to_string();
+    let server = Server::start_with(&[("SSL_CERT_FILE", &bundle)]);
+    moody(&server);
+    let secure = WebServer::start_with(Some(&tls));
+    add(
+        &server,
+        "hook",
+        json!({"kind": "webhook", "url": format!("https://{}/", secure.address)}),
+    );
+    let target = |port: u16, security: &str| {
+        json!({"kind": "email", "host": "localhost", "port": port.to_string(), "security": security,
+            "user": "ann", "password": "mail-secret", "from": "board@example.org",
+            "to": "ann@example.org, bob@example.org"})
+    };
+    let (implicit, upgraded) = (
+        MailServer::start(&tls, Speaks::Tls),
+        MailServer::start(&tls, Speaks::StartTls),
+    );
+    add(&server, "implicit", target(implicit.port, "tls"));
+    add(&server, "upgraded", target(upgraded.port, "starttls"));
+    server.run_to_end("nightly");
+    for mail in [implicit.next(), upgraded.next()] {
+        assert!(mail.secure);
+        let recipients = mail
+            .commands
+            .iter()
+            .filter(|c| c.starts_with("RCPT TO:<"))
+            .count();
+        assert_eq!(recipients, 2, "{:?}", mail.commands);
+        let (head, body) = mail.text.split_once("\n\n").unwrap();
+        assert!(head.contains("\nSubject: nightly failed\n"), "{head}");
+        let body = STANDARD.decode(body.replace('\n', "")).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        assert!(body.contains("failed in step sync: exit code 1"), "{body}");
+    }
+    assert!(secure.next().body.contains("nightly failed"));
+    // A server that offers no TLS hears neither user nor mail.
+    let clear = MailServer::start(&tls, Speaks::Clear);
+    add(&server, "clear", target(clear.port, "starttls"));
+    let refused = server
+        .post("/api/v1/channels/clear/test", json!({}))
+        .expect(502);
+    assert!(refused.text().contains("STARTTLS"), "{}", refused.text());
+    let seen = clear.seen.lock().unwrap().join("\n");
+    assert!(seen.starts_with("EHLO ") && !seen.contains('\n'), "{seen}");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("a"), dir.path().join("b"));
+    for folder in [&ours, &theirs] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let trusted = Tls::new(&ours);
+    let web = WebServer::start_with(Some(&Tls::new(&theirs)));
+    let bundle = trusted.bundle.display().to_string();
+    let server = Server::start_with(&[("SSL_CERT_FILE", &bundle)]);
+    add(
+        &server,
+        "hook",
+        json!({"kind": "webhook", "url": format!("https://{}/", web.address)}),
+    );
+    let refused = server
+        .post("/api/v1/channels/hook/test", json!({}))
+        .expect(502);
+    assert!(refused.text().contains("certificate"), "{}", refused.text());
+}
+
+#[test]
+fn a_refused_channel_says_so_beside_each_field() {
+    let server = Server::start();
+    let answer = server.post(
+        "/api/v1/channels",
+        json!({"name": "a b", "target": {"kind": "ntfy", "url": "ntfy.sh/x"}, "on": ["sometimes"], "tasks": ["nope"]}),
+    );
+    let errors = answer.expect(422).json()["errors"].clone();
+    let fields: Vec<&str> = errors
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(fields, ["name", "on", "url"]);
+    let url = "https://ntfy.sh/x";
+    let target = json!({"kind": "ntfy", "url": url});
+    let unknown = json!({"name": "a", "target": target, "tasks": ["nope"]});
+    let answer = server.post("/api/v1/channels", unknown).expect(422);
+    assert_eq!(answer.json()["errors"][0]["field"], "tasks");
+    add(&server, "a", json!({"kind": "ntfy", "url": url}));
+    let again = json!({"name": "a", "target": {"kind": "ntfy", "url": url}});
+    server.post("/api/v1/channels", again).expect(409);
+    server
+        .json("DELETE", "/api/v1/channels/a", json!({}))
+        .expect(204);
+    server
+        .json("DELETE", "/api/v1/channels/a", json!({}))
+        .expect(404);
+}
+
+#[test]
+fn a_target_that_hangs_holds_up_no_run() {
+    let server = Server::start();
+    moody(&server);
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    add(&server, "hook", json!({"kind": "webhook", "url": url}));
+    for _ in 0..3 {
+        assert_eq!(server.run_to_end("nightly")["state"], "failed");
+    }
+    let waiting = server.get("/api/v1/deliveries").json();
+    assert_eq!(waiting["deliveries"].as_array().unwrap().len(), 3);
+    // Nobody is told of a task whose channel is about another one.
+    let body = json!({"name": "hook", "target": {"kind": "webhook"}, "tasks": []});
+    server
+        .json("PUT", "/api/v1/channels/hook", body)
+        .expect(200);
+    server.run_to_end("nightly");
+    let waiting = server.get("/api/v1/deliveries").json();
+    assert_eq!(waiting["deliveries"].as_array().unwrap().len(), 3);
+}
+
+/// The engine and the notifications in this process, with a clock that the test moves.
+struct World {
+    clock: ManualClock,
+    store: Store,
+    engine: Engine,
+    secrets: Arc<SecretKey>,
+    runtime: tokio::runtime::Runtime,
+    dir: Arc<tempfile::TempDir>,
+    _notifier: Notifier,
+}
+
+impl World {
+    fn on(dir: Arc<tempfile::TempDir>, clock: ManualClock) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
+        let secrets = Arc::new(SecretKey::load_or_create(&dir.path().join("secret.key")).unwrap());
+        let parts = lightflow::engine::Parts {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: Arc::new(clock.clone()),
+            logs: LogStore::new(dir.path().join("logs"), 1 << 20),
+            folders: Folders::new(dir.path()),
+            zone: chrono_tz::Tz::UTC,
+            supervisor: BINARY.into(),
+            grace: Duration::from_secs(1),
+        };
+        let engine = runtime.block_on(Engine::start(parts)).unwrap();
+        let notifier = runtime.block_on(async {
+            Notifier::start(notify::Parts {
+                store: store.clone(),
+                secrets: secrets.clone(),
+                clock: Arc::new(clock.clone()),
+                feed: engine.feed().clone(),
+                zone: chrono_tz::Tz::UTC,
+                base_url: "http://board".to_owned(),
+                ca_bundle: "/nonexistent".into(),
+            })
+        });
+        Self {
+            clock,
+            store,
+            engine,
+            secrets,
+            runtime,
+            dir,
+            _notifier: notifier,
+        }
+    }
+
+    fn new(now: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        Self::on(dir, ManualClock::new(now.parse().unwrap()))
+    }
+
+    fn restart(self) -> Self {
+        let (dir, clock) = (self.dir.clone(), self.clock.clone());
+        self.runtime.block_on(self.engine.shutdown());
+        drop(self);
+        Self::on(dir, clock)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, store::StoreError> + Send + 'static,
+    ) -> T {
+        self.runtime.block_on(self.store.write(work)).unwrap()
+    }
+
+    fn channel(&self, url: String) {
+        let target = lightflow::domain::channel::TargetParts {
+            kind: "webhook".to_owned(),
+            url,
+            ..Default::default()
+        };
+        let sealed = notify::seal(&self.secrets, "hook", &target).unwrap();
+        let body: lightflow::view::ChannelBody =
+            serde_json::from_value(json!({"name": "hook", "target": {"kind": "webhook"}})).unwrap();
+        let (channel, now) = (body.channel().unwrap(), self.clock.now());
+        self.write(move |tx| store::channels::insert(tx, &channel, &sealed, now));
+    }
+
+    fn daily(&self, script: &str) -> lightflow::domain::task::TaskId {
+        let body: TaskBody = serde_json::from_value(json!({"name": "t", "cron": "0 3 * * *",
+            "steps": [{"name": "s", "command": "sh", "args": ["-c", script]}]}))
+        .unwrap();
+        let (task, now) = (Task::try_from(&body).unwrap(), self.clock.now());
+        let id = self.write(move |tx| store::tasks::insert(tx, &task, now));
+        self.runtime.block_on(self.engine.tasks_changed());
+        id
+    }
+
+    fn deliveries(&self) -> Vec<store::Delivery> {
+        let read = self.store.read(|tx| store::outbox::newest(tx, 100));
+        self.runtime.block_on(read).unwrap()
+    }
+
+    fn tried(&self, attempts: u32) -> DateTime<Utc> {
+        wait_for(&format!("{attempts} attempts"), || {
+            let all = self.deliveries();
+            all.first()
+                .filter(|d| d.message.attempts == attempts)
+                .map(|d| d.due)
+        })
+    }
+
+    fn forward(&self, by: TimeDelta) {
+        self.clock.set(self.clock.now() + by);
+    }
+}
+
+#[test]
+fn a_message_is_tried_again_later_and_later_also_after_a_restart() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    web.answer_with(503);
+    world.channel(format!("http://{}/", web.address));
+    let task = world.daily("false");
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    web.next();
+    assert_eq!(world.tried(1), world.clock.now() + TimeDelta::seconds(30));
+    world.forward(TimeDelta::seconds(30));
+    web.next();
+    assert_eq!(world.tried(2), world.clock.now() + TimeDelta::seconds(60));
+    let world = world.restart();
+    assert!(web.is_quiet(), "a restart is no reason to hurry");
+    web.answer_with(200);
+    world.forward(TimeDelta::seconds(60));
+    assert!(web.next().body.contains("\"failure\""));
+    wait_for("the end of it", || {
+        let all = world.deliveries();
+        (all[0].state == store::MessageState::Sent).then_some(())
+    });
+    world.forward(TimeDelta::hours(2));
+    assert!(web.is_quiet());
+}
+
+#[test]
+fn after_three_days_in_vain_a_message_is_given_up() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    web.answer_with(500);
+    world.channel(format!("http://{}/", web.address));
+    let task = world.daily("false");
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    world.tried(1);
+    world.forward(TimeDelta::days(3));
+    wait_for("the message to be given up", || {
+        let all = world.deliveries();
+        let first = all.last()?;
+        (first.state == store::MessageState::GivenUp).then_some(())
+    });
+}
+
+#[test]
+fn a_task_that_does_not_succeed_for_too_long_is_reported_once_and_its_recovery_too() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    let good = world.dir.path().join("good");
+    let task = world.daily(&format!("test -e {} || exit 1", good.display()));
+    // Added before there was anybody to tell.
+    world.channel(format!("http://{}/", web.address));
+    world.clock.set("2026-03-02T03:00:00Z".parse().unwrap());
+    assert!(web.next().body.contains("\"failure\""));
+    // From noon to 03:00 the day after is less than a day; a day and a quarter is 18:00.
+    world.clock.set("2026-03-02T17:59:00Z".parse().unwrap());
+    world.runtime.block_on(world.engine.pools());
+    assert!(web.is_quiet());
+    world.clock.set("2026-03-02T18:00:00Z".parse().unwrap());
+    // Seen first, told a minute later: a catch-up may be about to begin.
+    wait_for("the report", || {
+        world.forward(TimeDelta::seconds(61));
+        web.body_if_any()
+            .filter(|body| body.contains("\"overdue\""))
+    });
+    let world = world.restart();
+    world.forward(TimeDelta::hours(3));
+    world.forward(TimeDelta::minutes(5));
+    std::fs::write(good, "").unwrap();
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    let body = web.next().body;
+    assert!(body.contains("\"recovery\""), "{body}");
+}
