@@ -186,7 +186,7 @@ fn every_page_has_its_picture() {
     no_complaints(&browser);
 }
 
-fn picture(browser: &Browser, folder: &Path, name: &str) {
+pub(crate) fn picture(browser: &Browser, folder: &Path, name: &str) {
     for width in [390, 820, 1440] {
         for (theme, dark) in [("light", false), ("dark", true)] {
             browser.picture(

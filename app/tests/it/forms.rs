@@ -167,3 +167,70 @@ fn the_list_finds_tasks_by_any_of_their_words() {
             .contains("No task has")
     );
 }
+
+#[test]
+fn a_notification_is_added_tried_changed_and_deleted() {
+    let server = Server::start();
+    server.shell_task("t", &[("s", "true", json!({}))]);
+    let web = crate::receivers::WebServer::start();
+    let page = server.get("/add/notification").expect(200).text();
+    assert!(
+        page.contains("href=\"/add/notification?kind=ntfy\""),
+        "{page}"
+    );
+    let url = format!("http://{}/SECRET-TOPIC", web.address);
+    let wrong = [
+        ("kind", "ntfy"),
+        ("name", "my phone"),
+        ("url", url.as_str()),
+        ("failure", "yes"),
+        ("scope", "some"),
+        ("task", "t"),
+    ];
+    let page = server.form("/add/notification", &wrong).expect(422).text();
+    assert!(page.contains("id=\"refused-name\""), "{page}");
+    assert!(
+        page.contains("value=\"t\" checked") && page.contains("SECRET-TOPIC"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("name=\"overdue\" value=\"yes\" checked"),
+        "{page}"
+    );
+    let mut right = wrong;
+    right[1].1 = "phone";
+    server.form("/add/notification", &right).expect(303);
+    // Not ticked: it is there and off.
+    let page = server.get("/notifications").expect(200).text();
+    assert!(page.contains("phone</a> <small>off"), "{page}");
+    let page = server
+        .form("/notifications/phone/test", &[])
+        .expect(200)
+        .text();
+    assert!(page.contains("phone took the test message"), "{page}");
+    assert_eq!(web.next().line, "POST /SECRET-TOPIC HTTP/1.1");
+    web.answer_with(403);
+    let page = server
+        .form("/notifications/phone/test", &[])
+        .expect(502)
+        .text();
+    assert!(page.contains("failed") && page.contains("403"), "{page}");
+    assert!(!page.contains("SECRET"), "{page}");
+    let page = server.get("/notifications/phone").expect(200).text();
+    assert!(!page.contains("SECRET"), "{page}");
+    let changed = [
+        ("kind", "ntfy"),
+        ("name", "phone"),
+        ("scope", "all"),
+        ("enabled", "yes"),
+        ("url", ""),
+    ];
+    server.form("/notifications/phone", &changed).expect(303);
+    let channel = server.get("/api/v1/channels/phone").json();
+    assert_eq!(
+        (&channel["enabled"], &channel["tasks"]),
+        (&json!(true), &json!(null))
+    );
+    server.form("/notifications/phone/delete", &[]).expect(303);
+    server.get("/notifications/phone").expect(404);
+}

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod access_pages;
 mod api;
 mod bad_input;
 mod browser;

@@ -71,7 +71,7 @@ pub(super) async fn replace(
 /// Removes a channel and what waits for it.
 #[utoipa::path(delete, path = "/channels/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn delete(
+pub(in crate::web) async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

@@ -10,6 +10,14 @@ pub(super) enum Section {
     Pools,
     Variables,
     Scripts,
+    Notifications,
+}
+
+impl Section {
+    /// Whether others than admins are refused there.
+    fn is_for_admins(self) -> bool {
+        matches!(self, Self::Notifications)
+    }
 }
 
 /// The navigation, in its order. A new part of the site is one line here.
@@ -19,6 +27,7 @@ const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Pools, "/pools", "Pools"),
     (Section::Variables, "/variables", "Variables"),
     (Section::Scripts, "/scripts", "Scripts"),
+    (Section::Notifications, "/notifications", "Notifications"),
 ];
 
 /// One link of the navigation.
@@ -46,9 +55,12 @@ impl Frame {
         }
     }
 
-    /// The navigation.
+    /// The navigation, without what this person may not see.
     pub(super) fn links(&self) -> impl Iterator<Item = Link> {
-        SECTIONS.iter().map(|(section, href, label)| Link {
+        let seen = SECTIONS
+            .iter()
+            .filter(|(section, ..)| self.admin || !section.is_for_admins());
+        seen.map(|(section, href, label)| Link {
             href,
             label,
             current: *section == self.section,

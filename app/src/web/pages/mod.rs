@@ -7,6 +7,7 @@ mod entry;
 mod form;
 mod frame;
 mod grid;
+mod notifications;
 mod overview;
 mod pools;
 mod run;
@@ -82,6 +83,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(variables::edit_page).post(variables::edit),
         )
         .route("/variables/{key}/delete", post(variables::delete))
+        .route("/notifications", get(notifications::list))
+        .route(
+            "/add/notification",
+            get(notifications::add_page).post(notifications::add),
+        )
+        .route(
+            "/notifications/{name}",
+            get(notifications::edit_page).post(notifications::edit),
+        )
+        .route("/notifications/{name}/test", post(notifications::test))
+        .route("/notifications/{name}/delete", post(notifications::delete))
         .merge(
             Router::new()
                 .route("/scripts", get(scripts::list))
