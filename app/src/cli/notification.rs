@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::prompt;
 use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
 use super::table::Table;
-use crate::domain::channel::Kind;
+use crate::domain::target::Kind;
 use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList, TargetBody};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};

@@ -100,7 +100,7 @@ impl HttpUrl {
 fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, after) = rest.split_once(']')?;
-        host.parse::<std::net::Ipv6Addr>().ok()?;
+        host.parse::<core::net::Ipv6Addr>().ok()?;
         (host, after.strip_prefix(':'))
     } else {
         match place.split_once(':') {
@@ -122,7 +122,7 @@ fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
 pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 253
-        && (text.parse::<std::net::IpAddr>().is_ok()
+        && (text.parse::<core::net::IpAddr>().is_ok()
             || text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))

@@ -12,5 +12,6 @@ pub mod pool;
 pub mod schedule;
 pub mod state;
 pub mod step;
+pub mod target;
 pub mod task;
 pub mod variable;

@@ -4,7 +4,7 @@ use super::message::Post;
 use super::tls::{Stream, connect, protect};
 use super::{Parts, SendError};
 use crate::domain::address::HttpUrl;
-use crate::domain::channel::Target;
+use crate::domain::target::Target;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full, Limited};

@@ -1,6 +1,7 @@
 //! What is said: the same news in the form each kind of target wants.
 
-use crate::domain::channel::{Email, Occasion, Target};
+use crate::domain::channel::Occasion;
+use crate::domain::target::{Email, Target};
 use crate::store::Message;
 use crate::view::NoticeView;
 use base64::Engine;

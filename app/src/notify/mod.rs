@@ -13,8 +13,9 @@ mod watch;
 
 pub use vault::{open, parts as open_parts, seal};
 
-use crate::domain::channel::{Occasion, Target};
+use crate::domain::channel::Occasion;
 use crate::domain::names::ChannelName;
+use crate::domain::target::Target;
 use crate::engine::{Change, Clock, Feed};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{self, Message, Store, StoreError};

@@ -5,7 +5,7 @@
 
 use super::tls::{Stream, connect, protect};
 use super::{Parts, SendError};
-use crate::domain::channel::{Email, Security};
+use crate::domain::target::{Email, Security};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

@@ -1,6 +1,6 @@
 //! Targets at rest: sealed whole, under the name of their channel.
 
-use crate::domain::channel::{Target, TargetParts};
+use crate::domain::target::{Target, TargetParts};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::StoredChannel;
 use crate::view::TargetBody;

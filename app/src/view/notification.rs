@@ -2,9 +2,10 @@
 
 use super::rfc3339;
 use crate::domain::address::HttpUrl;
-use crate::domain::channel::{Channel, Kind, TargetParts, Wishes};
+use crate::domain::channel::{Channel, Wishes};
 use crate::domain::field::FieldError;
 use crate::domain::names::{ChannelName, TaskName};
+use crate::domain::target::{Kind, TargetParts};
 use crate::store::{Delivery, Message};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

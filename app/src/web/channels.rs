@@ -2,9 +2,9 @@
 
 use super::App;
 use super::error::ApiError;
-use crate::domain::channel::{Target, TargetParts};
 use crate::domain::field::FieldError;
 use crate::domain::names::ChannelName;
+use crate::domain::target::{Target, TargetParts};
 use crate::notify::{open_parts, seal};
 use crate::store::{self, StoreError, StoredChannel};
 use crate::view::{ChannelBody, ChannelView, TargetBody, rfc3339};

@@ -381,7 +381,7 @@ impl World {
     }
 
     fn channel(&self, url: String) {
-        let target = lightflow::domain::channel::TargetParts {
+        let target = lightflow::domain::target::TargetParts {
             kind: "webhook".to_owned(),
             url,
             ..Default::default()

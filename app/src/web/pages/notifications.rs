@@ -3,8 +3,8 @@
 use super::form::{Fields, Refusals, refused};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
-use crate::domain::channel::Kind;
 use crate::domain::names::ChannelName;
+use crate::domain::target::Kind;
 use crate::store::{self, Delivery, MessageState};
 use crate::view::{ChannelBody, ChannelView, TargetBody};
 use crate::web::App;
