@@ -50,7 +50,8 @@ fn list(
     let what = "listing the archives";
     let argv = rclone::list(context.config, &order.folder);
     let listing = Task {
-        output: Output::Captured,
+        // There is no folder before the first archive, which is nothing to complain of.
+        output: Output::Silent,
         ..task(what, order, argv)
     };
     let ran = context.rclone(&listing, patience)?;

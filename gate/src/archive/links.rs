@@ -10,11 +10,11 @@ use nix::sys::stat::FileStat;
 use super::entry::Moment;
 use crate::host::dirfd::Identity;
 
-/// Bytes of names that are remembered: some 100,000 files whose further names are still to come.
+/// Bytes that are remembered: some 30,000 files whose further names are still to come.
 const MAX_BYTES: usize = 8 << 20;
 
 /// What an entry of the table costs beside its name.
-const OVERHEAD: usize = 96;
+const OVERHEAD: usize = 200;
 
 /// A file that has further names.
 struct Known {

@@ -18,11 +18,11 @@ use nix::sys::stat::Mode;
 use super::Watch;
 use crate::error::Failure;
 
-/// For the names of all directories that are open. 16 MiB are some 500,000 of them.
-const BUDGET: usize = 16 << 20;
+/// For the names of all directories that are open: some 250,000 of them.
+const BUDGET: usize = 8 << 20;
 
 /// What a directory gets in any case.
-const FLOOR: usize = 64 << 10;
+const FLOOR: usize = 16 << 10;
 
 /// How many names are read between two looks at the watch.
 const LOOK: usize = 1000;

@@ -119,13 +119,12 @@ fn records(entry: &Entry, header: &Header) -> Records {
     let mut records = Records::default();
     // PAX values are UTF-8 unless this says that they are whatever the file system held.
     let sparse = matches!(entry.kind, Kind::Sparse { .. });
-    let long_path = sparse || !path_fits(&header.path);
-    let long_link = !link_fits(&header.link);
     let foreign = |bytes: &[u8]| std::str::from_utf8(bytes).is_err();
-    // A short name that is not UTF-8 stands in the header as it is, where every reader takes it byte for byte.
-    let path = long_path || (!entry.path.is_ascii() && !foreign(&entry.path));
-    let link = long_link || (!header.link.is_ascii() && !foreign(&header.link));
+    // A short name stands in the header as it is, where every reader takes it byte for byte.
+    let path = sparse || !path_fits(&header.path);
+    let link = !link_fits(&header.link);
     if (path && foreign(&entry.path)) || (link && foreign(&header.link)) {
+        // GNU tar says that it does not know this word, and does the right thing all the same; bsdtar needs it.
         records.add(b"hdrcharset", b"BINARY");
     }
     if path && !sparse {

@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod archives;
 mod cli;
 mod completions;
 mod compliance;
