@@ -8,6 +8,7 @@ use crate::config::{ConfigError, Landlock};
 use crate::credentials::WorkingCopy;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
+use crate::host::owners::trusted;
 use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
 use crate::privilege::{Confinement, Offers, files};
@@ -101,6 +102,9 @@ impl Context<'_> {
                             "it is named in rclone.{key} and does not exist; mount its disk, or take it from the list"
                         ),
                     });
+                }
+                if key == "helpers" {
+                    trusted(&[path.to_string()])?;
                 }
                 rule.push(path.to_string());
             }

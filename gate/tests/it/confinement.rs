@@ -226,6 +226,28 @@ fn a_folder_that_remotes_lead_to_can_be_written_to() {
     assert_eq!(allowed(&outcomes), expected);
 }
 
+#[test]
+fn a_helper_can_be_run_when_nobody_else_could_have_replaced_it() {
+    let helpers = "helpers = [\"/bin/sh\"]\n";
+    let Some(probe) = Probe::new("sync", "mount", helpers) else {
+        return;
+    };
+    let Some(outcomes) = probe.outcomes(&probe.world.sync()) else {
+        return;
+    };
+    denied_on_purpose(&outcomes);
+    let mut expected = table("sync");
+    expected.push("run a shell".into());
+    expected.sort();
+    assert_eq!(allowed(&outcomes), expected);
+    let helper = probe.world.script("helper", "exit 0\n");
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o777)).unwrap();
+    let text = probe.world.read("gate.toml").replace("/bin/sh", &helper);
+    probe.world.write("gate.toml", &text);
+    let answer = probe.world.request(&probe.world.sync()).expect(78);
+    assert!(answer.err.contains("bin/helper"), "{}", answer.err);
+}
+
 /// A run that waits, so that it can be looked at.
 struct Waiting {
     gate: Child,
