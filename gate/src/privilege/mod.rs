@@ -88,7 +88,7 @@ impl Confinement {
 pub fn thinking<T: Send>(work: impl Fn() -> T + Sync) -> (T, Option<String>) {
     std::thread::scope(|scope| {
         let thinker = std::thread::Builder::new().spawn_scoped(scope, || {
-            let unconfined = syscalls::for_parsing().err();
+            let unconfined = syscalls::for_thinking().err();
             (work(), unconfined)
         });
         match thinker.map(std::thread::ScopedJoinHandle::join) {

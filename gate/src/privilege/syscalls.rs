@@ -2,7 +2,7 @@
 //!
 //! [`for_transfers`] takes from rclone what neither capabilities nor Landlock take from a process of root's: the
 //! sockets of root's services (systemd and D-Bus do for uid 0 whatever it asks), the permissions of root's files,
-//! root's other processes. [`for_parsing`] leaves a thread nothing but its memory.
+//! root's other processes. [`for_thinking`] leaves a thread nothing but its memory.
 //!
 //! Invariant: what is denied fails with an error that programs know how to take; nothing is killed for it, save a
 //! program that calls the kernel by the conventions of another architecture.
@@ -199,7 +199,7 @@ const OPEN_TREE_ATTR: i64 = 467;
 const FILE_SETATTR: i64 = 469;
 
 /// What takes memory, waits for a lock, and ends a thread.
-const PARSING: &[i64] = &[
+const THINKING: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_mmap,
     libc::SYS_munmap,
@@ -258,8 +258,8 @@ pub fn for_transfers(sets_times: bool) -> Result<(), String> {
 ///
 /// # Errors
 /// When the kernel refused.
-pub fn for_parsing() -> Result<(), String> {
-    let rules = PARSING.iter().map(|&n| (n, Vec::new())).collect();
+pub fn for_thinking() -> Result<(), String> {
+    let rules = THINKING.iter().map(|&n| (n, Vec::new())).collect();
     install(
         rules,
         SeccompAction::Errno(libc::EPERM.unsigned_abs()),
@@ -377,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn a_parsing_thread_can_think_and_nothing_else() {
-        let sum: usize = confined(for_parsing, || {
+    fn a_thinking_thread_can_think_and_nothing_else() {
+        let sum: usize = confined(for_thinking, || {
             (0..100_000).map(|n| n.to_string().len()).sum()
         });
         assert_eq!(sum, 488_890);
-        let opened = confined(for_parsing, || std::fs::File::open("/dev/null").is_ok());
+        let opened = confined(for_thinking, || std::fs::File::open("/dev/null").is_ok());
         assert!(!opened);
-        let started = confined(for_parsing, || {
+        let started = confined(for_thinking, || {
             std::thread::Builder::new().spawn(|| ()).is_ok()
         });
         assert!(!started);
