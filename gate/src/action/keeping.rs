@@ -5,6 +5,7 @@
 use super::Context;
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::host::lock::ServiceLock;
 use crate::keeper;
 use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
@@ -146,6 +147,12 @@ pub(super) fn guard(
         if except == Some(&service) || !context.config.services.contains_key(&service) {
             continue;
         }
+        // Who works on a service sees to its lease himself, and may be writing or ending it just now.
+        let directory = &context.config.lock_dir;
+        let Ok(Some(_lock)) = ServiceLock::try_take(directory, service.as_str(), "its lease")
+        else {
+            continue;
+        };
         let kept = match leases.load(&service) {
             Ok(Some(mut lease)) => keep(context, &leases, &service, &mut lease, patience),
             _ => Ok(()),

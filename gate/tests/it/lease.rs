@@ -174,6 +174,23 @@ fn a_lease_whose_keeper_was_killed_is_kept_again_by_the_next_action() {
 }
 
 #[test]
+fn a_lease_is_left_to_whoever_works_on_its_service() {
+    let world = world(600);
+    world.request(STOP).expect(0);
+    kill_keeper(&world);
+    let other = || {
+        world.request("backupctl --sync-extra docs --remote onedrive:/OdroidBackup");
+        world.keepers().len()
+    };
+    // Another action, in the middle of writing the lease or of ending it.
+    let lock = fs::File::open(world.path("lock/app.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(other(), 0);
+    lock.unlock().unwrap();
+    assert_eq!(other(), 1);
+}
+
+#[test]
 fn recover_brings_back_what_is_due_and_nothing_else() {
     let world = world(600);
     assert_eq!(
