@@ -468,7 +468,9 @@ fn progress_comes_while_the_work_goes_on() {
     let stats = r#"{"level":"warning","msg":"x","stats":{"bytes":1000000,"totalBytes":4000000,"transfers":1,"totalTransfers":3,"speed":500000}}"#;
     let program = world.script(
         "slow",
-        &format!("echo '{stats}' >&2\nsleep 2\necho second >&2\n"),
+        &format!(
+            "if test \"$1\" = lsjson; then echo '[]'; exit; fi\necho '{stats}' >&2\nsleep 2\necho second >&2\n"
+        ),
     );
     world.configure_with("", &program);
     let mut gate = world.spawn(&world.archive());
