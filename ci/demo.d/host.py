@@ -19,6 +19,7 @@ from world import MS_BIND, MS_REC, World, mount
 SSHD = "/usr/sbin/sshd"
 FOLDER = "/OdroidBackup"
 START_LIMIT_S = 10
+PORTS = 5
 
 
 class Host:
@@ -26,7 +27,7 @@ class Host:
 
     def __init__(self, world: World, backupctl: Path, data_root: Path, services: list[SampleService]):
         self.world = world
-        self.port = free_port()
+        self.port = 0
         self.user = pwd.getpwuid(os.getuid()).pw_name
         self.onedrive = world.folder("onedrive")
         self.config = self._configure_gate(data_root, services)
@@ -90,8 +91,17 @@ class Host:
         self.world.file("ssh/authorized_keys", f'restrict,command="{command}" {public}')
 
     def _start_sshd(self):
+        """Starts sshd on a port that is free, which is known only when it has it."""
+        make_privilege_separation_folder(self.world)
+        for _ in range(PORTS):
+            self.port = free_port()
+            if self._listens(self.world.spawn([SSHD, "-D", "-e", "-f", self._configure_sshd()], "sshd")):
+                return
+        raise RuntimeError(f"sshd does not start:\n{self.world.log('sshd')}")
+
+    def _configure_sshd(self) -> Path:
         ssh = self.world.root / "ssh"
-        config = self.world.file(
+        return self.world.file(
             "ssh/sshd_config",
             "\n".join(
                 [
@@ -113,13 +123,16 @@ class Host:
             )
             + "\n",
         )
-        make_privilege_separation_folder(self.world)
-        sshd = self.world.spawn([SSHD, "-D", "-e", "-f", config], "sshd")
+    def _listens(self, sshd: subprocess.Popen) -> bool:
+        """Waits for it; false when it has ended, as it does where somebody else was faster to have the port."""
         until = time.monotonic() + START_LIMIT_S
-        while "Server listening" not in self.world.log("sshd"):
-            if sshd.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"sshd does not start:\n{self.world.log('sshd')}")
+        while f"Server listening on 127.0.0.1 port {self.port}" not in self.world.log("sshd"):
+            if sshd.poll() is not None:
+                return False
+            if time.monotonic() > until:
+                raise RuntimeError(f"sshd does not listen:\n{self.world.log('sshd')}")
             time.sleep(0.02)
+        return True
 
 
 def pin() -> str:

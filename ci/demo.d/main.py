@@ -73,7 +73,7 @@ def demo(world: World, given: argparse.Namespace) -> int:
     host = Host(world, given.bin_dir / "backupctl", data_root, services)
     for service in services:
         service.bring_up()
-        print(f"  service {service.name} writes its data and answers on port {service.port}")
+        print(f"  service {service.name} writes its data and answers on {service.socket.relative_to(world.root)}")
     print(f"  sshd listens on port {host.port} and lets one key do one thing: backupctl --ssh-gate")
     runner = Runner(world, given.bin_dir / "lightflow")
     runner.set_up(host, given.script or HERE / "sample_backup.py", data_root, day, services)
@@ -87,7 +87,7 @@ def demo(world: World, given: argparse.Namespace) -> int:
     print(f"\nboth are over after {time.monotonic() - began:.1f} s\n")
 
     if not all([check(host, service, view, day) for service, view in zip(services, views)]):
-        show_what_was_printed(world, runner, views)
+        show_what_was_printed(world, runner, views, services)
         print("\nFAILED: not all is as it must be")
         return 1
     print("\nAll is as it must be.")
@@ -130,17 +130,19 @@ def check(host: Host, service: SampleService, view: dict, day: Day) -> bool:
     return all_held
 
 
-def show_what_was_printed(world: World, runner: Runner, views: list[dict]):
-    """The logs of the steps that failed, and of those at the other end."""
+def show_what_was_printed(world: World, runner: Runner, views: list[dict], services: list[SampleService]):
+    """The logs of the steps that failed, of those at the other end, and of the services."""
     for view in views:
         for step in view["steps"]:
             if step["state"] in ("failed", "cancelled", "interrupted"):
                 heading(f"{view['task']}, step {step['name']}: {step['reason']}")
                 with contextlib.suppress(ServerError):
                     print(runner.log_of(view["id"], step["name"]).rstrip())
-    for name in ("sshd", "gate"):
+    logs = {name: world.log(name) for name in ("sshd", "gate")}
+    logs |= {service.name: service.log.read_text(errors="replace") for service in services}
+    for name, text in logs.items():
         heading(name)
-        print("\n".join(world.log(name).splitlines()[-TAIL:]))
+        print("\n".join(text.splitlines()[-TAIL:]))
 
 
 def heading(text: str):

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """A service worth backing up, and the commands that control it.
 
-    sample_service.py run    --home DIR --data DIR --port N     in the foreground
-    sample_service.py start  …                                  in the background, until it answers
-    sample_service.py stop   …                                  until it is really gone
-    sample_service.py status …                                  exit code 0 = up, 3 = down, 4 = neither yet
+    sample_service.py run    --home DIR --data DIR     in the foreground
+    sample_service.py start  …                         in the background, until it answers
+    sample_service.py stop   …                         until it is really gone
+    sample_service.py status …                         exit code 0 = up, 3 = down, 4 = neither yet
 
 While it is up it keeps writing an SQLite database (WAL) and small files below --data and answers on a
-loopback port with the number of rows. When it ends it leaves in --home, outside of its data, a list of every
+socket in --home with the number of rows. When it ends it leaves in --home, outside of its data, a list of every
 file it leaves behind with its SHA-256: what a backup made before the next start has to contain.
+
+Invariant: who answers is the process that holds the lock. A port could be anybody's by the time it is bound: a
+service that could not have its port once passed for up, because another one answered there.
 """
 
 import argparse
@@ -20,6 +23,8 @@ import json
 import os
 import random
 import signal
+import socket
+import socketserver
 import sqlite3
 import subprocess
 import sys
@@ -78,11 +83,13 @@ def manifest(folder: Path) -> dict:
 
 
 class Service:
-    """One service: its home (lock, log, manifest), its data and its port."""
+    """One service: its home (lock, log, socket, manifest) and its data."""
 
-    def __init__(self, home: Path, data: Path, port: int):
-        self.home, self.data, self.port = home, data, port
-        self.lock, self.log, self.manifest = home / "lock", home / "log", home / "manifest.json"
+    def __init__(self, home: Path, data: Path):
+        self.home, self.data = home, data
+        self.lock, self.log, self.socket, self.manifest = (
+            home / name for name in ("lock", "log", "socket", "manifest.json")
+        )
 
     def run(self) -> int:
         """The service itself, until SIGTERM."""
@@ -96,7 +103,9 @@ class Service:
         lock.write(str(os.getpid()))
         lock.flush()
         data = Data(self.data)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), answers_of(data))
+        # One that was killed has left its socket behind.
+        self.socket.unlink(missing_ok=True)
+        server = Server(str(self.socket), answers_of(data))
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         while not ending.wait(WRITE_EVERY_S):
             data.write()
@@ -124,7 +133,7 @@ class Service:
 
     def rows(self) -> int:
         """What the service answers; OSError or HTTPException where it does not."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = Connection(self.socket)
         try:
             connection.request("GET", "/")
             return int(connection.getresponse().read())
@@ -163,7 +172,26 @@ class Service:
 
     def arguments(self) -> list[str]:
         """The options that name this service on a command line."""
-        return ["--home", str(self.home), "--data", str(self.data), "--port", str(self.port)]
+        return ["--home", str(self.home), "--data", str(self.data)]
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """HTTP on a Unix socket, a thread a connection."""
+
+    daemon_threads = True
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path):
+        super().__init__("localhost", timeout=2)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
 
 
 def answers_of(data: Data):
@@ -199,9 +227,8 @@ def main() -> int:
     parser.add_argument("verb", choices=["run", "start", "stop", "status"])
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()
-    service = Service(given.home, given.data, given.port)
+    service = Service(given.home, given.data)
     return getattr(service, given.verb)()
 
 

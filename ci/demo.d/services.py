@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sample_service
-from lightflow_server import free_port
 from world import World
 
 PROBE_EVERY_S = 0.02
@@ -20,7 +19,7 @@ class SampleService(sample_service.Service):
     """One service of the demo."""
 
     def __init__(self, name: str, world: World, data_root: Path):
-        super().__init__(world.folder(f"services/{name}"), data_root / name / "data", free_port())
+        super().__init__(world.folder(f"services/{name}"), data_root / name / "data")
         self.name = name
         self.data.mkdir(parents=True)
         self.prober = Prober(self)
