@@ -8,7 +8,7 @@ from pathlib import Path
 import samples
 from cases import OnBookworm, OnTrixie
 
-UNIT = Path(__file__).resolve().parents[2] / "gate" / "units" / "backupctl-recover.service"
+UNIT = Path(__file__).resolve().parents[2] / "podman" / "backupctl-recover.service"
 KEYS = "/home/backup_ops/.ssh/authorized_keys"
 
 

@@ -44,7 +44,7 @@ class Lease:
         super().setUpClass()
         samples.install(cls.machine)
         cls.configuration = cls.machine.root(f"cat {CONFIG}")
-        cls.machine.put(REPO / "gate" / "units" / UNIT, f"/etc/systemd/system/{UNIT}")
+        cls.machine.put(REPO / "podman" / UNIT, f"/etc/systemd/system/{UNIT}")
         cls.machine.root(f"systemctl daemon-reload; systemctl enable -q {UNIT}")
 
     def setUp(self):

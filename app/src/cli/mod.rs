@@ -18,6 +18,7 @@ mod output;
 mod pinned;
 mod pool;
 mod prompt;
+mod readiness;
 mod run;
 mod run_text;
 mod script;

@@ -1,5 +1,6 @@
 //! `lightflow serve`: puts the layers together and runs until it is told to stop.
 
+use super::readiness::{Manager, State};
 use crate::config::Config;
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::notify::{self, Notifier};
@@ -236,19 +237,23 @@ impl Server {
         self.setup_url.as_deref()
     }
 
-    /// Waits for SIGTERM or SIGINT, then stops the steps. What was going on is taken up
-    /// by the next start, `always` steps first.
+    /// Tells a service manager that it serves, waits for SIGTERM or SIGINT, then stops the steps. What was going
+    /// on is taken up by the next start, `always` steps first.
     ///
     /// # Errors
     /// Where signals cannot be waited for.
     pub async fn until_told_to_stop(self) -> Result<()> {
         let mut term = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Not before a signal would be heard: whoever waits for this may send one at once.
+        let manager = Manager::from_env();
+        manager.tell(State::Ready);
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
+        manager.tell(State::Stopping);
         self.stop().await;
         Ok(())
     }
