@@ -43,7 +43,7 @@ _backupctl() {
         word=${words[at]}
         case $word in
         --config) file=${words[at + 1]} ;;
-        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --approve | --approve-extra)
+        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --verify | --approve | --approve-extra)
             verb=$word service=${words[at + 1]}
             ;;
         --explain | --completions | --help | --version | --ssh-gate) verb=$word ;;
@@ -53,10 +53,10 @@ _backupctl() {
     --config) COMPREPLY=($(compgen -f -- "$current")) && return ;;
     --path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
     --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
-    --timeout | --keep-weekly | --keep-monthly | --explain) COMPREPLY=() && return ;;
+    --timeout | --keep-weekly | --keep-monthly | --from | --explain) COMPREPLY=() && return ;;
     --completions) _backupctl_offer 'bash zsh fish' && return ;;
     --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
-    --stop | --start | --sync | --archive | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
+    --stop | --start | --sync | --archive | --verify | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
     --list | --status | --recover)
         if [[ $current != -* ]]; then
             _backupctl_offer "$(_backupctl_names services "$file")" && return
@@ -66,13 +66,14 @@ _backupctl() {
     local options
     case $verb in
     '')
-        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --approve --approve-extra --explain --completions --ssh-gate --help --version'
+        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --approve --approve-extra --explain --completions --ssh-gate --help --version'
         [[ -n $file ]] || options+=' --config'
         ;;
     --stop | --start) options='--timeout' ;;
     --sync) options='--path --remote --timeout' ;;
     --archive) options='--path --remote --keep-weekly --keep-monthly --timeout' ;;
     --sync-extra) options='--remote --timeout' ;;
+    --verify) options='--from --remote --timeout' ;;
     --list | --status | --doctor) options='--json' ;;
     --recover) options='--boot' ;;
     *) options='' ;;

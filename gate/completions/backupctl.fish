@@ -35,9 +35,9 @@ end
 # Whether a verb may come, or the value of the verb that is the last word.
 function __backupctl_has_none
     set -l words (commandline -opc)
-    contains -- $words[-1] --stop --start --sync --archive --sync-extra --approve --approve-extra --explain --completions
+    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor recover approve approve-extra explain completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra list status doctor recover verify approve approve-extra explain completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -51,6 +51,7 @@ complete -c backupctl -n __backupctl_has_none -l list -d 'what exists'
 complete -c backupctl -n __backupctl_has_none -l status -d 'how services are'
 complete -c backupctl -n __backupctl_has_none -l doctor -d 'look at every hop'
 complete -c backupctl -n __backupctl_has_none -l recover -d 'bring back what nobody started'
+complete -c backupctl -n __backupctl_has_none -l verify -xa '(__backupctl_names services)' -d 'read an archive back and check all of it'
 complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'let the next sync make the change that was refused'
 complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra directory'
 complete -c backupctl -n __backupctl_has_none -l explain -x -d 'decide a request without doing anything'
@@ -62,10 +63,11 @@ complete -c backupctl -n '__backupctl_has list status recover' -xa '(__backupctl
 complete -c backupctl -n '__backupctl_has list status doctor' -l json -d 'for scripts'
 complete -c backupctl -n '__backupctl_has recover' -l boot -d 'also what nobody sees to any more'
 complete -c backupctl -n '__backupctl_has sync archive' -l path -xa '(__backupctl_path)' -d 'its data directory'
-complete -c backupctl -n '__backupctl_has sync archive sync-extra' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
+complete -c backupctl -n '__backupctl_has verify' -l from -x -d 'the archive of this day'
+complete -c backupctl -n '__backupctl_has sync archive sync-extra verify' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'archives of so many weeks stay'
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'archives of so many months stay'
-complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra' -l timeout -x -d 'give up after so many seconds'
+complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify' -l timeout -x -d 'give up after so many seconds'
 
 complete -c podmanctl -f
 complete -c podmanctl -l config -rF -d 'another configuration'

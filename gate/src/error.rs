@@ -172,6 +172,9 @@ pub enum Failure {
     /// What was written does not read back as it should.
     #[error("verification failed: {0}")]
     Verification(String),
+    /// There is no such archive.
+    #[error("{0}")]
+    NoArchive(String),
     /// `--doctor` found something that does not work.
     #[error("{words}; each FAIL above says what mends it")]
     Unwell {
@@ -208,6 +211,7 @@ impl Failure {
             | Self::Tool { .. }
             | Self::Remote { .. }
             | Self::NothingToApprove(_)
+            | Self::NoArchive(_)
             | Self::Path { .. } => ExitStatus::Unavailable,
             Self::EmptySource(_)
             | Self::UnsafeChange { .. }

@@ -70,8 +70,8 @@ fn view(request: &Request) -> Value {
     }
     for (name, value) in request.options() {
         let value = match name {
-            "--json" => true.into(),
-            "--path" | "--remote" => value.into(),
+            "--json" | "--boot" => true.into(),
+            "--path" | "--remote" | "--from" => value.into(),
             _ => value.parse::<u32>().map_or(Value::Null, Value::from),
         };
         view.insert(plain(name), value);
@@ -113,6 +113,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         Order::Recover { .. }
         | Order::Approve { .. }
         | Order::List { .. }
+        | Order::Verify(_)
         | Order::Status { .. } => Vec::new(),
     }
 }

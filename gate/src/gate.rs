@@ -15,6 +15,7 @@ use crate::action::{self, Context};
 use crate::audit::Audit;
 use crate::caller::{Caller, Door};
 use crate::config::{Config, ConfigError, DEFAULT_PATH, Landlock};
+use crate::database;
 use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
 use crate::hardening::{Surroundings, harden};
@@ -34,6 +35,17 @@ const HELP: &str = include_str!("help.txt");
 /// The program `backupctl`.
 #[must_use]
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    // Another second instance, which looks at a database; see `database`.
+    if arguments
+        .next()
+        .is_some_and(|first| first == database::ENTRY)
+    {
+        let (code, lines) = database::inspect(&arguments.collect::<Vec<_>>());
+        let mut reply = Reply::default();
+        lines.iter().for_each(|line| reply.line(Stream::Out, line));
+        return ExitCode::from(code);
+    }
     door("backupctl", |arguments, surroundings, reply| {
         command(arguments, surroundings, reply).code()
     })
@@ -167,7 +179,10 @@ pub(crate) fn carry_out(
 ) -> ExitStatus {
     let asked = ("request", request.to_string());
     let mut facts = vec![asked.clone()];
-    if matches!(grant.order(), Order::Sync(_) | Order::Archive(_)) {
+    if matches!(
+        grant.order(),
+        Order::Sync(_) | Order::Archive(_) | Order::Verify(_)
+    ) {
         let offers = Offers::ask();
         facts.push(("confinement", offers.to_string()));
         if offers.landlock.is_none() && config.rclone.landlock == Landlock::Preferred {

@@ -21,6 +21,7 @@ pub mod action;
 pub mod archive;
 pub mod control;
 pub mod credentials;
+pub mod database;
 pub mod keeper;
 pub mod lease;
 pub mod mirror;

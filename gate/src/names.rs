@@ -3,11 +3,15 @@
 //! Invariant: fields are private and constructors refuse, so that a value of one of these types is well
 //! formed wherever it turns up. Well formed is not allowed: that is for `policy` to say.
 
+mod origin;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use origin::{Day, Origin};
 
 /// Why a word is not the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

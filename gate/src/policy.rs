@@ -3,15 +3,18 @@
 //! Invariant: a [`Grant`] comes from [`decide`] and from nowhere else, and actions take nothing but grants;
 //! an undecided request cannot be carried out because it does not have the type for it.
 
-use std::time::Duration;
+mod order;
+mod reason;
 
-use thiserror::Error;
+use std::time::Duration;
 
 use crate::caller::{Caller, Door};
 use crate::config::{Config, Timeout};
-use crate::mirror::guard::Bounds;
-use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use crate::names::{Count, Day, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::request::{HostVerb, Request};
+
+pub use order::{Archive, Mirror, Order, Wanted};
+pub use reason::Reason;
 
 /// What was decided.
 #[derive(Debug)]
@@ -44,144 +47,16 @@ impl Grant {
     }
 }
 
-/// What to do, in terms of the configuration.
-#[derive(Debug)]
-pub enum Order {
-    /// Stop a service.
-    Stop(ServiceName),
-    /// Start a service.
-    Start(ServiceName),
-    /// Mirror a directory.
-    Sync(Mirror),
-    /// Pack, upload, prune.
-    Archive(Archive),
-    /// Bring back what nobody started.
-    Recover {
-        /// Whom; all of them when nobody is named.
-        service: Option<ServiceName>,
-        /// After a boot: also those that nobody keeps any more.
-        boot: bool,
-    },
-    /// Let the next sync make the change that was refused.
-    Approve {
-        /// The name of the mirror's lock.
-        lock: String,
-    },
-    /// Tell what exists.
-    List {
-        /// Only of this service.
-        service: Option<ServiceName>,
-        /// For scripts.
-        json: bool,
-    },
-    /// Tell how services are.
-    Status {
-        /// Only this one.
-        service: Option<ServiceName>,
-        /// For scripts.
-        json: bool,
-    },
-}
-
-/// A mirror: from where to where.
-#[derive(Debug)]
-pub struct Mirror {
-    /// The name of its lock: the service, or the extra target.
-    pub lock: String,
-    /// The source.
-    pub source: PlainPath,
-    /// The copy.
-    pub destination: String,
-    /// Where replaced and deleted files go, without the date.
-    pub versions: String,
-    /// The source is in use while it is read.
-    pub hot: bool,
-    /// What may be changed without asking.
-    pub bounds: Bounds,
-    /// The command that approves of more.
-    pub approve: String,
-}
-
-/// An archive: of what, to where, and what is kept.
-#[derive(Debug)]
-pub struct Archive {
-    /// Whose.
-    pub service: ServiceName,
-    /// The source.
-    pub source: PlainPath,
-    /// The folder of its archives on the remote.
-    pub folder: String,
-    /// Weeks to keep an archive of.
-    pub keep_weekly: u32,
-    /// Months to keep an archive of.
-    pub keep_monthly: u32,
-    /// The source is in use while it is read.
-    pub hot: bool,
-}
-
-/// Why not.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Reason {
-    /// A verb for the host's own command line came over SSH.
-    #[error("{0} is done only on the host, not over SSH")]
-    OnlyOnTheHost(&'static str),
-    /// On the host, but this program does not do it.
-    #[error("{0} takes the place of a request and stands alone on the command line; see --help")]
-    NotARequest(&'static str),
-    /// Not in the allow-list.
-    #[error(
-        "service '{0}' is not in the allow-list; add [services.{0}] to the configuration on the host"
-    )]
-    UnknownService(ServiceName),
-    /// Not in the allow-list.
-    #[error(
-        "extra target '{0}' is not in the allow-list; add [extra.{0}] with its path to the configuration on the host"
-    )]
-    UnknownTarget(String),
-    /// It runs the caller itself, or is simply never stopped.
-    #[error("service '{0}' is copied while it runs and is never stopped or started from here")]
-    NeverStopped(ServiceName),
-    /// Another directory than the service's own.
-    #[error("the path of service '{service}' is {expected}, not {asked}")]
-    OtherPath {
-        /// Whose.
-        service: ServiceName,
-        /// What was asked for.
-        asked: PlainPath,
-        /// What it is.
-        expected: PlainPath,
-    },
-    /// Another remote or folder than those allowed.
-    #[error("remote '{0}' is not allowed; the configuration on the host names those that are")]
-    OtherRemote(Remote),
-    /// Longer than allowed.
-    #[error("--timeout {asked} is above the limit of {max} seconds for {verb}")]
-    TimeoutAboveLimit {
-        /// Of the request.
-        asked: Seconds,
-        /// Of the configuration.
-        max: u32,
-        /// Which action.
-        verb: &'static str,
-    },
-    /// Fewer archives than must be kept.
-    #[error(
-        "{option} {asked} is below the floor of {floor} that the configuration on the host sets"
-    )]
-    BelowFloor {
-        /// Which count.
-        option: &'static str,
-        /// Of the request.
-        asked: Count,
-        /// Of the configuration.
-        floor: u32,
-    },
-}
-
 /// How long a look at the host and its remotes may take as a whole.
 const LOOKING: Timeout = Timeout {
     default: 300,
     max: 300,
+};
+
+/// How long an archive may take to come back: an administrator asks, who may have to wait for a slow line.
+const FETCHING: Timeout = Timeout {
+    default: 86_400,
+    max: 9_999_999,
 };
 
 /// Decides. Pure: reads nothing but its arguments.
@@ -210,6 +85,15 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             // The longest time that a start may have is the time for all attempts together.
             let max = limits.start.max;
             (order, Timeout { default: max, max }, None)
+        }
+        Request::Host(HostVerb::Verify {
+            service,
+            from,
+            remote,
+            timeout,
+        }) => {
+            let wanted = wanted(config, service, *from, remote.as_ref())?;
+            (Order::Verify(wanted), FETCHING, *timeout)
         }
         Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {
@@ -325,9 +209,35 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             json: *json,
         },
         // It looks at the configuration too, so it cannot wait for a decision that needs one.
-        HostVerb::Doctor { .. } | HostVerb::Recover { .. } | HostVerb::Alone(_) => {
+        HostVerb::Doctor { .. }
+        | HostVerb::Recover { .. }
+        | HostVerb::Verify { .. }
+        | HostVerb::Alone(_) => {
             return Err(Reason::NotARequest(verb.name()));
         }
+    })
+}
+
+/// An archive of a service, on the remote that was named or on any that is allowed.
+fn wanted(
+    config: &Config,
+    service: &ServiceName,
+    day: Option<Day>,
+    remote: Option<&Remote>,
+) -> Result<Wanted, Reason> {
+    let hot = known(config, service)?.is_hot(service);
+    let remotes = match remote {
+        Some(remote) => {
+            allowed(config, remote)?;
+            vec![remote.clone()]
+        }
+        None => config.remotes.clone(),
+    };
+    Ok(Wanted {
+        service: service.clone(),
+        day,
+        remotes,
+        hot,
     })
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pin;
 use crate::credentials::WorkingCopy;
+use crate::database::{self, Inspection};
 use crate::host::dirfd::PinnedDir;
 use crate::host::leftovers;
 use crate::names::PlainPath;
@@ -58,6 +59,8 @@ pub enum Tether {
 pub enum Profile {
     /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs what root has.
     Service,
+    /// The gate itself, as it looks at a database: it needs the folder of that and nothing else.
+    Inspection(Inspection),
     /// rclone: it needs its source, its configuration, the network, and nothing else.
     Transfer(Box<Transfer>),
 }
@@ -151,7 +154,7 @@ impl Program<'_> {
     /// When the source's descriptor cannot be duplicated.
     pub fn command(&self, gate: Pid) -> io::Result<Command> {
         let transfer = match &self.profile {
-            Profile::Service => None,
+            Profile::Service | Profile::Inspection(_) => None,
             Profile::Transfer(transfer) => Some(transfer),
         };
         let orders = Orders {
@@ -171,11 +174,20 @@ impl Program<'_> {
         };
         let home = self.home.to_string();
         let mut command = Command::new("/proc/self/exe");
+        command.arg0("backupctl");
+        match &self.profile {
+            Profile::Inspection(inspection) => {
+                let orders = inspection.orders(gate.as_raw());
+                command
+                    .arg(database::ENTRY)
+                    .arg(serde_json::to_string(&orders)?)
+            }
+            Profile::Service | Profile::Transfer(_) => command
+                .arg(ENTRY)
+                .arg(serde_json::to_string(&orders)?)
+                .args(&self.argv),
+        };
         command
-            .arg0("backupctl")
-            .arg(ENTRY)
-            .arg(serde_json::to_string(&orders)?)
-            .args(&self.argv)
             .env_clear()
             .env(
                 "PATH",
@@ -201,7 +213,7 @@ impl Program<'_> {
     /// A sentence, when a new token of rclone's cannot be put where the next transfer finds it.
     pub fn attend(&self) -> Result<(), String> {
         match &self.profile {
-            Profile::Service => Ok(()),
+            Profile::Service | Profile::Inspection(_) => Ok(()),
             Profile::Transfer(transfer) => transfer.copy.look(),
         }
     }

@@ -127,13 +127,12 @@ pub enum ParseError {
 
 /// Words that stand alone on the host's command line. A line that begins with one is refused for the right
 /// reason; what follows is not read.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 5] = [
     "--explain",
     "--help",
     "--version",
     "--completions",
     "--restore",
-    "--verify",
 ];
 
 impl Request {

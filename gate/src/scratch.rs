@@ -54,6 +54,12 @@ impl Scratch {
         )))
     }
 
+    /// The folder, open.
+    #[must_use]
+    pub fn fd(&self) -> &OwnedFd {
+        &self.held
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &PlainPath {
@@ -65,6 +71,25 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is removed when the folder is taken again.
         let _ = empty(&self.held, 0);
+    }
+}
+
+/// Empties the folders below `parent` that nobody has taken: what a gate left in them that was killed may be large.
+pub fn clear(parent: &PlainPath) {
+    let owner = nix::unistd::geteuid().as_raw();
+    if !parent.to_path_buf().exists() {
+        return;
+    }
+    for number in 0..MOST {
+        let path = parent.below(&[&number.to_string()]);
+        if !path.to_path_buf().exists() {
+            return;
+        }
+        if let Ok(folder) = private_dir(&path, owner)
+            && let Ok(held) = Flock::lock(folder, FlockArg::LockExclusiveNonblock)
+        {
+            let _ = empty(&held, 0);
+        }
     }
 }
 

@@ -5,7 +5,9 @@
 
 mod approve;
 mod archive;
+mod databases;
 mod doctor;
+mod fetch;
 mod keeping;
 mod list;
 mod recover;
@@ -17,6 +19,7 @@ mod status;
 mod stop;
 mod sync;
 mod upload;
+mod verify;
 mod versions;
 
 pub(crate) use doctor::doctor;
@@ -63,6 +66,7 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
             recover::recover(context, service.as_ref(), *boot, until)
         }
         Order::Approve { lock } => approve::approve(context, lock),
+        Order::Verify(wanted) => verify::verify(context, wanted, until),
         Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
         Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
     }
@@ -75,7 +79,7 @@ pub fn guard(grant: &Grant, context: &mut Context<'_>) {
         // They touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
         Order::Stop(service) | Order::Start(service) => Some(service),
-        Order::Sync(_) | Order::Archive(_) | Order::Recover { .. } => None,
+        Order::Sync(_) | Order::Archive(_) | Order::Recover { .. } | Order::Verify(_) => None,
     };
     context.host.sweep();
     // It looks after leases itself.

@@ -9,7 +9,7 @@ use crate::credentials::WorkingCopy;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
 use crate::host::owners::trusted;
-use crate::host::{Ended, Exit, Patience};
+use crate::host::{Ended, Exit, Feed, Patience};
 use crate::names::PlainPath;
 use crate::privilege::{Confinement, Offers, files};
 use crate::program::{EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, source_argument};
@@ -79,6 +79,31 @@ impl Context<'_> {
         heard: &mut Listener,
         patience: &Patience<'_>,
     ) -> Result<Ended, Failure> {
+        let program = self.transfer(task)?;
+        self.host.run_heard(&program, patience, heard)
+    }
+
+    /// Runs rclone while `reader` reads what it writes, and insists on a good end of both.
+    pub(super) fn rclone_read(
+        &mut self,
+        task: &Task<'_>,
+        patience: &Patience<'_>,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut heard = Listener::new(task.phase);
+        let program = self.transfer(task)?;
+        let piped = self
+            .host
+            .run_piped(&program, patience, &mut heard, reader)?;
+        if let Some(ended) = &piped.ended {
+            // What it wrote before it failed is no more than a beginning.
+            self.judge(task, ended, &heard)?;
+        }
+        piped.read
+    }
+
+    /// rclone, ready to be run, and told what it may touch.
+    fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
         let rclone = &self.config.rclone;
         let copy = WorkingCopy::open(self.config)?;
         let temporary = self.config.state_dir.below(&["tmp"]);
@@ -132,7 +157,7 @@ impl Context<'_> {
             sets_times: fetches || !rclone.local_folders.is_empty(),
             files: self.confines()?.then_some(rules),
         };
-        let program = Program {
+        Ok(Program {
             what: task.what.to_owned(),
             argv: task.argv.clone(),
             source,
@@ -144,8 +169,7 @@ impl Context<'_> {
                 scratch,
                 confinement,
             })),
-        };
-        self.host.run_heard(&program, patience, heard)
+        })
     }
 
     /// Whether transfers enter a Landlock domain; one that the kernel does not have is left out.

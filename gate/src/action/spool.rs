@@ -19,12 +19,18 @@ use crate::measure;
 use crate::names::{PlainPath, ServiceName};
 use crate::policy::Archive;
 use crate::retention::{ArchiveName, PARTIAL};
-use crate::shelf;
+use crate::{scratch, shelf};
 
 /// The folder of a service in the spool.
 #[must_use]
 pub(crate) fn spool_folder(spool_dir: &PlainPath, order: &Archive) -> PlainPath {
     spool_dir.below(&[order.service.as_str()])
+}
+
+/// The folder for what comes back from the remote. No service's name begins with a dot.
+#[must_use]
+pub(super) fn fetched_folder(spool_dir: &PlainPath) -> PlainPath {
+    spool_dir.below(&[".fetched"])
 }
 
 /// The folder, in use.
@@ -113,6 +119,7 @@ fn clear(directory: &OwnedFd, service: &ServiceName) {
 /// what it left could fill the disk.
 fn clear_others(context: &Context<'_>, own: &ServiceName) {
     let config = context.config;
+    scratch::clear(&fetched_folder(&config.spool_dir));
     let Ok(all) = PinnedDir::open(&config.spool_dir) else {
         return;
     };

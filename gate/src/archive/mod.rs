@@ -46,6 +46,13 @@ pub const MAX_DEPTH: usize = 200;
 /// ends the work.
 pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<(), Failure>;
 
+/// How many of them are remembered, and how much of each.
+const REMEMBERED: usize = 100;
+const LONGEST: usize = 500;
+
+/// How many are named in a sentence.
+const NAMED: usize = 10;
+
 /// Paths that are worth a word: how many, and the names of the first few. A service may have millions.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -64,16 +71,29 @@ impl Named {
     /// One more.
     pub fn push(&mut self, path: impl fmt::Display) {
         self.count += 1;
-        if self.first.len() < 10 {
-            self.first.push(path.to_string());
+        if self.first.len() < REMEMBERED {
+            let mut name = path.to_string();
+            if let Some((cut, _)) = name.char_indices().nth(LONGEST) {
+                name.truncate(cut);
+                name.push_str("...");
+            }
+            self.first.push(name);
         }
+    }
+
+    /// The first of them, one by one, and how many more there are.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let more = self.count - self.first.len() as u64;
+        let rest = (more > 0).then(|| format!("{more} more"));
+        self.first.iter().cloned().chain(rest)
     }
 }
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first.join(", "))?;
-        match self.count - self.first.len() as u64 {
+        let named = self.first.get(..NAMED).unwrap_or(&self.first);
+        f.write_str(&named.join(", "))?;
+        match self.count - named.len() as u64 {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }

@@ -66,6 +66,9 @@ const TRANSFER: &[Capability] = &[
 /// gate left behind by their environment, which is closed to whoever has less than they have (`SYS_PTRACE`).
 const SERVICE: &[Capability] = &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE];
 
+/// For an rclone that fetches, and sees nothing of this host.
+const FETCH: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_SETPCAP];
+
 /// For both.
 const BOTH: &[Capability] = &[
     Capability::CAP_CHOWN,
@@ -89,6 +92,7 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
     match order {
         Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
         Order::Archive(archive) if config.starts_early(&archive.service) => (BOTH, Children::Root),
+        Order::Verify(_) => (FETCH, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),
         Order::Status { .. } | Order::Stop(_) | Order::Start(_) => (SERVICE, Children::Root),
         // It writes a file of its own and runs nothing.

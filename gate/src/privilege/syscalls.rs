@@ -7,6 +7,8 @@
 //! Invariant: what is denied fails with an error that programs know how to take; nothing is killed for it, save a
 //! program that calls the kernel by the conventions of another architecture.
 
+mod inspection;
+
 use std::collections::BTreeMap;
 
 use nix::libc;
@@ -15,6 +17,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
+
+pub use inspection::for_inspection;
 
 /// Never needed by a transfer, whatever their arguments.
 const DENIED: &[i64] = &[
@@ -364,7 +368,7 @@ mod tests {
     use super::*;
 
     /// In a thread of its own, which takes the filter with it.
-    fn confined<T: Send + 'static>(
+    pub(super) fn confined<T: Send + 'static>(
         filter: fn() -> Result<(), String>,
         then: impl FnOnce() -> T + Send + 'static,
     ) -> T {

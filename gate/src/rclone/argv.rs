@@ -222,6 +222,14 @@ pub fn size(config: &Config, folder: &str) -> Vec<String> {
     briefly(argv(config, "size", &[folder, "--json"]))
 }
 
+/// Writes one file on the remote to standard output. A second attempt would write it once more.
+#[must_use]
+pub fn cat(config: &Config, file: &str) -> Vec<String> {
+    let mut argv = argv(config, "cat", &[file]);
+    argv.extend(["--retries", "1"].map(str::to_owned));
+    argv
+}
+
 /// Renames a file on the remote.
 #[must_use]
 pub fn rename(config: &Config, from: &str, to: &str) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use super::ParseError;
 use super::typed::Typed;
-use crate::names::{NameError, ServiceName, TargetName};
+use crate::names::{Day, NameError, Remote, Seconds, ServiceName, TargetName};
 
 /// Verbs that are refused over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,17 @@ pub enum HostVerb {
     Approve(ServiceName),
     /// `--approve-extra NAME`: the same for an extra target.
     ApproveExtra(TargetName),
+    /// `--verify SVC [--from DAY] [--remote R] [--timeout S]`: read an archive back and check all of it.
+    Verify {
+        /// Whose.
+        service: ServiceName,
+        /// Of which day; the newest when none is named.
+        from: Option<Day>,
+        /// Where it is; every remote of the configuration is looked at when none is named.
+        remote: Option<Remote>,
+        /// How long it may take.
+        timeout: Option<Seconds>,
+    },
     /// `--doctor [--json]`: what is wrong with the host, and how it is mended.
     Doctor {
         /// For scripts.
@@ -65,6 +76,14 @@ impl HostVerb {
         if verb == "--approve" {
             return service.map(Self::Approve).ok_or(ParseError::NoValue(verb));
         }
+        if verb == "--verify" {
+            return Ok(Self::Verify {
+                service: service.ok_or(ParseError::NoValue(verb))?,
+                from: typed.take("--from", Day::parse)?,
+                remote: typed.take("--remote", Remote::parse)?,
+                timeout: typed.take("--timeout", Seconds::parse)?,
+            });
+        }
         if verb == "--recover" {
             let boot = typed.flag("--boot");
             return Ok(Self::Recover { service, boot });
@@ -86,6 +105,7 @@ impl HostVerb {
             Self::Recover { .. } => "--recover",
             Self::Approve(_) => "--approve",
             Self::ApproveExtra(_) => "--approve-extra",
+            Self::Verify { .. } => "--verify",
             Self::Doctor { .. } => "--doctor",
             Self::Alone(word) => word,
         }
@@ -98,7 +118,7 @@ impl HostVerb {
             Self::List { service, .. }
             | Self::Status { service, .. }
             | Self::Recover { service, .. } => service.as_ref(),
-            Self::Approve(service) => Some(service),
+            Self::Approve(service) | Self::Verify { service, .. } => Some(service),
             Self::ApproveExtra(_) | Self::Doctor { .. } | Self::Alone(_) => None,
         }
     }
@@ -120,9 +140,27 @@ impl HostVerb {
                 flag("--json", *json)
             }
             Self::Recover { boot, .. } => flag("--boot", *boot),
+            Self::Verify {
+                from,
+                remote,
+                timeout,
+                ..
+            } => {
+                let mut options = given("--from", from.as_ref());
+                options.extend(given("--remote", remote.as_ref()));
+                options.extend(given("--timeout", timeout.as_ref()));
+                options
+            }
             Self::Approve(_) | Self::ApproveExtra(_) | Self::Alone(_) => Vec::new(),
         }
     }
+}
+
+fn given(name: &'static str, value: Option<&impl ToString>) -> Vec<(&'static str, String)> {
+    value
+        .map(|value| (name, value.to_string()))
+        .into_iter()
+        .collect()
 }
 
 fn flag(name: &'static str, given: bool) -> Vec<(&'static str, String)> {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::names::Day;
 
 fn parse(line: &str) -> Result<Request, ParseError> {
     Request::parse_line(line.as_bytes())
@@ -92,6 +93,12 @@ fn count() -> impl Strategy<Value = Option<Count>> {
     proptest::option::of((0_u32..9999).prop_map(|n| Count::parse(&n.to_string()).unwrap()))
 }
 
+fn day() -> impl Strategy<Value = Day> {
+    (1_u32..10_000, 1_u32..13, 1_u32..29).prop_map(|(year, month, day)| {
+        Day::parse(&format!("{year:04}-{month:02}-{day:02}")).unwrap()
+    })
+}
+
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (name(), timeout()).prop_map(|(service, timeout)| Request::Stop { service, timeout }),
@@ -126,6 +133,20 @@ fn request() -> impl Strategy<Value = Request> {
         (proptest::option::of(name()), any::<bool>())
             .prop_map(|(service, boot)| Request::Host(HostVerb::Recover { service, boot })),
         any::<bool>().prop_map(|json| Request::Host(HostVerb::Doctor { json })),
+        (
+            name(),
+            proptest::option::of(day()),
+            proptest::option::of(remote()),
+            timeout()
+        )
+            .prop_map(
+                |(service, from, remote, timeout)| Request::Host(HostVerb::Verify {
+                    service,
+                    from,
+                    remote,
+                    timeout
+                })
+            ),
         Just(Request::Host(HostVerb::Alone("--help"))),
     ]
 }
@@ -151,7 +172,7 @@ proptest! {
 }
 
 /// Known, and not part of this version.
-const LATER: [&str; 2] = ["--restore", "--verify"];
+const LATER: [&str; 1] = ["--restore"];
 
 /// Whoever adds a word to the grammar adds it to what people read and shells complete.
 #[test]

@@ -17,12 +17,13 @@ pub(super) enum Takes {
 }
 
 /// Each request has one of these.
-pub(super) const VERBS: [(&str, Takes); 11] = [
+pub(super) const VERBS: [(&str, Takes); 12] = [
     ("--stop", Takes::One),
     ("--start", Takes::One),
     ("--sync", Takes::One),
     ("--archive", Takes::One),
     ("--sync-extra", Takes::One),
+    ("--verify", Takes::One),
     ("--list", Takes::AtMostOne),
     ("--status", Takes::AtMostOne),
     ("--recover", Takes::AtMostOne),
@@ -31,12 +32,13 @@ pub(super) const VERBS: [(&str, Takes); 11] = [
     ("--doctor", Takes::Nothing),
 ];
 /// What goes with them.
-pub(super) const OPTIONS: [(&str, Takes); 7] = [
+pub(super) const OPTIONS: [(&str, Takes); 8] = [
     ("--path", Takes::One),
     ("--remote", Takes::One),
     ("--keep-weekly", Takes::One),
     ("--keep-monthly", Takes::One),
     ("--timeout", Takes::One),
+    ("--from", Takes::One),
     ("--json", Takes::Nothing),
     ("--boot", Takes::Nothing),
 ];

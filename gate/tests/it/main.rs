@@ -32,3 +32,4 @@ mod remotes;
 mod tidy;
 mod token;
 mod trace;
+mod verify;

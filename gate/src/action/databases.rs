@@ -1,0 +1,224 @@
+//! The databases in an archive: copied out while it passes by, then looked at one by one.
+//!
+//! A database that was in use has a log or a journal beside it, without which it is not what its program would find:
+//! they are copied as well. The copies lie in a folder of the gate's own until they were looked at.
+//!
+//! Invariant: SQLite sees a folder with one database and what belongs to that, under names of the gate's own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+
+use super::Context;
+use crate::archive::check::Inspector;
+use crate::archive::entry::{Entry, Kind};
+use crate::archive::extract::free;
+use crate::config::Landlock;
+use crate::database::{Answer, BESIDE, Inspection, MAGIC, NAME};
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::dirfd::private_dir;
+use crate::measure;
+use crate::names::PlainPath;
+use crate::program::{Output, Profile, Program, Tether};
+use crate::scratch::Scratch;
+
+/// Bytes of paths that are remembered. Nobody has so many databases; an archive may say so.
+const MAX_PATHS: usize = 4 << 20;
+
+/// The folder in which SQLite works.
+const DESK: &str = "look";
+
+/// A file that was copied out: its number is its name.
+#[derive(Debug)]
+struct Copied {
+    number: u64,
+    bytes: u64,
+}
+
+/// The copies.
+pub(super) struct Databases {
+    scratch: Scratch,
+    reserve: u64,
+    found: Vec<(Vec<u8>, Copied)>,
+    beside: BTreeMap<Vec<u8>, Copied>,
+    numbers: u64,
+    paths: usize,
+    /// Databases that were too many.
+    pub(super) left_out: u64,
+}
+
+/// One that was looked at.
+pub(super) struct Looked {
+    /// Its path in the archive.
+    pub(super) path: Vec<u8>,
+    /// What SQLite said.
+    pub(super) answer: Answer,
+}
+
+impl Looked {
+    /// Its path, for messages.
+    pub(super) fn display(&self) -> std::path::Display<'_> {
+        Path::new(OsStr::from_bytes(&self.path)).display()
+    }
+}
+
+impl Databases {
+    /// None yet. `reserve` bytes stay free on the disk of the folder.
+    pub(super) fn new(scratch: Scratch, reserve: u64) -> Self {
+        Self {
+            scratch,
+            reserve,
+            found: Vec::new(),
+            beside: BTreeMap::new(),
+            numbers: 0,
+            paths: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Whether so many more bytes fit beside the reserve.
+    pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
+        has_room(self.scratch.fd(), self.scratch.path(), bytes, self.reserve)
+    }
+
+    /// A new file of the folder.
+    pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        openat(self.scratch.fd(), name, flags, mode)
+            .map(File::from)
+            .map_err(Failure::errno(format!(
+                "creating {}/{name}",
+                self.scratch.path()
+            )))
+    }
+
+    /// Asks SQLite about each of them.
+    pub(super) fn look(
+        &mut self,
+        context: &mut Context<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Vec<Looked>, Failure> {
+        let path = self.scratch.path().below(&[DESK]);
+        let desk = private_dir(&path, nix::unistd::geteuid().as_raw())
+            .map_err(Failure::io(format!("the folder {path}")))?;
+        let mut looked = Vec::new();
+        for (name, database) in std::mem::take(&mut self.found) {
+            let mut bytes = database.bytes;
+            self.place(&desk, &database, NAME)?;
+            for (ending, _) in BESIDE {
+                let beside = [name.as_slice(), ending.as_bytes()].concat();
+                if let Some(copied) = self.beside.remove(&beside) {
+                    let name = format!("{NAME}{ending}");
+                    self.place(&desk, &copied, &name)?;
+                    bytes += copied.bytes;
+                }
+            }
+            let shown = Path::new(OsStr::from_bytes(&name)).display().to_string();
+            let answer = ask(context, (&path, bytes), &shown, patience)?;
+            looked.push(Looked { path: name, answer });
+            crate::scratch::empty(&desk, 0).map_err(Failure::errno(format!("emptying {path}")))?;
+        }
+        Ok(looked)
+    }
+
+    fn place(&self, desk: &OwnedFd, copied: &Copied, name: &str) -> Result<(), Failure> {
+        let number = copied.number.to_string();
+        renameat(self.scratch.fd(), number.as_str(), desk, name)
+            .map_err(Failure::errno("moving a database to where it is looked at"))
+    }
+}
+
+/// Whether so many more bytes fit on the disk of a folder, and the reserve beside them.
+pub(super) fn has_room(
+    folder: &OwnedFd,
+    path: &PlainPath,
+    bytes: u64,
+    reserve: u64,
+) -> Result<(), Failure> {
+    let free = free(folder)?;
+    if free >= bytes.saturating_add(reserve) {
+        return Ok(());
+    }
+    Err(Failure::NoSpace(format!(
+        "{path} has {free} bytes free ({}); {bytes} are needed there, and {reserve} are to stay free (limits.spool_reserve); make room there or set spool_dir to a larger disk",
+        measure::size(free)
+    )))
+}
+
+impl Inspector for Databases {
+    fn wants(&mut self, entry: &Entry, head: &[u8]) -> Result<Option<File>, Failure> {
+        let bytes = match entry.kind {
+            Kind::File { size } | Kind::Sparse { size, .. } => size,
+            _ => return Ok(None),
+        };
+        let is_database = head.starts_with(MAGIC);
+        let belongs = BESIDE.iter().any(|(ending, magic)| {
+            entry.path.ends_with(ending.as_bytes()) && head.starts_with(magic)
+        });
+        if !is_database && !belongs {
+            return Ok(None);
+        }
+        self.paths += entry.path.len() + size_of::<(Vec<u8>, Copied)>();
+        if self.paths > MAX_PATHS {
+            self.left_out += u64::from(is_database);
+            return Ok(None);
+        }
+        self.has_room(entry.kind.stored())?;
+        self.numbers += 1;
+        let copied = Copied {
+            number: self.numbers,
+            bytes,
+        };
+        let file = self.create(&copied.number.to_string())?;
+        if is_database {
+            self.found.push((entry.path.clone(), copied));
+        } else {
+            self.beside.insert(entry.path.clone(), copied);
+        }
+        Ok(Some(file))
+    }
+
+    fn received(&mut self, _: &Entry, _: File) -> Result<(), Failure> {
+        // A log may come before its database; it waits here until all have come.
+        Ok(())
+    }
+}
+
+/// Has SQLite look at what lies in the folder.
+fn ask(
+    context: &mut Context<'_>,
+    (folder, bytes): (&PlainPath, u64),
+    shown: &str,
+    patience: &Patience<'_>,
+) -> Result<Answer, Failure> {
+    let program = Program {
+        what: format!("checking the database {shown}"),
+        argv: vec!["/proc/self/exe".to_owned()],
+        source: None,
+        tether: Tether::Tied,
+        output: Output::Silent,
+        profile: Profile::Inspection(Inspection {
+            folder: folder.clone(),
+            bytes,
+            confined: context.config.rclone.landlock != Landlock::Off,
+        }),
+        home: folder.clone(),
+    };
+    let ended = context.host.run(&program, patience)?;
+    match Answer::of(&ended) {
+        Answer::Failed(detail) => Err(Failure::Tool {
+            what: program.what,
+            detail,
+        }),
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,215 @@
+//! Getting an archive back: which there are, and its bytes as they come.
+//!
+//! Invariant: nothing is taken for the whole of a file before rclone has said that it was.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use super::Context;
+use super::remote::{Access, Task};
+use crate::error::Failure;
+use crate::host::{Feed, Patience};
+use crate::names::Remote;
+use crate::policy::Wanted;
+use crate::program::Output;
+use crate::progress::{Meter, Phase};
+use crate::rclone;
+use crate::reply::Stream;
+use crate::retention::ArchiveName;
+
+/// The most days that a message names.
+const NAMED: usize = 30;
+
+/// An archive that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Its name, which tells its day.
+    pub(super) name: ArchiveName,
+    /// The folder on the remote that it lies in.
+    pub(super) folder: String,
+    /// Its size.
+    pub(super) bytes: u64,
+    /// The size of its manifest, if one lies beside it.
+    pub(super) manifest: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    name: String,
+    size: i64,
+}
+
+/// The archives of a service on one remote.
+fn archives(
+    context: &mut Context<'_>,
+    wanted: &Wanted,
+    remote: &Remote,
+    patience: &Patience<'_>,
+) -> Result<Vec<Stored>, Failure> {
+    let folder = remote.join(&format!("{}/archives", wanted.service));
+    let what = format!("listing the archives in {folder}");
+    let listing = Task {
+        what: &what,
+        argv: rclone::list(context.config, &folder),
+        remote: &folder,
+        access: Access::Remote,
+        // A folder that does not exist is nothing to complain of.
+        output: Output::Silent,
+        phase: Phase::Downloading,
+    };
+    let ran = context.rclone(&listing, patience)?;
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(Vec::new());
+    }
+    context.judge(&listing, &ran.ended, &ran.heard)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives: {error}"))
+    })?;
+    let size = |name: &str| {
+        let file = files.iter().find(|file| file.name == name)?;
+        u64::try_from(file.size).ok()
+    };
+    Ok(files
+        .iter()
+        .filter_map(|file| ArchiveName::parse(&wanted.service, &file.name))
+        .map(|name| Stored {
+            bytes: size(&name.to_string()).unwrap_or(0),
+            manifest: size(&name.manifest()),
+            folder: folder.clone(),
+            name,
+        })
+        .collect())
+}
+
+/// The archive that is wanted: that of the day, or the newest. Where two remotes have it, that of the first one.
+pub(super) fn find(
+    context: &mut Context<'_>,
+    wanted: &Wanted,
+    patience: &Patience<'_>,
+) -> Result<Stored, Failure> {
+    let mut all: Vec<Stored> = Vec::new();
+    let mut silent = None;
+    for remote in &wanted.remotes {
+        match archives(context, wanted, remote, patience) {
+            Ok(found) => all.extend(found),
+            Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
+            Err(failure) => {
+                if wanted.remotes.len() > 1 {
+                    context.warn(failure.to_string());
+                }
+                silent = Some(failure);
+            }
+        }
+    }
+    let fits = |stored: &&Stored| wanted.day.is_none_or(|day| stored.name.date() == day.get());
+    // Of equal ones `max_by_key` takes the last.
+    let best = all.iter().filter(fits).rev().max_by_key(|s| s.name.date());
+    match (best, silent) {
+        (Some(best), _) => Ok(best.clone()),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => Err(Failure::NoArchive(absent(wanted, &all))),
+    }
+}
+
+fn absent(wanted: &Wanted, all: &[Stored]) -> String {
+    let service = &wanted.service;
+    let mut days: Vec<String> = all
+        .iter()
+        .map(|stored| stored.name.date().format("%Y-%m-%d").to_string())
+        .collect();
+    days.sort_unstable_by(|a, b| b.cmp(a));
+    days.dedup();
+    let of = wanted.day.map(|day| format!(" of {day}"));
+    let of = of.unwrap_or_default();
+    if days.is_empty() {
+        let places: Vec<String> = wanted.remotes.iter().map(ToString::to_string).collect();
+        return format!(
+            "there is no archive of {service}{of}, and none of any other day, in {}",
+            places.join(", ")
+        );
+    }
+    let more = days.len().saturating_sub(NAMED);
+    days.truncate(NAMED);
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} older ones"),
+    };
+    format!(
+        "there is no archive of {service}{of}; there are those of {}{more}",
+        days.join(", ")
+    )
+}
+
+/// A file of the remote as it comes: counted, and told of once a second.
+pub(super) struct Arriving<'f> {
+    feed: &'f mut dyn Feed,
+    bytes: u64,
+    meter: Meter,
+}
+
+impl Read for Arriving<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.feed.read(buffer)?;
+        self.bytes += read as u64;
+        if let Some(progress) = self.meter.tick(Instant::now(), self.bytes, 0) {
+            self.feed.say(Stream::Out, &progress.to_string());
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a file of the remote while it comes.
+pub(super) fn read(
+    context: &mut Context<'_>,
+    (what, file, bytes): (&str, &str, u64),
+    patience: &Patience<'_>,
+    reader: &mut dyn FnMut(Arriving<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let task = Task {
+        what,
+        argv: rclone::cat(context.config, file),
+        remote: file,
+        access: Access::Remote,
+        output: Output::Silent,
+        phase: Phase::Downloading,
+    };
+    context.rclone_read(&task, patience, &mut |feed| {
+        let meter = Meter::new(Phase::Downloading, Some(bytes), None, Instant::now());
+        reader(Arriving {
+            feed,
+            bytes: 0,
+            meter,
+        })
+    })
+}
+
+/// Gets the manifest of an archive into a file. `room` says whether so many more bytes fit.
+pub(super) fn manifest(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    into: &File,
+    patience: &Patience<'_>,
+    room: &dyn Fn(u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let name = format!("{}/{}", stored.folder, stored.name.manifest());
+    let bytes = stored.manifest.unwrap_or(0);
+    room(bytes)?;
+    let what = format!("fetching {name}");
+    read(context, (&what, &name, bytes), patience, &mut |coming| {
+        // A byte more than there should be is enough to know.
+        let mut out = into;
+        let copied = io::copy(&mut coming.take(bytes + 1), &mut out)
+            .and_then(|copied| out.flush().map(|()| copied))
+            .map_err(Failure::io(what.clone()))?;
+        if copied == bytes {
+            return Ok(());
+        }
+        Err(Failure::Verification(format!(
+            "{name} came with {copied} bytes instead of {bytes}"
+        )))
+    })
+}

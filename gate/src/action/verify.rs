@@ -1,0 +1,208 @@
+//! `--verify`: read an archive back from the remote, and check all of it.
+//!
+//! Its bytes pass by and are not kept: gzip's checksums, the structure of tar, each entry against the manifest, and the
+//! whole against the manifest's totals. Databases are copied out and looked at afterwards.
+//!
+//! Invariant: nothing on the remote or in a service's data is changed, and what could not be checked is never called good.
+
+use std::fs::File;
+use std::io::Seek;
+use std::time::Instant;
+
+use super::Context;
+use super::databases::{Databases, Looked};
+use super::fetch::{self, Stored, find};
+use super::spool::fetched_folder;
+use crate::archive::check::{Comparison, Differences, Report, check};
+use crate::database::Answer;
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::measure;
+use crate::names::ServiceName;
+use crate::policy::Wanted;
+use crate::scratch::Scratch;
+
+/// How many findings the last line names; all of them have a line of their own before.
+const NAMED: usize = 3;
+
+/// The database that the runner works on, in an archive of itself that was made meanwhile, and the snapshot that it
+/// makes of it before.
+pub(super) const LIVE: &[u8] = b"data/lightflow.db";
+pub(super) const SNAPSHOT: &[u8] = b"data/backup/lightflow.db";
+
+/// Whether a service has such a snapshot.
+pub(super) fn has_snapshot(service: &ServiceName, hot: bool) -> bool {
+    hot && service.as_str() == "lightflow"
+}
+
+pub(super) fn verify(
+    context: &mut Context<'_>,
+    wanted: &Wanted,
+    until: Instant,
+) -> Result<String, Failure> {
+    let patience = Patience::attended(until);
+    context.rclone_is_trusted()?;
+    let stored = find(context, wanted, &patience)?;
+    context.say(format!(
+        "reading {} ({}) from {}",
+        stored.name,
+        measure::size(stored.bytes),
+        stored.folder
+    ));
+    let folder = fetched_folder(&context.config.spool_dir);
+    let scratch =
+        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
+    let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let mut findings = Findings::default();
+    let manifest = fetched_manifest(context, &stored, &databases, &mut findings, &patience)?;
+    let read = read(context, &stored, manifest, &mut databases, &patience);
+    let report = match read {
+        Ok(report) => Some(report),
+        Err(Failure::Verification(words)) => {
+            findings.add(words);
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Some(differences) = report
+        .as_ref()
+        .and_then(|report| report.differences.as_ref())
+    {
+        findings.differences(differences);
+    }
+    let looked = databases.look(context, &patience)?;
+    findings.databases(context, wanted, &looked);
+    if databases.left_out > 0 {
+        findings.add(format!(
+            "{} more databases are in it than are looked at",
+            databases.left_out
+        ));
+    }
+    if let (Some(report), true) = (&report, findings.0.is_empty()) {
+        return Ok(format!(
+            "{} is good: {} entries, {} bytes of content, {} checked, SHA-256 {}",
+            stored.name,
+            report.entries,
+            report.bytes,
+            measure::count(looked.len() as u64, "database"),
+            report.archive
+        ));
+    }
+    // An archive of the same day may have taken its place meanwhile, or retention have given it up.
+    if find(context, wanted, &patience).ok().as_ref() != Some(&stored) {
+        return Err(Failure::Tool {
+            what: format!("reading {}", stored.name),
+            detail: "it was replaced or removed on the remote meanwhile; run this again".into(),
+        });
+    }
+    Err(findings.tell(context, &stored))
+}
+
+/// What is wrong.
+#[derive(Default)]
+struct Findings(Vec<String>);
+
+impl Findings {
+    fn add(&mut self, words: impl Into<String>) {
+        self.0.push(words.into());
+    }
+
+    fn differences(&mut self, differences: &Differences) {
+        for (what, named) in [
+            ("other than when it was packed", &differences.different),
+            ("missing", &differences.missing),
+            ("not in the manifest", &differences.extra),
+            ("the archive as a whole", &differences.whole),
+        ] {
+            self.0
+                .extend(named.lines().map(|line| format!("{what}: {line}")));
+        }
+    }
+
+    fn databases(&mut self, context: &mut Context<'_>, wanted: &Wanted, looked: &[Looked]) {
+        let spare = has_snapshot(&wanted.service, wanted.hot)
+            && looked
+                .iter()
+                .any(|one| one.path == SNAPSHOT && one.answer == Answer::Sound);
+        for one in looked {
+            match &one.answer {
+                Answer::Sound | Answer::Failed(_) => {}
+                Answer::Unknown(why) => context.warn(format!(
+                    "{}: SQLite cannot check it without the program that it belongs to ({why})",
+                    one.display()
+                )),
+                Answer::Bad(lines) if spare && one.path == LIVE => context.warn(format!(
+                    "{}: {}; it was in use while it was packed, and backup/lightflow.db is the one to restore, which is sound",
+                    one.display(),
+                    lines.first().map_or("damaged", String::as_str)
+                )),
+                Answer::Bad(lines) => self
+                    .0
+                    .extend(lines.iter().map(|line| format!("{}: {line}", one.display()))),
+            }
+        }
+    }
+
+    /// Says all, and sums it up.
+    fn tell(self, context: &mut Context<'_>, stored: &Stored) -> Failure {
+        for finding in &self.0 {
+            context.warn(format!("finding: {finding}"));
+        }
+        let first: Vec<String> = self.0.iter().take(NAMED).cloned().collect();
+        let more = match self.0.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        Failure::Verification(format!("{}: {}{more}", stored.name, first.join("; ")))
+    }
+}
+
+/// The manifest, where there is one.
+fn fetched_manifest(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    databases: &Databases,
+    findings: &mut Findings,
+    patience: &Patience<'_>,
+) -> Result<Option<File>, Failure> {
+    if stored.manifest.is_none() {
+        findings.add(format!(
+            "{} does not lie beside it, so that nothing says what is to be in it (the gate's first version made none)",
+            stored.name.manifest()
+        ));
+        return Ok(None);
+    }
+    let mut file = databases.create("manifest")?;
+    let room = |bytes| databases.has_room(bytes);
+    fetch::manifest(context, stored, &file, patience, &room)?;
+    file.rewind().map_err(Failure::io("reading the manifest"))?;
+    Ok(Some(file))
+}
+
+/// Reads the archive from the remote, once.
+fn read(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    manifest: Option<File>,
+    databases: &mut Databases,
+    patience: &Patience<'_>,
+) -> Result<Report, Failure> {
+    let name = stored.name.to_string();
+    let file = format!("{}/{name}", stored.folder);
+    let what = format!("reading {file}");
+    let mut comparison = manifest
+        .map(|manifest| Comparison::new(manifest, &name))
+        .transpose()?;
+    let mut report = None;
+    fetch::read(
+        context,
+        (&what, &file, stored.bytes),
+        patience,
+        &mut |coming| {
+            let read = check(coming, comparison.take(), databases, &mut |_| Ok(()))?;
+            report = Some(read);
+            Ok(())
+        },
+    )?;
+    report.ok_or_else(|| Failure::Verification(format!("{file} was not read")))
+}

@@ -1,0 +1,96 @@
+//! What was granted, in terms of the configuration.
+//!
+//! Invariant: whatever policy resolves is resolved in here; an action looks nothing up that decides what it may do.
+
+use crate::mirror::guard::Bounds;
+use crate::names::{Day, PlainPath, Remote, ServiceName};
+
+/// What to do, in terms of the configuration.
+#[derive(Debug)]
+pub enum Order {
+    /// Stop a service.
+    Stop(ServiceName),
+    /// Start a service.
+    Start(ServiceName),
+    /// Mirror a directory.
+    Sync(Mirror),
+    /// Pack, upload, prune.
+    Archive(Archive),
+    /// Bring back what nobody started.
+    Recover {
+        /// Whom; all of them when nobody is named.
+        service: Option<ServiceName>,
+        /// After a boot: also those that nobody keeps any more.
+        boot: bool,
+    },
+    /// Let the next sync make the change that was refused.
+    Approve {
+        /// The name of the mirror's lock.
+        lock: String,
+    },
+    /// Read an archive back and check all of it.
+    Verify(Wanted),
+    /// Tell what exists.
+    List {
+        /// Only of this service.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
+    /// Tell how services are.
+    Status {
+        /// Only this one.
+        service: Option<ServiceName>,
+        /// For scripts.
+        json: bool,
+    },
+}
+
+/// A mirror: from where to where.
+#[derive(Debug)]
+pub struct Mirror {
+    /// The name of its lock: the service, or the extra target.
+    pub lock: String,
+    /// The source.
+    pub source: PlainPath,
+    /// The copy.
+    pub destination: String,
+    /// Where replaced and deleted files go, without the date.
+    pub versions: String,
+    /// The source is in use while it is read.
+    pub hot: bool,
+    /// What may be changed without asking.
+    pub bounds: Bounds,
+    /// The command that approves of more.
+    pub approve: String,
+}
+
+/// An archive: of what, to where, and what is kept.
+#[derive(Debug)]
+pub struct Archive {
+    /// Whose.
+    pub service: ServiceName,
+    /// The source.
+    pub source: PlainPath,
+    /// The folder of its archives on the remote.
+    pub folder: String,
+    /// Weeks to keep an archive of.
+    pub keep_weekly: u32,
+    /// Months to keep an archive of.
+    pub keep_monthly: u32,
+    /// The source is in use while it is read.
+    pub hot: bool,
+}
+
+/// An archive that is to come back.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Whose.
+    pub service: ServiceName,
+    /// Of which day; the newest where none is named.
+    pub day: Option<Day>,
+    /// Where it may be.
+    pub remotes: Vec<Remote>,
+    /// The data was in use when it was packed.
+    pub hot: bool,
+}

@@ -1,0 +1,66 @@
+//! Why a request that fits the grammar is refused.
+//!
+//! Invariant: every reason says what is allowed instead, or where on the host that is decided.
+
+use thiserror::Error;
+
+use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName};
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// A verb for the host's own command line came over SSH.
+    #[error("{0} is done only on the host, not over SSH")]
+    OnlyOnTheHost(&'static str),
+    /// On the host, but this program does not do it.
+    #[error("{0} takes the place of a request and stands alone on the command line; see --help")]
+    NotARequest(&'static str),
+    /// Not in the allow-list.
+    #[error(
+        "service '{0}' is not in the allow-list; add [services.{0}] to the configuration on the host"
+    )]
+    UnknownService(ServiceName),
+    /// Not in the allow-list.
+    #[error(
+        "extra target '{0}' is not in the allow-list; add [extra.{0}] with its path to the configuration on the host"
+    )]
+    UnknownTarget(String),
+    /// It runs the caller itself, or is simply never stopped.
+    #[error("service '{0}' is copied while it runs and is never stopped or started from here")]
+    NeverStopped(ServiceName),
+    /// Another directory than the service's own.
+    #[error("the path of service '{service}' is {expected}, not {asked}")]
+    OtherPath {
+        /// Whose.
+        service: ServiceName,
+        /// What was asked for.
+        asked: PlainPath,
+        /// What it is.
+        expected: PlainPath,
+    },
+    /// Another remote or folder than those allowed.
+    #[error("remote '{0}' is not allowed; the configuration on the host names those that are")]
+    OtherRemote(Remote),
+    /// Longer than allowed.
+    #[error("--timeout {asked} is above the limit of {max} seconds for {verb}")]
+    TimeoutAboveLimit {
+        /// Of the request.
+        asked: Seconds,
+        /// Of the configuration.
+        max: u32,
+        /// Which action.
+        verb: &'static str,
+    },
+    /// Fewer archives than must be kept.
+    #[error(
+        "{option} {asked} is below the floor of {floor} that the configuration on the host sets"
+    )]
+    BelowFloor {
+        /// Which count.
+        option: &'static str,
+        /// Of the request.
+        asked: Count,
+        /// Of the configuration.
+        floor: u32,
+    },
+}
