@@ -3,6 +3,7 @@
 //! Invariant: once a box has its final colour it never changes, and a run is
 //! finished exactly when all its boxes are.
 
+use super::figure::Figures;
 use super::names::TaskName;
 use super::outcome::Outcome;
 pub use super::state::{Cancel, RunState, StepState, Trigger};
@@ -28,6 +29,8 @@ pub struct StepRun {
     pub exit_code: Option<i32>,
     /// Why the box has its colour.
     pub reason: Option<String>,
+    /// What its last attempt said of its work.
+    pub figures: Figures,
     /// When it began to wait for a slot.
     pub queued_at: Option<DateTime<Utc>>,
     /// When its first attempt started.
@@ -44,6 +47,7 @@ impl StepRun {
             attempt: 0,
             exit_code: None,
             reason: None,
+            figures: Figures::default(),
             queued_at: None,
             started_at: None,
             finished_at: None,
@@ -192,6 +196,15 @@ impl Run {
         }
     }
 
+    /// Takes note of what the running step at `at` says of its work.
+    pub fn report(&mut self, at: usize, figures: Figures) {
+        if let Some(step) = self.steps.get_mut(at)
+            && step.state == StepState::Running
+        {
+            step.figures = figures;
+        }
+    }
+
     /// The position of the box that is not final yet, if any.
     pub fn current(&self) -> Option<usize> {
         self.steps.iter().position(|s| !s.state.is_final())
@@ -208,6 +221,7 @@ impl Run {
         step.attempt += 1;
         step.reason = None;
         step.exit_code = None;
+        step.figures = Figures::default();
         step.started_at.get_or_insert(now);
         self.started_at.get_or_insert(now);
         self.state = RunState::Running;

@@ -3,7 +3,9 @@
 //! A thread, because writing to a slow disk must hold up neither the step nor the
 //! event loop; it holds one buffer, however much the step prints.
 
+use super::listen::Listener;
 use super::log_file::LogWriter;
+use crate::domain::figure::Figures;
 use crate::secrets::Masker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
@@ -30,6 +32,7 @@ pub(super) struct Captured {
     writer: Option<LogWriter>,
     masker: Masker,
     length: watch::Sender<u64>,
+    listener: Listener,
     /// The first error of the log file; what came after it is lost.
     failure: Option<io::Error>,
 }
@@ -69,13 +72,15 @@ impl Capture {
 }
 
 impl Captured {
-    /// A log into which nothing was captured yet; `length` tells readers how far it is. A
+    /// A log into which nothing was captured yet; `length` tells readers how far it is, and
+    /// `listener` hears what is captured. A
     /// log that cannot be created loses what is printed, but its step runs all the same: it
     /// may be the one that brings a service back.
     pub(super) fn new(
         writer: io::Result<LogWriter>,
         masker: Masker,
         length: watch::Sender<u64>,
+        listener: Listener,
     ) -> Self {
         let (writer, failure) = match writer {
             Ok(writer) => (Some(writer), None),
@@ -85,6 +90,7 @@ impl Captured {
             writer,
             masker,
             length,
+            listener,
             failure,
         }
     }
@@ -109,6 +115,7 @@ impl Captured {
                     left = left.map(|left: usize| left.saturating_sub(n));
                     masked.clear();
                     self.masker.push(&buffer[..n], &mut masked);
+                    self.listener.push(&masked);
                     self.append(&masked);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -120,6 +127,7 @@ impl Captured {
         }
         masked.clear();
         self.masker.finish(&mut masked);
+        self.listener.push(&masked);
         self.append(&masked);
     }
 
@@ -148,6 +156,11 @@ impl Captured {
             text.append(&mut masked);
         }
         self.append(&text);
+    }
+
+    /// What the step said of its work.
+    pub(super) fn figures(&self) -> Figures {
+        self.listener.figures()
     }
 
     /// Why the log is not complete, if so.

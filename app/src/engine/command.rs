@@ -1,6 +1,7 @@
 //! What the dispatcher is told, by the handle of the engine and by its own steps.
 
 use super::{CancelError, PoolState, TriggerError};
+use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::outcome::Outcome;
@@ -25,6 +26,7 @@ pub(super) enum Command {
         run: RunId,
         position: usize,
         outcome: Outcome,
+        figures: Figures,
     },
     RetryDue {
         run: RunId,

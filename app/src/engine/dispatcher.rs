@@ -143,12 +143,16 @@ impl Dispatcher {
                 run,
                 position,
                 outcome,
+                figures,
             } => {
                 if let Some(active) = self.active.get_mut(&run) {
                     active.stop = None;
                 }
                 // Going down: what the steps say of being stopped is not their result.
                 if self.closing.is_none() {
+                    if let Some(active) = self.active.get_mut(&run) {
+                        active.run.report(position, figures);
+                    }
                     self.event(run, Event::Ended(position, outcome)).await;
                 }
             }

@@ -2,6 +2,7 @@
 //! committed, so nobody ever saw what a restart forgets.
 
 use crate::domain::lifecycle::{Run, RunId};
+use crate::domain::progress::Progress;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, watch};
@@ -11,7 +12,9 @@ use tokio::sync::{broadcast, watch};
 pub enum Change {
     /// A run, whole as it is now.
     Run(Arc<Run>),
-    /// Tasks were added, changed or removed.
+    /// A running step says how far it is.
+    Progress(LogId, Progress),
+    /// Tasks were added, changed or removed; or runs were removed.
     Tasks,
     /// Pools were added, changed or removed.
     Pools,
@@ -32,11 +35,18 @@ pub struct LogId {
     pub attempt: u32,
 }
 
+/// A log that grows just now.
+#[derive(Debug, Clone)]
+pub(super) struct Growing {
+    pub(super) length: watch::Receiver<u64>,
+    pub(super) progress: watch::Receiver<Option<Progress>>,
+}
+
 /// The changes, and the logs that grow just now.
 #[derive(Debug, Clone)]
 pub struct Feed {
     changes: broadcast::Sender<Change>,
-    logs: Arc<Mutex<HashMap<LogId, watch::Receiver<u64>>>>,
+    logs: Arc<Mutex<HashMap<LogId, Growing>>>,
 }
 
 impl Default for Feed {
@@ -62,18 +72,24 @@ impl Feed {
 
     /// The growing length of a log, as long as its step runs.
     pub fn log_length(&self, id: LogId) -> Option<watch::Receiver<u64>> {
-        self.logs().get(&id).cloned()
+        Some(self.logs().get(&id)?.length.clone())
     }
 
-    pub(super) fn log_opened(&self, id: LogId, length: watch::Receiver<u64>) {
-        self.logs().insert(id, length);
+    /// How far the step says it is, as long as it runs and said so.
+    pub fn progress(&self, id: LogId) -> Option<Progress> {
+        let progress = self.logs().get(&id)?.progress.clone();
+        progress.borrow().clone()
+    }
+
+    pub(super) fn log_opened(&self, id: LogId, growing: Growing) {
+        self.logs().insert(id, growing);
     }
 
     pub(super) fn log_closed(&self, id: LogId) {
         self.logs().remove(&id);
     }
 
-    fn logs(&self) -> std::sync::MutexGuard<'_, HashMap<LogId, watch::Receiver<u64>>> {
+    fn logs(&self) -> std::sync::MutexGuard<'_, HashMap<LogId, Growing>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,7 @@ mod command;
 mod dispatcher;
 mod environment;
 mod feed;
+mod listen;
 mod log_file;
 mod plan;
 mod pool_slots;

@@ -3,13 +3,16 @@
 use super::Parts;
 use super::command::Command;
 use super::dispatcher::Dispatcher;
-use super::feed::{Change, LogId};
+use super::feed::{Change, Feed, Growing, LogId};
+use super::listen::Listener;
 use super::plan::Plan;
 use super::pool_slots::PoolSlots;
 use super::prepare::attempt;
+use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Event, Next, Run, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::outcome::Outcome;
+use crate::domain::progress::Progress;
 use crate::domain::task::{Retention, TaskId};
 use crate::store;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use tokio::sync::watch;
 
 /// How long after a failed write it is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// How long after a step said how far it is it is listened to again.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     pub(super) async fn event(&mut self, run: RunId, event: Event) {
@@ -185,12 +190,20 @@ impl Dispatcher {
             position,
             attempt: run.steps[position].attempt,
         };
-        let (length, progress) = watch::channel(0);
-        feed.log_opened(log, progress);
+        let (length, grown) = watch::channel(0);
+        let (said, progress) = watch::channel(None);
+        let growing = Growing {
+            length: grown,
+            progress: progress.clone(),
+        };
+        feed.log_opened(log, growing);
         tokio::spawn(async move {
-            let outcome = match attempt(&parts, log, &run, stopped).await {
-                Ok(attempt) => attempt.run(length).await,
-                Err(why) => Outcome::CannotStart(why),
+            let (outcome, figures) = match attempt(&parts, log, &run, stopped).await {
+                Ok(attempt) => tokio::select! {
+                    end = attempt.run(length, Listener::new(said)) => end,
+                    never = tell(&feed, log, progress) => match never {},
+                },
+                Err(why) => (Outcome::CannotStart(why), Figures::default()),
             };
             feed.log_closed(log);
             let _ = own
@@ -198,10 +211,28 @@ impl Dispatcher {
                     run: id,
                     position,
                     outcome,
+                    figures,
                 })
                 .await;
         });
     }
+}
+
+/// Tells everybody how far a step says it is, not more often than people can read.
+async fn tell(
+    feed: &Feed,
+    log: LogId,
+    mut progress: watch::Receiver<Option<Progress>>,
+) -> std::convert::Infallible {
+    while progress.changed().await.is_ok() {
+        let now = progress.borrow_and_update().clone();
+        if let Some(progress) = now {
+            feed.publish(Change::Progress(log, progress));
+        }
+        tokio::time::sleep(TELL_AGAIN).await;
+    }
+    // The step says no more; its end is somebody else's to wait for.
+    std::future::pending().await
 }
 
 /// Removes the logs of runs that retention removed; a failure costs space, not runs.

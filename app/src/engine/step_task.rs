@@ -2,8 +2,10 @@
 
 use super::capture::{self, Capture, Captured};
 use super::feed::LogId;
+use super::listen::Listener;
 use super::log_file::LogStore;
 use super::process::{Launch, Said, Supervised, launch};
+use crate::domain::figure::Figures;
 use crate::domain::outcome::Outcome;
 use crate::domain::step::Step;
 use crate::secrets::Masker;
@@ -39,10 +41,14 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Runs to the end; never fails, since whatever goes wrong is an outcome.
-    /// `length` tells how far the log is.
-    pub(super) async fn run(mut self, length: watch::Sender<u64>) -> Outcome {
+    /// `length` tells how far the log is, and `listener` hears what is printed.
+    pub(super) async fn run(
+        mut self,
+        length: watch::Sender<u64>,
+        listener: Listener,
+    ) -> (Outcome, Figures) {
         let masker = std::mem::take(&mut self.masker);
-        let mut log = Captured::new(self.logs.create(self.id), masker, length);
+        let mut log = Captured::new(self.logs.create(self.id), masker, length, listener);
         if let Some(error) = log.failure() {
             tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step runs without a log");
         }
@@ -59,19 +65,24 @@ impl Attempt {
                 // The log says it too, because that is where people look.
                 let outcome = Outcome::CannotStart(error.to_string());
                 log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
-                return outcome;
+                return (outcome, Figures::default());
             }
         };
         match capture::start(pipe, log) {
             Ok(capture) => self.watch(supervised, capture).await,
             Err(error) => {
                 supervised.close(true).await;
-                Outcome::CannotStart(format!("its output cannot be captured: {error}"))
+                let why = format!("its output cannot be captured: {error}");
+                (Outcome::CannotStart(why), Figures::default())
             }
         }
     }
 
-    async fn watch(mut self, mut supervised: Supervised, mut capture: Capture) -> Outcome {
+    async fn watch(
+        mut self,
+        mut supervised: Supervised,
+        mut capture: Capture,
+    ) -> (Outcome, Figures) {
         let limit = Duration::from_secs(u64::from(self.step.timeout_s.get()));
         let deadline = Instant::now() + limit;
         let mut state = Watching::default();
@@ -128,13 +139,15 @@ impl Attempt {
             };
         }
         let (outcome, notes) = state.verdict(vanished, how);
+        let mut figures = Figures::default();
         if let Some(mut log) = captured {
+            figures = log.figures();
             log.note(&notes);
             if let Some(error) = log.failure() {
                 tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step's log is not complete");
             }
         }
-        outcome
+        (outcome, figures)
     }
 
     fn explain(&self, why: &str) -> String {

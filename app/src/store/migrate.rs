@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_pause.sql"),
     include_str!("migrations/0003_notifications.sql"),
+    include_str!("migrations/0004_runs.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

@@ -9,6 +9,7 @@ pub mod channels;
 mod codec;
 mod connection;
 mod error;
+pub mod fares;
 mod migrate;
 pub mod outbox;
 pub mod pools;

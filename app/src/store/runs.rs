@@ -4,6 +4,7 @@ use super::codec::{
     STEP_COLUMNS, StepValues, corrupt, millis, optional_time, step, step_values, time,
 };
 use super::error::StoreError;
+use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
 use crate::domain::names::TaskName;
 use crate::domain::task::TaskId;
@@ -135,7 +136,7 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
     // Boxes that did not change are left alone, so that a commit writes few pages.
     let mut statement = tx.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
-         started_at = ?8, finished_at = ?9
+         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
     )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
@@ -149,6 +150,9 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
             box_.queued_at.map(millis),
             box_.started_at.map(millis),
             box_.finished_at.map(millis),
+            count(box_.figures.down_ms),
+            count(box_.figures.bytes),
+            count(box_.figures.files),
         ))?;
     }
     Ok(())
@@ -207,8 +211,8 @@ pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Run>, StoreError> {
 fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT {STEP_COLUMNS}, state, attempt, exit_code, reason, queued_at, started_at, finished_at
-         FROM step_runs WHERE run_id = ?1 ORDER BY position"
+        "SELECT {STEP_COLUMNS}, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
+         down_ms, stored_bytes, mirrored_files FROM step_runs WHERE run_id = ?1 ORDER BY position"
     ))?;
     let steps = statement
         .query_and_then([id.0], read_box)?
@@ -223,7 +227,7 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
             .map_err(corrupt("task name"))?,
         trigger: known(TRIGGERS, |t| t.as_str(), "trigger", &trigger)?,
         due: optional_time(row.get("due")?)?,
-        state: known(RUN_STATES, |s| s.as_str(), "run state", &state)?,
+        state: run_state(&state)?,
         cancel: cancel
             .map(|c| known(CANCELS, |k| k.as_str(), "cancel", &c))
             .transpose()?,
@@ -236,6 +240,17 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     })
 }
 
+/// A figure as SQLite keeps it; one beyond its range is nobody's downtime or size.
+fn count(figure: Option<u64>) -> Option<i64> {
+    figure.and_then(|figure| i64::try_from(figure).ok())
+}
+
+/// Reads a figure back.
+pub(super) fn read_count(row: &Row<'_>, column: &str) -> Result<Option<u64>, StoreError> {
+    let figure: Option<i64> = row.get(column)?;
+    Ok(figure.and_then(|figure| u64::try_from(figure).ok()))
+}
+
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
     Ok(StepRun {
@@ -244,6 +259,11 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
         attempt: row.get("attempt")?,
         exit_code: row.get("exit_code")?,
         reason: row.get("reason")?,
+        figures: Figures {
+            down_ms: read_count(row, "down_ms")?,
+            bytes: read_count(row, "stored_bytes")?,
+            files: read_count(row, "mirrored_files")?,
+        },
         queued_at: optional_time(row.get("queued_at")?)?,
         started_at: optional_time(row.get("started_at")?)?,
         finished_at: optional_time(row.get("finished_at")?)?,
@@ -274,6 +294,11 @@ const STEP_STATES: &[StepState] = &[
     StepState::Cancelled,
     StepState::Interrupted,
 ];
+
+/// The state of that name.
+pub(super) fn run_state(text: &str) -> Result<RunState, StoreError> {
+    known(RUN_STATES, |s| s.as_str(), "run state", text)
+}
 
 /// Finds the value that prints as `text`.
 fn known<T: Copy>(

@@ -1,5 +1,7 @@
 //! Events of a log stream. A log is addressed by byte offsets in what the step printed.
 
+use crate::domain::progress::Progress;
+use crate::engine::LogId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +14,33 @@ pub struct LogChunk {
     pub next: u64,
     /// The text; bytes that are not UTF-8 are shown as U+FFFD.
     pub text: String,
+}
+
+/// The event `progress`: a running step says how far it is, at most once a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProgressView {
+    /// The run.
+    pub run: i64,
+    /// The step's position, from 0.
+    pub position: usize,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// 0 to 100; null where the end is not known.
+    pub percent: Option<u8>,
+    /// What else it says.
+    pub text: String,
+}
+
+impl ProgressView {
+    pub(crate) fn new(log: LogId, progress: Progress) -> Self {
+        Self {
+            run: log.run.0,
+            position: log.position,
+            attempt: log.attempt,
+            percent: progress.percent,
+            text: progress.text,
+        }
+    }
 }
 
 /// The event `gap`: a part that was dropped because the log passed its limit.

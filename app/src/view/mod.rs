@@ -12,7 +12,7 @@ mod settings;
 mod task;
 
 pub use document::{Document, ImportReport, Imported};
-pub use log::{LogChunk, LogEnd, LogGap};
+pub use log::{LogChunk, LogEnd, LogGap, ProgressView};
 pub use notification::{
     ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView, TargetBody,
 };

@@ -52,6 +52,12 @@ pub struct StepRunView {
     pub exit_code: Option<i32>,
     /// Why the box has its colour.
     pub reason: Option<String>,
+    /// Milliseconds for which the service was down, where the step said so.
+    pub down_ms: Option<u64>,
+    /// Bytes of the archive that it stored, where it said so.
+    pub stored_bytes: Option<u64>,
+    /// Files in the mirror after it, where it said so.
+    pub mirrored_files: Option<u64>,
     /// When it began to wait for a slot, RFC 3339.
     pub queued_at: Option<String>,
     /// When its first attempt started.
@@ -96,6 +102,9 @@ impl StepRunView {
             attempt: step.attempt,
             exit_code: step.exit_code,
             reason: step.reason.clone(),
+            down_ms: step.figures.down_ms,
+            stored_bytes: step.figures.bytes,
+            mirrored_files: step.figures.files,
             queued_at: step.queued_at.map(rfc3339),
             started_at: step.started_at.map(rfc3339),
             finished_at: step.finished_at.map(rfc3339),

@@ -166,7 +166,13 @@ impl Tail {
             match self.changes.recv().await {
                 Ok(Change::Run(run)) if run.id != self.id.run => {}
                 Ok(Change::Run(_)) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
-                Ok(Change::Tasks | Change::Pools | Change::Variables | Change::Scripts) => {}
+                Ok(
+                    Change::Progress(..)
+                    | Change::Tasks
+                    | Change::Pools
+                    | Change::Variables
+                    | Change::Scripts,
+                ) => {}
             }
         }
     }

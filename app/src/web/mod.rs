@@ -27,6 +27,7 @@ use chrono_tz::Tz;
 use error::ApiError;
 use session::Passwords;
 use std::sync::Arc;
+use tower_http::compression::CompressionLayer;
 
 /// What the handlers work with.
 pub struct App {
@@ -95,6 +96,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|method| async { ApiError::NoMethod(method) })
+        // Streams of events are left alone, and what is small already.
+        .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             guard::guard,

@@ -4,7 +4,7 @@ use super::App;
 use super::error::ApiError;
 use super::log_stream::{Part, Until, follow, whole_characters};
 use crate::engine::{Change, LogId};
-use crate::view::{LogChunk, LogEnd, LogGap, Problem, RunView};
+use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt};
@@ -35,6 +35,9 @@ pub(super) fn changes(app: &App) -> Events {
     stream(hello.chain(unfold(feed, |mut feed| async move {
         let event = match feed.recv().await {
             Ok(Change::Run(run)) => json_event("run", &RunView::from(run.as_ref())),
+            Ok(Change::Progress(log, progress)) => {
+                json_event("progress", &ProgressView::new(log, progress))
+            }
             Ok(Change::Tasks) => json_event("tasks", &Empty {}),
             Ok(Change::Pools) => json_event("pools", &Empty {}),
             Ok(Change::Variables) => json_event("variables", &Empty {}),

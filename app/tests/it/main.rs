@@ -18,6 +18,7 @@ mod forms;
 mod harness;
 mod http;
 mod notifications;
+mod overview;
 mod receivers;
 mod recovery;
 mod schedule;

@@ -174,6 +174,22 @@ impl Browser {
         .unwrap()
     }
 
+    /// Waits until a script returns true.
+    #[track_caller]
+    pub(crate) fn wait_script(&self, script: &str) {
+        wait_for(script, || {
+            (self.script(script) == json!(true)).then_some(())
+        });
+    }
+
+    /// Makes the page as wide as a phone, a tablet or a screen, from the next page on.
+    pub(crate) fn resize(&self, width: u32) {
+        let body = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": {
+            "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
+        }});
+        self.call("POST", "/goog/cdp/execute", body).unwrap();
+    }
+
     /// Everything the browser complained about.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self

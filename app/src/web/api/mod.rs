@@ -46,6 +46,7 @@ use utoipa::OpenApi;
         crate::view::LogChunk,
         crate::view::LogGap,
         crate::view::LogEnd,
+        crate::view::ProgressView,
         crate::view::NoticeView
     )),
     modifiers(&Bearer),

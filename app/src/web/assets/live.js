@@ -55,6 +55,13 @@ if (live) {
     if (concerns(JSON.parse(event.data))) refresh();
   });
   for (const name of ["tasks", "pools", "resync"]) events.addEventListener(name, refresh);
+  // What is told in words of time goes stale by itself.
+  const every = Number(live.dataset.every);
+  if (every) {
+    setInterval(() => {
+      if (!document.hidden) refresh();
+    }, every * 1000);
+  }
   events.addEventListener("error", () => {
     const gone = events.readyState === EventSource.CLOSED;
     connection.textContent = gone ? "connection lost, reload the page" : "connection lost, trying again…";

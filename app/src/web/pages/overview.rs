@@ -2,19 +2,22 @@
 
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark};
-use super::task::{newest, schedule};
-use super::{PageError, PageViewer, html, shown};
-use crate::domain::lifecycle::Run;
-use crate::store::{self, StoreError, StoredTask};
+use super::moments::{ago, before, upcoming};
+use super::strip::{Day, days, first_day};
+use super::task::schedule;
+use super::trend::{self, Trend};
+use super::{PageError, PageViewer, html, lasted, shown};
+use crate::domain::overdue::overdue_at;
+use crate::domain::schedule::Schedule;
+use crate::store::fares::{self, Fare};
 use crate::web::App;
 use crate::web::api;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use std::sync::Arc;
-
-/// Runs shown beside a task in the list.
-const STRIP: u32 = 10;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -27,19 +30,42 @@ struct OverviewPage {
 #[template(path = "overview_list.html")]
 struct OverviewFragment {
     admin: bool,
+    /// How many tasks want somebody to look.
+    wrong: usize,
     rows: Vec<OverviewRow>,
 }
 
 struct OverviewRow {
     name: String,
-    pool: String,
     schedule: String,
+    /// Whether it fires by itself.
     auto: bool,
-    next: Option<String>,
-    strip: Vec<(Mark, String, String)>,
-    running: bool,
-    /// Whether it ended badly the last time.
+    scheduled: bool,
+    running: Option<i64>,
+    last: Option<LastResult>,
+    success: Option<Moment>,
+    overdue: Option<String>,
+    next: Option<Moment>,
+    down: Option<String>,
+    days: Vec<Day>,
+    trend: Option<Trend>,
+    /// Whether it ended badly the last time or is overdue.
     wrong: bool,
+}
+
+struct LastResult {
+    id: i64,
+    mark: Mark,
+    /// What went wrong first, if anything did.
+    reason: Option<String>,
+    when: Moment,
+    took: Option<String>,
+}
+
+/// A time in words, and exactly.
+struct Moment {
+    words: String,
+    exact: String,
 }
 
 /// `/`: the page.
@@ -47,10 +73,10 @@ pub(super) async fn page(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let (admin, rows) = (viewer.admin, rows(&app).await?);
+    let body = list(&app, viewer.admin).await?;
     Ok(html(&OverviewPage {
         frame: Frame::new(viewer, Section::Overview),
-        body: OverviewFragment { admin, rows },
+        body,
     }))
 }
 
@@ -59,54 +85,96 @@ pub(super) async fn fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let rows = rows(&app).await?;
-    Ok(html(&OverviewFragment {
-        admin: viewer.admin,
-        rows,
-    }))
+    Ok(html(&list(&app, viewer.admin).await?))
 }
 
-async fn rows(app: &App) -> Result<Vec<OverviewRow>, PageError> {
-    let found = app
-        .store
-        .read(|tx| {
-            store::tasks::list(tx)?
-                .into_iter()
-                // Trying a script out says nothing of how the tasks fare.
-                .filter(|stored| stored.task.name.as_str() != api::scripts::SCRATCH)
-                .map(|task| {
-                    let runs = newest(tx, &task, STRIP)?;
-                    Ok((task, runs))
-                })
-                .collect::<Result<Vec<_>, StoreError>>()
-        })
-        .await?;
+async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
+    let (now, zone) = (app.clock.now(), app.zone);
+    let since = before(first_day(now, zone));
+    let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
+    // Trying a script out says nothing of how the tasks fare.
+    found.retain(|fare| fare.stored.task.name.as_str() != api::scripts::SCRATCH);
     let next = app
         .engine
-        .next_fires(found.iter().map(|(task, _)| task.id).collect())
+        .next_fires(found.iter().map(|fare| fare.stored.id).collect())
         .await;
-    let row = |(stored, runs): (StoredTask, Vec<Run>)| OverviewRow {
-        next: next.get(&stored.id).map(|time| shown(*time, app.zone)),
-        name: stored.task.name.to_string(),
-        pool: stored.task.pool.to_string(),
-        schedule: schedule(&stored),
-        auto: stored.task.auto,
-        wrong: runs
-            .iter()
-            .find(|run| run.state.is_final())
-            .is_some_and(|run| run_mark(run.state).class == "red"),
-        running: runs.first().is_some_and(|run| !run.state.is_final()),
-        strip: runs
-            .iter()
-            .rev()
-            .map(|run| {
-                let mark = run_mark(run.state);
-                let label = format!("run {}: {}", run.id.0, mark.word);
-                (mark, format!("/runs/{}", run.id.0), label)
-            })
-            .collect(),
-    };
-    let mut rows: Vec<OverviewRow> = found.into_iter().map(row).collect();
+    let mut rows: Vec<OverviewRow> = found
+        .iter()
+        .map(|fare| row(fare, next.get(&fare.stored.id).copied(), now, zone))
+        .collect();
     rows.sort_by_key(|row| !row.wrong);
-    Ok(rows)
+    Ok(OverviewFragment {
+        admin,
+        wrong: rows.iter().filter(|row| row.wrong).count(),
+        rows,
+    })
+}
+
+fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Tz) -> OverviewRow {
+    let task = &fare.stored.task;
+    let overdue = overdue_since(fare, zone).filter(|since| *since <= now);
+    let last = fare.last.as_ref().map(|run| {
+        let when = run.finished_at.unwrap_or(run.created_at);
+        let bad = run.steps.iter().find(|step| step.state.is_bad());
+        LastResult {
+            id: run.id.0,
+            mark: run_mark(run.state),
+            reason: bad.map(|step| match &step.reason {
+                Some(reason) => format!("{}: {reason}", step.step.name),
+                None => step.step.name.to_string(),
+            }),
+            when: past(when, now, zone),
+            took: run
+                .started_at
+                .zip(run.finished_at)
+                .map(|(from, to)| lasted(from, to)),
+        }
+    });
+    let down = fare.last.as_ref().and_then(|run| {
+        let said = run.steps.iter().rev().find_map(|step| step.figures.down_ms);
+        said.map(in_words)
+    });
+    OverviewRow {
+        name: task.name.to_string(),
+        schedule: schedule(&fare.stored),
+        auto: task.auto,
+        scheduled: task.cron.is_some(),
+        running: fare.running.map(|run| run.0),
+        wrong: overdue.is_some() || last.as_ref().is_some_and(|last| last.mark.class == "red"),
+        last,
+        success: fare.succeeded.map(|time| past(time, now, zone)),
+        overdue: overdue.map(|since| shown(since, zone)),
+        next: next.map(|time| Moment {
+            words: upcoming(time, now, zone),
+            exact: shown(time, zone),
+        }),
+        down,
+        days: days(&fare.lately, now, zone),
+        trend: Trend::new(&fare.sizes),
+    }
+}
+
+/// From when on a task that fires by itself counts as overdue.
+fn overdue_since(fare: &Fare, zone: Tz) -> Option<DateTime<Utc>> {
+    let task = &fare.stored.task;
+    let cron = task.cron.clone().filter(|_| task.auto)?;
+    overdue_at(&Schedule::new(cron, task.zone.unwrap_or(zone)), fare.good)
+}
+
+fn past(time: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> Moment {
+    Moment {
+        words: ago(time, now),
+        exact: shown(time, zone),
+    }
+}
+
+/// Milliseconds as a duration in words.
+fn in_words(millis: u64) -> String {
+    let end = i64::try_from(millis)
+        .ok()
+        .and_then(DateTime::from_timestamp_millis);
+    lasted(
+        DateTime::UNIX_EPOCH,
+        end.unwrap_or(DateTime::<Utc>::MAX_UTC),
+    )
 }

@@ -1,0 +1,127 @@
+//! How far a step says it is: a line `progress: 42% …`, of which the gate prints one a second
+//! (its `GRAMMAR.md` has the whole form) and any script may print its own.
+
+use std::fmt;
+
+/// Longest text after the percentage that is shown.
+const MOST_TEXT: usize = 160;
+
+/// One such line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// 0 to 100; none where the end is not known.
+    pub percent: Option<u8>,
+    /// The rest of the line, for reading.
+    pub text: String,
+}
+
+impl Progress {
+    /// Reads a line; none for anything else.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let (percent, rest) = line.strip_prefix("progress: ")?.split_once('%')?;
+        let text = match rest {
+            "" => "",
+            rest => rest.strip_prefix(' ')?.trim(),
+        };
+        let percent = match percent {
+            "?" => None,
+            digits if (1..=3).contains(&digits.len()) => Some(
+                digits
+                    .parse()
+                    .ok()
+                    .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+                    .filter(|percent| *percent <= 100)?,
+            ),
+            _ => return None,
+        };
+        Some(Self {
+            percent,
+            text: readable(text).chars().take(MOST_TEXT).collect(),
+        })
+    }
+}
+
+/// Numbers of bytes as people read them, where the line is one of the gate's.
+fn readable(text: &str) -> String {
+    let shorter = || {
+        let (bytes, rest) = text.split_once(" bytes, ")?;
+        let (done, total) = bytes.split_once(" of ")?;
+        let done = Size(done.parse().ok()?);
+        let total = match total {
+            "?" => "?".to_owned(),
+            total => Size(total.parse().ok()?).to_string(),
+        };
+        Some(format!("{done} of {total}, {rest}"))
+    };
+    shorter().unwrap_or_else(|| text.to_owned())
+}
+
+/// A number of bytes in words: `1.1 GiB`, in powers of 1024 and rounded down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut tenths = u128::from(self.0) * 10 / 1024;
+        let mut unit = 0;
+        while tenths >= 10_240 && unit + 1 < UNITS.len() {
+            tenths /= 1024;
+            unit += 1;
+        }
+        write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gates_line_is_understood() {
+        let line = "progress: 42% 1234567 of 2939393 bytes, 12 of 30 files, 3.1 MB/s, 9 s left (uploading)";
+        let progress = Progress::parse(line).unwrap();
+        assert_eq!(progress.percent, Some(42));
+        assert_eq!(
+            progress.text,
+            "1.1 MiB of 2.8 MiB, 12 of 30 files, 3.1 MB/s, 9 s left (uploading)"
+        );
+        let line = "progress: ?% 0 of ? bytes, 7 of ? files, 0.0 MB/s, ? s left (comparing)";
+        let progress = Progress::parse(line).unwrap();
+        assert_eq!(progress.percent, None);
+        assert!(progress.text.starts_with("0 B of ?, 7 of ? files"));
+    }
+
+    #[test]
+    fn a_script_may_say_less() {
+        let of = |line| Progress::parse(line).map(|p| (p.percent, p.text));
+        assert_eq!(of("progress: 7%"), Some((Some(7), String::new())));
+        assert_eq!(
+            of("progress: 100% cooking"),
+            Some((Some(100), "cooking".to_owned()))
+        );
+        for other in [
+            "progress: 101%",
+            "progress: +7%",
+            "progress: %",
+            "progress: 7",
+            "progress: 7%x",
+            "progress: 0007%",
+            " progress: 7%",
+            "Progress: 7%",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(Size(1023).to_string(), "1023 B");
+        assert_eq!(Size(1024).to_string(), "1.0 KiB");
+        assert_eq!(Size(u64::MAX).to_string(), "15.9 EiB");
+    }
+}

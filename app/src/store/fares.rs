@@ -1,0 +1,137 @@
+//! How tasks fare: what the overview tells of each, read in one view of the database.
+
+use super::codec::{millis, optional_time, time};
+use super::error::StoreError;
+use super::runs::{self, read_count, run_state};
+use super::tasks::{self, StoredTask};
+use crate::domain::lifecycle::{Run, RunId, RunState};
+use crate::domain::task::TaskId;
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Transaction};
+
+/// Most sizes of a task that make its trend.
+const SIZES: u32 = 30;
+
+/// How one task fares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fare {
+    /// The task.
+    pub stored: StoredTask,
+    /// Its run that goes on, if any.
+    pub running: Option<RunId>,
+    /// Its newest run that is over and did run.
+    pub last: Option<Run>,
+    /// When it last succeeded, or had nothing to do.
+    pub succeeded: Option<DateTime<Utc>>,
+    /// Its last success, or when it was first expected to succeed: what makes it overdue.
+    pub good: DateTime<Utc>,
+    /// What came of it lately, oldest first.
+    pub lately: Vec<Ended>,
+    /// What it keeps, oldest first.
+    pub sizes: Vec<Kept>,
+}
+
+/// A run that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub state: RunState,
+    /// When it was created.
+    pub at: DateTime<Utc>,
+}
+
+/// How much a run said is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// When the run was created.
+    pub at: DateTime<Utc>,
+    /// Bytes of the archive.
+    pub bytes: Option<u64>,
+    /// Files in the mirror.
+    pub files: Option<u64>,
+}
+
+/// How all tasks fare, with what came of them since `since`.
+///
+/// # Errors
+/// Those of the database.
+pub fn fares(tx: &Transaction<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
+    let all = tasks::list(tx)?.into_iter();
+    all.map(|stored| fare(tx, stored, since)).collect()
+}
+
+fn fare(
+    tx: &Transaction<'_>,
+    stored: StoredTask,
+    since: DateTime<Utc>,
+) -> Result<Fare, StoreError> {
+    let id = stored.id;
+    let newest = |states: &str| -> Result<Option<i64>, StoreError> {
+        let sql = format!(
+            "SELECT id FROM runs WHERE task_id = ?1 AND state {states} ORDER BY id DESC LIMIT 1"
+        );
+        let mut statement = tx.prepare_cached(&sql)?;
+        Ok(statement.query_row([id.0], |row| row.get(0)).optional()?)
+    };
+    let running = newest("IN ('queued', 'running')")?;
+    let last = newest("NOT IN ('queued', 'running', 'missed')")?;
+    let (succeeded, good): (Option<i64>, i64) = tx
+        .prepare_cached(
+            "SELECT good, max(watched_from, coalesce(good, 0)) FROM (
+                 SELECT watched_from, (SELECT finished_at FROM runs WHERE task_id = ?1
+                     AND state IN ('success', 'skipped') ORDER BY id DESC LIMIT 1) AS good
+                 FROM tasks WHERE id = ?1)",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Fare {
+        running: running.map(RunId),
+        last: last.map(|run| runs::get(tx, RunId(run))).transpose()?,
+        succeeded: optional_time(succeeded)?,
+        good: time(good)?,
+        lately: lately(tx, id, since)?,
+        sizes: sizes(tx, id)?,
+        stored,
+    })
+}
+
+fn lately(
+    tx: &Transaction<'_>,
+    task: TaskId,
+    since: DateTime<Utc>,
+) -> Result<Vec<Ended>, StoreError> {
+    tx.prepare_cached(
+        "SELECT id, state, created_at FROM runs WHERE task_id = ?1 AND created_at >= ?2
+         AND state NOT IN ('queued', 'running') ORDER BY id",
+    )?
+    .query_and_then((task.0, millis(since)), |row| {
+        let state: String = row.get(1)?;
+        Ok(Ended {
+            run: RunId(row.get(0)?),
+            state: run_state(&state)?,
+            at: time(row.get(2)?)?,
+        })
+    })?
+    .collect()
+}
+
+fn sizes(tx: &Transaction<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {
+    let mut newest_first = tx
+        .prepare_cached(
+            "SELECT runs.created_at, max(stored_bytes) AS bytes, max(mirrored_files) AS files
+             FROM runs JOIN step_runs ON run_id = runs.id
+             WHERE task_id = ?1 AND (stored_bytes IS NOT NULL OR mirrored_files IS NOT NULL)
+             GROUP BY runs.id ORDER BY runs.id DESC LIMIT ?2",
+        )?
+        .query_and_then((task.0, SIZES), |row| {
+            Ok(Kept {
+                at: time(row.get(0)?)?,
+                bytes: read_count(row, "bytes")?,
+                files: read_count(row, "files")?,
+            })
+        })?
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    newest_first.reverse();
+    Ok(newest_first)
+}

@@ -1,0 +1,72 @@
+//! Times in words, seen from now: how long ago something was, and when something will be.
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+/// `just now`, `5 min ago`, `26 h ago`, `3 days ago`.
+pub(super) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let minutes = (now - time).num_minutes().max(0);
+    match minutes {
+        0 => "just now".to_owned(),
+        1..120 => format!("{minutes} min ago"),
+        120..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
+}
+
+/// `today at 14:00`, `tomorrow at 03:00`, `Sunday at 03:00`, `Mar 12 at 03:00`.
+pub(super) fn upcoming(time: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> String {
+    let (time, today) = (time.with_timezone(&zone), day(now, zone));
+    let date = time.date_naive();
+    let days = (date - today).num_days();
+    let day = match days {
+        0 => "today".to_owned(),
+        1 => "tomorrow".to_owned(),
+        2..7 => date.format("%A").to_string(),
+        _ if date.year() == today.year() => date.format("%b %-d").to_string(),
+        _ => date.format("%Y-%m-%d").to_string(),
+    };
+    format!("{day} at {}", time.format("%H:%M"))
+}
+
+/// The day on which a time falls for people in `zone`.
+pub(super) fn day(time: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    time.with_timezone(&zone).date_naive()
+}
+
+/// A time not after the beginning of `day` in any zone: none is more than 14 hours from UTC.
+pub(super) fn before(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(chrono::NaiveTime::MIN).and_utc() - TimeDelta::hours(15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_past_is_told_in_units_that_people_use() {
+        let now = at("2026-03-10T12:00:00Z");
+        let text = |time| ago(at(time), now);
+        assert_eq!(text("2026-03-10T11:59:30Z"), "just now");
+        assert_eq!(text("2026-03-10T12:00:30Z"), "just now");
+        assert_eq!(text("2026-03-10T11:00:00Z"), "60 min ago");
+        assert_eq!(text("2026-03-09T10:00:00Z"), "26 h ago");
+        assert_eq!(text("2026-03-08T12:00:00Z"), "2 days ago");
+    }
+
+    #[test]
+    fn the_future_is_told_by_the_days_of_the_zone() {
+        // In Paris it is Tuesday, half past midnight.
+        let now = at("2026-03-09T23:30:00Z");
+        let text = |time| upcoming(at(time), now, chrono_tz::Europe::Paris);
+        assert_eq!(text("2026-03-10T02:00:00Z"), "today at 03:00");
+        assert_eq!(text("2026-03-11T02:00:00Z"), "tomorrow at 03:00");
+        assert_eq!(text("2026-03-15T02:00:00Z"), "Sunday at 03:00");
+        assert_eq!(text("2026-03-17T02:00:00Z"), "Mar 17 at 03:00");
+        assert_eq!(text("2027-03-17T02:00:00Z"), "2027-03-17 at 03:00");
+    }
+}
