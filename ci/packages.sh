@@ -76,3 +76,8 @@ cargo is missing. Install Rust with rustup, which https://rustup.rs describes:
 END
     exit 1
 }
+
+# need_cargo_tool PROGRAM CRATE: a program that `cargo install` brings, where it is missing.
+need_cargo_tool() {
+    command -v "$1" >/dev/null || cargo install --quiet --locked "$2"
+}

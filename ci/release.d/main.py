@@ -1,0 +1,132 @@
+"""Puts a release together from what was built: called by ci/release, whose help shows the layout."""
+
+import argparse
+import gzip
+import hashlib
+import io
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import crates  # noqa: E402
+import sbom  # noqa: E402
+
+REPO = HERE.parents[1]
+PROGRAMS = ("backupctl", "podmanctl", "lightflow")
+ARCHES = {"aarch64": "arm64", "x86_64": "amd64"}
+COMPLETIONS = {"bash": "lightflow.bash", "zsh": "_lightflow", "fish": "lightflow.fish"}
+
+
+class Release:
+    """The files by their names: content, and whether it is a program."""
+
+    def __init__(self):
+        self.files: dict[str, tuple[bytes, bool]] = {}
+
+    def add(self, name: str, content: bytes, program: bool = False):
+        """Adds a file."""
+        self.files[name] = (content, program)
+
+    def copy(self, name: str, source: Path, program: bool = False):
+        """Adds a file of the project."""
+        if not source.is_file():
+            sys.exit(f"{source} is missing; ci/release without --assemble builds it")
+        self.add(name, source.read_bytes(), program)
+
+    def copy_folder(self, name: str, folder: Path):
+        """Adds the files of a folder."""
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                self.copy(f"{name}/{file.relative_to(folder)}", file, file.stat().st_mode & 0o100 != 0)
+
+    def sums(self) -> bytes:
+        """As sha256sum(1) writes them."""
+        lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, (content, _) in sorted(self.files.items())]
+        return "".join(lines).encode()
+
+    def write(self, archive: Path, folder: str, epoch: int):
+        """One tar file: sorted, of one time, owned by root."""
+        fresh = archive.with_name(archive.name + ".new")
+        with open(fresh, "wb") as out, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=out, mtime=0) as packed, \
+                tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            folders = {folder}
+            for name in self.files:
+                parts = name.split("/")[:-1]
+                folders.update("/".join([folder, *parts[:count]]) for count in range(1, len(parts) + 1))
+            for name in sorted(folders | {f"{folder}/{name}" for name in self.files}):
+                member = tarfile.TarInfo(name)
+                member.mtime, member.uname, member.gname = epoch, "root", "root"
+                if name in folders:
+                    member.type, member.mode = tarfile.DIRTYPE, 0o755
+                    tar.addfile(member)
+                else:
+                    content, program = self.files[name[len(folder) + 1:]]
+                    member.mode, member.size = 0o755 if program else 0o644, len(content)
+                    tar.addfile(member, io.BytesIO(content))
+        fresh.replace(archive)
+
+
+def completions(dist: Path):
+    """What `lightflow completions` prints, asked from the binary that runs here."""
+    program = dist / "bin" / platform.machine() / "lightflow"
+    for shell, name in COMPLETIONS.items():
+        yield name, subprocess.run([program, "completions", shell], check=True, stdout=subprocess.PIPE).stdout
+
+
+def main() -> int:
+    """Collects, lists, packs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dist", type=Path, required=True)
+    parser.add_argument("--epoch", type=int, required=True)
+    parser.add_argument("--revision", required=True)
+    arguments = parser.parse_args()
+    dist = arguments.dist
+    version = tomllib.loads((REPO / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
+
+    release = Release()
+    release.copy("install", REPO / "install", program=True)
+    binaries = []
+    for arch, image in ARCHES.items():
+        for program in PROGRAMS:
+            binaries.append(dist / "bin" / arch / program)
+            release.copy(f"bin/{arch}/{program}", binaries[-1], program=True)
+        release.copy(f"image/lightflow-{image}.oci.tar", dist / "image" / f"lightflow-{image}.oci.tar")
+    release.copy_folder("podman", REPO / "podman")
+    release.copy_folder("etc", REPO / "etc")
+    release.copy("etc/backupctl.example.toml", REPO / "gate/backupctl.example.toml")
+    release.copy_folder("man", REPO / "gate/man")
+    release.copy_folder("completions", REPO / "gate/completions")
+    for name, content in completions(dist):
+        release.add(f"completions/{name}", content)
+    for name in ("LICENSE", "README.md", "CHANGELOG.md"):
+        release.copy(name, REPO / name)
+    inside, known = crates.of_binaries(binaries), crates.metadata()
+    release.add("NOTICES", crates.notices(inside, known).encode())
+    debian = {image: sbom.read_lock(REPO / f"image/packages.{image}.lock") for image in ARCHES.values()}
+    release.add("sbom.spdx.json",
+                sbom.write(version, arguments.revision, arguments.epoch, inside, known, crates.checksums(), debian).encode())
+    release.add("SHA256SUMS", release.sums())
+
+    archive = dist / f"lightflow-{version}.tar.gz"
+    release.write(archive, f"lightflow-{version}", arguments.epoch)
+    # The same, unpacked, for whoever wants to look or to install from here.
+    folder = dist / f"lightflow-{version}"
+    shutil.rmtree(folder, ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(dist)
+    size = archive.stat().st_size / 1_000_000
+    print(f"{archive}: {size:.1f} MB, {len(release.files)} files, {len(inside)} crates, "
+          f"{sum(len(lines) for lines in debian.values())} Debian packages")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
