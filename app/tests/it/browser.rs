@@ -4,7 +4,6 @@ use crate::harness::Server;
 use crate::http::Address;
 use crate::webdriver::Browser;
 use serde_json::json;
-use std::path::Path;
 
 pub(crate) fn base(server: &Server) -> String {
     let Address::Tcp(address) = &server.network else {
@@ -119,81 +118,4 @@ fn a_run_is_cancelled_from_its_page() {
         crate::harness::states(&server.run(run)),
         ["cancelled", "success"]
     );
-}
-
-#[test]
-fn every_page_has_its_picture() {
-    let Some(browser) = Browser::start() else {
-        return;
-    };
-    let server = Server::start();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .unwrap()
-        .join("screenshots");
-    for (name, sync) in [
-        ("backup_immich", "test $LIGHTFLOW_RUN_ID != 3"),
-        ("backup_vaultwarden", "echo 'Transferred: 1.2 GiB'"),
-    ] {
-        server.shell_task(
-            name,
-            &[
-                ("stop", "echo stopped in 2.1 s", json!({})),
-                ("sync", sync, json!({})),
-                ("archive", "exit 75", json!({})),
-                ("start", "echo up again", json!({"rule": "always"})),
-            ],
-        );
-        for _ in 0..4 {
-            server.run_to_end(name);
-        }
-    }
-    let host = json!({"value": "backup_ops@host.containers.internal"});
-    server.json("PUT", "/api/v1/variables/BACKUP_HOST", host);
-    let key = json!({"value": "-----BEGIN KEY-----\nabc\n", "secret": true});
-    server.json("PUT", "/api/v1/variables/BACKUP_SSH_KEY", key);
-    for text in ["import os\nprint(1)\n", "import os\n\nprint(os.environ)\n"] {
-        let path = "/api/v1/scripts/backup.py";
-        server.socket.send("PUT", path, &[], text.as_bytes());
-    }
-    browser.goto(&format!("{}/login", base(&server)));
-    picture(&browser, &folder, "login");
-    set_up(&server, &browser);
-    for (name, path) in [
-        ("overview", "/"),
-        ("tasks", "/tasks"),
-        ("task-new", "/add/task"),
-        ("task-edit", "/tasks/backup_immich/edit"),
-        ("task-duplicate", "/tasks/backup_immich/duplicate"),
-        ("pools", "/pools"),
-        ("pool", "/add/pool"),
-        ("variables", "/variables"),
-        ("variable", "/variables/BACKUP_SSH_KEY"),
-        ("scripts", "/scripts"),
-        ("script", "/scripts/backup.py"),
-        ("version", "/scripts/backup.py/versions/1"),
-        ("task", "/tasks/backup_immich"),
-        ("run", "/runs/3"),
-    ] {
-        browser.goto(&format!("{}{path}", base(&server)));
-        if browser.script("return !!document.querySelector('[data-live]')") == json!(true) {
-            browser.wait_text("[data-connection]", "live");
-        }
-        picture(&browser, &folder, name);
-        let wider = browser.script("return document.documentElement.scrollWidth > innerWidth");
-        assert_eq!(wider, json!(false), "{name} scrolls sideways");
-    }
-    no_complaints(&browser);
-}
-
-pub(crate) fn picture(browser: &Browser, folder: &Path, name: &str) {
-    for width in [390, 820, 1440] {
-        for (theme, dark) in [("light", false), ("dark", true)] {
-            browser.picture(
-                width,
-                dark,
-                &folder.join(format!("{name}-{width}-{theme}.png")),
-            );
-        }
-    }
 }

@@ -104,10 +104,16 @@ impl Server {
     }
 
     /// Asks the server to stop and starts it again on the same data.
-    pub(crate) fn restart(mut self) -> Self {
+    pub(crate) fn restart(self) -> Self {
+        self.restart_after(|_| ())
+    }
+
+    /// The same, with something done to the data directory in between.
+    pub(crate) fn restart_after(mut self, change: impl FnOnce(&Path)) -> Self {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
+        change(self.dir.path());
         Self::launch(self.dir.clone(), self.env.clone())
     }
 

@@ -1,10 +1,9 @@
 //! The first page: what it tells of each task, how little it weighs, and that it stands still.
 
-use crate::browser::{base, no_complaints, picture, set_up};
+use crate::browser::{base, no_complaints, set_up};
 use crate::harness::Server;
 use crate::webdriver::Browser;
 use serde_json::json;
-use std::path::Path;
 
 /// Lines as the gate prints them.
 const STORED: &str = "echo 'n8n-2026-03-01.tar.gz is stored in onedrive:/f/n8n/archives (3145728 bytes, SHA-256 ab, 0 old archives removed)'";
@@ -111,7 +110,7 @@ fn twenty_tasks_weigh_less_than_60_kb_on_the_wire() {
 }
 
 #[test]
-fn nothing_on_it_jumps_and_it_looks_well() {
+fn nothing_on_it_jumps() {
     let Some(browser) = Browser::start() else {
         return;
     };
@@ -139,9 +138,4 @@ fn nothing_on_it_jumps_and_it_looks_well() {
         assert!(shifts.as_f64().unwrap() < 0.01, "{width}: {shifts}");
     }
     no_complaints(&browser);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .unwrap()
-        .join("screenshots");
-    picture(&browser, &folder, "overview-20");
 }

@@ -118,6 +118,16 @@ impl Browser {
         self.act(css, "value", json!({"text": text}));
     }
 
+    /// Presses keys one after the other, so many times.
+    pub(crate) fn press_each(&self, keys: &[&str], times: usize) {
+        let once = keys.iter().flat_map(|key| {
+            ["keyDown", "keyUp"].map(|action| json!({"type": action, "value": key}))
+        });
+        let actions: Vec<Value> = std::iter::repeat_n(once, times).flatten().collect();
+        let body = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
+        self.call("POST", "/actions", body).unwrap();
+    }
+
     /// Presses keys where the focus is.
     pub(crate) fn press(&self, keys: &[&str]) {
         let actions: Vec<Value> = keys
@@ -166,12 +176,21 @@ impl Browser {
     }
 
     pub(crate) fn script(&self, script: &str) -> Value {
-        self.call(
-            "POST",
-            "/execute/sync",
-            json!({"script": script, "args": []}),
-        )
-        .unwrap()
+        self.script_with(script, json!([]))
+    }
+
+    /// Runs the body of a function with arguments.
+    #[track_caller]
+    pub(crate) fn script_with(&self, script: &str, args: Value) -> Value {
+        let body = json!({"script": script, "args": args});
+        self.call("POST", "/execute/sync", body).unwrap()
+    }
+
+    /// Runs the body of a function that calls its last argument when it is done.
+    #[track_caller]
+    pub(crate) fn script_until_called(&self, script: &str) -> Value {
+        let body = json!({"script": script, "args": []});
+        self.call("POST", "/execute/async", body).unwrap()
     }
 
     /// Waits until a script returns true.
@@ -202,27 +221,38 @@ impl Browser {
             .collect()
     }
 
-    /// A picture of the page at a width, in the light or the dark theme.
-    pub(crate) fn picture(&self, width: u32, dark: bool, to: &Path) {
+    /// A command of Chromium's own protocol.
+    #[track_caller]
+    pub(crate) fn devtools(&self, command: &str, params: Value) -> Value {
+        let body = json!({"cmd": command, "params": params});
+        self.call("POST", "/goog/cdp/execute", body).unwrap()
+    }
+
+    /// Shows pages at a width, in the light or the dark theme, from now on.
+    pub(crate) fn look(&self, width: u32, dark: bool) {
         let theme = if dark { "dark" } else { "light" };
-        let devtools = |command: &str, params: Value| {
-            self.call(
-                "POST",
-                "/goog/cdp/execute",
-                json!({"cmd": command, "params": params}),
-            )
-            .unwrap()
-        };
-        devtools(
+        self.devtools(
             "Emulation.setEmulatedMedia",
             json!({"features": [{"name": "prefers-color-scheme", "value": theme}]}),
         );
-        devtools(
+        self.devtools(
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}),
         );
-        let picture = devtools("Page.captureScreenshot", json!({"format": "png"}));
-        devtools("Emulation.clearDeviceMetricsOverride", json!({}));
+    }
+
+    /// A picture of the whole page as it is looked at.
+    pub(crate) fn picture(&self, width: u32, to: &Path) {
+        let height = self
+            .script("return Math.min(document.documentElement.scrollHeight, 4000)")
+            .as_u64()
+            .unwrap()
+            .max(900);
+        let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
+        let picture = self.devtools(
+            "Page.captureScreenshot",
+            json!({"format": "png", "captureBeyondViewport": true, "clip": clip}),
+        );
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::write(to, base64(picture["data"].as_str().unwrap())).unwrap();
     }

@@ -1,0 +1,206 @@
+//! What holds on every page, for everybody, in both themes, on a phone and on a wide screen:
+//! nobody is kept out, nothing complains, nothing comes from elsewhere, nothing jumps.
+
+use crate::browser::base;
+use crate::pages::{PAGES, World};
+use crate::webdriver::Browser;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Finds what keeps people from using a page.
+const ACCESSIBILITY: &str = include_str!("../pages/accessibility.js");
+/// Finds where the Tab key does not lead.
+const FOCUS: &str = include_str!("../pages/focus.js");
+/// Adds up how far things jumped since a page began to load.
+const SHIFTS: &str = "window.shifts = []; new PerformanceObserver((list) => window.shifts.push(...list.getEntries())).observe({ type: 'layout-shift', buffered: true });";
+
+const TAB: &str = "\u{E004}";
+const ESCAPE: &str = "\u{E00C}";
+
+/// What the page that is open shows people, at a phone's width and a wide screen's.
+fn inaccessible(browser: &Browser) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (width, dark) in [(1440, false), (1440, true), (390, false), (390, true)] {
+        browser.look(width, dark);
+        for found in browser.script(ACCESSIBILITY).as_array().unwrap() {
+            let theme = if dark { "dark" } else { "light" };
+            let text = |key: &str| found[key].as_str().unwrap().to_owned();
+            let what = format!("{} {}: {}", text("rule"), text("at"), text("why"));
+            if !wrong.iter().any(|known: &String| known.starts_with(&what)) {
+                wrong.push(format!("{what} ({width}, {theme})"));
+            }
+        }
+    }
+    wrong.extend(unreachable_by_key(browser));
+    wrong
+}
+
+fn unreachable_by_key(browser: &Browser) -> Vec<String> {
+    let stops = browser.script_with(FOCUS, json!(["watch"]));
+    // Escape leaves an editor that takes Tab for itself.
+    let editor = browser.script("return !!document.querySelector('[data-editor]')") == json!(true);
+    let keys: &[&str] = if editor { &[ESCAPE, TAB] } else { &[TAB] };
+    browser.press_each(keys, stops.as_u64().unwrap() as usize);
+    let found = browser.script_with(FOCUS, json!(["tell"]));
+    let found = found.as_array().unwrap().iter();
+    found
+        .map(|f| format!("focus: {}", f.as_str().unwrap()))
+        .collect()
+}
+
+/// Addresses outside of this server that the page asked for.
+fn foreign(browser: &Browser, own: &str) -> Vec<String> {
+    let asked = browser
+        .script("return performance.getEntries().map(e => e.name).filter(n => /^[a-z]+:/.test(n))");
+    let asked = asked
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap());
+    asked
+        .filter(|name| !name.starts_with(&format!("{own}/")))
+        .map(|name| format!("asked for {name}"))
+        .collect()
+}
+
+/// What jumped on the page while it was loaded and became live.
+fn shifted(browser: &Browser) -> Vec<String> {
+    let shifts = browser.script_until_called(
+        "const done = arguments[0];
+         requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(window.shifts.flatMap((s) =>
+             s.sources.map((source) => `${source.node?.nodeName} ${source.node?.textContent?.trim().slice(0, 30)} jumped`))))));",
+    );
+    shifts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_page_is_open_to_everybody_and_quiet() {
+    let Some(world) = World::start(4) else { return };
+    let browser = &world.browser;
+    browser.devtools(
+        "Page.addScriptToEvaluateOnNewDocument",
+        json!({"source": SHIFTS}),
+    );
+    let mut wrong = Vec::new();
+    let mut titles = std::collections::HashMap::new();
+    for page in PAGES {
+        browser.look(1440, false);
+        world.open(page);
+        let mut here = shifted(browser);
+        here.extend(foreign(browser, &base(&world.server)));
+        here.extend(inaccessible(browser));
+        // A status other than success is what these pages are about.
+        let refused = ["setup-wrong", "not-found", "viewer-refused"].contains(&page.name);
+        here.extend(
+            browser
+                .complaints()
+                .into_iter()
+                .filter(|c| !(refused && c.contains("the server responded with a status of 40"))),
+        );
+        let title = browser
+            .script("return document.title")
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let path = page.path.split('?').next().unwrap();
+        if let Some(other) = titles.insert((title.clone(), page.who as u8), path)
+            && other != path
+        {
+            here.push(format!("has the title of {other}, {title:?}"));
+        }
+        wrong.extend(
+            here.into_iter()
+                .map(|what| format!("{}: {what}", page.name)),
+        );
+    }
+    world.end();
+    assert!(
+        wrong.is_empty(),
+        "{} findings\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_checks_find_every_known_fault_and_nothing_else() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/faults.html");
+    browser.goto(&format!("file://{}", page.display()));
+    for dark in [false, true] {
+        browser.look(1440, dark);
+        let expected = browser.script_with(
+            "return [...document.querySelectorAll('[data-fault], [data-fault-dark]')].flatMap((el) =>
+                ((el.dataset.fault ?? '') + (arguments[0] ? ' ' + (el.dataset.faultDark ?? '') : '')).split(' ').filter(Boolean)
+                    .map((rule) => `${rule} ${el.localName}#${el.id}`))",
+            json!([dark]),
+        );
+        let mut expected: Vec<String> = expected
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e.as_str().unwrap().to_owned())
+            .collect();
+        let found = browser.script(ACCESSIBILITY);
+        let name = |f: &Value| {
+            let at = f["at"].as_str().unwrap();
+            let end = at.find(['.', '[', ' ']).unwrap_or(at.len());
+            format!("{} {}", f["rule"].as_str().unwrap(), &at[..end])
+        };
+        let mut found: Vec<String> = found.as_array().unwrap().iter().map(name).collect();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "dark: {dark}");
+    }
+}
+
+#[test]
+fn the_keys_find_every_known_fault_and_nothing_else() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/focus_faults.html");
+    browser.goto(&format!("file://{}", page.display()));
+    browser.look(1440, false);
+    let found = unreachable_by_key(&browser);
+    assert_eq!(
+        found,
+        [
+            "focus: button#unseen \"No ring\" shows no focus",
+            "focus: button#covered \"Covered\" is covered when it has the focus",
+            "focus: button#shy \"Shy\" is not reached by Tab",
+            "focus: button#late \"Late\" comes after button#last \"Last\"",
+        ]
+    );
+}
+
+/// The one command for pictures: `ci/screenshots`.
+#[test]
+#[ignore = "makes pictures for people to look at; it checks nothing"]
+fn every_page_has_its_picture() {
+    let Some(world) = World::start(24) else {
+        return;
+    };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .unwrap()
+        .join("screenshots");
+    for page in PAGES {
+        world.open(page);
+        for width in [390, 820, 1440] {
+            for (theme, dark) in [("light", false), ("dark", true)] {
+                world.browser.look(width, dark);
+                let name = format!("{}-{width}-{theme}.png", page.name);
+                world.browser.picture(width, &folder.join(name));
+            }
+        }
+    }
+    world.end();
+}
