@@ -9,6 +9,7 @@ mod extract;
 mod guard;
 mod log_stream;
 mod pages;
+mod patience;
 mod serve;
 mod session;
 mod sse;

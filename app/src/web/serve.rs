@@ -1,6 +1,7 @@
 //! Listens, speaks TLS and HTTP, and hands requests to the router.
 
 use super::guard::Door;
+use super::patience::Patient;
 use crate::config::Transport;
 use axum::Router;
 use axum::http::Request;
@@ -205,7 +206,7 @@ async fn speak(
         move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(door);
-            inner.call(request)
+            inner.call(request.map(Patient::new))
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
