@@ -46,7 +46,7 @@ _backupctl() {
         --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --verify | --approve | --approve-extra)
             verb=$word service=${words[at + 1]}
             ;;
-        --explain | --completions | --help | --version | --ssh-gate) verb=$word ;;
+        --install | --uninstall | --explain | --completions | --help | --version | --ssh-gate) verb=${verb:-$word} ;;
         esac
     done
     case $previous in
@@ -54,6 +54,8 @@ _backupctl() {
     --path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
     --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
     --timeout | --keep-weekly | --keep-monthly | --from | --explain) COMPREPLY=() && return ;;
+    --user) COMPREPLY=($(compgen -u -- "$current")) && return ;;
+    --data-root | --local-remote) COMPREPLY=($(compgen -d -- "$current")) && return ;;
     --completions) _backupctl_offer 'bash zsh fish' && return ;;
     --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
     --stop | --start | --sync | --archive | --verify | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
@@ -66,7 +68,7 @@ _backupctl() {
     local options
     case $verb in
     '')
-        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --approve --approve-extra --explain --completions --ssh-gate --help --version'
+        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --approve --approve-extra --install --uninstall --explain --completions --ssh-gate --help --version'
         [[ -n $file ]] || options+=' --config'
         ;;
     --stop | --start) options='--timeout' ;;
@@ -76,6 +78,8 @@ _backupctl() {
     --verify) options='--from --remote --timeout' ;;
     --list | --status | --doctor) options='--json' ;;
     --recover) options='--boot' ;;
+    --install) options='--dry-run --import --user --data-root --local-remote --help' ;;
+    --uninstall) options='--dry-run --help' ;;
     *) options='' ;;
     esac
     # Each option once.

@@ -37,7 +37,7 @@ function __backupctl_has_none
     set -l words (commandline -opc)
     contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor recover verify approve approve-extra explain completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra list status doctor recover verify approve approve-extra install uninstall explain completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -54,6 +54,8 @@ complete -c backupctl -n __backupctl_has_none -l recover -d 'bring back what nob
 complete -c backupctl -n __backupctl_has_none -l verify -xa '(__backupctl_names services)' -d 'read an archive back and check all of it'
 complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'let the next sync make the change that was refused'
 complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra directory'
+complete -c backupctl -n __backupctl_has_none -l install -d 'install or upgrade from a release'
+complete -c backupctl -n __backupctl_has_none -l uninstall -d 'take it away again'
 complete -c backupctl -n __backupctl_has_none -l explain -x -d 'decide a request without doing anything'
 complete -c backupctl -n __backupctl_has_none -l completions -xa 'bash zsh fish' -d 'completions for a shell'
 complete -c backupctl -n __backupctl_has_none -l ssh-gate -d 'carry out the request in SSH_ORIGINAL_COMMAND'
@@ -63,6 +65,11 @@ complete -c backupctl -n '__backupctl_has list status recover' -xa '(__backupctl
 complete -c backupctl -n '__backupctl_has list status doctor' -l json -d 'for scripts'
 complete -c backupctl -n '__backupctl_has recover' -l boot -d 'also what nobody sees to any more'
 complete -c backupctl -n '__backupctl_has sync archive' -l path -xa '(__backupctl_path)' -d 'its data directory'
+complete -c backupctl -n '__backupctl_has install uninstall' -l dry-run -d 'only say what would be done'
+complete -c backupctl -n '__backupctl_has install' -l import -d 'keep what an earlier installation has here'
+complete -c backupctl -n '__backupctl_has install' -l user -xa '(__fish_complete_users)' -d 'whose container the runner is'
+complete -c backupctl -n '__backupctl_has install' -l data-root -xa '(__fish_complete_directories)' -d 'where services keep their data'
+complete -c backupctl -n '__backupctl_has install' -l local-remote -xa '(__fish_complete_directories)' -d 'a folder in the place of the remote'
 complete -c backupctl -n '__backupctl_has verify' -l from -x -d 'the archive of this day'
 complete -c backupctl -n '__backupctl_has sync archive sync-extra verify' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'archives of so many weeks stay'

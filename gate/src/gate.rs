@@ -22,6 +22,7 @@ use crate::hardening::{Surroundings, harden};
 use crate::host::dirfd::Trusted;
 use crate::host::linux::LinuxHost;
 use crate::host::{Host, clock};
+use crate::install::{self, Verb};
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order};
 use crate::privilege::capabilities::{self, Children};
@@ -89,6 +90,7 @@ enum Invocation {
     Explain(OsString),
     Completions(OsString),
     Gate,
+    Installer(Verb, Vec<OsString>),
     Request(Vec<OsString>),
 }
 
@@ -101,6 +103,12 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         [word] if word == "--help" => Invocation::Help,
         [word] if word == "--version" => Invocation::Version,
         [word] if word == "--ssh-gate" => Invocation::Gate,
+        [word, rest @ ..] if word == "--install" => {
+            Invocation::Installer(Verb::Install, rest.to_vec())
+        }
+        [word, rest @ ..] if word == "--uninstall" => {
+            Invocation::Installer(Verb::Uninstall, rest.to_vec())
+        }
         [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
         [word, shell] if word == "--completions" => Invocation::Completions(shell.clone()),
         words => Invocation::Request(words.to_vec()),
@@ -124,6 +132,10 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         }
         Invocation::Explain(line) => return explained(config, &line, reply),
         Invocation::Completions(shell) => return completions(&shell, reply),
+        Invocation::Installer(verb, words) => {
+            let audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
+            return install::command(verb, &words, &audit, reply);
+        }
         Invocation::Gate => (Door::Ssh, Vec::new()),
         Invocation::Request(words) => (Door::Host, words),
     };

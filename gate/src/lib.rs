@@ -6,6 +6,7 @@
 
 pub mod gate;
 pub mod hardening;
+pub mod install;
 pub mod podmanctl;
 
 pub mod audit;

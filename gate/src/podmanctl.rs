@@ -9,7 +9,7 @@ mod errand;
 mod find;
 mod memories;
 mod moving;
-mod owner;
+pub(crate) mod owner;
 mod verbs;
 
 use std::ffi::OsString;

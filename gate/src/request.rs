@@ -127,12 +127,14 @@ pub enum ParseError {
 
 /// Words that stand alone on the host's command line. A line that begins with one is refused for the right
 /// reason; what follows is not read.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 7] = [
     "--explain",
     "--help",
     "--version",
     "--completions",
     "--restore",
+    "--install",
+    "--uninstall",
 ];
 
 impl Request {

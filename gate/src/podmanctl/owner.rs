@@ -25,7 +25,7 @@ const RUNTIME: &str = "/run/user";
 
 /// Whose stack it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// The system's service manager, and root's Podman.
     System,
     /// A user's.
@@ -34,7 +34,7 @@ pub(super) enum Owner {
 
 impl Owner {
     /// The owner of a name in the configuration or in a record.
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         if name == "root" {
             Self::System
         } else {
@@ -51,7 +51,7 @@ impl Owner {
     }
 
     /// A systemctl that asks the owner's service manager.
-    pub(super) fn systemctl(&self) -> Vec<String> {
+    pub(crate) fn systemctl(&self) -> Vec<String> {
         let mut argv = vec![
             SYSTEMCTL.to_owned(),
             "--no-pager".into(),
@@ -63,7 +63,7 @@ impl Owner {
 
     /// A podman of the owner's, in a service of its own: what it leaves behind (network helpers, monitors) stays
     /// when it ends, and it ends when its time is over, also when we are gone by then.
-    pub(super) fn podman(&self, limit: Duration) -> Vec<String> {
+    pub(crate) fn podman(&self, limit: Duration) -> Vec<String> {
         let mut argv = vec![
             SYSTEMD_RUN.to_owned(),
             "--quiet".into(),

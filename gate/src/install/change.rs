@@ -1,0 +1,336 @@
+//! What the installer does to a host: a plan is a list of these, and nothing else is ever done.
+//!
+//! Invariant: a change says in one line all that it does; a dry run prints these lines and a run carries them out, one by
+//! one, each of which leaves the host either as it was or as the line says.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Stands in a path for the number of a user who may not exist yet.
+const UID_OF: &str = "{uid of ";
+
+/// Who owns something, by name: they may be made in the same plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The user.
+    pub(super) user: String,
+    /// The group.
+    pub(super) group: String,
+}
+
+impl Owner {
+    /// Root and its group.
+    pub(super) fn root() -> Self {
+        Self::of("root", "root")
+    }
+
+    /// A user and a group.
+    pub(super) fn of(user: &str, group: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            group: group.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.user, self.group)
+    }
+}
+
+/// What has to be said about a new file before it takes the place of the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing.
+    None,
+    /// visudo(8) likes it.
+    Sudoers,
+    /// sshd(8) still likes its configuration; if not, the file goes away again.
+    Sshd,
+}
+
+/// A file, as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NewFile {
+    /// Where.
+    pub(super) path: PathBuf,
+    /// All of it.
+    pub(super) bytes: Vec<u8>,
+    /// Whose.
+    pub(super) owner: Owner,
+    /// Its permissions.
+    pub(super) mode: u32,
+    /// What is asked before it counts.
+    pub(super) proof: Proof,
+    /// What is there is not ours: it is kept aside.
+    pub(super) keep: bool,
+    /// It is not ours any more once it is there: an upgrade and a removal leave it alone.
+    pub(super) theirs: bool,
+}
+
+/// Whose service manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Manager {
+    /// The system's.
+    System,
+    /// A user's.
+    User(String),
+}
+
+/// What a service manager is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Job {
+    /// To read its units again.
+    Reread,
+    /// To start a unit at each boot.
+    Enable(&'static str),
+    /// The opposite, and to stop it.
+    Disable(&'static str),
+    /// To start a unit now.
+    Start(&'static str),
+    /// To start it, or to start it again.
+    Restart(&'static str),
+    /// To have it read its settings again, if it runs.
+    Reload(&'static str),
+    /// To stop it.
+    Stop(&'static str),
+}
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A system account without a password.
+    Account {
+        /// Its name.
+        name: String,
+        /// Its home, which is a change of its own.
+        home: PathBuf,
+        /// What sshd runs commands with.
+        shell: &'static str,
+        /// It gets subordinate ids, as rootless containers need them.
+        containers: bool,
+    },
+    /// The service manager of a user runs without a login.
+    Linger(String),
+    /// A directory, made or put right.
+    Folder {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        owner: Owner,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Owner and permissions of a file that is there.
+    Tighten {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        owner: Owner,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file.
+    File(NewFile),
+    /// The folders that a tmpfiles.d(5) file lists are made.
+    Tmpfiles(&'static str),
+    /// A service manager does something.
+    Systemd(Manager, Job),
+    /// An image is put into a user's store, under its names.
+    Image {
+        /// Whose store.
+        user: String,
+        /// The OCI archive.
+        archive: PathBuf,
+        /// Its id.
+        id: String,
+        /// What it is called.
+        names: Vec<String>,
+    },
+    /// A pool of the runner.
+    Pool {
+        /// Whose container.
+        user: String,
+        /// Its name.
+        name: &'static str,
+        /// How many steps run at once.
+        slots: u32,
+    },
+    /// A variable of the runner that is no secret.
+    Variable {
+        /// Whose container.
+        user: String,
+        /// Its name.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A fresh pair of keys: the public half among the account's, the private one in the runner's secret variable.
+    Key {
+        /// Whose container.
+        user: String,
+        /// The file of the account's keys.
+        file: PathBuf,
+        /// Its owner.
+        owner: Owner,
+    },
+    /// A file of ours goes away.
+    Remove(PathBuf),
+    /// A line of ours goes away from the account's keys.
+    Forget(PathBuf),
+    /// The secret variable with a private key that opens nothing any more goes away.
+    Unset {
+        /// Whose container.
+        user: String,
+        /// Its name.
+        key: &'static str,
+    },
+    /// A user's images of the runner go away.
+    RemoveImages(String),
+    /// An account goes away; its home stays.
+    RemoveAccount(String),
+    /// The service manager of a user ends with his last login.
+    NoLinger(String),
+}
+
+/// A folder below that of a user's number, who may not exist yet.
+pub(super) fn uid_of(user: &str) -> String {
+    format!("{UID_OF}{user}}}")
+}
+
+/// Fills in the numbers of users.
+///
+/// # Errors
+/// The name of one who is not there.
+pub(super) fn resolved(path: &Path, uid: impl Fn(&str) -> Option<u32>) -> Result<PathBuf, String> {
+    let text = path.display().to_string();
+    let Some((before, rest)) = text.split_once(UID_OF) else {
+        return Ok(path.to_owned());
+    };
+    let (user, behind) = rest.split_once('}').unwrap_or((rest, ""));
+    match uid(user) {
+        Some(uid) => Ok(PathBuf::from(format!("{before}{uid}{behind}"))),
+        None => Err(user.to_owned()),
+    }
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("systemd"),
+            Self::User(user) => write!(f, "systemd of {user}"),
+        }
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reread => f.write_str("read its units again"),
+            Self::Enable(unit) => write!(f, "start {unit} at each boot"),
+            Self::Disable(unit) => write!(f, "start {unit} no more"),
+            Self::Start(unit) => write!(f, "start {unit}"),
+            Self::Restart(unit) => write!(f, "start {unit}, again if it runs"),
+            Self::Reload(unit) => write!(f, "have {unit} read its settings"),
+            Self::Stop(unit) => write!(f, "stop {unit}"),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account {
+                name,
+                home,
+                shell,
+                containers,
+            } => {
+                let more = if *containers { ", for containers" } else { "" };
+                write!(
+                    f,
+                    "account  {name}, without a password, home {}, shell {shell}{more}",
+                    home.display()
+                )
+            }
+            Self::Linger(user) => write!(f, "linger   {user}: its services run without a login"),
+            Self::Folder { path, owner, mode } => {
+                write!(f, "folder   {} ({owner} {mode:04o})", path.display())
+            }
+            Self::Tighten { path, owner, mode } => {
+                write!(f, "owner    {} ({owner} {mode:04o})", path.display())
+            }
+            Self::File(file) => {
+                write!(
+                    f,
+                    "file     {} ({} {:04o})",
+                    file.path.display(),
+                    file.owner,
+                    file.mode
+                )?;
+                match file.proof {
+                    Proof::None => {}
+                    Proof::Sudoers => f.write_str(", if visudo likes it")?,
+                    Proof::Sshd => f.write_str(", if sshd likes it")?,
+                }
+                if file.keep {
+                    write!(f, "; what is there is kept in {}", super::record::KEPT)?;
+                }
+                Ok(())
+            }
+            Self::Tmpfiles(file) => write!(f, "folders  that {file} lists"),
+            Self::Systemd(manager, job) => write!(f, "systemd  {manager}: {job}"),
+            Self::Image {
+                user, id, names, ..
+            } => {
+                let short = id.get(..12).unwrap_or(id);
+                write!(f, "image    {short} for {user}: {}", names.join(", "))
+            }
+            Self::Pool { name, slots, .. } => write!(f, "pool     {name}, slots: {slots}"),
+            Self::Variable { key, value, .. } => write!(f, "variable {key} = {value}"),
+            Self::Key { file, .. } => write!(
+                f,
+                "key      a fresh one: its public half into {}, the private one into the secret variable BACKUP_SSH_KEY",
+                file.display()
+            ),
+            Self::Remove(path) => write!(f, "remove   {}", path.display()),
+            Self::Forget(path) => write!(f, "key      remove the runner's from {}", path.display()),
+            Self::Unset { key, .. } => write!(f, "variable {key}: remove"),
+            Self::RemoveImages(user) => {
+                write!(f, "image    remove those of {user} named lightflow")
+            }
+            Self::RemoveAccount(name) => write!(f, "account  remove {name}"),
+            Self::NoLinger(user) => write!(f, "linger   {user}: no more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_number_is_filled_in_when_it_is_known() {
+        let path = PathBuf::from(format!("/etc/x/{}/a.container", uid_of("lightflow")));
+        assert_eq!(
+            resolved(&path, |_| Some(7)).unwrap(),
+            Path::new("/etc/x/7/a.container")
+        );
+        assert_eq!(resolved(&path, |_| None).unwrap_err(), "lightflow");
+        assert_eq!(
+            resolved(Path::new("/a"), |_| None).unwrap(),
+            Path::new("/a")
+        );
+    }
+
+    #[test]
+    fn no_line_holds_a_secret_or_a_second_line() {
+        let key = Change::Key {
+            user: "lightflow".into(),
+            file: "/home/backup_ops/.ssh/authorized_keys".into(),
+            owner: Owner::of("root", "backup_ops"),
+        };
+        assert!(!key.to_string().contains('\n'));
+    }
+}

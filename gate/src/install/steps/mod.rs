@@ -1,0 +1,34 @@
+//! The steps of an installation, in their order: each a file that knows what is to be there, and says what is missing.
+//!
+//! Invariant: a step looks and never touches; on a host that is as it should be its plan is empty.
+
+mod account;
+mod boot;
+mod configuration;
+mod container;
+mod programs;
+pub(super) mod runner;
+mod service_user;
+mod sshd;
+mod sudoers;
+
+use super::change::Change;
+use super::target::Target;
+
+pub(super) use account::{FORCED, KEY_COMMENT, is_gates, keys_file};
+pub(super) use container::{CONTAINER, UNIT, data_folder, quadlet_file};
+
+/// All that is to be done before the runner can be asked.
+pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
+    let steps: [fn(&Target<'_>) -> Vec<Change>; 8] = [
+        programs::plan,
+        configuration::plan,
+        account::plan,
+        sudoers::plan,
+        sshd::plan,
+        boot::plan,
+        service_user::plan,
+        container::plan,
+    ];
+    steps.iter().flat_map(|step| step(target)).collect()
+}
