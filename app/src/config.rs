@@ -1,5 +1,9 @@
 //! The environment of the process, read once and turned into a [`Config`].
 
+mod proxy;
+
+pub use proxy::Proxy;
+
 use crate::domain::schedule::parse_zone;
 use anyhow::{Context, Result, bail};
 use chrono_tz::Tz;
@@ -16,15 +20,26 @@ pub enum Transport {
     Plain,
 }
 
+/// Where the web interface listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A network address.
+    Tcp(SocketAddr),
+    /// A Unix socket, for a reverse proxy on this machine.
+    Unix(PathBuf),
+}
+
 /// All settings of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where everything lies.
     pub data: PathBuf,
     /// Where the web interface listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Whether it speaks TLS.
     pub transport: Transport,
+    /// Which reverse proxy is believed.
+    pub proxy: Proxy,
     /// Zone of tasks that name none.
     pub zone: Tz,
     /// Address under which people reach the server, for links; guessed when absent.
@@ -55,14 +70,23 @@ impl Config {
     /// Names the variable whose value cannot be used and what it should look like.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let env = |key: &str| env(key).filter(|value| !value.is_empty());
+        let listen = listen(&env("LIGHTFLOW_LISTEN").unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))?;
         Ok(Self {
             data: data_dir(env),
-            listen: listen(&env("LIGHTFLOW_LISTEN").unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))?,
-            transport: match env("LIGHTFLOW_TLS").as_deref() {
-                None | Some("on") => Transport::Tls,
-                Some("off") => Transport::Plain,
-                Some(other) => bail!("LIGHTFLOW_TLS is {other:?}; use on or off"),
+            transport: match (env("LIGHTFLOW_TLS").as_deref(), &listen) {
+                (None, Listen::Unix(_)) | (Some("off"), _) => Transport::Plain,
+                (Some("on"), Listen::Unix(path)) => bail!(
+                    "LIGHTFLOW_TLS is on, but LIGHTFLOW_LISTEN is the socket {}, where the reverse proxy speaks plain HTTP; leave LIGHTFLOW_TLS out",
+                    path.display()
+                ),
+                (None | Some("on"), Listen::Tcp(_)) => Transport::Tls,
+                (Some(other), _) => bail!("LIGHTFLOW_TLS is {other:?}; use on or off"),
             },
+            listen,
+            proxy: Proxy::new(
+                env("LIGHTFLOW_TRUSTED_PROXY").as_deref(),
+                env("LIGHTFLOW_PROXY_USER_HEADER").as_deref(),
+            )?,
             zone: zone(&env)?,
             base_url: env("LIGHTFLOW_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
             grace: Duration::from_secs(number(
@@ -103,16 +127,36 @@ pub fn data_dir(env: impl Fn(&str) -> Option<String>) -> PathBuf {
     PathBuf::from(env("LIGHTFLOW_DATA_DIR").unwrap_or_else(|| DEFAULT_DATA.to_owned()))
 }
 
-/// Reads a listening address such as `0.0.0.0:8443` or `localhost:8443`.
+/// Reads a listening address such as `0.0.0.0:8443`, `localhost:8443` or
+/// `unix:/run/lightflow/http.sock`.
 ///
 /// # Errors
 /// Says what an address looks like.
-pub fn listen(text: &str) -> Result<SocketAddr> {
+pub fn listen(text: &str) -> Result<Listen> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = PathBuf::from(path);
+        if !path.is_absolute() {
+            bail!(
+                "LIGHTFLOW_LISTEN is {text:?}; use a whole path, such as unix:/run/lightflow/http.sock"
+            );
+        }
+        return Ok(Listen::Unix(path));
+    }
+    address(text).map(Listen::Tcp)
+}
+
+/// Reads a network address such as `0.0.0.0:8443` or `localhost:8443`.
+///
+/// # Errors
+/// Says what an address looks like.
+pub fn address(text: &str) -> Result<SocketAddr> {
     text.to_socket_addrs()
         .ok()
         .and_then(|mut addresses| addresses.next())
         .with_context(|| {
-            format!("LIGHTFLOW_LISTEN is {text:?}; use ADDRESS:PORT, such as {DEFAULT_LISTEN}")
+            format!(
+                "LIGHTFLOW_LISTEN is {text:?}; use ADDRESS:PORT, such as {DEFAULT_LISTEN}, or unix:/PATH"
+            )
         })
 }
 
@@ -158,7 +202,7 @@ mod tests {
     fn an_empty_environment_is_the_contracts_default() {
         let config = config(&[]).unwrap();
         assert_eq!(config.data, Path::new("/data"));
-        assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.listen, Listen::Tcp("0.0.0.0:8443".parse().unwrap()));
         assert_eq!(config.transport, Transport::Tls);
         assert_eq!(config.zone, Tz::UTC);
     }
@@ -170,9 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_speaks_plain_http_and_nothing_else() {
+        let socket = ("LIGHTFLOW_LISTEN", "unix:/run/lightflow/http.sock");
+        assert_eq!(config(&[socket]).unwrap().transport, Transport::Plain);
+        let error = config(&[socket, ("LIGHTFLOW_TLS", "on")]).unwrap_err();
+        assert!(error.to_string().contains("plain HTTP"), "{error}");
+    }
+
+    #[test]
     fn a_bad_value_names_its_variable() {
         for (key, value) in [
             ("LIGHTFLOW_LISTEN", "8443"),
+            ("LIGHTFLOW_LISTEN", "unix:http.sock"),
+            ("LIGHTFLOW_TRUSTED_PROXY", "0.0.0.0/0"),
+            ("LIGHTFLOW_PROXY_USER_HEADER", "Remote-User"),
             ("LIGHTFLOW_TZ", "Mars/Olympus"),
             ("LIGHTFLOW_TLS", "maybe"),
             ("LIGHTFLOW_KILL_GRACE", "-1"),

@@ -56,7 +56,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     })
     .map_err(|error| failed(&error))?;
     config.data = folder.path().to_owned();
-    config.listen = listen;
+    config.listen = config::Listen::Tcp(listen);
     config.transport = Transport::Plain;
 
     let runtime = serve::runtime().map_err(|error| failed(&error))?;
@@ -103,13 +103,13 @@ fn failed(error: &anyhow::Error) -> CliError {
 /// The demo speaks plain HTTP and gives its setup link away, so it stays on this machine.
 fn listen(asked: Option<&str>) -> Result<SocketAddr, CliError> {
     let Some(text) = asked else {
-        let usual = config::listen(LISTEN).map_err(|error| failed(&error))?;
+        let usual = config::address(LISTEN).map_err(|error| failed(&error))?;
         return Ok(match TcpListener::bind(usual) {
             Ok(_) => usual,
             Err(_) => SocketAddr::new(usual.ip(), 0),
         });
     };
-    match config::listen(text) {
+    match config::address(text) {
         Ok(address) if address.ip().is_loopback() => Ok(address),
         Ok(_) => Err(CliError::Usage(format!(
             "--listen {text}: the demo speaks plain HTTP and stays on this machine; use 127.0.0.1:PORT, or run a real server with lightflow serve"
@@ -192,7 +192,7 @@ fn welcome(server: &Server, folder: &Folder) -> Result<(), CliError> {
     let data = folder.path().display();
     let page = match server.setup_url() {
         Some(url) => format!("Open this page and choose a name and a password:\n\n  {url}"),
-        None => format!("Open this page:\n\n  http://{}", server.address()),
+        None => format!("Open this page:\n\n  {}", server.url()),
     };
     let end = match folder {
         Folder::Temporary(_) => "Ctrl-C ends the demo and removes its files.",

@@ -4,6 +4,7 @@
 //! the HTTP API. Results go to standard output, everything else to standard error.
 
 mod address;
+mod audit;
 mod client;
 mod completions;
 pub mod cron;
@@ -12,6 +13,7 @@ mod error;
 mod export;
 mod healthcheck;
 mod log;
+mod login;
 mod moment;
 mod notification;
 mod output;
@@ -89,6 +91,8 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
             "script" => script::run(session, matches).await,
             "user" => user::run(session, matches).await,
             "token" => token::run(session, matches).await,
+            "session" => login::run(session, matches).await,
+            "audit" => audit::run(session, matches).await,
             "notification" => notification::run(session, matches).await,
             "export" => export::export(session, matches).await,
             "import" => export::import(session, matches).await,
@@ -126,6 +130,8 @@ fn root() -> Command {
         .subcommand(export::import_command())
         .subcommand(user::command())
         .subcommand(token::command())
+        .subcommand(login::command())
+        .subcommand(audit::command())
         .subcommand(notification::command())
         .subcommand(address::hiding(address::ALL, cron::command()))
         .subcommand(snapshot::command())

@@ -33,8 +33,14 @@ pub fn command() -> Command {
         .after_help(
             "Environment:\n  \
              LIGHTFLOW_DATA_DIR    where everything lies (default /data)\n  \
-             LIGHTFLOW_LISTEN      address and port (default 0.0.0.0:8443)\n  \
+             LIGHTFLOW_LISTEN      address and port (default 0.0.0.0:8443), or\n                        \
+             unix:/PATH, a socket for a reverse proxy\n  \
              LIGHTFLOW_TLS         on, or off for plain HTTP behind a proxy\n  \
+             LIGHTFLOW_TRUSTED_PROXY\n                        \
+             proxies whose X-Forwarded-For and -Proto are believed:\n                        \
+             addresses, ranges, or unix for the socket (default none)\n  \
+             LIGHTFLOW_PROXY_USER_HEADER\n                        \
+             header in which they name the user, such as Remote-User\n  \
              LIGHTFLOW_TZ, TZ      zone of tasks that name none (default UTC)\n  \
              LIGHTFLOW_BASE_URL    address under which people reach the server\n  \
              LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
@@ -144,7 +150,7 @@ pub fn start_logging() {
 /// A server that runs.
 pub struct Server {
     engine: Engine,
-    address: SocketAddr,
+    url: String,
     setup_url: Option<String>,
     serving: tokio::task::JoinHandle<()>,
     _lock: Flock<File>,
@@ -172,8 +178,8 @@ impl Server {
         let secrets = Arc::new(SecretKey::load_or_create(&config.data.join("secret.key"))?);
         let host = host_name();
         let tls = web::certificate(config.transport, &config.data.join("tls"), &host)?;
-        let listeners = Listeners::open(config.listen, &config.socket()).await?;
-        let address = listeners.address()?;
+        let listeners = Listeners::open(&config.listen, &config.socket()).await?;
+        let address = listeners.address();
 
         let folders = Folders::new(&config.data);
         let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
@@ -211,6 +217,7 @@ impl Server {
             clock,
             config.zone,
             config.transport,
+            config.proxy.clone(),
             setup,
         );
         let router = web::router(Arc::new(app));
@@ -220,16 +227,16 @@ impl Server {
         }
         Ok(Self {
             engine,
-            address,
+            url: base,
             setup_url,
             serving: tokio::spawn(web::serve(listeners, tls, router)),
             _lock: lock,
         })
     }
 
-    /// The address it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The address under which people reach it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The link by which the first admin is made; none where there is one.
@@ -322,10 +329,14 @@ fn host_name() -> String {
         .unwrap_or_default()
 }
 
-fn base_url(config: &Config, address: SocketAddr, host: &str) -> String {
+fn base_url(config: &Config, address: Option<SocketAddr>, host: &str) -> String {
     if let Some(url) = &config.base_url {
         return url.clone();
     }
+    let Some(address) = address else {
+        // The proxy's own address is for people; until it is set, its machine must do.
+        return format!("https://{host}");
+    };
     let scheme = match config.transport {
         crate::config::Transport::Tls => "https",
         crate::config::Transport::Plain => "http",

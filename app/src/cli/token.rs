@@ -6,7 +6,7 @@ use super::session::{Session, confirm, json, name, text, unknown, wants_json, ye
 use super::table::Table;
 use super::user::role;
 use crate::view::{NewToken, TokenBody, TokenList};
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use hyper::Method;
 use std::process::ExitCode;
 
@@ -22,10 +22,28 @@ pub(super) fn command() -> Command {
                 .about("Make a token and print it, this once")
                 .after_help(
                     "Examples:\n  lightflow token create dashboard\n  \
-                     lightflow token create laptop --role admin > token.txt",
+                     lightflow token create doorbell --role operator --task backup_immich\n  \
+                     lightflow token create laptop --role admin --days 90 > token.txt",
                 )
                 .arg(name("name", "NAME", "What the token is called, unique"))
-                .arg(role("viewer"))
+                .arg(
+                    role("viewer", &["viewer", "operator", "admin"])
+                        .help("viewer may look, operator also start and cancel runs, admin all"),
+                )
+                .arg(
+                    Arg::new("task")
+                        .long("task")
+                        .value_name("TASK")
+                        .help("Only this task, its runs and logs; may be given several times")
+                        .action(ArgAction::Append),
+                )
+                .arg(
+                    Arg::new("days")
+                        .long("days")
+                        .value_name("DAYS")
+                        .help("End by itself after so many days [default: never]")
+                        .value_parser(value_parser!(u32)),
+                )
                 .arg(json()),
         )
         .subcommand(
@@ -53,12 +71,19 @@ async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cl
         return Ok(ExitCode::SUCCESS);
     }
     let TokenList { tokens } = read(&body)?;
-    let mut table = Table::new(&["TOKEN", "ROLE", "SINCE"], 0);
+    let mut table = Table::new(&["TOKEN", "ROLE", "TASKS", "LAST USED", "EXPIRES"], 0);
+    let here = &session.here;
+    let time =
+        |at: Option<String>, none: &str| at.map_or_else(|| none.to_owned(), |at| here.full(&at));
     for token in tokens {
         table.row(vec![
             token.name,
             token.role,
-            session.here.full(&token.created_at),
+            token
+                .tasks
+                .map_or_else(|| "all".to_owned(), |tasks| tasks.join(", ")),
+            time(token.used_at, "never"),
+            time(token.expires_at, "never"),
         ]);
     }
     if table.is_empty() {
@@ -73,6 +98,10 @@ async fn create(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, 
     let body = Body::json(&NewToken {
         name: text(matches, "name").to_owned(),
         role: text(matches, "role").to_owned(),
+        tasks: matches
+            .get_many::<String>("task")
+            .map(|tasks| tasks.cloned().collect()),
+        expires_in_days: matches.get_one::<u32>("days").copied(),
     })?;
     let answer = session
         .client

@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::prompt;
 use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
 use super::table::Table;
-use crate::view::{NewUser, PasswordBody, UserList};
+use crate::view::{NewUser, PasswordBody, UserList, UserPatch};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use hyper::Method;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub(super) fn command() -> Command {
     let user = || name("name", "NAME", "The user");
     Command::new("user")
-        .about("Users: list, add, password, delete")
+        .about("Users: list, add, role, password, delete")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("List all users").arg(json()))
@@ -29,8 +29,21 @@ pub(super) fn command() -> Command {
                      lightflow user add guest --role viewer --password-file guest.txt",
                 )
                 .arg(user())
-                .arg(role("admin"))
+                .arg(role("admin", &["admin", "viewer"]))
                 .arg(password_file())
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("role")
+                .about("Make a user an admin or a viewer")
+                .arg(user())
+                .arg(
+                    Arg::new("role")
+                        .value_name("ROLE")
+                        .help("admin may do everything, viewer may look")
+                        .required(true)
+                        .value_parser(PossibleValuesParser::new(["admin", "viewer"])),
+                )
                 .arg(json()),
         )
         .subcommand(
@@ -48,13 +61,13 @@ pub(super) fn command() -> Command {
 }
 
 /// The option `--role`.
-pub(super) fn role(default: &'static str) -> Arg {
+pub(super) fn role(default: &'static str, roles: &'static [&'static str]) -> Arg {
     Arg::new("role")
         .long("role")
         .value_name("ROLE")
         .help("admin may do everything, viewer may look")
         .default_value(default)
-        .value_parser(PossibleValuesParser::new(["admin", "viewer"]))
+        .value_parser(PossibleValuesParser::new(roles))
 }
 
 fn password_file() -> Arg {
@@ -71,6 +84,7 @@ pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCo
     match matches.subcommand() {
         Some(("list", matches)) => list(session, matches).await,
         Some(("add", matches)) => add(session, matches).await,
+        Some(("role", matches)) => set_role(session, matches).await,
         Some(("password", matches)) => password(session, matches).await,
         Some(("delete", matches)) => delete(session, matches).await,
         _ => Err(unknown()),
@@ -128,6 +142,16 @@ async fn add(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cli
         &answer,
         &format!("{} {} added", user.role, user.name),
     )
+}
+
+async fn set_role(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let (name, role) = (text(matches, "name"), text(matches, "role"));
+    let body = Body::json(&UserPatch {
+        role: role.to_owned(),
+    })?;
+    let url = path(&["users", name]);
+    let answer = session.client.send(Method::PATCH, &url, body).await?;
+    session.done(matches, &answer, &format!("{name} has the role {role}"))
 }
 
 async fn password(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {

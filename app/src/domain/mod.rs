@@ -1,6 +1,7 @@
 //! The rules, without I/O: nothing here waits, reads a file or asks for the time.
 
 pub mod address;
+pub mod audit;
 pub mod channel;
 pub mod cron;
 pub mod field;

@@ -1,17 +1,21 @@
-//! Users, sessions and API tokens in the database. Only hashes of secrets are kept.
+//! Users in the database, what each may do, and the rule that an admin always remains.
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
-use crate::domain::names::{TokenName, UserName};
+use crate::domain::audit::Actor;
+use crate::domain::field::FieldError;
+use crate::domain::names::{TaskName, UserName};
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Row, Transaction};
 use std::str::FromStr;
 
-/// What somebody may do.
+/// What somebody may do. Users are viewers or admins; API tokens may be operators too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// May look.
     Viewer,
+    /// May look, start runs and cancel them.
+    Operator,
     /// May do everything.
     Admin,
 }
@@ -21,21 +25,37 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
+            Self::Operator => "operator",
             Self::Admin => "admin",
+        }
+    }
+
+    /// Reads the role of a user.
+    ///
+    /// # Errors
+    /// Says which roles users have.
+    pub fn of_user(text: &str) -> Result<Self, FieldError> {
+        match text.parse()? {
+            Self::Operator => Err(FieldError::new(
+                "role",
+                "operator is a role of API tokens; a user is admin or viewer",
+            )),
+            role => Ok(role),
         }
     }
 }
 
 impl FromStr for Role {
-    type Err = crate::domain::field::FieldError;
+    type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "viewer" => Ok(Self::Viewer),
+            "operator" => Ok(Self::Operator),
             "admin" => Ok(Self::Admin),
-            other => Err(crate::domain::field::FieldError::new(
+            other => Err(FieldError::new(
                 "role",
-                format!("{other:?} is not a role; use admin or viewer"),
+                format!("{other:?} is not a role; use viewer, operator or admin"),
             )),
         }
     }
@@ -56,24 +76,34 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
 }
 
+/// On which tasks somebody may look or act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// On everything.
+    Everything,
+    /// On these tasks and their runs, and on nothing else.
+    Tasks(Vec<TaskName>),
+}
+
 /// Who a valid session or token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The name of the user or of the token.
-    pub name: String,
+    /// Who this is, for the audit trail.
+    pub actor: Actor,
     /// What it may do.
     pub role: Role,
+    /// On what it may do that.
+    pub scope: Scope,
 }
 
-/// An API token as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenInfo {
-    /// What it is called, unique.
-    pub name: TokenName,
-    /// What it may do.
-    pub role: Role,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
+impl Principal {
+    /// Whether it may look at a task and its runs.
+    pub fn sees(&self, task: &str) -> bool {
+        match &self.scope {
+            Scope::Everything => true,
+            Scope::Tasks(tasks) => tasks.iter().any(|one| one.as_str() == task),
+        }
+    }
 }
 
 /// All users by name.
@@ -119,7 +149,7 @@ fn read_account(row: &Row<'_>) -> Result<Account, StoreError> {
     })
 }
 
-fn role(row: &Row<'_>) -> Result<Role, StoreError> {
+pub(super) fn role(row: &Row<'_>) -> Result<Role, StoreError> {
     row.get::<_, String>("role")?
         .parse()
         .map_err(corrupt("role"))
@@ -149,7 +179,7 @@ pub fn add_user(
     Ok(tx.last_insert_rowid())
 }
 
-/// Replaces a user's password and ends the user's sessions.
+/// Replaces a user's password and ends the user's sessions, but for the one numbered `keep`.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is no such user.
@@ -157,6 +187,7 @@ pub fn set_password(
     tx: &Transaction<'_>,
     name: &UserName,
     password_hash: &str,
+    keep: Option<i64>,
 ) -> Result<(), StoreError> {
     let changed = tx.execute(
         "UPDATE users SET password_hash = ?2 WHERE name = ?1",
@@ -166,30 +197,52 @@ pub fn set_password(
         return Err(no_user(name));
     }
     tx.execute(
-        "DELETE FROM sessions WHERE user_id = (SELECT id FROM users WHERE name = ?1)",
-        [name.as_str()],
+        "DELETE FROM sessions WHERE user_id = (SELECT id FROM users WHERE name = ?1) AND id IS NOT ?2",
+        (name.as_str(), keep),
     )?;
     Ok(())
 }
 
-/// Removes a user and the user's sessions.
+/// Gives a user another role; returns the one before.
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] for the last admin.
-pub fn delete_user(tx: &Transaction<'_>, name: &UserName) -> Result<(), StoreError> {
+pub fn set_role(tx: &Transaction<'_>, name: &UserName, role: Role) -> Result<Role, StoreError> {
+    let found = user(tx, name.as_str())?.ok_or_else(|| no_user(name))?;
+    if role != Role::Admin {
+        keep_an_admin(tx, &found)?;
+    }
+    tx.execute(
+        "UPDATE users SET role = ?2 WHERE name = ?1",
+        (name.as_str(), role.as_str()),
+    )?;
+    Ok(found.role)
+}
+
+/// Removes a user and the user's sessions; returns who that was.
+///
+/// # Errors
+/// [`StoreError::NotFound`], or [`StoreError::InUse`] for the last admin.
+pub fn delete_user(tx: &Transaction<'_>, name: &UserName) -> Result<Account, StoreError> {
+    let found = user(tx, name.as_str())?.ok_or_else(|| no_user(name))?;
+    keep_an_admin(tx, &found)?;
+    tx.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])?;
+    Ok(found)
+}
+
+/// Refuses to lose the last admin: then nobody could make another one.
+fn keep_an_admin(tx: &Transaction<'_>, account: &Account) -> Result<(), StoreError> {
     let others: i64 = tx.query_row(
-        "SELECT count(*) FROM users WHERE role = 'admin' AND name <> ?1",
-        [name.as_str()],
+        "SELECT count(*) FROM users WHERE role = 'admin' AND id <> ?1",
+        [account.id],
         |row| row.get(0),
     )?;
-    let found = user(tx, name.as_str())?.ok_or_else(|| no_user(name))?;
-    if found.role == Role::Admin && others == 0 {
+    if account.role == Role::Admin && others == 0 {
         return Err(StoreError::InUse(format!(
             "{:?} is the last admin; add another one first",
-            name.as_str()
+            account.name.as_str()
         )));
     }
-    tx.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])?;
     Ok(())
 }
 
@@ -197,129 +250,5 @@ fn no_user(name: &UserName) -> StoreError {
     StoreError::NotFound {
         what: "user",
         name: name.to_string(),
-    }
-}
-
-/// Starts a session, and forgets those that expired.
-///
-/// # Errors
-/// Those of the database.
-pub fn add_session(
-    tx: &Transaction<'_>,
-    hash: &[u8],
-    user: i64,
-    now: DateTime<Utc>,
-    expires: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM sessions WHERE expires_at <= ?1", [millis(now)])?;
-    tx.execute(
-        "INSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        (hash, user, millis(now), millis(expires)),
-    )?;
-    Ok(())
-}
-
-/// Ends a session.
-///
-/// # Errors
-/// Those of the database.
-pub fn end_session(tx: &Transaction<'_>, hash: &[u8]) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
-    Ok(())
-}
-
-/// Whom a session speaks for, if it is still valid.
-///
-/// # Errors
-/// Those of the database.
-pub fn by_session(
-    tx: &Transaction<'_>,
-    hash: &[u8],
-    now: DateTime<Utc>,
-) -> Result<Option<Principal>, StoreError> {
-    tx.prepare_cached(
-        "SELECT users.name, users.role FROM sessions JOIN users ON users.id = user_id
-         WHERE hash = ?1 AND expires_at > ?2",
-    )?
-    .query_and_then((hash, millis(now)), read_principal)?
-    .next()
-    .transpose()
-}
-
-/// Whom a token speaks for.
-///
-/// # Errors
-/// Those of the database.
-pub fn by_token(tx: &Transaction<'_>, hash: &[u8]) -> Result<Option<Principal>, StoreError> {
-    tx.prepare_cached("SELECT name, role FROM tokens WHERE hash = ?1")?
-        .query_and_then([hash], read_principal)?
-        .next()
-        .transpose()
-}
-
-fn read_principal(row: &Row<'_>) -> Result<Principal, StoreError> {
-    Ok(Principal {
-        name: row.get("name")?,
-        role: role(row)?,
-    })
-}
-
-/// All tokens by name.
-///
-/// # Errors
-/// Those of the database.
-pub fn tokens(tx: &Transaction<'_>) -> Result<Vec<TokenInfo>, StoreError> {
-    tx.prepare("SELECT name, role, created_at FROM tokens ORDER BY name")?
-        .query_and_then([], |row| {
-            Ok(TokenInfo {
-                name: TokenName::new(row.get::<_, String>("name")?).map_err(corrupt("token"))?,
-                role: role(row)?,
-                created_at: time(row.get("created_at")?)?,
-            })
-        })?
-        .collect()
-}
-
-/// Adds a token.
-///
-/// # Errors
-/// [`StoreError::Duplicate`] where the name is taken.
-pub fn add_token(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), StoreError> {
-    let taken = tx
-        .query_row(
-            "SELECT 1 FROM tokens WHERE name = ?1",
-            [token.name.as_str()],
-            |_| Ok(()),
-        )
-        .optional()?;
-    if taken.is_some() {
-        return Err(StoreError::Duplicate {
-            what: "token",
-            name: token.name.to_string(),
-        });
-    }
-    tx.execute(
-        "INSERT INTO tokens (name, role, hash, created_at) VALUES (?1, ?2, ?3, ?4)",
-        (
-            token.name.as_str(),
-            token.role.as_str(),
-            hash,
-            millis(token.created_at),
-        ),
-    )?;
-    Ok(())
-}
-
-/// Revokes a token.
-///
-/// # Errors
-/// [`StoreError::NotFound`] where there is none of that name.
-pub fn delete_token(tx: &Transaction<'_>, name: &TokenName) -> Result<(), StoreError> {
-    match tx.execute("DELETE FROM tokens WHERE name = ?1", [name.as_str()])? {
-        0 => Err(StoreError::NotFound {
-            what: "token",
-            name: name.to_string(),
-        }),
-        _ => Ok(()),
     }
 }

@@ -54,6 +54,9 @@ pub enum StoreError {
     /// SQLite said no.
     #[error("the database refused: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// A file that belongs to the change could not be written.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// The thread that owns the database is gone; the process is going down.
     #[error("the database is closed")]
     Closed,

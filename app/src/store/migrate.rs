@@ -10,6 +10,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_pause.sql"),
     include_str!("migrations/0003_notifications.sql"),
     include_str!("migrations/0004_runs.sql"),
+    include_str!("migrations/0005_audit.sql"),
+    include_str!("migrations/0006_access.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

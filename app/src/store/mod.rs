@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod alarms;
+pub mod audit;
 pub mod channels;
 mod codec;
 mod connection;
@@ -15,16 +16,22 @@ pub mod outbox;
 pub mod pools;
 pub mod retention;
 pub mod runs;
+pub mod sessions;
+pub mod settings;
 pub mod tasks;
+pub mod tokens;
 pub mod variables;
 
-pub use accounts::{Account, Principal, Role, TokenInfo};
+pub use accounts::{Account, Principal, Role, Scope};
 pub use channels::StoredChannel;
 pub use error::StoreError;
 pub use outbox::{Delivery, Message, MessageState};
 pub use pools::PoolUse;
 pub use runs::RunQuery;
+pub use sessions::{Client, SessionInfo};
+pub use settings::Settings;
 pub use tasks::{Fire, StoredTask};
+pub use tokens::TokenInfo;
 pub use variables::{Content, StoredVariable};
 
 use connection::Mode;

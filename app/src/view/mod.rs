@@ -3,6 +3,8 @@
 //! Only here are values serialised. What comes in turns into a domain type or into a
 //! list of refused fields; what goes out is made from domain types.
 
+mod access;
+mod audit;
 mod document;
 mod log;
 mod notification;
@@ -11,6 +13,11 @@ mod run;
 mod settings;
 mod task;
 
+pub use access::{
+    NewToken, NewUser, OwnPassword, PasswordBody, SessionList, SessionView, TokenBody, TokenList,
+    TokenView, UserList, UserPatch, UserView,
+};
+pub use audit::{AuditList, AuditView, FieldChangeView, differences};
 pub use document::{Document, ImportReport, Imported};
 pub use log::{LogChunk, LogEnd, LogGap, ProgressView};
 pub use notification::{
@@ -19,9 +26,8 @@ pub use notification::{
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RunList, RunView, StepRunView, Triggered};
 pub use settings::{
-    NewToken, NewUser, PasswordBody, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
-    ScriptView, TokenBody, TokenList, TokenView, UserList, UserView, VariableBody, VariableList,
-    VariableView,
+    PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody, ScriptView, VariableBody,
+    VariableList, VariableView,
 };
 pub use task::{Args, PausedTasks, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
 

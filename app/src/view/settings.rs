@@ -1,7 +1,8 @@
-//! Pools, variables, scripts, users and tokens on the wire.
+//! Pools, variables and scripts on the wire.
 
 use super::rfc3339;
-use crate::store::{Account, Content, PoolUse, StoredVariable, TokenInfo};
+use crate::domain::pool::Pool;
+use crate::store::{Content, PoolUse, StoredVariable};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +14,15 @@ pub struct PoolBody {
     pub name: String,
     /// Steps that may run at once.
     pub slots: u32,
+}
+
+impl From<&Pool> for PoolBody {
+    fn from(pool: &Pool) -> Self {
+        Self {
+            name: pool.name.to_string(),
+            slots: pool.slots.get(),
+        }
+    }
 }
 
 /// A pool as it is shown.
@@ -121,99 +131,4 @@ pub struct ScriptRunBody {
 pub struct ScriptList {
     /// By name.
     pub scripts: Vec<ScriptView>,
-}
-
-/// A new user.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewUser {
-    /// Unique among users.
-    pub name: String,
-    /// At least 10 characters.
-    pub password: String,
-    /// `admin` or `viewer`.
-    pub role: String,
-}
-
-/// A new password.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordBody {
-    /// At least 10 characters.
-    pub password: String,
-}
-
-/// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct UserView {
-    /// Unique among users.
-    pub name: String,
-    /// `admin` or `viewer`.
-    pub role: String,
-    /// When the user was added, RFC 3339.
-    pub created_at: String,
-}
-
-impl From<&Account> for UserView {
-    fn from(account: &Account) -> Self {
-        Self {
-            name: account.name.to_string(),
-            role: account.role.as_str().to_owned(),
-            created_at: rfc3339(account.created_at),
-        }
-    }
-}
-
-/// All users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct UserList {
-    /// By name.
-    pub users: Vec<UserView>,
-}
-
-/// A new API token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewToken {
-    /// What it is called, unique.
-    pub name: String,
-    /// `admin` or `viewer`.
-    pub role: String,
-}
-
-/// An API token that was just made.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TokenBody {
-    /// What it is called.
-    pub name: String,
-    /// The token itself: shown this once and never again.
-    pub token: String,
-}
-
-/// An API token as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TokenView {
-    /// What it is called.
-    pub name: String,
-    /// `admin` or `viewer`.
-    pub role: String,
-    /// When it was made, RFC 3339.
-    pub created_at: String,
-}
-
-impl From<&TokenInfo> for TokenView {
-    fn from(token: &TokenInfo) -> Self {
-        Self {
-            name: token.name.to_string(),
-            role: token.role.as_str().to_owned(),
-            created_at: rfc3339(token.created_at),
-        }
-    }
-}
-
-/// All API tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TokenList {
-    /// By name.
-    pub tokens: Vec<TokenView>,
 }

@@ -1,8 +1,11 @@
 //! Export and import: the configuration as a document, and a document as changes.
 
 use super::App;
-use super::api::seal;
+use super::api::{seal, set_in, write_in};
+use super::caller::Admin;
+use super::change::Ledger;
 use super::error::ApiError;
+use crate::domain::audit::SubjectKind;
 use crate::domain::field::FieldError;
 use crate::domain::names::{PoolName, ScriptName, VariableKey};
 use crate::domain::pool::Pool;
@@ -11,8 +14,7 @@ use crate::domain::variable::Variable;
 use crate::engine::Change;
 use crate::scripts::{MAX_SCRIPT, Scripts};
 use crate::store::{self, Content, StoreError, StoredVariable};
-use crate::view::{Document, ImportReport, Imported, TaskBody};
-use chrono::{DateTime, Utc};
+use crate::view::{Document, ImportReport, Imported, PoolBody, TaskBody};
 use rusqlite::Transaction;
 use std::collections::BTreeMap;
 
@@ -75,9 +77,10 @@ struct Checked {
 }
 
 /// Adds and changes what `bytes` hold. Everything is checked first, and the database
-/// is changed in one transaction; scripts are files and are written after it.
+/// is changed in one transaction; scripts are files and are written at the end of it.
 pub(super) async fn import(
     app: &App,
+    admin: &Admin,
     bytes: &[u8],
     dry_run: bool,
 ) -> Result<ImportReport, ApiError> {
@@ -85,7 +88,6 @@ pub(super) async fn import(
     let document: Document =
         toml::from_str(text).map_err(|e| ApiError::Malformed(e.to_string()))?;
     let checked = check(app, &document)?;
-    let now = app.clock.now();
     let scripts = app.scripts.clone();
     let mut report = ImportReport {
         dry_run,
@@ -102,12 +104,12 @@ pub(super) async fn import(
         let was = before.get(name.as_str());
         script_items.push(item("script", name.as_str(), was.map(|old| old == text)));
     }
-    let new_scripts = checked.scripts.clone();
-    let work = move |tx: &Transaction<'_>| apply(tx, &checked, now);
+    let scripts_to_write = scripts.clone();
+    let work = move |ledger: &Ledger<'_>| apply(ledger, &checked, &scripts_to_write, dry_run);
     let (items, missing) = if dry_run {
-        rehearse(app, work).await?
+        rehearse(app, admin, work).await?
     } else {
-        app.store.write(work).await?
+        app.change(admin.actor(), work).await?
     };
     report.items = items;
     report.items.append(&mut script_items);
@@ -116,15 +118,7 @@ pub(super) async fn import(
         app.engine.pools_changed().await;
         app.engine.tasks_changed().await;
         app.engine.feed().publish(Change::Variables);
-        let written = tokio::task::spawn_blocking(move || {
-            new_scripts
-                .iter()
-                .try_for_each(|(name, text)| scripts.write(name, text.as_bytes()))
-        })
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))?;
         app.engine.feed().publish(Change::Scripts);
-        written?;
     }
     Ok(report)
 }
@@ -132,15 +126,14 @@ pub(super) async fn import(
 type Applied = (Vec<Imported>, Vec<String>);
 
 /// Does the work in a transaction that is never committed.
-async fn rehearse<F>(app: &App, work: F) -> Result<Applied, ApiError>
+async fn rehearse<F>(app: &App, admin: &Admin, work: F) -> Result<Applied, ApiError>
 where
-    F: FnOnce(&Transaction<'_>) -> Result<Applied, StoreError> + Send + 'static,
+    F: FnOnce(&Ledger<'_>) -> Result<Applied, StoreError> + Send + 'static,
 {
     let (sender, mut result) = tokio::sync::oneshot::channel();
     let undone = app
-        .store
-        .write::<(), _>(move |tx| {
-            let applied = work(tx)?;
+        .change::<(), _>(admin.actor(), move |ledger| {
+            let applied = work(ledger)?;
             let _ = sender.send(applied);
             // Any error makes the store roll back.
             Err(StoreError::Closed)
@@ -148,29 +141,37 @@ where
         .await;
     match (result.try_recv(), undone) {
         (Ok(applied), _) => Ok(applied),
-        (Err(_), Err(error)) => Err(error.into()),
+        (Err(_), Err(error)) => Err(error),
         (Err(_), Ok(())) => Err(ApiError::Internal("the rehearsal was committed".to_owned())),
     }
 }
 
 fn apply(
-    tx: &Transaction<'_>,
+    tx: &Ledger<'_>,
     checked: &Checked,
-    now: DateTime<Utc>,
+    scripts: &Scripts,
+    dry_run: bool,
 ) -> Result<Applied, StoreError> {
     let mut items = Vec::new();
     for pool in &checked.pools {
-        let was = match store::pools::get(tx, &pool.name) {
-            Ok(old) => Some(old.pool == *pool),
+        let old = match store::pools::get(tx, &pool.name) {
+            Ok(old) => Some(old.pool),
             Err(StoreError::NotFound { .. }) => None,
             Err(other) => return Err(other),
         };
-        match was {
+        match &old {
             None => store::pools::insert(tx, pool)?,
-            Some(false) => store::pools::resize(tx, pool)?,
-            Some(true) => {}
+            Some(old) if old != pool => store::pools::resize(tx, pool)?,
+            Some(_) => {}
         }
-        items.push(item("pool", pool.name.as_str(), was));
+        let (before, after) = (old.as_ref().map(PoolBody::from), PoolBody::from(pool));
+        tx.compare(
+            SubjectKind::Pool,
+            &after.name,
+            before.as_ref(),
+            Some(&after),
+        )?;
+        items.push(item("pool", &after.name, old.map(|old| old == *pool)));
     }
     let old: BTreeMap<VariableKey, Content> = store::variables::list(tx)?
         .into_iter()
@@ -181,7 +182,7 @@ fn apply(
             .get(&variable.key)
             .map(|content| *content == variable.content);
         if was != Some(true) {
-            store::variables::set(tx, variable)?;
+            set_in(tx, variable)?;
         }
         items.push(item("variable", variable.key.as_str(), was));
     }
@@ -196,12 +197,25 @@ fn apply(
             task.name.as_str(),
             was.as_ref().map(|old| old.task == *task),
         ));
-        match was {
+        match &was {
             None => {
-                store::tasks::insert(tx, task, now)?;
+                store::tasks::insert(tx, task, tx.now)?;
             }
-            Some(old) if old.task != *task => store::tasks::update(tx, old.id, task, now)?,
+            Some(old) if old.task != *task => store::tasks::update(tx, old.id, task, tx.now)?,
             Some(_) => {}
+        }
+        let before = was.map(|old| TaskBody::from(&old.task));
+        let after = TaskBody::from(task);
+        tx.compare(
+            SubjectKind::Task,
+            &after.name,
+            before.as_ref(),
+            Some(&after),
+        )?;
+    }
+    if !dry_run {
+        for (name, text) in &checked.scripts {
+            write_in(tx, scripts, name, text.as_bytes())?;
         }
     }
     let missing = checked

@@ -19,10 +19,24 @@ pub(super) enum ApiError {
     WrongLogin,
     #[error("too many people are logging in just now; try again in a few seconds")]
     TooManyLogins,
+    #[error("there were too many wrong passwords; try again in {0} s")]
+    SlowDown(u64),
     #[error("the setup link is used up or wrong; restart the server for a new one")]
     WrongSetupLink,
     #[error("this needs the role admin")]
     Forbidden,
+    #[error("this needs the role operator or admin")]
+    NeedsOperator,
+    #[error("this token is for some tasks only, and this is none of them")]
+    OutOfScope,
+    #[error(
+        "only somebody who logged in with a password has one to change, and sessions to look at"
+    )]
+    NoPassword,
+    #[error("only the reverse proxy may say who logged in; see LIGHTFLOW_TRUSTED_PROXY")]
+    NotTheProxy,
+    #[error("the reverse proxy let {0:?} in, who is no user here; an admin can add that user")]
+    UnknownAtProxy(String),
     #[error("a page of another site sent this request; use the pages of this server")]
     CrossSite,
     #[error("there is nothing at this address")]
@@ -58,6 +72,7 @@ impl From<StoreError> for ApiError {
         match error {
             // Told beside the field in which the name was typed.
             StoreError::UnknownPool { .. } => FieldError::new("pool", error.to_string()).into(),
+            StoreError::File(error) => Self::Io(error),
             other => Self::Store(other),
         }
     }
@@ -103,14 +118,18 @@ impl ApiError {
             Self::Unauthorized | Self::WrongLogin | Self::WrongSetupLink => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "Not logged in")
             }
-            Self::TooManyLogins => (
+            Self::TooManyLogins | Self::SlowDown(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-logins",
                 "Too many logins",
             ),
-            Self::Forbidden | Self::CrossSite => {
-                (StatusCode::FORBIDDEN, "forbidden", "Not allowed")
-            }
+            Self::Forbidden
+            | Self::NeedsOperator
+            | Self::OutOfScope
+            | Self::NoPassword
+            | Self::NotTheProxy
+            | Self::UnknownAtProxy(_)
+            | Self::CrossSite => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NoRoute | Self::NotFound(_) => NOT_FOUND,
             Self::NoMethod(_) => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -158,9 +177,10 @@ impl ApiError {
                     (StatusCode::CONFLICT, "already-run", "It ran already")
                 }
                 StoreError::Closed => CLOSING,
-                StoreError::Open { .. } | StoreError::Corrupt { .. } | StoreError::Sqlite(_) => {
-                    INTERNAL
-                }
+                StoreError::Open { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::File(_)
+                | StoreError::Sqlite(_) => INTERNAL,
             },
             Self::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -173,6 +193,15 @@ impl ApiError {
                 "The notification was not sent",
             ),
             Self::Secret(_) | Self::Io(_) | Self::Internal(_) => INTERNAL,
+        }
+    }
+
+    /// After how many seconds it may go better.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyLogins => Some(5),
+            Self::SlowDown(seconds) => Some(*seconds),
+            _ => None,
         }
     }
 
@@ -202,11 +231,17 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, ..) = self.table();
+        let retry = self.retry_after();
         let mut response = (status, Json(self.problem())).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(seconds) = retry {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()

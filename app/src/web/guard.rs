@@ -1,31 +1,29 @@
 //! Who asks, and whether they may: the first thing that happens to every request.
 
 use super::App;
+use super::caller::{Caller, Credential, Known};
 use super::error::ApiError;
+use super::peer::{Door, Peer};
 use super::session::cookie_name;
+use crate::domain::audit::{Actor, ActorKind};
 use crate::secrets::token_hash;
-use crate::store::{self, Principal, Role};
+use crate::store::{self, Principal, Role, Scope, StoreError};
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use rusqlite::Transaction;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// How a connection came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
-    /// The socket in the data directory. Whoever can open it can read the database and
-    /// the key beside it, so asking for a password there would protect nothing.
-    Socket,
-    /// The network.
-    Network,
-}
-
-/// What a request proved about whoever sent it.
-#[derive(Debug, Clone)]
-struct Caller(Option<Principal>);
+/// How long a stream goes on before its credential is looked at again.
+const A_DAY: TimeDelta = TimeDelta::days(1);
+/// How old the note of a session's or token's last use may be: each costs a write.
+const NOTED: TimeDelta = TimeDelta::minutes(5);
 
 /// Finds out who asks and adds the headers that every answer carries.
 pub(super) async fn guard(
@@ -35,44 +33,212 @@ pub(super) async fn guard(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let answer = match identify(&app, &parts).await {
-        Ok(caller) => {
-            parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
+        Ok((peer, known)) => {
+            let credential = known.as_ref().map(|known| known.credential.clone());
+            parts.extensions.insert(peer);
+            parts.extensions.insert(Caller(known));
+            let answer = next.run(Request::from_parts(parts, body)).await;
+            match credential {
+                Some(credential) => leash(app, credential, answer),
+                None => answer,
+            }
         }
         Err(error) => error.into_response(),
     };
     secured(answer)
 }
 
-async fn identify(app: &App, request: &Parts) -> Result<Caller, ApiError> {
-    if request.extensions.get::<Door>() == Some(&Door::Socket) {
-        return Ok(Caller(Some(Principal {
-            name: "local".to_owned(),
-            role: Role::Admin,
-        })));
-    }
+async fn identify(app: &Arc<App>, request: &Parts) -> Result<(Peer, Option<Known>), ApiError> {
     let headers = &request.headers;
-    if let Some(token) = bearer(headers) {
+    // Whatever does not say how it came in came in from outside.
+    let door = request.extensions.get::<Door>().copied();
+    let door = door.unwrap_or(Door::Network(None));
+    let peer = Peer::new(door, headers, &app.proxy, app.transport)?;
+    let credential = if door == Door::Local {
+        Some(Credential::Local)
+    } else if let Some(token) = bearer(headers) {
         let hash = token_hash(token);
-        let found = app
-            .store
-            .read(move |tx| store::accounts::by_token(tx, &hash))
-            .await?;
-        return found.map(|p| Caller(Some(p))).ok_or(ApiError::Unauthorized);
-    }
-    let unsafe_method = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if unsafe_method && !same_origin(headers) {
-        return Err(ApiError::CrossSite);
-    }
-    let Some(session) = cookie(headers, cookie_name(app.transport)) else {
-        return Ok(Caller(None));
+        Some(Credential::Token { hash })
+    } else {
+        let unsafe_method = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if unsafe_method && !same_origin(headers) {
+            return Err(ApiError::CrossSite);
+        }
+        match &peer.user {
+            Some(user) => Some(Credential::Proxy { user: user.clone() }),
+            None => cookie(headers, cookie_name(peer.secure)).map(|secret| Credential::Session {
+                id: 0,
+                hash: token_hash(secret),
+            }),
+        }
     };
-    let (hash, now) = (token_hash(session), app.clock.now());
-    let found = app
-        .store
-        .read(move |tx| store::accounts::by_session(tx, &hash, now))
-        .await?;
-    Ok(Caller(found))
+    let Some(credential) = credential else {
+        return Ok((peer, None));
+    };
+    let known = look_up(app, credential.clone(), &peer).await?;
+    match (&credential, &known) {
+        (Credential::Token { .. }, None) => Err(ApiError::Unauthorized),
+        (Credential::Proxy { user }, None) => Err(ApiError::UnknownAtProxy(user.clone())),
+        _ => Ok((peer, known)),
+    }
+}
+
+/// Whom a credential speaks for, if it is still valid.
+async fn look_up(
+    app: &Arc<App>,
+    credential: Credential,
+    peer: &Peer,
+) -> Result<Option<Known>, ApiError> {
+    let now = app.clock.now();
+    let address = peer.client.address.clone();
+    let actor = |kind, name: String| Actor {
+        kind,
+        name,
+        address: address.clone(),
+    };
+    let known = match credential {
+        Credential::Local => Some(Known {
+            principal: Principal {
+                actor: actor(ActorKind::Local, "local".to_owned()),
+                role: Role::Admin,
+                scope: Scope::Everything,
+            },
+            credential: Credential::Local,
+        }),
+        Credential::Token { hash } => {
+            let (wanted, from) = (hash.clone(), address.clone());
+            let find = move |tx: &Transaction<'_>| store::tokens::by_hash(tx, &wanted, now);
+            let found = app.store.read(find).await?;
+            if let Some(token) = found.as_ref().filter(|token| {
+                let info = &token.info;
+                info.used_at.is_none_or(|at| at + NOTED < now) || info.used_from != from
+            }) {
+                let id = token.id;
+                note_use(app, move |tx| store::tokens::touch(tx, id, &from, now));
+            }
+            found.map(|token| Known {
+                principal: Principal {
+                    actor: actor(ActorKind::Token, token.info.name.to_string()),
+                    ..token.principal()
+                },
+                credential: Credential::Token { hash },
+            })
+        }
+        Credential::Session { hash, .. } => {
+            let wanted = hash.clone();
+            let find = move |tx: &Transaction<'_>| store::sessions::by_hash(tx, &wanted, now);
+            let found = app.store.read(find).await?;
+            if let Some(session) = found
+                .as_ref()
+                .filter(|one| one.info.seen_at + NOTED < now || one.info.client != peer.client)
+            {
+                let (id, client) = (session.info.id, peer.client.clone());
+                note_use(app, move |tx| store::sessions::touch(tx, id, &client, now));
+            }
+            found.map(|session| Known {
+                credential: Credential::Session {
+                    id: session.info.id,
+                    hash,
+                },
+                principal: Principal {
+                    actor: actor(ActorKind::User, session.info.user.to_string()),
+                    ..session.principal
+                },
+            })
+        }
+        Credential::Proxy { user } => {
+            let wanted = user.clone();
+            let find = move |tx: &Transaction<'_>| store::accounts::user(tx, &wanted);
+            app.store.read(find).await?.map(|account| Known {
+                principal: Principal {
+                    actor: actor(ActorKind::User, account.name.to_string()),
+                    role: account.role,
+                    scope: Scope::Everything,
+                },
+                credential: Credential::Proxy { user },
+            })
+        }
+    };
+    Ok(known)
+}
+
+/// Notes the last use beside the request, which does not wait for the disk.
+fn note_use<F>(app: &Arc<App>, work: F)
+where
+    F: FnOnce(&Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+{
+    let store = app.store.clone();
+    tokio::spawn(async move {
+        if let Err(error) = store.write(work).await {
+            tracing::warn!(%error, "cannot note the last use of a session or token");
+        }
+    });
+}
+
+/// Ties a live stream to what let it in: it ends when that is revoked or expires.
+fn leash(app: Arc<App>, credential: Credential, answer: Response) -> Response {
+    let live = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if !live || credential == Credential::Local {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let body = body
+        .into_data_stream()
+        .take_until(Box::pin(revoked(app, credential)));
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+/// Waits until a credential is no longer good.
+async fn revoked(app: Arc<App>, credential: Credential) {
+    let mut changes = app.access.subscribe();
+    loop {
+        let (until, valid) = match still_good(&app, &credential).await {
+            Ok(found) => found,
+            // The database will be asked again; a stream is not cut for its failure.
+            Err(error) => {
+                tracing::warn!(%error, "cannot check a session or token");
+                (None, true)
+            }
+        };
+        if !valid {
+            return;
+        }
+        let left = until.map_or(A_DAY, |until| (until - app.clock.now()).min(A_DAY));
+        // A little later, so that it is over when it is asked for.
+        let left = left.to_std().unwrap_or_default() + Duration::from_millis(10);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(left) => {}
+        }
+    }
+}
+
+/// When a credential expires, and whether it is valid now.
+async fn still_good(
+    app: &App,
+    credential: &Credential,
+) -> Result<(Option<DateTime<Utc>>, bool), StoreError> {
+    let (credential, now) = (credential.clone(), app.clock.now());
+    app.store
+        .read(move |tx| {
+            Ok(match credential {
+                Credential::Local => (None, true),
+                Credential::Session { hash, .. } => {
+                    let found = store::sessions::by_hash(tx, &hash, now)?;
+                    (found.as_ref().map(|s| s.info.expires_at), found.is_some())
+                }
+                Credential::Token { hash } => {
+                    let found = store::tokens::by_hash(tx, &hash, now)?;
+                    let until = found.as_ref().and_then(|token| token.info.expires_at);
+                    (until, found.is_some())
+                }
+                Credential::Proxy { user } => (None, store::accounts::user(tx, &user)?.is_some()),
+            })
+        })
+        .await
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -130,35 +296,6 @@ fn secured(mut response: Response) -> Response {
             .or_insert(HeaderValue::from_static(value));
     }
     response
-}
-
-/// Somebody who may look.
-pub(super) struct Viewer(pub(super) Principal);
-
-impl<S: Send + Sync> FromRequestParts<S> for Viewer {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        match parts.extensions.get::<Caller>() {
-            Some(Caller(Some(principal))) => Ok(Self(principal.clone())),
-            _ => Err(ApiError::Unauthorized),
-        }
-    }
-}
-
-/// Somebody who may change things.
-pub(super) struct Admin;
-
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Viewer(principal) = Viewer::from_request_parts(parts, state).await?;
-        match principal.role {
-            Role::Admin => Ok(Self),
-            Role::Viewer => Err(ApiError::Forbidden),
-        }
-    }
 }
 
 #[cfg(test)]

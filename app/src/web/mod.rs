@@ -2,14 +2,19 @@
 //! one call of the engine; it holds no rule, no SQL and no lock.
 
 mod api;
+mod caller;
+mod change;
 mod channels;
 mod document;
 mod error;
 mod extract;
 mod guard;
 mod log_stream;
+mod login;
+mod login_limit;
 mod pages;
 mod patience;
+mod peer;
 mod serve;
 mod session;
 mod sse;
@@ -17,7 +22,7 @@ mod sse;
 pub use serve::{Listeners, ServeError, certificate, serve};
 pub use session::SetupLink;
 
-use crate::config::Transport;
+use crate::config::{Proxy, Transport};
 use crate::engine::{Clock, Engine, LogStore};
 use crate::notify::Notifier;
 use crate::scripts::Scripts;
@@ -26,8 +31,10 @@ use crate::store::Store;
 use axum::Router;
 use chrono_tz::Tz;
 use error::ApiError;
+use login_limit::LoginLimit;
 use session::Passwords;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
 /// What the handlers work with.
@@ -50,9 +57,14 @@ pub struct App {
     pub zone: Tz,
     /// Whether cookies must be bound to TLS.
     pub transport: Transport,
+    /// Which reverse proxy is believed.
+    pub proxy: Proxy,
     /// The link of the first start.
     pub setup: SetupLink,
     passwords: Passwords,
+    login_limit: LoginLimit,
+    /// Changes whenever something that lets somebody in was taken away.
+    access: watch::Sender<()>,
 }
 
 impl App {
@@ -71,6 +83,7 @@ impl App {
         clock: Arc<dyn Clock>,
         zone: Tz,
         transport: Transport,
+        proxy: Proxy,
         setup: SetupLink,
     ) -> Self {
         Self {
@@ -83,8 +96,11 @@ impl App {
             clock,
             zone,
             transport,
+            proxy,
             setup,
             passwords: Passwords::default(),
+            login_limit: LoginLimit::default(),
+            access: watch::Sender::new(()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Listens, speaks TLS and HTTP, and hands requests to the router.
 
-use super::guard::Door;
 use super::patience::Patient;
-use crate::config::Transport;
+use super::peer::Door;
+use crate::config::{Listen, Transport};
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,37 +59,39 @@ pub enum ServeError {
 /// The doors, open but not yet served.
 #[derive(Debug)]
 pub struct Listeners {
-    network: TcpListener,
-    socket: UnixListener,
+    network: Network,
+    local: UnixListener,
+}
+
+/// Where people and programs come in.
+#[derive(Debug)]
+enum Network {
+    Tcp(TcpListener),
+    /// The socket of a reverse proxy.
+    Unix(UnixListener),
 }
 
 impl Listeners {
-    /// Opens the network address and the socket.
+    /// Opens the address of the web interface, and the socket in the data directory.
     ///
     /// # Errors
     /// Says which one cannot be had, and why.
-    pub async fn open(address: SocketAddr, socket: &Path) -> Result<Self, ServeError> {
-        let network = TcpListener::bind(address)
-            .await
-            .map_err(|error| ServeError::Listen {
-                address: address.to_string(),
-                why: match error.kind() {
-                    ErrorKind::AddrInUse => {
-                        "another program listens there already; stop it, or choose another port in LIGHTFLOW_LISTEN".to_owned()
-                    }
-                    ErrorKind::PermissionDenied => {
-                        "ports below 1024 need privileges; choose a higher one in LIGHTFLOW_LISTEN".to_owned()
-                    }
-                    ErrorKind::AddrNotAvailable => {
-                        "this machine has no such address; correct LIGHTFLOW_LISTEN".to_owned()
-                    }
-                    _ => error.to_string(),
-                },
-            })?;
+    pub async fn open(listen: &Listen, local: &Path) -> Result<Self, ServeError> {
+        let network = match listen {
+            Listen::Tcp(address) => Network::Tcp(open_address(*address).await?),
+            Listen::Unix(path) => {
+                Network::Unix(open_proxy_socket(path).map_err(|error| ServeError::Listen {
+                    address: path.display().to_string(),
+                    why: format!(
+                        "{error}; its folder must exist and be writable by the user that runs lightflow"
+                    ),
+                })?)
+            }
+        };
         Ok(Self {
             network,
-            socket: open_socket(socket).map_err(|error| ServeError::Listen {
-                address: socket.display().to_string(),
+            local: open_socket(local).map_err(|error| ServeError::Listen {
+                address: local.display().to_string(),
                 why: format!(
                     "{error}; the data directory must be writable by the user that runs lightflow"
                 ),
@@ -97,13 +99,58 @@ impl Listeners {
         })
     }
 
-    /// The address that the network listener really has.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.network.local_addr()
+    /// The address that the network listener really has; none for a socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.network {
+            Network::Tcp(listener) => listener.local_addr().ok(),
+            Network::Unix(_) => None,
+        }
     }
+}
+
+async fn open_address(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen {
+            address: address.to_string(),
+            why: match error.kind() {
+                ErrorKind::AddrInUse => {
+                    "another program listens there already; stop it, or choose another port in LIGHTFLOW_LISTEN".to_owned()
+                }
+                ErrorKind::PermissionDenied => {
+                    "ports below 1024 need privileges; choose a higher one in LIGHTFLOW_LISTEN".to_owned()
+                }
+                ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; correct LIGHTFLOW_LISTEN".to_owned()
+                }
+                _ => error.to_string(),
+            },
+        })
+}
+
+/// Opens the socket of a reverse proxy, for its user and its group: the folder says who
+/// that is. What lies in its place is removed only where it is a socket that nobody serves.
+fn open_proxy_socket(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(
+                    ErrorKind::AddrInUse,
+                    "another program serves it already",
+                ));
+            }
+            fs::remove_file(path)?;
+        }
+        Ok(_) => {
+            return Err(io::Error::new(
+                ErrorKind::AlreadyExists,
+                "something that is no socket lies there",
+            ));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    bind_with_mode(path, 0o660)
 }
 
 /// Opens the socket for the same user only. Whatever lies in its place is ours to
@@ -113,51 +160,76 @@ fn open_socket(path: &Path) -> io::Result<UnixListener> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
+    bind_with_mode(path, 0o600)
+}
+
+fn bind_with_mode(path: &Path, mode: u32) -> io::Result<UnixListener> {
     // Made under a private mask, so that there is no moment in which others can connect.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(mask);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    listener
+    let listener = listener?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(listener)
 }
 
 /// Serves both doors for ever. Each has its own room, so that strangers who fill the one
 /// do not lock out the owner at the other.
 pub async fn serve(listeners: Listeners, tls: Option<ServerConfig>, router: Router) {
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let local = async {
+    let Listeners { network, local } = listeners;
+    let at_home = async {
         let room = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
-        loop {
-            let permit = room.clone().acquire_owned().await;
-            match listeners.socket.accept().await {
-                Ok((stream, _)) => {
-                    let router = router.clone();
-                    tokio::spawn(async move {
-                        speak(stream, router, Door::Socket).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => rest(&error).await,
-            }
-        }
+        serve_socket(&local, &room, Door::Local, &router).await;
     };
-    let network = async {
+    let outside = async {
         let room = Arc::new(Semaphore::new(network_connections()));
-        loop {
-            let permit = room.clone().acquire_owned().await;
-            match listeners.network.accept().await {
-                Ok((stream, _)) => {
-                    let (router, acceptor) = (router.clone(), acceptor.clone());
-                    tokio::spawn(async move {
-                        greet(stream, acceptor, router).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => rest(&error).await,
+        match &network {
+            Network::Unix(socket) => {
+                serve_socket(socket, &room, Door::Network(None), &router).await;
             }
+            Network::Tcp(listener) => serve_network(listener, &room, acceptor, &router).await,
         }
     };
-    tokio::join!(local, network);
+    tokio::join!(at_home, outside);
+}
+
+async fn serve_socket(socket: &UnixListener, room: &Arc<Semaphore>, door: Door, router: &Router) {
+    loop {
+        let permit = room.clone().acquire_owned().await;
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    speak(stream, router, door).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => rest(&error).await,
+        }
+    }
+}
+
+async fn serve_network(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    acceptor: Option<TlsAcceptor>,
+    router: &Router,
+) {
+    loop {
+        let permit = room.clone().acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (router, acceptor) = (router.clone(), acceptor.clone());
+                let door = Door::Network(Some(peer.ip()));
+                tokio::spawn(async move {
+                    greet(stream, acceptor, router, door).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => rest(&error).await,
+        }
+    }
 }
 
 /// At most half of the descriptors go to the network, so that steps, logs and the
@@ -167,14 +239,14 @@ fn network_connections() -> usize {
     usize::try_from(soft / 2).map_or(MAX_CONNECTIONS, |half| half.min(MAX_CONNECTIONS))
 }
 
-async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
+async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router, door: Door) {
     // Events are small and should arrive at once.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => speak(stream, router, Door::Network).await,
+        None => speak(stream, router, door).await,
         Some(acceptor) => {
             if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
-                speak(stream, router, Door::Network).await;
+                speak(stream, router, door).await;
             }
         }
     }

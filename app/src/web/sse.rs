@@ -1,14 +1,17 @@
 //! Server-sent events: what changes, and logs that grow.
 
 use super::App;
+use super::caller::Watcher;
 use super::error::ApiError;
 use super::log_stream::{Part, Until, follow, whole_characters};
 use crate::engine::{Change, LogId};
+use crate::store::Scope;
 use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,25 +32,46 @@ fn stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static
 }
 
 /// Everything that changes from now on.
-pub(super) fn changes(app: &App) -> Events {
+pub(super) fn changes(app: &App, watcher: Watcher) -> Events {
     let feed = app.engine.feed().subscribe();
     let hello = futures_util::stream::iter([Ok(json_event("hello", &Empty {}))]);
-    stream(hello.chain(unfold(feed, |mut feed| async move {
-        let event = match feed.recv().await {
-            Ok(Change::Run(run)) => json_event("run", &RunView::from(run.as_ref())),
-            Ok(Change::Progress(log, progress)) => {
-                json_event("progress", &ProgressView::new(log, progress))
-            }
-            Ok(Change::Tasks) => json_event("tasks", &Empty {}),
-            Ok(Change::Pools) => json_event("pools", &Empty {}),
-            Ok(Change::Variables) => json_event("variables", &Empty {}),
-            Ok(Change::Scripts) => json_event("scripts", &Empty {}),
-            // Too slow for all of it: whoever listens asks for everything again.
-            Err(RecvError::Lagged(_)) => json_event("resync", &Empty {}),
-            Err(RecvError::Closed) => return None,
-        };
-        Some((Ok(event), feed))
-    })))
+    let heard = BTreeSet::new();
+    let changes = unfold(
+        (feed, watcher, heard),
+        |(mut feed, watcher, mut heard)| async move {
+            let event = loop {
+                break match feed.recv().await {
+                    Ok(Change::Run(run)) if !watcher.sees(run.task_name.as_str()) => continue,
+                    Ok(Change::Run(run)) => {
+                        if run.state.is_final() {
+                            heard.remove(&run.id);
+                        } else {
+                            heard.insert(run.id);
+                        }
+                        json_event("run", &RunView::from(run.as_ref()))
+                    }
+                    // It does not say of which task it is.
+                    Ok(Change::Progress(log, _))
+                        if watcher.0.scope != Scope::Everything && !heard.contains(&log.run) =>
+                    {
+                        continue;
+                    }
+                    Ok(Change::Progress(log, progress)) => {
+                        json_event("progress", &ProgressView::new(log, progress))
+                    }
+                    Ok(Change::Tasks) => json_event("tasks", &Empty {}),
+                    Ok(Change::Pools) => json_event("pools", &Empty {}),
+                    Ok(Change::Variables) => json_event("variables", &Empty {}),
+                    Ok(Change::Scripts) => json_event("scripts", &Empty {}),
+                    // Too slow for all of it: whoever listens asks for everything again.
+                    Err(RecvError::Lagged(_)) => json_event("resync", &Empty {}),
+                    Err(RecvError::Closed) => return None,
+                };
+            };
+            Some((Ok(event), (feed, watcher, heard)))
+        },
+    );
+    stream(hello.chain(changes))
 }
 
 /// A log from `offset` on. Each event's id is the offset after it, so that a browser

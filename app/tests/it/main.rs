@@ -8,7 +8,9 @@
 
 mod access;
 mod access_pages;
+mod accounts;
 mod api;
+mod audit;
 mod bad_input;
 mod browser;
 mod cli;
@@ -21,6 +23,8 @@ mod http;
 mod notifications;
 mod overview;
 mod pages;
+mod permissions;
+mod proxy;
 mod receivers;
 mod recovery;
 mod schedule;

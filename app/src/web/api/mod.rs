@@ -1,21 +1,25 @@
 //! The JSON API under `/api/v1`, and the addresses for machines that watch the server.
 
-mod accounts;
+pub(super) mod audit;
 mod events;
 pub(super) mod notifications;
 mod operate;
 pub(super) mod pools;
 mod runs;
 pub(super) mod scripts;
+pub(super) mod sessions;
 pub(super) mod tasks;
+pub(super) mod tokens;
 mod transfer;
+pub(super) mod users;
 pub(super) mod variables;
 
-pub(super) use variables::seal;
+pub(super) use scripts::write_in;
+pub(super) use variables::{seal, set_in};
 
 use super::App;
 use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use std::sync::Arc;
 use utoipa::OpenApi;
 
@@ -35,8 +39,10 @@ use utoipa::OpenApi;
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
         scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run,
-        accounts::list_users, accounts::add_user, accounts::set_password, accounts::delete_user,
-        accounts::list_tokens, accounts::add_token, accounts::delete_token,
+        users::list, users::add, users::patch, users::set_password, users::delete, users::set_own_password,
+        tokens::list, tokens::add, tokens::delete,
+        sessions::list, sessions::delete,
+        audit::list,
         notifications::list, notifications::create, notifications::show, notifications::replace,
         notifications::delete, notifications::test, notifications::deliveries,
         transfer::export, transfer::import
@@ -106,14 +112,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(scripts::show).put(scripts::put).delete(scripts::delete),
         )
         .route("/scripts/{name}/run", post(scripts::run))
-        .route("/users", get(accounts::list_users).post(accounts::add_user))
-        .route("/users/{name}", delete(accounts::delete_user))
-        .route("/users/{name}/password", put(accounts::set_password))
-        .route(
-            "/tokens",
-            get(accounts::list_tokens).post(accounts::add_token),
-        )
-        .route("/tokens/{name}", delete(accounts::delete_token))
+        .route("/users", get(users::list).post(users::add))
+        .route("/users/{name}", patch(users::patch).delete(users::delete))
+        .route("/users/{name}/password", put(users::set_password))
+        .route("/account/password", put(users::set_own_password))
+        .route("/tokens", get(tokens::list).post(tokens::add))
+        .route("/tokens/{name}", delete(tokens::delete))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", delete(sessions::delete))
+        .route("/audit", get(audit::list))
         .route(
             "/channels",
             get(notifications::list).post(notifications::create),

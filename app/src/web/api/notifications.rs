@@ -4,10 +4,10 @@ use crate::domain::names::ChannelName;
 use crate::store;
 use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView};
 use crate::web::App;
-use crate::web::channels::{add, change, view};
+use crate::web::caller::Admin;
+use crate::web::channels::{add, change, remove, try_out, view};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use axum::Json as JsonReply;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -31,11 +31,11 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/channels", request_body = ChannelBody,
     responses((status = 201, body = ChannelView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn create(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Json(body): Json<ChannelBody>,
 ) -> Result<(StatusCode, JsonReply<ChannelView>), ApiError> {
-    let stored = add(&app, body).await?;
+    let stored = add(&app, &admin, body).await?;
     Ok((StatusCode::CREATED, JsonReply(view(&app, &stored))))
 }
 
@@ -59,12 +59,12 @@ pub(super) async fn show(
 #[utoipa::path(put, path = "/channels/{name}", request_body = ChannelBody,
     responses((status = 200, body = ChannelView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn replace(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(body): Json<ChannelBody>,
 ) -> Result<JsonReply<ChannelView>, ApiError> {
-    let stored = change(&app, name, body).await?;
+    let stored = change(&app, &admin, name, body).await?;
     Ok(JsonReply(view(&app, &stored)))
 }
 
@@ -72,14 +72,11 @@ pub(super) async fn replace(
 #[utoipa::path(delete, path = "/channels/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem)))]
 pub(in crate::web) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let name = ChannelName::new(name)?;
-    app.store
-        .write(move |tx| store::channels::delete(tx, &name))
-        .await?;
+    remove(&app, &admin, name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -87,11 +84,11 @@ pub(in crate::web) async fn delete(
 #[utoipa::path(post, path = "/channels/{name}/test",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 502, body = crate::view::Problem)))]
 pub(super) async fn test(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    app.notifier.try_out(ChannelName::new(name)?).await?;
+    try_out(&app, &admin, name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,8 +3,8 @@
 use crate::domain::lifecycle::RunState;
 use crate::store::{self, RunQuery};
 use crate::web::App;
+use crate::web::caller::Viewer;
 use crate::web::error::ApiError;
-use crate::web::guard::Viewer;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};

@@ -1,5 +1,6 @@
 //! Pools.
 
+use crate::domain::audit::SubjectKind;
 use crate::domain::field::FieldError;
 use crate::domain::names::PoolName;
 use crate::domain::pool::Pool;
@@ -7,9 +8,9 @@ use crate::engine::PoolState;
 use crate::store;
 use crate::view::{PoolBody, PoolList, PoolView};
 use crate::web::App;
+use crate::web::caller::{Admin, Viewer};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -50,16 +51,16 @@ pub(in crate::web) async fn list(
 #[utoipa::path(post, path = "/pools", request_body = PoolBody,
     responses((status = 201, body = PoolView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn create(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Json(body): Json<PoolBody>,
 ) -> Result<(StatusCode, JsonReply<PoolView>), ApiError> {
     let pool = pool(&body)?;
     let stored = app
-        .store
-        .write(move |tx| {
-            store::pools::insert(tx, &pool)?;
-            store::pools::get(tx, &pool.name)
+        .change(admin.actor(), move |ledger| {
+            store::pools::insert(ledger, &pool)?;
+            ledger.compare(SubjectKind::Pool, &body.name, None, Some(&body))?;
+            store::pools::get(ledger, &pool.name)
         })
         .await?;
     app.engine.pools_changed().await;
@@ -70,7 +71,7 @@ pub(in crate::web) async fn create(
 #[utoipa::path(put, path = "/pools/{name}", request_body = PoolBody,
     responses((status = 200, body = PoolView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn replace(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(body): Json<PoolBody>,
@@ -84,10 +85,11 @@ pub(in crate::web) async fn replace(
     }
     let pool = pool(&body)?;
     let stored = app
-        .store
-        .write(move |tx| {
-            store::pools::resize(tx, &pool)?;
-            store::pools::get(tx, &pool.name)
+        .change(admin.actor(), move |ledger| {
+            let before = PoolBody::from(&store::pools::get(ledger, &pool.name)?.pool);
+            store::pools::resize(ledger, &pool)?;
+            ledger.compare(SubjectKind::Pool, &body.name, Some(&before), Some(&body))?;
+            store::pools::get(ledger, &pool.name)
         })
         .await?;
     app.engine.pools_changed().await;
@@ -98,14 +100,17 @@ pub(in crate::web) async fn replace(
 #[utoipa::path(delete, path = "/pools/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
 pub(in crate::web) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let name = PoolName::new(name)?;
-    app.store
-        .write(move |tx| store::pools::delete(tx, &name))
-        .await?;
+    app.change(admin.actor(), move |ledger| {
+        let before = PoolBody::from(&store::pools::get(ledger, &name)?.pool);
+        store::pools::delete(ledger, &name)?;
+        ledger.compare(SubjectKind::Pool, name.as_str(), Some(&before), None)
+    })
+    .await?;
     app.engine.pools_changed().await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,14 @@
 //! Runs and their logs.
 
 use super::tasks::resolve;
+use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::lifecycle::{Cancel, RunId};
-use crate::store::{self, RunQuery};
+use crate::store::{self, RunQuery, Scope};
 use crate::view::{CancelBody, RunList, RunView};
 use crate::web::App;
+use crate::web::caller::{Operator, Watcher};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
-use crate::web::guard::{Admin, Viewer};
 use crate::web::log_stream::{Part, Until, find, follow};
 use crate::web::sse;
 use axum::Json as JsonReply;
@@ -16,6 +17,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use rusqlite::Transaction;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -38,13 +40,24 @@ pub(super) struct ListParams {
 /// Runs, newest first.
 #[utoipa::path(get, path = "/runs", params(ListParams), responses((status = 200, body = RunList)))]
 pub(super) async fn list(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
     Params(params): Params<ListParams>,
 ) -> Result<JsonReply<RunList>, ApiError> {
+    let task = match (params.task, &watcher.0.scope) {
+        (Some(task), _) => {
+            watcher.look(&task)?;
+            Some(task)
+        }
+        (None, Scope::Everything) => None,
+        (None, Scope::Tasks(tasks)) => match tasks.as_slice() {
+            [only] => Some(only.to_string()),
+            _ => return Err(ApiError::OutOfScope),
+        },
+    };
     let limit = params.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let query = RunQuery {
-        task: resolve(&app, params.task).await?,
+        task: resolve(&app, task).await?,
         before: params.before.map(RunId),
         limit,
     };
@@ -62,7 +75,7 @@ pub(super) async fn list(
 /// One run.
 #[utoipa::path(get, path = "/runs/{id}", responses((status = 200, body = RunView), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn show(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
     Path(id): Path<i64>,
 ) -> Result<JsonReply<RunView>, ApiError> {
@@ -70,6 +83,7 @@ pub(super) async fn show(
         .store
         .read(move |tx| store::runs::get(tx, RunId(id)))
         .await?;
+    watcher.look(run.task_name.as_str())?;
     Ok(JsonReply(RunView::from(&run)))
 }
 
@@ -77,18 +91,31 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/runs/{id}/cancel", request_body = CancelBody,
     responses((status = 202), (status = 409, body = crate::view::Problem)))]
 pub(super) async fn cancel(
-    _: Admin,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(id): Path<i64>,
     Json(body): Json<CancelBody>,
 ) -> Result<StatusCode, ApiError> {
+    let task = task_of(&app, id).await?;
+    operator.act_on(&task)?;
     let how = if body.force {
         Cancel::Force
     } else {
         Cancel::Graceful
     };
     app.engine.cancel(RunId(id), how).await?;
+    let force = body.force.then(|| "yes".to_owned());
+    let deed = Deed::new(Action::Cancelled, SubjectKind::Run, id.to_string())
+        .with("task", None, Some(task))
+        .with("force", None, force);
+    app.note(operator.actor(), deed).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// The name of the task of a run.
+async fn task_of(app: &App, id: i64) -> Result<String, ApiError> {
+    let get = move |tx: &Transaction<'_>| store::runs::get(tx, RunId(id));
+    Ok(app.store.read(get).await?.task_name.to_string())
 }
 
 /// Which log to read.
@@ -105,11 +132,12 @@ pub(super) struct LogParams {
 #[utoipa::path(get, path = "/runs/{id}/steps/{position}/log", params(LogParams),
     responses((status = 200, content_type = "text/plain"), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
     Path((run, position)): Path<(i64, usize)>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, ApiError> {
+    watcher.look(&task_of(&app, run).await?)?;
     let id = find(&app, run, position, params.attempt).await?;
     let limit = app.logs.limit();
     let parts = follow(app, id, params.offset.unwrap_or(0), Until::Now).map(move |part| {
@@ -135,12 +163,13 @@ pub(super) async fn log(
 #[utoipa::path(get, path = "/runs/{id}/steps/{position}/log/stream", params(LogParams),
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log_stream(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
     Path((run, position)): Path<(i64, usize)>,
     Params(params): Params<LogParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    watcher.look(&task_of(&app, run).await?)?;
     let id = find(&app, run, position, params.attempt).await?;
     let resume = headers
         .get("last-event-id")

@@ -1,17 +1,19 @@
 //! Scripts: files in the scripts folder.
 
+use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::field::FieldError;
 use crate::domain::names::{PoolName, ScriptName, StepName, TaskName};
 use crate::domain::step::{Command, Retry, RunRule, Step, timeout};
 use crate::domain::task::{MissedPolicy, Retention, Task, TaskId, TaskParts};
 use crate::engine::Change;
-use crate::scripts::{Interpreter, MAX_SCRIPT, ScriptInfo};
+use crate::scripts::{Interpreter, MAX_SCRIPT, ScriptInfo, Scripts};
 use crate::store::{self, StoreError};
 use crate::view::{Args, ScriptList, ScriptRunBody, ScriptView, Triggered};
 use crate::web::App;
+use crate::web::caller::{Admin, Viewer};
+use crate::web::change::Ledger;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, read};
-use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
 use axum::body::Body;
 use axum::extract::State;
@@ -75,7 +77,7 @@ pub(in crate::web) async fn show(
 #[utoipa::path(put, path = "/scripts/{name}", request_body(content_type = "application/octet-stream"),
     responses((status = 200, body = ScriptView), (status = 413, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn put(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     body: Body,
@@ -84,26 +86,64 @@ pub(in crate::web) async fn put(
     let bytes = read(body, MAX_SCRIPT).await?;
     let scripts = app.scripts.clone();
     let written = name.clone();
-    let infos = blocking(move || {
-        scripts.write(&written, &bytes)?;
-        scripts.list()
-    })
-    .await?;
+    let infos = app
+        .change(admin.actor(), move |ledger| {
+            write_in(ledger, &scripts, &written, &bytes)?;
+            Ok(scripts.list()?)
+        })
+        .await?;
     app.engine.feed().publish(Change::Scripts);
     let info = infos.iter().find(|info| info.name == name);
     Ok(JsonReply(view(info.ok_or_else(|| missing(&name))?)))
 }
 
+/// Writes a script and writes it down. The file is there before the entry is: what comes
+/// between the two leaves an entry out rather than telling of what was never done.
+pub(in crate::web) fn write_in(
+    ledger: &Ledger<'_>,
+    scripts: &Scripts,
+    name: &ScriptName,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let old = size_of(scripts, name)?;
+    let action = match old {
+        None => Action::Added,
+        Some(_) => Action::Changed,
+    };
+    scripts.write(name, bytes)?;
+    // The text itself is among the versions of the script.
+    let version = scripts.newest_version(name)?.to_string();
+    let deed = Deed::new(action, SubjectKind::Script, name.as_str())
+        .with("bytes", old, Some(bytes.len().to_string()))
+        .with("version", None, Some(version));
+    ledger.note(&deed)
+}
+
+/// The size of a script; none where there is no such file.
+fn size_of(scripts: &Scripts, name: &ScriptName) -> std::io::Result<Option<String>> {
+    let infos = scripts.list()?;
+    let found = infos.iter().find(|info| info.name == *name);
+    Ok(found.map(|info| info.size.to_string()))
+}
+
 /// Removes a script.
 #[utoipa::path(delete, path = "/scripts/{name}", responses((status = 204), (status = 404, body = crate::view::Problem)))]
 pub(in crate::web) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let name = ScriptName::new(name)?;
     let (scripts, wanted) = (app.scripts.clone(), name.clone());
-    if !blocking(move || scripts.remove(&wanted)).await? {
+    let removed = app.change(admin.actor(), move |ledger| {
+        let Some(old) = size_of(&scripts, &wanted)? else {
+            return Ok(false);
+        };
+        let deed = Deed::new(Action::Removed, SubjectKind::Script, wanted.as_str());
+        ledger.note(&deed.with("bytes", Some(old), None))?;
+        Ok(scripts.remove(&wanted)?)
+    });
+    if !removed.await? {
         return Err(missing(&name));
     }
     app.engine.feed().publish(Change::Scripts);
@@ -117,7 +157,7 @@ pub(in crate::web) const SCRATCH: &str = "scratch";
 #[utoipa::path(post, path = "/scripts/{name}/run", request_body = ScriptRunBody,
     responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn run(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(body): Json<ScriptRunBody>,
@@ -134,6 +174,12 @@ pub(in crate::web) async fn run(
         .await?;
     app.engine.tasks_changed().await;
     let run = app.engine.trigger(id).await?;
+    let deed = Deed::new(Action::Started, SubjectKind::Run, run.0.to_string()).with(
+        "script",
+        None,
+        Some(name.to_string()),
+    );
+    app.note(admin.actor(), deed).await?;
     Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
 }
 

@@ -1,13 +1,15 @@
 //! Tasks.
 
+use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::names::TaskName;
 use crate::domain::task::{Task, TaskId};
 use crate::store::{self, RunQuery, StoreError, StoredTask};
 use crate::view::{PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
 use crate::web::App;
+use crate::web::caller::{Admin, Operator, Watcher};
+use crate::web::change::Ledger;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -60,14 +62,15 @@ async fn find(app: &App, name: String) -> Result<TaskId, ApiError> {
 /// All tasks by name, each with its next fire time and its newest run.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
 pub(in crate::web) async fn list(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<TaskList>, ApiError> {
     let shown = app
         .store
-        .read(|tx| {
+        .read(move |tx| {
             store::tasks::list(tx)?
                 .into_iter()
+                .filter(|stored| watcher.sees(stored.task.name.as_str()))
                 .map(|task| with_last_run(tx, task))
                 .collect()
         })
@@ -81,15 +84,18 @@ pub(in crate::web) async fn list(
 #[utoipa::path(post, path = "/tasks", request_body = TaskBody,
     responses((status = 201, body = TaskView), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn create(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Json(body): Json<TaskBody>,
 ) -> Result<(StatusCode, JsonReply<TaskView>), ApiError> {
     let task = Task::try_from(&body)?;
-    let now = app.clock.now();
     let id = app
-        .store
-        .write(move |tx| store::tasks::insert(tx, &task, now))
+        .change(admin.actor(), move |ledger| {
+            let id = store::tasks::insert(ledger, &task, ledger.now)?;
+            let after = TaskBody::from(&task);
+            ledger.compare(SubjectKind::Task, &after.name, None, Some(&after))?;
+            Ok(id)
+        })
         .await?;
     app.engine.tasks_changed().await;
     Ok((StatusCode::CREATED, JsonReply(view_one(&app, id).await?)))
@@ -98,10 +104,11 @@ pub(in crate::web) async fn create(
 /// One task.
 #[utoipa::path(get, path = "/tasks/{name}", responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
 pub(in crate::web) async fn show(
-    _: Viewer,
+    watcher: Watcher,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<JsonReply<TaskView>, ApiError> {
+    watcher.look(&name)?;
     let id = find(&app, name).await?;
     Ok(JsonReply(view_one(&app, id).await?))
 }
@@ -110,19 +117,19 @@ pub(in crate::web) async fn show(
 #[utoipa::path(put, path = "/tasks/{name}", request_body = TaskBody,
     responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn replace(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(body): Json<TaskBody>,
 ) -> Result<JsonReply<TaskView>, ApiError> {
     let task = Task::try_from(&body)?;
-    let now = app.clock.now();
     let id = app
-        .store
-        .write(move |tx| {
-            let id = store::tasks::by_name(tx, &name)?.id;
-            store::tasks::update(tx, id, &task, now)?;
-            Ok(id)
+        .change(admin.actor(), move |ledger| {
+            let old = store::tasks::by_name(ledger, &name)?;
+            store::tasks::update(ledger, old.id, &task, ledger.now)?;
+            let (before, after) = (TaskBody::from(&old.task), TaskBody::from(&task));
+            ledger.compare(SubjectKind::Task, &after.name, Some(&before), Some(&after))?;
+            Ok(old.id)
         })
         .await?;
     app.engine.tasks_changed().await;
@@ -133,20 +140,22 @@ pub(in crate::web) async fn replace(
 #[utoipa::path(patch, path = "/tasks/{name}", request_body = TaskPatch,
     responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
 pub(in crate::web) async fn patch(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(body): Json<TaskPatch>,
 ) -> Result<JsonReply<TaskView>, ApiError> {
-    let now = app.clock.now();
     let id = app
-        .store
-        .write(move |tx| {
-            let id = store::tasks::by_name(tx, &name)?.id;
+        .change(admin.actor(), move |ledger| {
+            let old = store::tasks::by_name(ledger, &name)?;
             if let Some(auto) = body.auto {
-                store::tasks::set_auto(tx, id, auto, now)?;
+                store::tasks::set_auto(ledger, old.id, auto, ledger.now)?;
+                let before = TaskPatch {
+                    auto: Some(old.task.auto),
+                };
+                ledger.compare(SubjectKind::Task, &name, Some(&before), Some(&body))?;
             }
-            Ok(id)
+            Ok(old.id)
         })
         .await?;
     app.engine.tasks_changed().await;
@@ -156,13 +165,16 @@ pub(in crate::web) async fn patch(
 /// Switches Auto off for all tasks and remembers which had it on. What runs goes on.
 #[utoipa::path(post, path = "/schedules/pause", responses((status = 200, body = PausedTasks)))]
 pub(in crate::web) async fn pause_all(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<PausedTasks>, ApiError> {
-    let now = app.clock.now();
     let tasks = app
-        .store
-        .write(move |tx| store::tasks::pause_all(tx, now))
+        .change(admin.actor(), |ledger| {
+            let before = autos(ledger)?;
+            let tasks = store::tasks::pause_all(ledger, ledger.now)?;
+            note_autos(ledger, &before)?;
+            Ok(tasks)
+        })
         .await?;
     app.engine.tasks_changed().await;
     Ok(JsonReply(PausedTasks { tasks }))
@@ -171,13 +183,16 @@ pub(in crate::web) async fn pause_all(
 /// Switches Auto on again for the tasks that were paused. Nothing is caught up.
 #[utoipa::path(post, path = "/schedules/resume", responses((status = 200, body = PausedTasks)))]
 pub(in crate::web) async fn resume_all(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<PausedTasks>, ApiError> {
-    let now = app.clock.now();
     let tasks = app
-        .store
-        .write(move |tx| store::tasks::resume_all(tx, now))
+        .change(admin.actor(), |ledger| {
+            let before = autos(ledger)?;
+            let tasks = store::tasks::resume_all(ledger, ledger.now)?;
+            note_autos(ledger, &before)?;
+            Ok(tasks)
+        })
         .await?;
     app.engine.tasks_changed().await;
     Ok(JsonReply(PausedTasks { tasks }))
@@ -187,15 +202,16 @@ pub(in crate::web) async fn resume_all(
 #[utoipa::path(delete, path = "/tasks/{name}",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
 pub(in crate::web) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let runs = app
-        .store
-        .write(move |tx| {
-            let id = store::tasks::by_name(tx, &name)?.id;
-            store::tasks::delete(tx, id)
+        .change(admin.actor(), move |ledger| {
+            let old = store::tasks::by_name(ledger, &name)?;
+            let before = TaskBody::from(&old.task);
+            ledger.compare(SubjectKind::Task, &name, Some(&before), None)?;
+            store::tasks::delete(ledger, old.id)
         })
         .await?;
     app.engine.tasks_changed().await;
@@ -205,16 +221,35 @@ pub(in crate::web) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Which tasks have Auto on.
+fn autos(tx: &Transaction<'_>) -> Result<Vec<(TaskName, bool)>, StoreError> {
+    let tasks = store::tasks::list(tx)?.into_iter();
+    Ok(tasks.map(|t| (t.task.name, t.task.auto)).collect())
+}
+
+fn note_autos(ledger: &Ledger<'_>, before: &[(TaskName, bool)]) -> Result<(), StoreError> {
+    for ((name, old), (_, new)) in before.iter().zip(autos(ledger)?) {
+        let patch = |auto| TaskPatch { auto: Some(auto) };
+        let (old, new) = (patch(*old), patch(new));
+        ledger.compare(SubjectKind::Task, name.as_str(), Some(&old), Some(&new))?;
+    }
+    Ok(())
+}
+
 /// Runs a task now. Refused with 409 while it runs.
 #[utoipa::path(post, path = "/tasks/{name}/run",
     responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
 pub(in crate::web) async fn run(
-    _: Admin,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, JsonReply<Triggered>), ApiError> {
-    let id = find(&app, name).await?;
+    operator.act_on(&name)?;
+    let id = find(&app, name.clone()).await?;
     let run = app.engine.trigger(id).await?;
+    let deed = Deed::new(Action::Started, SubjectKind::Run, run.0.to_string());
+    let deed = deed.with("task", None, Some(name));
+    app.note(operator.actor(), deed).await?;
     Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
 }
 

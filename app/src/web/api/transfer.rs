@@ -2,10 +2,10 @@
 
 use crate::view::ImportReport;
 use crate::web::App;
+use crate::web::caller::{Admin, Viewer};
 use crate::web::document;
 use crate::web::error::ApiError;
 use crate::web::extract::{Params, read};
-use crate::web::guard::{Admin, Viewer};
 use axum::Json as JsonReply;
 use axum::body::Body;
 use axum::extract::State;
@@ -39,12 +39,12 @@ pub(super) struct ImportParams {
 #[utoipa::path(post, path = "/import", params(ImportParams), request_body(content_type = "application/toml"),
     responses((status = 200, body = ImportReport), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn import(
-    _: Admin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Params(params): Params<ImportParams>,
     body: Body,
 ) -> Result<JsonReply<ImportReport>, ApiError> {
     let bytes = read(body, MAX_DOCUMENT).await?;
-    let report = document::import(&app, &bytes, params.dry_run).await?;
+    let report = document::import(&app, &admin, &bytes, params.dry_run).await?;
     Ok(JsonReply(report))
 }

@@ -1,19 +1,22 @@
 //! The way in: the page of the first start, login and logout.
 
 use super::{PageError, html};
+use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::field::FieldError;
 use crate::domain::names::UserName;
-use crate::secrets::{random_token, token_hash};
-use crate::store::{self, Role};
+use crate::store::{self, Account, Role};
+use crate::view::UserView;
 use crate::web::App;
+use crate::web::caller::Person;
 use crate::web::error::ApiError;
 use crate::web::extract::{Form, Params};
-use crate::web::guard::cookie as read_cookie;
-use crate::web::session::{SESSION, cookie, cookie_name};
+use crate::web::login::{Attempt, check, start_session, user};
+use crate::web::peer::Peer;
+use crate::web::session::cookie;
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::{StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -50,48 +53,49 @@ pub(super) async fn login_page() -> Response {
 /// Checks name and password and starts a session.
 pub(super) async fn login(
     State(app): State<Arc<App>>,
+    peer: Peer,
+    attempt: Attempt,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, PageError> {
-    let name = form.name.clone();
-    let account = app
-        .store
-        .read(move |tx| store::accounts::user(tx, &name))
-        .await?;
-    let hash = account.as_ref().map(|a| a.password_hash.clone());
-    let right = app.passwords.verify(form.password, hash).await?;
-    match account {
-        Some(account) if right => start_session(&app, account.id).await,
-        _ => {
+    match check(&app, &peer, &attempt, &form.name, form.password).await {
+        Ok(account) => enter(&app, &peer, &account).await,
+        Err(error @ (ApiError::WrongLogin | ApiError::SlowDown(_) | ApiError::TooManyLogins)) => {
+            let (status, ..) = error.table();
             let page = html(&LoginPage {
                 name: form.name,
-                error: Some(ApiError::WrongLogin.to_string()),
+                error: Some(error.to_string()),
             });
-            Ok((StatusCode::UNAUTHORIZED, page).into_response())
+            let retry = error.retry_after();
+            let retry = retry.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
+            Ok((status, retry, page).into_response())
         }
+        Err(other) => Err(other.into()),
     }
 }
 
-async fn start_session(app: &App, user: i64) -> Result<Response, PageError> {
-    let token = random_token()?;
-    let (hash, now) = (token_hash(&token), app.clock.now());
-    app.store
-        .write(move |tx| store::accounts::add_session(tx, &hash, user, now, now + SESSION))
-        .await?;
-    Ok(redirect_with(cookie(app.transport, &token)))
+/// Starts a session of somebody who proved who they are.
+async fn enter(app: &Arc<App>, peer: &Peer, account: &Account) -> Result<Response, PageError> {
+    let cookies = start_session(app, peer, account).await?;
+    let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((cookies, Redirect::to("/")).into_response())
 }
 
 /// Ends the session.
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    peer: Peer,
+    person: Result<Person, ApiError>,
 ) -> Result<Response, PageError> {
-    if let Some(token) = read_cookie(&headers, cookie_name(app.transport)) {
-        let hash = token_hash(token);
-        app.store
-            .write(move |tx| store::accounts::end_session(tx, &hash))
-            .await?;
+    if let Ok(Person { principal, session }) = person {
+        let name = principal.actor.name.clone();
+        app.change(&principal.actor, move |ledger| {
+            store::sessions::end(ledger, session, Some(&name), ledger.now)?;
+            ledger.note(&Deed::new(Action::LoggedOut, SubjectKind::User, name))
+        })
+        .await?;
+        app.access.send_replace(());
     }
-    Ok(redirect_with(cookie(app.transport, "")))
+    Ok(redirect_with(cookie(peer.secure, "")))
 }
 
 fn redirect_with(cookie: String) -> Response {
@@ -133,13 +137,14 @@ pub(super) async fn setup_page(
 /// Makes the first admin and logs that person in.
 pub(super) async fn setup(
     State(app): State<Arc<App>>,
+    peer: Peer,
     Form(form): Form<SetupForm>,
 ) -> Result<Response, PageError> {
     if !app.setup.matches(&form.token) {
         return Err(ApiError::WrongSetupLink.into());
     }
-    match first_admin(&app, &form).await {
-        Ok(user) => start_session(&app, user).await,
+    match first_admin(&app, &peer, &form).await {
+        Ok(account) => enter(&app, &peer, &account).await,
         // What was typed stays, and the link stays valid.
         Err(ApiError::Invalid(errors)) => {
             let page = html(&SetupPage {
@@ -153,7 +158,7 @@ pub(super) async fn setup(
     }
 }
 
-async fn first_admin(app: &App, form: &SetupForm) -> Result<i64, ApiError> {
+async fn first_admin(app: &App, peer: &Peer, form: &SetupForm) -> Result<Account, ApiError> {
     let name = UserName::new(form.name.trim())?;
     if form.password != form.repeat {
         return Err(FieldError::new("password", "was typed differently the second time").into());
@@ -162,16 +167,18 @@ async fn first_admin(app: &App, form: &SetupForm) -> Result<i64, ApiError> {
     if !app.setup.use_up(&form.token) {
         return Err(ApiError::WrongSetupLink);
     }
-    let now = app.clock.now();
-    let user = app
-        .store
-        .write(move |tx| {
+    let added = app
+        .change(&user(name.as_str(), peer), move |ledger| {
             // Somebody may have been added by the command line meanwhile.
-            match store::accounts::nobody(tx)? {
-                true => store::accounts::add_user(tx, &name, Role::Admin, &hash, now).map(Some),
-                false => Ok(None),
+            if !store::accounts::nobody(ledger)? {
+                return Ok(None);
             }
+            store::accounts::add_user(ledger, &name, Role::Admin, &hash, ledger.now)?;
+            let account = store::accounts::user(ledger, name.as_str())?;
+            let view = account.as_ref().map(UserView::from);
+            ledger.compare(SubjectKind::User, name.as_str(), None, view.as_ref())?;
+            Ok(account)
         })
         .await?;
-    user.ok_or(ApiError::WrongSetupLink)
+    added.ok_or(ApiError::WrongSetupLink)
 }

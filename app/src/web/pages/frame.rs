@@ -11,6 +11,7 @@ pub(super) enum Section {
     Variables,
     Scripts,
     Notifications,
+    Settings,
 }
 
 impl Section {
@@ -28,7 +29,43 @@ const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Variables, "/variables", "Variables"),
     (Section::Scripts, "/scripts", "Scripts"),
     (Section::Notifications, "/notifications", "Notifications"),
+    (Section::Settings, "/settings", "Settings"),
 ];
+
+/// A part of the settings, which have a navigation of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Users,
+    Tokens,
+    Account,
+    Sessions,
+    Audit,
+}
+
+/// The parts in the order of their navigation. A new one is one line here.
+const PARTS: &[(Part, &str, &str)] = &[
+    (Part::Users, "/settings/users", "Users"),
+    (Part::Tokens, "/settings/tokens", "API tokens"),
+    (Part::Account, "/settings/account", "Your account"),
+    (Part::Sessions, "/settings/sessions", "Sessions"),
+    (Part::Audit, "/settings/audit", "Audit"),
+];
+
+impl Part {
+    /// Whether others than admins are refused there.
+    fn is_for_admins(self) -> bool {
+        !matches!(self, Self::Account | Self::Sessions)
+    }
+
+    /// The parts with their addresses and labels, without what this person may not see.
+    pub(super) fn seen_by(
+        admin: bool,
+    ) -> impl Iterator<Item = &'static (Self, &'static str, &'static str)> {
+        PARTS
+            .iter()
+            .filter(move |(part, ..)| admin || !part.is_for_admins())
+    }
+}
 
 /// One link of the navigation.
 pub(super) struct Link {
@@ -43,6 +80,7 @@ pub(super) struct Frame {
     /// Whether this person may change things.
     pub(super) admin: bool,
     section: Section,
+    part: Option<Part>,
 }
 
 impl Frame {
@@ -52,7 +90,25 @@ impl Frame {
             user: viewer.name,
             admin: viewer.admin,
             section,
+            part: None,
         }
+    }
+
+    /// The frame of a page within the settings.
+    pub(super) fn within(viewer: PageViewer, part: Part) -> Self {
+        Self {
+            part: Some(part),
+            ..Self::new(viewer, Section::Settings)
+        }
+    }
+
+    /// The navigation of the settings.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Link> {
+        Part::seen_by(self.admin).map(|(part, href, label)| Link {
+            href,
+            label,
+            current: Some(*part) == self.part,
+        })
     }
 
     /// The navigation, without what this person may not see.

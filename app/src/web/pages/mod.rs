@@ -13,6 +13,7 @@ mod overview;
 mod pools;
 mod run;
 mod scripts;
+mod settings;
 mod strip;
 mod task;
 mod task_duplicate;
@@ -25,8 +26,8 @@ mod variables;
 mod versions;
 
 use super::App;
+use super::caller::Viewer;
 use super::error::ApiError;
-use super::guard::Viewer;
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
@@ -122,6 +123,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .route("/setup", get(entry::setup_page).post(entry::setup))
                 .layer(DefaultBodyLimit::max(LARGEST_FORM)),
         )
+        .merge(settings::routes())
         .route("/assets/{name}", get(assets::asset))
 }
 
@@ -169,7 +171,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PageViewer {
         let Viewer(principal) = Viewer::from_request_parts(parts, state).await?;
         Ok(Self {
             admin: principal.role == crate::store::Role::Admin,
-            name: principal.name,
+            name: principal.actor.name,
         })
     }
 }

@@ -9,10 +9,10 @@ use crate::store::{self, Delivery, MessageState};
 use crate::view::{ChannelBody, ChannelView, TargetBody};
 use crate::web::App;
 use crate::web::api::notifications as api;
-use crate::web::channels::{add as add_channel, change, view};
+use crate::web::caller::Admin;
+use crate::web::channels::{add as add_channel, change, try_out, view};
 use crate::web::error::ApiError;
 use crate::web::extract::{Params, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -226,11 +226,12 @@ pub(super) async fn add_page(
 /// Adds a channel.
 pub(super) async fn add(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let body = body(&fields);
-    let added = add_channel(&app, body.clone()).await;
+    let added = add_channel(&app, &admin, body.clone()).await;
     answer(&app, viewer, None, body, added.map(drop)).await
 }
 
@@ -261,33 +262,35 @@ pub(super) async fn edit_page(
 /// Changes a channel.
 pub(super) async fn edit(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let body = body(&fields);
-    let changed = change(&app, name.clone(), body.clone()).await;
+    let changed = change(&app, &admin, name.clone(), body.clone()).await;
     answer(&app, viewer, Some(name), body, changed.map(drop)).await
 }
 
 /// Removes a channel.
 pub(super) async fn delete(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    api::delete(Admin, State(app), Path(name)).await?;
+    api::delete(admin, State(app), Path(name)).await?;
     Ok(Redirect::to("/notifications").into_response())
 }
 
 /// Sends a test message and shows what came of it.
 pub(super) async fn test(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let channel = ChannelName::new(name.clone())?;
-    match app.notifier.try_out(channel).await.map_err(ApiError::from) {
+    match try_out(&app, &admin, name.clone()).await {
         Ok(()) => {
             let words = format!("{name} took the test message.");
             page(&app, viewer, Some((true, words))).await

@@ -10,9 +10,9 @@ use crate::store::{self, PoolUse};
 use crate::view::PoolBody;
 use crate::web::App;
 use crate::web::api;
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -154,11 +154,12 @@ pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
 /// Adds a pool.
 pub(super) async fn add(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let added = match body(fields.line("name"), &fields) {
-        Ok(body) => api::pools::create(Admin, State(app), Json(body))
+        Ok(body) => api::pools::create(admin, State(app), Json(body))
             .await
             .map(drop),
         Err(error) => Err(error),
@@ -190,12 +191,13 @@ pub(super) async fn edit_page(
 /// Changes the slots of a pool.
 pub(super) async fn edit(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let changed = match body(name.clone(), &fields) {
-        Ok(body) => api::pools::replace(Admin, State(app), Path(name.clone()), Json(body))
+        Ok(body) => api::pools::replace(admin, State(app), Path(name.clone()), Json(body))
             .await
             .map(drop),
         Err(error) => Err(error),
@@ -206,11 +208,12 @@ pub(super) async fn edit(
 /// Removes a pool.
 pub(super) async fn delete(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let removed = api::pools::delete(Admin, State(app), Path(name.clone())).await;
+    let removed = api::pools::delete(admin, State(app), Path(name.clone())).await;
     answer(removed.map(drop), viewer, Some(name), &fields)
 }
 

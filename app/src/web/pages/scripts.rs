@@ -12,9 +12,9 @@ use crate::view::{Args, ScriptRunBody};
 use crate::web::App;
 use crate::web::api;
 use crate::web::api::scripts::{blocking, missing};
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
@@ -109,6 +109,7 @@ pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
 /// Adds a script.
 pub(super) async fn add(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -117,7 +118,7 @@ pub(super) async fn add(
         Ok(true) => Err(Refusal::Form(
             FieldError::new("name", format!("{name:?} exists already; open it instead")).into(),
         )),
-        Ok(false) => save(&app, &name, &fields).await,
+        Ok(false) => save(&app, admin, &name, &fields).await,
         Err(error) => Err(Refusal::Form(error)),
     };
     answer(saved, viewer, None, name, &fields)
@@ -162,27 +163,30 @@ async fn editor(
 /// Saves a script.
 pub(super) async fn edit(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let saved = save(&app, &name, &fields).await;
+    let saved = save(&app, admin, &name, &fields).await;
     answer(saved, viewer, Some(name.clone()), name, &fields)
 }
 
 /// Removes a script and its versions.
 pub(super) async fn delete(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    api::scripts::delete(Admin, State(app), Path(name)).await?;
+    api::scripts::delete(admin, State(app), Path(name)).await?;
     Ok(Redirect::to("/scripts").into_response())
 }
 
 /// Runs a script once, as it is saved, and shows the run.
 pub(super) async fn run(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
@@ -192,7 +196,7 @@ pub(super) async fn run(
         args: Args::Line(args.clone()),
     };
     let path = Path(name.clone());
-    match api::scripts::run(Admin, State(app.clone()), path, Json(body)).await {
+    match api::scripts::run(admin, State(app.clone()), path, Json(body)).await {
         Ok((_, started)) => Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response()),
         Err(error) => {
             let refusals = Refusals::new(error)?;
@@ -222,7 +226,7 @@ async fn exists(app: &App, name: &str) -> Result<bool, ApiError> {
 }
 
 /// Saves the text of the form, unless it would lose or break something and nobody insists.
-async fn save(app: &Arc<App>, name: &str, fields: &Fields) -> Result<(), Refusal> {
+async fn save(app: &Arc<App>, admin: Admin, name: &str, fields: &Fields) -> Result<(), Refusal> {
     let text = fields.text("text");
     if text.len() > MAX_SCRIPT {
         return Err(ApiError::TooLarge { limit: MAX_SCRIPT }.into());
@@ -239,7 +243,7 @@ async fn save(app: &Arc<App>, name: &str, fields: &Fields) -> Result<(), Refusal
         }
     }
     let path = Path(name.to_owned());
-    let _ = api::scripts::put(Admin, State(app.clone()), path, Body::from(text)).await?;
+    let _ = api::scripts::put(admin, State(app.clone()), path, Body::from(text)).await?;
     Ok(())
 }
 

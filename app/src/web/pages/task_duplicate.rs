@@ -10,9 +10,9 @@ use crate::store;
 use crate::view::{Args, StepBody, TaskBody};
 use crate::web::App;
 use crate::web::api;
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -49,6 +49,7 @@ pub(super) async fn page(
 /// Adds the copy.
 pub(super) async fn duplicate(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
@@ -60,7 +61,7 @@ pub(super) async fn duplicate(
         typed => typed,
     };
     let added = match copy(&task, &new_name, &replace, &by) {
-        Ok(body) => api::tasks::create(Admin, State(app), Json(body))
+        Ok(body) => api::tasks::create(admin, State(app), Json(body))
             .await
             .map(drop),
         Err(error) => Err(error.into()),

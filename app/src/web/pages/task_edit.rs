@@ -9,9 +9,9 @@ use crate::domain::step::RunRule;
 use crate::store;
 use crate::web::App;
 use crate::web::api;
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -104,6 +104,7 @@ pub(super) async fn add_page(
 /// Adds a task, or changes the steps of the form.
 pub(super) async fn add(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -112,7 +113,7 @@ pub(super) async fn add(
         return changed(&app, viewer, None, form, change).await;
     }
     let added = match form.body() {
-        Ok(body) => api::tasks::create(Admin, State(app.clone()), Json(body))
+        Ok(body) => api::tasks::create(admin, State(app.clone()), Json(body))
             .await
             .map(drop),
         Err(errors) => Err(errors.into()),
@@ -140,6 +141,7 @@ pub(super) async fn edit_page(
 /// Changes a task, or the steps of the form.
 pub(super) async fn edit(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
@@ -151,7 +153,7 @@ pub(super) async fn edit(
     let changed = match form.body() {
         Ok(body) => {
             let path = Path(name.clone());
-            api::tasks::replace(Admin, State(app.clone()), path, Json(body))
+            api::tasks::replace(admin, State(app.clone()), path, Json(body))
                 .await
                 .map(drop)
         }
@@ -163,11 +165,12 @@ pub(super) async fn edit(
 /// Removes a task with its runs and logs.
 pub(super) async fn delete(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let path = Path(name.clone());
-    let Err(error) = api::tasks::delete(Admin, State(app.clone()), path).await else {
+    let Err(error) = api::tasks::delete(admin, State(app.clone()), path).await else {
         return Ok(Redirect::to("/tasks").into_response());
     };
     let refusals = Refusals::new(error)?;

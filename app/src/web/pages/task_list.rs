@@ -9,8 +9,8 @@ use crate::store::{self, StoreError, StoredTask};
 use crate::view::TaskPatch;
 use crate::web::App;
 use crate::web::api;
+use crate::web::caller::{Admin, Operator};
 use crate::web::extract::{Json, Params, Path};
-use crate::web::guard::Admin;
 use crate::web::pages::form::Fields;
 use askama::Template;
 use axum::extract::State;
@@ -156,6 +156,7 @@ fn has_words(stored: &StoredTask, q: &str) -> bool {
 /// Switches Auto of a task.
 pub(super) async fn set_auto(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     fields: Fields,
@@ -163,34 +164,37 @@ pub(super) async fn set_auto(
     let patch = TaskPatch {
         auto: Some(fields.text("auto") == "on"),
     };
-    let _ = api::tasks::patch(Admin, State(app), Path(name), Json(patch)).await?;
+    let _ = api::tasks::patch(admin, State(app), Path(name), Json(patch)).await?;
     Ok(Redirect::to("/tasks").into_response())
 }
 
 /// Runs a task now and shows the run.
 pub(super) async fn run(
     _: PageAdmin,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let (_, started) = api::tasks::run(Admin, State(app), Path(name)).await?;
+    let (_, started) = api::tasks::run(operator, State(app), Path(name)).await?;
     Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response())
 }
 
 /// Keeps everything from starting by itself.
 pub(super) async fn pause_all(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let _ = api::tasks::pause_all(Admin, State(app)).await?;
+    let _ = api::tasks::pause_all(admin, State(app)).await?;
     Ok(Redirect::to("/tasks").into_response())
 }
 
 /// Lets everything that was paused start by itself again.
 pub(super) async fn resume_all(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let _ = api::tasks::resume_all(Admin, State(app)).await?;
+    let _ = api::tasks::resume_all(admin, State(app)).await?;
     Ok(Redirect::to("/tasks").into_response())
 }

@@ -11,9 +11,9 @@ use crate::store::{self, Content, StoreError, StoredVariable};
 use crate::view::VariableBody;
 use crate::web::App;
 use crate::web::api;
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -95,6 +95,7 @@ pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
 /// Adds a variable.
 pub(super) async fn add(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -105,7 +106,7 @@ pub(super) async fn add(
             format!("{key:?} exists already; change it where it is listed"),
         )
         .into()),
-        Ok(None) => set(app, key, &fields).await,
+        Ok(None) => set(app, admin, key, &fields).await,
         Err(error) => Err(error),
     };
     answer(added, viewer, None, &fields)
@@ -138,6 +139,7 @@ pub(super) async fn edit_page(
 /// Changes a variable.
 pub(super) async fn edit(
     PageAdmin(viewer): PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
     fields: Fields,
@@ -152,7 +154,7 @@ pub(super) async fn edit(
             "must be typed again: the value was secret, so it cannot be read back",
         )
         .into()),
-        (false, _) => set(app, key.clone(), &fields).await,
+        (false, _) => set(app, admin, key.clone(), &fields).await,
     };
     let present = Present {
         key,
@@ -164,10 +166,11 @@ pub(super) async fn edit(
 /// Removes a variable.
 pub(super) async fn delete(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
 ) -> Result<Response, PageError> {
-    api::variables::delete(Admin, State(app), Path(key)).await?;
+    api::variables::delete(admin, State(app), Path(key)).await?;
     Ok(Redirect::to("/variables").into_response())
 }
 
@@ -189,12 +192,12 @@ async fn existing(app: &App, key: &str) -> Result<StoredVariable, ApiError> {
     found.ok_or_else(|| ApiError::NotFound(format!("variable {key:?}")))
 }
 
-async fn set(app: Arc<App>, key: String, fields: &Fields) -> Result<(), ApiError> {
+async fn set(app: Arc<App>, admin: Admin, key: String, fields: &Fields) -> Result<(), ApiError> {
     let body = VariableBody {
         value: fields.text("value"),
         secret: fields.ticked("secret"),
     };
-    api::variables::set(Admin, State(app), Path(key), Json(body))
+    api::variables::set(admin, State(app), Path(key), Json(body))
         .await
         .map(drop)
 }

@@ -7,9 +7,9 @@ use crate::domain::names::ScriptName;
 use crate::web::App;
 use crate::web::api;
 use crate::web::api::scripts::{blocking, missing};
+use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::Path;
-use crate::web::guard::Admin;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
@@ -87,12 +87,13 @@ pub(super) async fn show(
 /// Makes a version the present text; the text it replaces stays among the versions.
 pub(super) async fn restore(
     _: PageAdmin,
+    admin: Admin,
     State(app): State<Arc<App>>,
     Path((name, number)): Path<(String, u64)>,
 ) -> Result<Response, PageError> {
     let bytes = kept(&app, &ScriptName::new(name.as_str())?, number).await?;
     let path = Path(name.clone());
-    let _ = api::scripts::put(Admin, State(app), path, Body::from(bytes)).await?;
+    let _ = api::scripts::put(admin, State(app), path, Body::from(bytes)).await?;
     Ok(Redirect::to(&format!("/scripts/{name}")).into_response())
 }
 

@@ -1,0 +1,161 @@
+//! What admins set on the settings page. What they did not set is as the environment, or
+//! the program, says.
+
+use super::codec::corrupt;
+use super::error::StoreError;
+use crate::domain::field::FieldError;
+use crate::domain::schedule::parse_zone;
+use crate::domain::task::Retention;
+use chrono_tz::Tz;
+use rusqlite::{OptionalExtension, Transaction};
+
+/// How long audit entries are kept where nobody says otherwise.
+pub const AUDIT_DAYS: u32 = 365;
+/// Longest time for which they can be kept.
+const MOST_AUDIT_DAYS: u32 = 3650;
+
+/// The settings; none is one that nobody set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Zone of tasks that name none, and of times on pages.
+    pub zone: Option<Tz>,
+    /// The address under which people reach the server, without a slash at the end.
+    pub base_url: Option<String>,
+    /// What new tasks keep of their runs.
+    pub retention: Option<Retention>,
+    audit_days: Option<u32>,
+}
+
+impl Settings {
+    /// Days for which audit entries are kept.
+    pub fn audit_days(&self) -> u32 {
+        self.audit_days.unwrap_or(AUDIT_DAYS)
+    }
+
+    /// Sets for how many days audit entries are kept.
+    ///
+    /// # Errors
+    /// Says how many can be asked for.
+    pub fn set_audit_days(&mut self, days: Option<u32>) -> Result<(), FieldError> {
+        if days.is_some_and(|days| !(1..=MOST_AUDIT_DAYS).contains(&days)) {
+            return Err(FieldError::new(
+                "audit_days",
+                format!("must be from 1 to {MOST_AUDIT_DAYS}"),
+            ));
+        }
+        self.audit_days = days;
+        Ok(())
+    }
+
+    /// Sets the address for links.
+    ///
+    /// # Errors
+    /// Says what an address looks like.
+    pub fn set_base_url(&mut self, url: Option<&str>) -> Result<(), FieldError> {
+        let wrong = || {
+            FieldError::new(
+                "base_url",
+                "is not the address of a server; use something like https://lightflow.lan:8443",
+            )
+        };
+        let Some(url) = url.map(|url| url.trim_end_matches('/')) else {
+            self.base_url = None;
+            return Ok(());
+        };
+        let rest = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"))
+            .ok_or_else(wrong)?;
+        let bad = |c: char| c.is_whitespace() || c.is_control() || "\"'<>?#@\\".contains(c);
+        if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(bad) || url.len() > 256
+        {
+            return Err(wrong());
+        }
+        self.base_url = Some(url.to_owned());
+        Ok(())
+    }
+}
+
+/// The settings as they are.
+///
+/// # Errors
+/// Those of the database.
+pub fn get(tx: &Transaction<'_>) -> Result<Settings, StoreError> {
+    let mut settings = Settings::default();
+    let (runs, days) = (value(tx, "keep_runs")?, value(tx, "keep_days")?);
+    if let (Some(runs), Some(days)) = (runs, days) {
+        let number = |text: String| text.parse().map_err(corrupt("setting"));
+        settings.retention =
+            Some(Retention::new(number(runs)?, number(days)?).map_err(corrupt("setting"))?);
+    }
+    if let Some(zone) = value(tx, "zone")? {
+        settings.zone = Some(parse_zone(&zone).map_err(corrupt("setting"))?);
+    }
+    settings
+        .set_base_url(value(tx, "base_url")?.as_deref())
+        .map_err(corrupt("setting"))?;
+    if let Some(days) = value(tx, "audit_days")? {
+        let days = days.parse().map_err(corrupt("setting"))?;
+        settings
+            .set_audit_days(Some(days))
+            .map_err(corrupt("setting"))?;
+    }
+    Ok(settings)
+}
+
+/// Replaces the settings.
+///
+/// # Errors
+/// Those of the database.
+pub fn set(tx: &Transaction<'_>, settings: &Settings) -> Result<(), StoreError> {
+    let number = |n: Option<u32>| n.map(|n| n.to_string());
+    for (key, value) in [
+        ("zone", settings.zone.map(|zone| zone.name().to_owned())),
+        ("base_url", settings.base_url.clone()),
+        ("keep_runs", number(settings.retention.map(|r| r.runs))),
+        ("keep_days", number(settings.retention.map(|r| r.days))),
+        ("audit_days", number(settings.audit_days)),
+    ] {
+        match value {
+            Some(value) => tx.execute(
+                "INSERT INTO settings (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = ?2",
+                (key, value),
+            )?,
+            None => tx.execute("DELETE FROM settings WHERE key = ?1", [key])?,
+        };
+    }
+    Ok(())
+}
+
+fn value(tx: &Transaction<'_>, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(tx
+        .prepare_cached("SELECT value FROM settings WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_for_links_is_that_of_a_server() {
+        let mut settings = Settings::default();
+        for good in ["https://a:8443/", "http://[::1]:80", "https://x.lan/light"] {
+            assert!(settings.set_base_url(Some(good)).is_ok(), "{good}");
+        }
+        assert_eq!(settings.base_url.as_deref(), Some("https://x.lan/light"));
+        for bad in [
+            "",
+            "a.lan",
+            "ftp://a",
+            "https://",
+            "https://a b",
+            "javascript:x",
+            "https://a\"b",
+        ] {
+            assert!(settings.set_base_url(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! API tokens in the database: of the secret only its hash, what it may do, and when it was used.
+
+use super::accounts::role;
+use super::codec::{corrupt, millis, optional_time, time};
+use super::error::StoreError;
+use super::{Principal, Role, Scope, tasks};
+use crate::domain::audit::{Actor, ActorKind};
+use crate::domain::names::{TaskName, TokenName};
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Row, Transaction};
+
+/// An API token as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// What it is called, unique.
+    pub name: TokenName,
+    /// What it may do.
+    pub role: Role,
+    /// On what it may do that.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends by itself; never where absent.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to some minutes.
+    pub used_at: Option<DateTime<Utc>>,
+    /// From where it was last used.
+    pub used_from: String,
+}
+
+/// A token that was shown and is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundToken {
+    /// Its number.
+    pub id: i64,
+    /// As lists show it.
+    pub info: TokenInfo,
+}
+
+impl FoundToken {
+    /// Whom it speaks for.
+    pub fn principal(&self) -> Principal {
+        Principal {
+            actor: Actor {
+                kind: ActorKind::Token,
+                name: self.info.name.to_string(),
+                address: String::new(),
+            },
+            role: self.info.role,
+            scope: self.info.scope.clone(),
+        }
+    }
+}
+
+const SELECT: &str =
+    "SELECT id, name, role, limited, created_at, expires_at, used_at, used_from FROM tokens";
+
+/// All tokens by name.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(tx: &Transaction<'_>) -> Result<Vec<TokenInfo>, StoreError> {
+    tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?
+        .query_and_then([], |row| read(tx, row).map(|found| found.info))?
+        .collect()
+}
+
+/// The token of that secret, if it is still valid.
+///
+/// # Errors
+/// Those of the database.
+pub fn by_hash(
+    tx: &Transaction<'_>,
+    hash: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Option<FoundToken>, StoreError> {
+    tx.prepare_cached(&format!(
+        "{SELECT} WHERE hash = ?1 AND (expires_at IS NULL OR expires_at > ?2)"
+    ))?
+    .query_and_then((hash, millis(now)), |row| read(tx, row))?
+    .next()
+    .transpose()
+}
+
+fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<FoundToken, StoreError> {
+    let id = row.get("id")?;
+    let scope = if row.get("limited")? {
+        let names = tx
+            .prepare_cached(
+                "SELECT tasks.name FROM token_tasks JOIN tasks ON tasks.id = task_id
+                 WHERE token_id = ?1 ORDER BY tasks.name",
+            )?
+            .query_and_then([id], |row| {
+                TaskName::new(row.get::<_, String>(0)?).map_err(corrupt("task name"))
+            })?
+            .collect::<Result<_, StoreError>>()?;
+        Scope::Tasks(names)
+    } else {
+        Scope::Everything
+    };
+    Ok(FoundToken {
+        id,
+        info: TokenInfo {
+            name: TokenName::new(row.get::<_, String>("name")?).map_err(corrupt("token"))?,
+            role: role(row)?,
+            scope,
+            created_at: time(row.get("created_at")?)?,
+            expires_at: optional_time(row.get("expires_at")?)?,
+            used_at: optional_time(row.get("used_at")?)?,
+            used_from: row.get("used_from")?,
+        },
+    })
+}
+
+/// Adds a token.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the name is taken, [`StoreError::NotFound`] where it is
+/// for a task that does not exist.
+pub fn add(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), StoreError> {
+    let taken = tx
+        .query_row(
+            "SELECT 1 FROM tokens WHERE name = ?1",
+            [token.name.as_str()],
+            |_| Ok(()),
+        )
+        .optional()?;
+    if taken.is_some() {
+        return Err(StoreError::Duplicate {
+            what: "token",
+            name: token.name.to_string(),
+        });
+    }
+    tx.execute(
+        "INSERT INTO tokens (name, role, hash, created_at, expires_at, limited)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            token.name.as_str(),
+            token.role.as_str(),
+            hash,
+            millis(token.created_at),
+            token.expires_at.map(millis),
+            matches!(token.scope, Scope::Tasks(_)),
+        ),
+    )?;
+    let id = tx.last_insert_rowid();
+    if let Scope::Tasks(names) = &token.scope {
+        for name in names {
+            let task = tasks::by_name(tx, name.as_str())?.id;
+            tx.execute(
+                "INSERT OR IGNORE INTO token_tasks (token_id, task_id) VALUES (?1, ?2)",
+                (id, task.0),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes that a token is in use.
+///
+/// # Errors
+/// Those of the database.
+pub fn touch(
+    tx: &Transaction<'_>,
+    id: i64,
+    address: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE tokens SET used_at = ?2, used_from = ?3 WHERE id = ?1",
+        (id, millis(now), address),
+    )?;
+    Ok(())
+}
+
+/// Revokes a token; returns it as it was.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is none of that name.
+pub fn delete(tx: &Transaction<'_>, name: &TokenName) -> Result<TokenInfo, StoreError> {
+    let found = list(tx)?
+        .into_iter()
+        .find(|token| token.name == *name)
+        .ok_or_else(|| StoreError::NotFound {
+            what: "token",
+            name: name.to_string(),
+        })?;
+    tx.execute("DELETE FROM tokens WHERE name = ?1", [name.as_str()])?;
+    Ok(found)
+}

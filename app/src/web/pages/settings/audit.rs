@@ -1,0 +1,110 @@
+//! Who changed what: the audit trail with filters, page by page.
+
+use crate::domain::audit::SubjectKind;
+use crate::view::{AuditView, FieldChangeView};
+use crate::web::App;
+use crate::web::api;
+use crate::web::api::audit::AuditParams;
+use crate::web::caller::Admin;
+use crate::web::extract::Params;
+use crate::web::pages::frame::{Frame, Part};
+use crate::web::pages::{PageAdmin, PageError, html, shown};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::DateTime;
+use std::sync::Arc;
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    frame: Frame,
+    filter: AuditParams,
+    rows: Vec<Row>,
+    /// The query of the next page.
+    older: Option<String>,
+}
+
+impl AuditPage {
+    fn kinds(&self) -> Vec<(&'static str, bool)> {
+        let kinds = SubjectKind::ALL.iter().map(|kind| kind.as_str());
+        kinds.map(|kind| (kind, self.filter.kind == kind)).collect()
+    }
+
+    fn filtered(&self) -> bool {
+        let filter = &self.filter;
+        !(filter.kind.is_empty() && filter.name.is_empty() && filter.actor.is_empty())
+    }
+}
+
+struct Row {
+    at: String,
+    entry: AuditView,
+}
+
+impl Row {
+    /// Where the thing can be looked at, if it is still there.
+    fn href(&self) -> Option<String> {
+        let name = &self.entry.name;
+        if self.entry.action == "removed" {
+            return None;
+        }
+        match self.entry.kind.as_str() {
+            "task" => Some(format!("/tasks/{name}")),
+            "run" => Some(format!("/runs/{name}")),
+            "pool" => Some(format!("/pools/{name}")),
+            "variable" => Some(format!("/variables/{name}")),
+            "script" => Some(format!("/scripts/{name}")),
+            "notification" => Some(format!("/notifications/{name}")),
+            _ => None,
+        }
+    }
+}
+
+/// One side of a change, as the page shows it.
+fn side(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or("–")
+}
+
+impl FieldChangeView {
+    fn before(&self) -> &str {
+        side(&self.old)
+    }
+
+    fn after(&self) -> &str {
+        side(&self.new)
+    }
+}
+
+/// `/settings/audit`: one page of it.
+pub(super) async fn page(
+    PageAdmin(viewer): PageAdmin,
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    Params(params): Params<AuditParams>,
+) -> Result<Response, PageError> {
+    let filter = params.clone();
+    let axum::Json(list) = api::audit::list(admin, State(app.clone()), Params(params)).await?;
+    let query = |before: i64| {
+        let part = |text: &str| askama::filters::urlencode(text).map(|t| t.to_string());
+        let parts = [
+            ("kind", &filter.kind),
+            ("name", &filter.name),
+            ("actor", &filter.actor),
+        ];
+        let parts = parts.iter().filter(|(_, value)| !value.is_empty());
+        let parts = parts.map(|(key, value)| format!("{key}={}&", part(value).unwrap_or_default()));
+        format!("{}before={before}", parts.collect::<String>())
+    };
+    let row = |entry: AuditView| Row {
+        at: DateTime::parse_from_rfc3339(&entry.at)
+            .map_or_else(|_| entry.at.clone(), |at| shown(at.to_utc(), app.zone)),
+        entry,
+    };
+    Ok(html(&AuditPage {
+        frame: Frame::within(viewer, Part::Audit),
+        older: list.next_before.map(query),
+        rows: list.entries.into_iter().map(row).collect(),
+        filter,
+    }))
+}

@@ -1,0 +1,43 @@
+//! The settings area: a second navigation inside the frame. Each part is one file here.
+
+mod account;
+mod audit;
+mod sessions;
+mod tokens;
+mod users;
+
+use super::PageViewer;
+use super::frame::Part;
+use crate::web::App;
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// The pages' addresses.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/settings", get(index))
+        .route(
+            "/settings/account",
+            get(account::page).post(account::set_password),
+        )
+        .route("/settings/users", get(users::list))
+        .route("/add/user", get(users::add_page).post(users::add))
+        .route("/settings/users/{name}", get(users::edit_page))
+        .route("/settings/users/{name}/role", post(users::set_role))
+        .route("/settings/users/{name}/password", post(users::set_password))
+        .route("/settings/users/{name}/delete", post(users::delete))
+        .route("/settings/tokens", get(tokens::list))
+        .route("/add/token", get(tokens::add_page).post(tokens::add))
+        .route("/settings/tokens/{name}/delete", post(tokens::delete))
+        .route("/settings/sessions", get(sessions::list))
+        .route("/settings/sessions/{id}/end", post(sessions::end))
+        .route("/settings/audit", get(audit::page))
+}
+
+/// `/settings`: the first part that this person may see.
+async fn index(viewer: PageViewer) -> Redirect {
+    let first = Part::seen_by(viewer.admin).next();
+    Redirect::to(first.map_or("/", |(_, href, _)| href))
+}
