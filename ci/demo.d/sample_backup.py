@@ -4,8 +4,8 @@
     backup.py --stop NAME | --sync NAME | --archive NAME | --start NAME
 
 Needs nothing but variables: BACKUP_HOST, BACKUP_SSH_KEY and BACKUP_KNOWN_HOSTS (the key and the known_hosts
-lines themselves), ONEDRIVE_REMOTE, ONEDRIVE_FOLDER, ARCHIVE_WEEKDAY, KEEP_WEEKLY, KEEP_MONTHLY and
-BACKUP_DATA_ROOT. Exits as the gate does, or with 75 (skipped) when there is nothing to archive today.
+lines themselves), ONEDRIVE_REMOTE, ONEDRIVE_FOLDER, ARCHIVE_WEEKDAY, KEEP_WEEKLY, KEEP_MONTHLY, BACKUP_DATA_ROOT, and
+seconds for the gate: STOP_TIMEOUT, SYNC_TIMEOUT, ARCHIVE_TIMEOUT and START_TIMEOUT. Exits as the gate does, or with 75 (skipped) when there is nothing to archive today.
 """
 
 import datetime
@@ -23,8 +23,12 @@ DEFAULTS = {
     "KEEP_WEEKLY": "3",
     "KEEP_MONTHLY": "12",
     "BACKUP_DATA_ROOT": "/media/ssd/podman",
+    "STOP_TIMEOUT": "25",
+    "SYNC_TIMEOUT": "290",
+    "ARCHIVE_TIMEOUT": "590",
+    "START_TIMEOUT": "170",
 }
-SECONDS = {"--stop": 25, "--sync": 290, "--archive": 590, "--start": 170}
+VERBS = ("--stop", "--sync", "--archive", "--start")
 
 
 def setting(key: str) -> str:
@@ -43,7 +47,7 @@ def request(verb: str, service: str) -> list[str]:
         words += ["--remote", f"{setting('ONEDRIVE_REMOTE')}:{setting('ONEDRIVE_FOLDER')}"]
     if verb == "--archive":
         words += ["--keep-weekly", setting("KEEP_WEEKLY"), "--keep-monthly", setting("KEEP_MONTHLY")]
-    return [*words, "--timeout", str(SECONDS[verb])]
+    return [*words, "--timeout", setting(f"{verb[2:].upper()}_TIMEOUT")]
 
 
 def ask_gate(words: list[str]) -> int:
@@ -62,10 +66,10 @@ def ask_gate(words: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     """Reads the command line and does what it says."""
     match arguments:
-        case [verb, service] if verb in SECONDS and service:
+        case [verb, service] if verb in VERBS and service:
             pass
         case _:
-            sys.exit(f"usage: backup.py {'|'.join(SECONDS)} SERVICE")
+            sys.exit(f"usage: backup.py {'|'.join(VERBS)} SERVICE")
     today = f"{datetime.date.today():%A}".lower()
     if verb == "--archive" and today != setting("ARCHIVE_WEEKDAY").lower():
         print(f"no archive today: it is {today}, and archives are made on {setting('ARCHIVE_WEEKDAY')}")
