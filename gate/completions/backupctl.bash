@@ -43,22 +43,23 @@ _backupctl() {
         word=${words[at]}
         case $word in
         --config) file=${words[at + 1]} ;;
-        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --verify | --approve | --approve-extra)
+        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --verify | --restore | --approve | --approve-extra)
             verb=$word service=${words[at + 1]}
             ;;
         --install | --uninstall | --explain | --completions | --help | --version | --ssh-gate) verb=${verb:-$word} ;;
         esac
     done
     case $previous in
-    --config) COMPREPLY=($(compgen -f -- "$current")) && return ;;
     --path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
     --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
+    --config | --to) COMPREPLY=($(compgen -f -- "$current")) && return ;;
+    --from) [[ $verb == --restore ]] && _backupctl_offer mirror && return ;;&
     --timeout | --keep-weekly | --keep-monthly | --from | --explain) COMPREPLY=() && return ;;
     --user) COMPREPLY=($(compgen -u -- "$current")) && return ;;
     --data-root | --local-remote) COMPREPLY=($(compgen -d -- "$current")) && return ;;
     --completions) _backupctl_offer 'bash zsh fish' && return ;;
     --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
-    --stop | --start | --sync | --archive | --verify | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
+    --stop | --start | --sync | --archive | --verify | --restore | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
     --list | --status | --recover)
         if [[ $current != -* ]]; then
             _backupctl_offer "$(_backupctl_names services "$file")" && return
@@ -68,7 +69,7 @@ _backupctl() {
     local options
     case $verb in
     '')
-        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --approve --approve-extra --install --uninstall --explain --completions --ssh-gate --help --version'
+        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --restore --approve --approve-extra --install --uninstall --explain --completions --ssh-gate --help --version'
         [[ -n $file ]] || options+=' --config'
         ;;
     --stop | --start) options='--timeout' ;;
@@ -76,6 +77,7 @@ _backupctl() {
     --archive) options='--path --remote --keep-weekly --keep-monthly --timeout' ;;
     --sync-extra) options='--remote --timeout' ;;
     --verify) options='--from --remote --timeout' ;;
+    --restore) options='--from --to --in-place --remote --timeout' ;;
     --list | --status | --doctor) options='--json' ;;
     --recover) options='--boot' ;;
     --install) options='--dry-run --import --user --data-root --local-remote --help' ;;

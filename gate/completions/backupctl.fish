@@ -35,9 +35,9 @@ end
 # Whether a verb may come, or the value of the verb that is the last word.
 function __backupctl_has_none
     set -l words (commandline -opc)
-    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --approve --approve-extra --explain --completions
+    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --restore --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor recover verify approve approve-extra install uninstall explain completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra list status doctor recover verify restore approve approve-extra install uninstall explain completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -52,6 +52,7 @@ complete -c backupctl -n __backupctl_has_none -l status -d 'how services are'
 complete -c backupctl -n __backupctl_has_none -l doctor -d 'look at every hop'
 complete -c backupctl -n __backupctl_has_none -l recover -d 'bring back what nobody started'
 complete -c backupctl -n __backupctl_has_none -l verify -xa '(__backupctl_names services)' -d 'read an archive back and check all of it'
+complete -c backupctl -n __backupctl_has_none -l restore -xa '(__backupctl_names services)' -d 'bring data back'
 complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'let the next sync make the change that was refused'
 complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra directory'
 complete -c backupctl -n __backupctl_has_none -l install -d 'install or upgrade from a release'
@@ -71,10 +72,13 @@ complete -c backupctl -n '__backupctl_has install' -l user -xa '(__fish_complete
 complete -c backupctl -n '__backupctl_has install' -l data-root -xa '(__fish_complete_directories)' -d 'where services keep their data'
 complete -c backupctl -n '__backupctl_has install' -l local-remote -xa '(__fish_complete_directories)' -d 'a folder in the place of the remote'
 complete -c backupctl -n '__backupctl_has verify' -l from -x -d 'the archive of this day'
-complete -c backupctl -n '__backupctl_has sync archive sync-extra verify' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
+complete -c backupctl -n '__backupctl_has restore' -l from -xa mirror -d 'the archive of this day, or the mirror'
+complete -c backupctl -n '__backupctl_has restore' -l to -rF -d 'into this directory'
+complete -c backupctl -n '__backupctl_has restore' -l in-place -d 'stop the service, replace its data, start it'
+complete -c backupctl -n '__backupctl_has sync archive sync-extra verify restore' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'archives of so many weeks stay'
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'archives of so many months stay'
-complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify' -l timeout -x -d 'give up after so many seconds'
+complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify restore' -l timeout -x -d 'give up after so many seconds'
 
 complete -c podmanctl -f
 complete -c podmanctl -l config -rF -d 'another configuration'

@@ -172,6 +172,9 @@ pub enum Failure {
     /// What was written does not read back as it should.
     #[error("verification failed: {0}")]
     Verification(String),
+    /// Something lies where a restore would put things.
+    #[error("{0} is not empty; name a directory that does not exist yet, or an empty one")]
+    TargetTaken(PathBuf),
     /// There is no such archive.
     #[error("{0}")]
     NoArchive(String),
@@ -216,7 +219,8 @@ impl Failure {
             Self::EmptySource(_)
             | Self::UnsafeChange { .. }
             | Self::VanishedMeanwhile(_)
-            | Self::SourceReplaced(_) => ExitStatus::Unsafe,
+            | Self::SourceReplaced(_)
+            | Self::TargetTaken(_) => ExitStatus::Unsafe,
             Self::NoSpace(_) => ExitStatus::CannotCreate,
             Self::Changed(_) | Self::Verification(_) => ExitStatus::BadData,
             Self::Unwell { status, .. } => *status,

@@ -70,8 +70,8 @@ fn view(request: &Request) -> Value {
     }
     for (name, value) in request.options() {
         let value = match name {
-            "--json" | "--boot" => true.into(),
-            "--path" | "--remote" | "--from" => value.into(),
+            "--json" | "--boot" | "--in-place" => true.into(),
+            "--path" | "--remote" | "--from" | "--to" => value.into(),
             _ => value.parse::<u32>().map_or(Value::Null, Value::from),
         };
         view.insert(plain(name), value);
@@ -114,6 +114,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         | Order::Approve { .. }
         | Order::List { .. }
         | Order::Verify(_)
+        | Order::Restore(_)
         | Order::Status { .. } => Vec::new(),
     }
 }

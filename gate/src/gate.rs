@@ -193,7 +193,7 @@ pub(crate) fn carry_out(
     let mut facts = vec![asked.clone()];
     if matches!(
         grant.order(),
-        Order::Sync(_) | Order::Archive(_) | Order::Verify(_)
+        Order::Sync(_) | Order::Archive(_) | Order::Verify(_) | Order::Restore(_)
     ) {
         let offers = Offers::ask();
         facts.push(("confinement", offers.to_string()));
@@ -287,7 +287,7 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) 
             .ok()
             .and_then(|config| config.audit_log.as_ref()),
     );
-    let prepared = give_up(capabilities::at_first()).and_then(|()| {
+    let prepared = give_up(capabilities::at_first(None)).and_then(|()| {
         let preparing = Failure::errno("preparing for child processes");
         LinuxHost::take_over(reply).map_err(preparing)
     });
@@ -345,7 +345,7 @@ fn perform(
     mut reply: Reply,
     started: Instant,
 ) -> Result<String, Failure> {
-    if let Err(failure) = give_up(capabilities::at_first()) {
+    if let Err(failure) = give_up(capabilities::at_first(Some(grant.order()))) {
         reply.line(Stream::Err, &format!("backupctl: {failure}"));
         return Err(failure);
     }

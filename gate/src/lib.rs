@@ -28,6 +28,7 @@ pub mod lease;
 pub mod mirror;
 pub mod rclone;
 pub mod ready;
+pub mod replacement;
 pub mod retention;
 pub mod scratch;
 pub mod shelf;

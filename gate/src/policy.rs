@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::caller::{Caller, Door};
 use crate::config::{Config, Timeout};
-use crate::names::{Count, Day, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use crate::names::{Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::request::{HostVerb, Request};
 
-pub use order::{Archive, Mirror, Order, Wanted};
+pub use order::{Archive, Mirror, Order, Restore, Wanted};
 pub use reason::Reason;
 
 /// What was decided.
@@ -75,8 +75,9 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             return Err(Reason::OnlyOnTheHost(verb));
         }
         Request::Host(HostVerb::Recover { service, boot }) => {
+            // Also one that is never stopped from here: a restore in its place does.
             if let Some(service) = service {
-                controlled(config, service)?;
+                known(config, service)?;
             }
             let order = Order::Recover {
                 service: service.clone(),
@@ -85,6 +86,25 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             // The longest time that a start may have is the time for all attempts together.
             let max = limits.start.max;
             (order, Timeout { default: max, max }, None)
+        }
+        Request::Host(HostVerb::Restore {
+            service,
+            from,
+            target,
+            remote,
+            timeout,
+        }) => {
+            let day = match from {
+                Some(Origin::Archive(day)) => Some(*day),
+                Some(Origin::Mirror) | None => None,
+            };
+            let restore = Restore {
+                wanted: wanted(config, service, day, remote.as_ref())?,
+                mirror: *from == Some(Origin::Mirror),
+                target: target.clone(),
+                folder: config.data_root.below(&[service.as_str()]),
+            };
+            (Order::Restore(restore), FETCHING, *timeout)
         }
         Request::Host(HostVerb::Verify {
             service,
@@ -212,6 +232,7 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
         HostVerb::Doctor { .. }
         | HostVerb::Recover { .. }
         | HostVerb::Verify { .. }
+        | HostVerb::Restore { .. }
         | HostVerb::Alone(_) => {
             return Err(Reason::NotARequest(verb.name()));
         }

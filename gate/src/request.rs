@@ -10,7 +10,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use host::HostVerb;
+pub use host::{HostVerb, Target};
 
 use crate::names::{Count, NameError, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::wire::{self, WireError};
@@ -127,12 +127,11 @@ pub enum ParseError {
 
 /// Words that stand alone on the host's command line. A line that begins with one is refused for the right
 /// reason; what follows is not read.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 6] = [
     "--explain",
     "--help",
     "--version",
     "--completions",
-    "--restore",
     "--install",
     "--uninstall",
 ];

@@ -20,7 +20,7 @@ use crate::names::PlainPath;
 const MOST: usize = 256;
 
 /// How deep a program may have nested folders in there for them to be removed.
-const DEEPEST: usize = 100;
+const DEEPEST: usize = 256;
 
 /// A folder, taken.
 #[derive(Debug)]

@@ -101,6 +101,19 @@ impl Databases {
             )))
     }
 
+    /// Adds a copy of one that lies in a tree already.
+    pub(super) fn copy(&mut self, path: &[u8], from: &mut File) -> Result<(), Failure> {
+        let copying = || Failure::io("copying a database to where it is looked at");
+        let bytes = from.metadata().map_err(copying())?.len();
+        self.has_room(bytes)?;
+        self.numbers += 1;
+        let number = self.numbers;
+        let mut to = self.create(&number.to_string())?;
+        std::io::copy(from, &mut to).map_err(copying())?;
+        self.found.push((path.to_vec(), Copied { number, bytes }));
+        Ok(())
+    }
+
     /// Asks SQLite about each of them.
     pub(super) fn look(
         &mut self,

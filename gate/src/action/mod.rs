@@ -12,6 +12,7 @@ mod keeping;
 mod list;
 mod recover;
 mod remote;
+mod restore;
 mod service;
 mod spool;
 mod start;
@@ -66,6 +67,7 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
             recover::recover(context, service.as_ref(), *boot, until)
         }
         Order::Approve { lock } => approve::approve(context, lock),
+        Order::Restore(order) => restore::restore(context, order, until),
         Order::Verify(wanted) => verify::verify(context, wanted, until),
         Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
         Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
@@ -79,7 +81,11 @@ pub fn guard(grant: &Grant, context: &mut Context<'_>) {
         // They touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
         Order::Stop(service) | Order::Start(service) => Some(service),
-        Order::Sync(_) | Order::Archive(_) | Order::Recover { .. } | Order::Verify(_) => None,
+        Order::Sync(_)
+        | Order::Archive(_)
+        | Order::Recover { .. }
+        | Order::Verify(_)
+        | Order::Restore(_) => None,
     };
     context.host.sweep();
     // It looks after leases itself.

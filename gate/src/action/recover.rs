@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Context;
 use super::keeping::{is_kept, keep};
 use super::start::bring_back;
+use super::{Context, restore};
 use crate::credentials;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -30,6 +30,9 @@ pub(super) fn recover(
             Ok(false) => {}
             Err(failure) => context.warn(format!("rclone's configuration: {failure}")),
         }
+    }
+    if let Err(failure) = restore::heal(context, only) {
+        context.warn(failure.to_string());
     }
     let mut back = 0;
     let mut pause = FIRST_PAUSE;

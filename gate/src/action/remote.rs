@@ -29,10 +29,6 @@ pub(super) enum Access<'a> {
     /// It reads files below this folder of the gate's own, such as the spool.
     Reads(&'a PlainPath),
     /// It writes files below this folder, which it reads as well.
-    #[expect(
-        dead_code,
-        reason = "for verbs that fetch; the first of them removes this line"
-    )]
     Writes(&'a PlainPath),
 }
 

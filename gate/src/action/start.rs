@@ -15,6 +15,7 @@ use crate::host::lock::{ServiceLock, StartIntent};
 use crate::lease::Lease;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
+use crate::replacement::{DATA, Records};
 
 pub(super) fn start(
     context: &mut Context<'_>,
@@ -24,6 +25,39 @@ pub(super) fn start(
 ) -> Result<String, Failure> {
     let patience = Patience::unattended(until);
     let _lock = lock_first(context, service, "--start", &patience)?;
+    replaced(context, service)?;
+    start_held(context, service, &patience, timeout)
+}
+
+/// Refuses to start a service whose data a restore that was killed has left without its name.
+fn replaced(context: &Context<'_>, service: &ServiceName) -> Result<(), Failure> {
+    let between = Records::open(&context.config.state_dir)
+        .and_then(|records| records.load(service))
+        .ok()
+        .flatten()
+        .is_some_and(|_| {
+            let folder = context.config.data_root.below(&[service.as_str()]);
+            let seen = folder.below(&[DATA]).to_path_buf().symlink_metadata();
+            seen.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        });
+    if !between {
+        return Ok(());
+    }
+    Err(Failure::Tool {
+        what: format!("starting {service}"),
+        detail: format!(
+            "a restore of its data was interrupted half-way; run `sudo backupctl --recover {service}`, which brings it to its end"
+        ),
+    })
+}
+
+/// As `--start`, for one who holds the service's lock.
+pub(super) fn start_held(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+    timeout: Duration,
+) -> Result<String, Failure> {
     let controls = Controls::of(context.config, service, timeout);
     // Leases that cannot be read must not keep a service down.
     let leases = context.leases();
@@ -48,19 +82,19 @@ pub(super) fn start(
     let state = if owed {
         None
     } else {
-        state(context, &controls, &patience).ok()
+        state(context, &controls, patience).ok()
     };
     if was_down && state == Some(State::Down) {
-        finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
+        finish(context, leases.as_ref(), service, lease.as_ref(), patience)?;
         return Ok(format!("{service} was down before the stop and stays down"));
     }
     let up = state == Some(State::Up);
     if up {
-        wait_for_answer(context, service, &patience)?;
+        wait_for_answer(context, service, patience)?;
     } else {
-        bring_up(context, service, &controls, &patience)?;
+        bring_up(context, service, &controls, patience)?;
     }
-    finish(context, leases.as_ref(), service, lease.as_ref(), &patience)?;
+    finish(context, leases.as_ref(), service, lease.as_ref(), patience)?;
     Ok(back(context, service, lease.as_ref(), up))
 }
 
@@ -153,7 +187,7 @@ fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>, up:
 }
 
 /// Takes the lock; a sync or archive that holds it is asked to give way.
-fn lock_first(
+pub(super) fn lock_first(
     context: &mut Context<'_>,
     service: &ServiceName,
     verb: &str,

@@ -25,6 +25,16 @@ pub(super) fn stop(
 ) -> Result<String, Failure> {
     let patience = Patience::attended(until);
     let _lock = context.lock(service.as_str(), "--stop", &patience)?;
+    stop_held(context, service, &patience, timeout)
+}
+
+/// The same for one who holds the service's lock.
+pub(super) fn stop_held(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+    timeout: Duration,
+) -> Result<String, Failure> {
     let controls = Controls::of(context.config, service, timeout);
     // Also the one that starts it: better not stopped than not started again.
     for argv in [&controls.stop, &controls.start, &controls.status] {
@@ -33,7 +43,7 @@ pub(super) fn stop(
     let leases = context.leases()?;
     let leasing = || Failure::io(format!("the lease of {service}"));
     let mut former = leases.load(service).map_err(leasing())?;
-    let mut state = settled_state(context, service, &controls, &patience)?;
+    let mut state = settled_state(context, service, &controls, patience)?;
     let now = context.host.moment();
     if let Some(overdue) = former.take_if(|lease| lease.due(&now)) {
         settle(context, &leases, service, &controls, &state, &overdue)?;
@@ -46,14 +56,14 @@ pub(super) fn stop(
     if fresh {
         leases.save(service, &lease).map_err(leasing())?;
     }
-    if let Err(failure) = keep(context, &leases, service, &mut lease, &patience) {
+    if let Err(failure) = keep(context, &leases, service, &mut lease, patience) {
         if fresh {
             leases.clear(service).map_err(leasing())?;
         }
         return Err(failure);
     }
     if state != State::Down
-        && let Err(failure) = bring_down(context, service, &controls, &patience)
+        && let Err(failure) = bring_down(context, service, &controls, patience)
     {
         if lease.owed() {
             take_back(context, &leases, service, &controls, &lease, &failure)?;

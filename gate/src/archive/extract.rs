@@ -34,6 +34,9 @@ pub struct Options {
     /// Whether owners are restored, which takes root. Without, everything belongs to whoever runs this, and setuid
     /// and setgid are left out.
     pub owners: bool,
+    /// Whether programs are made that give whoever runs them root's power: with set-user-ID and root's, with
+    /// set-group-ID and the group root's, or with capabilities. Whoever owns the remote could plant one.
+    pub powers: bool,
     /// Bytes that stay free on the target's disk.
     pub reserve: u64,
 }
@@ -45,6 +48,8 @@ pub struct Extracted {
     pub report: Report,
     /// Devices and unknown things, which are not made.
     pub skipped: Named,
+    /// Programs whose powers were left out.
+    pub powerless: Named,
     /// Entries, each with the attributes that could not be set.
     pub attributes: Named,
 }
@@ -70,6 +75,7 @@ pub fn extract<A: Read, M: Read>(
             .map_err(Failure::io("the target directory"))?,
         attributes: Named::default(),
         skipped: Named::default(),
+        powerless: Named::default(),
         until_look: 0,
     };
     let mut places: Places<Entry> = Places::new(target);
@@ -162,6 +168,7 @@ pub fn extract<A: Read, M: Read>(
     Ok(Extracted {
         report: input.finish(comparison)?,
         skipped: maker.skipped,
+        powerless: maker.powerless,
         attributes: maker.attributes,
     })
 }
@@ -171,6 +178,7 @@ struct Maker {
     target: OwnedFd,
     attributes: Named,
     skipped: Named,
+    powerless: Named,
     until_look: u64,
 }
 
@@ -200,6 +208,13 @@ impl Maker {
         let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
         let path = path.as_str();
         let mut mode = entry.mode & 0o7777;
+        if !self.options.powers {
+            let without = harmless(entry, mode);
+            if without != mode || has_capabilities(entry) {
+                self.powerless.push(entry.display());
+            }
+            mode = without;
+        }
         if self.options.owners {
             let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
             fchownat(AT_FDCWD, path, Some(uid), Some(gid), AtFlags::empty())
@@ -241,13 +256,42 @@ impl Maker {
     }
 
     fn attribute(&mut self, fd: &impl AsFd, entry: &Entry) {
-        let refused = attributes::write(fd, &entry.attributes);
+        let refused = if !self.options.powers && has_capabilities(entry) {
+            let mut harmless = entry.attributes.clone();
+            harmless.0.retain(|(name, _)| name != CAPABILITIES);
+            attributes::write(fd, &harmless)
+        } else {
+            attributes::write(fd, &entry.attributes)
+        };
         if !refused.is_empty() {
             let names = refused.join(", ");
             self.attributes
                 .push(format!("{} ({names})", entry.display()));
         }
     }
+}
+
+/// The attribute of a program with capabilities, see capabilities(7).
+const CAPABILITIES: &[u8] = b"security.capability";
+
+fn has_capabilities(entry: &Entry) -> bool {
+    let attributes = &entry.attributes.0;
+    attributes.iter().any(|(name, _)| name == CAPABILITIES)
+}
+
+/// The mode of a file without what would give root's power. A directory's set-group-ID gives none.
+fn harmless(entry: &Entry, mode: u32) -> u32 {
+    if entry.kind == Kind::Directory {
+        return mode;
+    }
+    let mut mode = mode;
+    if entry.uid == 0 {
+        mode &= !0o4000;
+    }
+    if entry.gid == 0 {
+        mode &= !0o2000;
+    }
+    mode
 }
 
 /// Bytes that may still be written to the disk of a file or directory.

@@ -12,6 +12,7 @@
 //! tree is packed nor when one is made; memory is bounded, whatever the tree or the archive.
 
 mod acl;
+pub mod adopt;
 pub mod attributes;
 pub mod check;
 pub mod digest;

@@ -96,6 +96,7 @@ impl Tree {
 fn options() -> Options {
     Options {
         owners: nix::unistd::geteuid().is_root(),
+        powers: true,
         reserve: 0,
     }
 }

@@ -41,6 +41,13 @@ pub fn archive_lock(service: &ServiceName) -> String {
     format!("archive.{service}")
 }
 
+/// The name of the lock of a service's restores, which is held while data comes back; the service itself is needed for
+/// the moment in which that takes its place.
+#[must_use]
+pub fn restore_lock(service: &ServiceName) -> String {
+    format!("restore.{service}")
+}
+
 fn file(directory: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     Ok(openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)?)

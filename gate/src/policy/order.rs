@@ -4,6 +4,7 @@
 
 use crate::mirror::guard::Bounds;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
+use crate::request::Target;
 
 /// What to do, in terms of the configuration.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub enum Order {
     },
     /// Read an archive back and check all of it.
     Verify(Wanted),
+    /// Bring data back.
+    Restore(Restore),
     /// Tell what exists.
     List {
         /// Only of this service.
@@ -93,4 +96,17 @@ pub struct Wanted {
     pub remotes: Vec<Remote>,
     /// The data was in use when it was packed.
     pub hot: bool,
+}
+
+/// Data that is to come back, and where to.
+#[derive(Debug)]
+pub struct Restore {
+    /// The archive; with a mirror, the one whose manifest knows the owners.
+    pub wanted: Wanted,
+    /// The content comes from the mirror.
+    pub mirror: bool,
+    /// Where to.
+    pub target: Target,
+    /// The folder of the service, in which its data lies.
+    pub folder: PlainPath,
 }

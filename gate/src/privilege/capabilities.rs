@@ -10,6 +10,7 @@ use nix::sys::prctl::set_no_new_privs;
 
 use crate::config::Config;
 use crate::policy::Order;
+use crate::request::Target;
 
 /// What is done to the programs that are started later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,45 @@ const SERVICE: &[Capability] = &[Capability::CAP_KILL, Capability::CAP_SYS_PTRAC
 /// For an rclone that fetches, and sees nothing of this host.
 const FETCH: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_SETPCAP];
 
+/// To make files as they were: in folders of others (`DAC_OVERRIDE`), whosever they are (`CHOWN`, `FOWNER`, `FSETID`),
+/// with the attributes of programs (`SETFCAP`) and of root (`SYS_ADMIN`).
+const RESTORE: &[Capability] = &[
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_SETFCAP,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_SYS_ADMIN,
+];
+
+/// The same, and to stop and start a service meanwhile.
+const REPLACE: &[Capability] = &[
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_KILL,
+    Capability::CAP_SETFCAP,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_PTRACE,
+];
+
+/// As [`BOTH`], and to put away what an interrupted restore left, in folders of others.
+const RECOVER: &[Capability] = &[
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_KILL,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_PTRACE,
+];
+
 /// For both.
 const BOTH: &[Capability] = &[
     Capability::CAP_CHOWN,
@@ -79,10 +119,13 @@ const BOTH: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// What the gate keeps at first, while it looks after services that are due.
+/// What the gate keeps at first, while it looks after services that are due. What goes here is gone for good.
 #[must_use]
-pub fn at_first() -> (&'static [Capability], Children) {
-    (BOTH, Children::Root)
+pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
+    match order {
+        Some(Order::Restore(_) | Order::Recover { .. }) => (REPLACE, Children::Root),
+        _ => (BOTH, Children::Root),
+    }
 }
 
 /// What the gate itself keeps while it carries out an order, and what its children may have. The commands of services
@@ -93,11 +136,13 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
         Order::Archive(archive) if config.starts_early(&archive.service) => (BOTH, Children::Root),
         Order::Verify(_) => (FETCH, Children::Same),
+        Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
+        Order::Restore(_) => (RESTORE, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),
         Order::Status { .. } | Order::Stop(_) | Order::Start(_) => (SERVICE, Children::Root),
         // It writes a file of its own and runs nothing.
         Order::Approve { .. } => (&[], Children::Same),
         // It looks after rclone's configuration as well.
-        Order::Recover { .. } => (BOTH, Children::Root),
+        Order::Recover { .. } => (RECOVER, Children::Root),
     }
 }

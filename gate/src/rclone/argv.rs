@@ -230,6 +230,15 @@ pub fn cat(config: &Config, file: &str) -> Vec<String> {
     argv
 }
 
+/// Copies a folder of the remote into one of this host. Links stay the files that they are in a mirror: made by rclone,
+/// the next file could go through one.
+#[must_use]
+pub fn fetch(config: &Config, folder: &str, to: &str) -> Vec<String> {
+    let mut argv = with_progress(in_bulk(config, argv(config, "copy", &[folder, to])));
+    argv.push("--create-empty-src-dirs".into());
+    argv
+}
+
 /// Renames a file on the remote.
 #[must_use]
 pub fn rename(config: &Config, from: &str, to: &str) -> Vec<String> {

@@ -11,8 +11,8 @@ pub mod outcome;
 pub mod survey;
 
 pub use argv::{
-    Scope, about, cat, compare, days, delete, inventory, list, purge, rehearsal, rename, size,
-    sync, upload,
+    Scope, about, cat, compare, days, delete, fetch, inventory, list, purge, rehearsal, rename,
+    size, sync, upload,
 };
 pub use listener::Listener;
 pub use outcome::{folder_missing, judge};

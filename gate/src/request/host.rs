@@ -5,7 +5,18 @@
 
 use super::ParseError;
 use super::typed::Typed;
-use crate::names::{Day, NameError, Remote, Seconds, ServiceName, TargetName};
+use crate::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
+
+/// Where a restore puts what it brings back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Into a fresh directory beside the service's data.
+    Beside,
+    /// `--to DIR`: into that directory, which is empty or does not exist.
+    At(PlainPath),
+    /// `--in-place`: into the place of the service's data.
+    InPlace,
+}
 
 /// Verbs that are refused over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +52,19 @@ pub enum HostVerb {
         service: ServiceName,
         /// Of which day; the newest when none is named.
         from: Option<Day>,
+        /// Where it is; every remote of the configuration is looked at when none is named.
+        remote: Option<Remote>,
+        /// How long it may take.
+        timeout: Option<Seconds>,
+    },
+    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--remote R] [--timeout S]`: bring data back.
+    Restore {
+        /// Whose.
+        service: ServiceName,
+        /// From what; the newest archive when nothing is named.
+        from: Option<Origin>,
+        /// To where.
+        target: Target,
         /// Where it is; every remote of the configuration is looked at when none is named.
         remote: Option<Remote>,
         /// How long it may take.
@@ -84,6 +108,23 @@ impl HostVerb {
                 timeout: typed.take("--timeout", Seconds::parse)?,
             });
         }
+        if verb == "--restore" {
+            return Ok(Self::Restore {
+                service: service.ok_or(ParseError::NoValue(verb))?,
+                from: typed.take("--from", Origin::parse)?,
+                target: match (
+                    typed.take("--to", PlainPath::parse)?,
+                    typed.flag("--in-place"),
+                ) {
+                    (Some(_), true) => return Err(ParseError::TwoVerbs("--to", "--in-place")),
+                    (Some(path), false) => Target::At(path),
+                    (None, true) => Target::InPlace,
+                    (None, false) => Target::Beside,
+                },
+                remote: typed.take("--remote", Remote::parse)?,
+                timeout: typed.take("--timeout", Seconds::parse)?,
+            });
+        }
         if verb == "--recover" {
             let boot = typed.flag("--boot");
             return Ok(Self::Recover { service, boot });
@@ -106,6 +147,7 @@ impl HostVerb {
             Self::Approve(_) => "--approve",
             Self::ApproveExtra(_) => "--approve-extra",
             Self::Verify { .. } => "--verify",
+            Self::Restore { .. } => "--restore",
             Self::Doctor { .. } => "--doctor",
             Self::Alone(word) => word,
         }
@@ -118,7 +160,9 @@ impl HostVerb {
             Self::List { service, .. }
             | Self::Status { service, .. }
             | Self::Recover { service, .. } => service.as_ref(),
-            Self::Approve(service) | Self::Verify { service, .. } => Some(service),
+            Self::Approve(service)
+            | Self::Verify { service, .. }
+            | Self::Restore { service, .. } => Some(service),
             Self::ApproveExtra(_) | Self::Doctor { .. } | Self::Alone(_) => None,
         }
     }
@@ -140,6 +184,23 @@ impl HostVerb {
                 flag("--json", *json)
             }
             Self::Recover { boot, .. } => flag("--boot", *boot),
+            Self::Restore {
+                from,
+                target,
+                remote,
+                timeout,
+                ..
+            } => {
+                let mut options = given("--from", from.as_ref());
+                match target {
+                    Target::Beside => {}
+                    Target::At(path) => options.extend(given("--to", Some(path))),
+                    Target::InPlace => options.extend(flag("--in-place", true)),
+                }
+                options.extend(given("--remote", remote.as_ref()));
+                options.extend(given("--timeout", timeout.as_ref()));
+                options
+            }
             Self::Verify {
                 from,
                 remote,

@@ -17,13 +17,14 @@ pub(super) enum Takes {
 }
 
 /// Each request has one of these.
-pub(super) const VERBS: [(&str, Takes); 12] = [
+pub(super) const VERBS: [(&str, Takes); 13] = [
     ("--stop", Takes::One),
     ("--start", Takes::One),
     ("--sync", Takes::One),
     ("--archive", Takes::One),
     ("--sync-extra", Takes::One),
     ("--verify", Takes::One),
+    ("--restore", Takes::One),
     ("--list", Takes::AtMostOne),
     ("--status", Takes::AtMostOne),
     ("--recover", Takes::AtMostOne),
@@ -32,13 +33,15 @@ pub(super) const VERBS: [(&str, Takes); 12] = [
     ("--doctor", Takes::Nothing),
 ];
 /// What goes with them.
-pub(super) const OPTIONS: [(&str, Takes); 8] = [
+pub(super) const OPTIONS: [(&str, Takes); 10] = [
     ("--path", Takes::One),
     ("--remote", Takes::One),
     ("--keep-weekly", Takes::One),
     ("--keep-monthly", Takes::One),
     ("--timeout", Takes::One),
     ("--from", Takes::One),
+    ("--to", Takes::One),
+    ("--in-place", Takes::Nothing),
     ("--json", Takes::Nothing),
     ("--boot", Takes::Nothing),
 ];

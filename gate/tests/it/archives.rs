@@ -31,7 +31,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// One of everything that a tar archive can hold, and of what it is hard to hold.
-fn plant(root: &Path) {
+pub(crate) fn plant(root: &Path) {
     let odd = |bytes: &[u8]| root.join(OsStr::from_bytes(bytes));
     let long = "l".repeat(240);
     let deep = format!("{}/{}/{}", "d".repeat(90), "e".repeat(90), "f".repeat(90));
@@ -101,7 +101,7 @@ fn plant(root: &Path) {
 }
 
 /// Attributes and ACLs, by the programs that people use for them; false where the file system takes none.
-fn adorn(root: &Path) -> bool {
+pub(crate) fn adorn(root: &Path) -> bool {
     let run = |program: &str, words: &[&str], file: &str| {
         let done = Command::new(program)
             .args(words)
@@ -121,21 +121,21 @@ fn adorn(root: &Path) -> bool {
 
 /// Everything about an entry that is to come back.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
-    mode: u32,
-    owner: (u32, u32),
+pub(crate) struct Seen {
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
     /// Seconds and nanoseconds.
-    modified: (i64, i64),
+    pub(crate) modified: (i64, i64),
     /// The first path, in order, that leads to the same file.
-    same: PathBuf,
-    content: u64,
-    length: u64,
+    pub(crate) same: PathBuf,
+    pub(crate) content: u64,
+    pub(crate) length: u64,
     /// Whether it takes less room than it is long.
-    sparse: bool,
-    attributes: Vec<(String, Vec<u8>)>,
+    pub(crate) sparse: bool,
+    pub(crate) attributes: Vec<(String, Vec<u8>)>,
 }
 
-fn look(root: &Path) -> BTreeMap<PathBuf, Seen> {
+pub(crate) fn look(root: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut inodes = BTreeMap::new();
     let mut seen = BTreeMap::new();
     let mut left = vec![PathBuf::new()];
@@ -336,6 +336,7 @@ fn the_gate_brings_back_the_whole_tree() {
         File::open(&target).unwrap().into(),
         Options {
             owners: is_root(),
+            powers: true,
             reserve: 0,
         },
         &mut |_| Ok(()),
@@ -378,6 +379,7 @@ fn an_archive_of_the_first_version_is_read() {
         File::open(&target).unwrap().into(),
         Options {
             owners: is_root(),
+            powers: true,
             reserve: 0,
         },
         &mut |_| Ok(()),

@@ -111,7 +111,6 @@ fn the_hosts_command_line_has_the_same_grammar_and_more() {
     host(&world, &["--stop", "app --timeout"], 64);
     host(&world, &["--stop app"], 64);
     host(&world, &[], 64);
-    host(&world, &["--restore", "app"], 77);
     host(&world, &["--ssh-gate", "--config", "/x"], 64);
 }
 

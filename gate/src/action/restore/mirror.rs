@@ -1,0 +1,209 @@
+//! From the mirror: names, content and times by rclone, the rest from the manifest of an archive.
+//!
+//! Invariant: rclone writes to the tree in the making and to nothing else, and makes no links; what a mirror cannot
+//! bring back is said.
+
+use std::io::Seek;
+
+use serde::Deserialize;
+
+use super::staging::Staging;
+use super::{ENTRY, has_room};
+use crate::action::Context;
+use crate::action::databases::Databases;
+use crate::action::fetch::{self, Stored, find};
+use crate::action::remote::{Access, Task};
+use crate::archive::adopt::{Adopted, Owner, adopt, settle};
+use crate::archive::manifest::Reader;
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::dirfd::PinnedDir;
+use crate::measure;
+use crate::names::Remote;
+use crate::policy::Restore;
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone;
+use crate::replacement::DATA;
+
+/// What no mirror knows.
+const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, extended attributes, ACLs, named pipes, and fractions of a second that the remote does not keep";
+
+#[derive(Deserialize)]
+struct Size {
+    count: u64,
+    bytes: i64,
+}
+
+pub(super) fn fetch(
+    context: &mut Context<'_>,
+    order: &Restore,
+    staging: &Staging,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<String, Failure> {
+    let service = &order.wanted.service;
+    let mut found = None;
+    for remote in &order.wanted.remotes {
+        let folder = remote.join(&format!("{service}/{DATA}"));
+        if let Some(size) = size(context, &folder, patience)? {
+            found = Some((folder, remote.clone(), size));
+            break;
+        }
+    }
+    let Some((folder, remote, size)) = found else {
+        let places: Vec<String> = order.wanted.remotes.iter().map(Remote::to_string).collect();
+        return Err(Failure::NoArchive(format!(
+            "there is no mirror of {service} in {}",
+            places.join(", ")
+        )));
+    };
+    let bytes = u64::try_from(size.bytes).unwrap_or(0);
+    has_room(context, staging, bytes.saturating_add(size.count * ENTRY))?;
+    context.say(format!(
+        "restoring {} ({}) from {folder}",
+        measure::count(size.count, "file"),
+        measure::size(bytes)
+    ));
+    let making = staging.making();
+    let what = format!("restoring {folder}");
+    let task = Task {
+        what: &what,
+        argv: rclone::fetch(context.config, &folder, &making.to_string()),
+        remote: &folder,
+        access: Access::Writes(&making),
+        output: Output::Relayed,
+        phase: Phase::Downloading,
+    };
+    context.rclone_must(&task, patience)?;
+    let adopted = owners(context, order, &remote, staging, databases, patience)?;
+    context.warn(LOST);
+    Ok(format!(
+        "the mirror {folder} is restored ({}, {bytes} bytes, {})",
+        measure::count(size.count, "file"),
+        measure::count(adopted.links, "link"),
+    ))
+}
+
+/// What is in a mirror; none where there is none.
+fn size(
+    context: &mut Context<'_>,
+    folder: &str,
+    patience: &Patience<'_>,
+) -> Result<Option<Size>, Failure> {
+    let what = format!("measuring {folder}");
+    let task = Task {
+        what: &what,
+        argv: rclone::size(context.config, folder),
+        remote: folder,
+        access: Access::Remote,
+        output: Output::Silent,
+        phase: Phase::Comparing,
+    };
+    let ran = context.rclone(&task, patience)?;
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(None);
+    }
+    context.judge(&task, &ran.ended, &ran.heard)?;
+    serde_json::from_slice(&ran.ended.stdout)
+        .map(Some)
+        .map_err(|error| Failure::Verification(format!("rclone's answer: {error}")))
+}
+
+/// The manifest of the newest archive beside the mirror, if there is one.
+fn newest(
+    context: &mut Context<'_>,
+    order: &Restore,
+    remote: &Remote,
+    patience: &Patience<'_>,
+) -> Result<Option<Stored>, Failure> {
+    let wanted = crate::policy::Wanted {
+        service: order.wanted.service.clone(),
+        day: None,
+        remotes: vec![remote.clone()],
+        hot: order.wanted.hot,
+    };
+    match find(context, &wanted, patience) {
+        Ok(stored) => Ok(stored.manifest.is_some().then_some(stored)),
+        Err(Failure::NoArchive(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn owners(
+    context: &mut Context<'_>,
+    order: &Restore,
+    remote: &Remote,
+    staging: &Staging,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<Adopted, Failure> {
+    let root = nix::unistd::geteuid().is_root();
+    let mut adopted = Adopted::default();
+    let mut watch = |_| Ok(());
+    let Some(stored) = newest(context, order, remote, patience)? else {
+        let owner = present(order);
+        settle(
+            staging.tree(),
+            owner.filter(|_| root),
+            &mut adopted,
+            &mut watch,
+        )?;
+        context.warn(match owner {
+            Some((uid, gid)) => format!(
+                "no archive with a manifest says whose files these were; all of them belong to {uid}:{gid}, as the present data does, and are for their owner alone"
+            ),
+            None => "no archive with a manifest says whose files these were; all of them belong to root and are for root alone".to_owned(),
+        });
+        return Ok(adopted);
+    };
+    let mut file = databases.create("manifest")?;
+    let room = |bytes| databases.has_room(bytes);
+    fetch::manifest(context, &stored, &file, patience, &room)?;
+    file.rewind().map_err(Failure::io("reading the manifest"))?;
+    let mut manifest = Reader::new(&file)?;
+    let first = manifest
+        .record()?
+        .ok_or_else(|| Failure::Verification("the manifest is empty".to_owned()))?;
+    let owner = root.then_some((first.uid, first.gid));
+    settle(staging.tree(), owner, &mut adopted, &mut watch)?;
+    adopt(
+        staging.tree(),
+        &mut manifest,
+        first,
+        root,
+        &mut adopted,
+        &mut watch,
+    )?;
+    tell(context, &stored, &adopted);
+    Ok(adopted)
+}
+
+/// Whose the data is that is there now.
+fn present(order: &Restore) -> Option<Owner> {
+    let data = PinnedDir::open(&order.folder.below(&[DATA])).ok()?;
+    let stat = nix::sys::stat::fstat(data.fd()).ok()?;
+    Some((stat.st_uid, stat.st_gid))
+}
+
+fn tell(context: &mut Context<'_>, stored: &Stored, adopted: &Adopted) {
+    context.say(format!(
+        "owners and modes of {} files and directories are those of {}, and the content of {} is; what is newer belongs to the owner of the whole and is for that owner alone",
+        adopted.known, stored.name, adopted.same
+    ));
+    for (what, named) in [
+        (
+            "of the size and time that the archive has, and of other content",
+            &adopted.doubtful,
+        ),
+        ("in the archive, and not in the mirror", &adopted.absent),
+        (
+            "made without set-user-ID or set-group-ID, which are not taken from a mirror",
+            &adopted.powerless,
+        ),
+    ] {
+        if !named.is_empty() {
+            context.warn(format!("{what}: {named}"));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `--restore`: bring data back, beside what there is, elsewhere, or in its place.
+//!
+//! Invariant: a service's data is whole at every moment: the former until all of the new is there and was compared, and
+//! then the new. What bears a name is complete.
+
+mod mirror;
+mod place;
+mod snapshot;
+mod staging;
+
+use std::fs::File;
+use std::io::Seek;
+use std::time::Instant;
+
+use super::Context;
+use super::databases::Databases;
+use super::fetch::{self, Stored, find};
+use super::spool::fetched_folder;
+use crate::archive::check::Comparison;
+use crate::archive::extract::{Extracted, Options, extract, free};
+use crate::archive::manifest::{Reader, Totals};
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::lock::restore_lock;
+use crate::measure;
+use crate::policy::Restore;
+use crate::request::Target;
+use crate::scratch::Scratch;
+
+pub(in crate::action) use place::heal;
+use staging::Staging;
+
+/// What an entry may take on a disk beside its content.
+const ENTRY: u64 = 4096;
+
+pub(super) fn restore(
+    context: &mut Context<'_>,
+    order: &Restore,
+    until: Instant,
+) -> Result<String, Failure> {
+    let service = &order.wanted.service;
+    let patience = Patience::attended(until);
+    let _restores = context.lock(&restore_lock(service), "--restore", &patience)?;
+    context.rclone_is_trusted()?;
+    if order.target == Target::InPlace {
+        place::heal_held(context, service)?;
+        place::may_be_replaced(context, order)?;
+    } else {
+        place::warn_of_interrupted(context, service);
+    }
+    let folder = fetched_folder(&context.config.spool_dir);
+    let scratch =
+        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
+    let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let stamp = context.host.local().format("%Y%m%d-%H%M%S").to_string();
+    let mut staging = Staging::make(context, order, &stamp)?;
+    let made = if order.mirror {
+        mirror::fetch(context, order, &staging, &databases, &patience)
+    } else {
+        from_archive(context, order, &staging, &databases, &patience)
+    };
+    let made = match made {
+        Ok(made) => made,
+        Err(Failure::Verification(words)) => {
+            let path = staging.rescue()?;
+            return Err(Failure::Verification(format!(
+                "{words}; what came of it is in {path}, and nothing else was changed"
+            )));
+        }
+        Err(failure) => return Err(failure),
+    };
+    match order.target {
+        Target::Beside | Target::At(_) => {
+            staging.complete()?;
+            snapshot::explain(context, order, &staging);
+            Ok(format!("{made} to {}", staging.path()))
+        }
+        Target::InPlace => {
+            snapshot::put(context, order, &staging, &mut databases, &stamp, &patience)?;
+            place::replace(context, order, &mut staging, &stamp, until)
+                .map(|words| format!("{made}; {words}"))
+        }
+    }
+}
+
+/// Makes the tree of an archive.
+fn from_archive(
+    context: &mut Context<'_>,
+    order: &Restore,
+    staging: &Staging,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<String, Failure> {
+    let stored = find(context, &order.wanted, patience)?;
+    context.say(format!(
+        "restoring {} ({}) from {}",
+        stored.name,
+        measure::size(stored.bytes),
+        stored.folder
+    ));
+    let manifest = manifest(context, &stored, databases, patience)?;
+    let bytes = match &manifest {
+        Some((_, totals)) => totals.bytes.saturating_add(totals.entries * ENTRY),
+        None => stored.bytes,
+    };
+    has_room(context, staging, bytes)?;
+    let extracted = unpack(
+        context,
+        &stored,
+        manifest.map(|(file, _)| file),
+        staging,
+        patience,
+    )?;
+    tell(context, &extracted);
+    let report = extracted.report;
+    if let Some(differences) = &report.differences {
+        differences.insist()?;
+    }
+    let compared = match report.differences {
+        Some(_) => "all as its manifest says",
+        None => "not compared with anything, for want of a manifest",
+    };
+    Ok(format!(
+        "{} is restored ({} entries, {} bytes, {compared})",
+        stored.name, report.entries, report.bytes
+    ))
+}
+
+/// The manifest of an archive and its totals, where there is one.
+fn manifest(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<Option<(File, Totals)>, Failure> {
+    if stored.manifest.is_none() {
+        context.warn(format!(
+            "no manifest lies beside {}, so that nothing says whether all comes back as it was",
+            stored.name
+        ));
+        return Ok(None);
+    }
+    let mut file = databases.create("manifest")?;
+    let room = |bytes| databases.has_room(bytes);
+    fetch::manifest(context, stored, &file, patience, &room)?;
+    let reading = || Failure::io("reading the manifest");
+    file.rewind().map_err(reading())?;
+    let mut records = Reader::new(&file)?;
+    while records.record()?.is_some() {}
+    let totals = records
+        .totals()
+        .ok_or_else(|| Failure::Verification("the manifest has no last line".to_owned()))?;
+    file.rewind().map_err(reading())?;
+    Ok(Some((file, totals)))
+}
+
+/// Before anything is fetched: whether it will fit.
+fn has_room(context: &Context<'_>, staging: &Staging, bytes: u64) -> Result<(), Failure> {
+    let reserve = context.config.limits.spool_reserve;
+    let free = free(staging.tree())?;
+    if free >= bytes.saturating_add(reserve) {
+        return Ok(());
+    }
+    Err(Failure::NoSpace(format!(
+        "the disk of {} has {free} bytes free ({}); this needs {bytes} ({}), and {reserve} are to stay free (limits.spool_reserve); make room there, or restore to another disk with --to",
+        staging.path(),
+        measure::size(free),
+        measure::size(bytes)
+    )))
+}
+
+fn unpack(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    manifest: Option<File>,
+    staging: &Staging,
+    patience: &Patience<'_>,
+) -> Result<Extracted, Failure> {
+    let name = stored.name.to_string();
+    let file = format!("{}/{name}", stored.folder);
+    let what = format!("restoring {file}");
+    let mut comparison = manifest
+        .map(|manifest| Comparison::new(manifest, &name))
+        .transpose()?;
+    let options = Options {
+        owners: nix::unistd::geteuid().is_root(),
+        powers: false,
+        reserve: context.config.limits.spool_reserve,
+    };
+    let mut extracted = None;
+    fetch::read(
+        context,
+        (&what, &file, stored.bytes),
+        patience,
+        &mut |coming| {
+            let target = staging
+                .tree()
+                .try_clone()
+                .map_err(Failure::io("the target directory"))?;
+            let made = extract(coming, comparison.take(), target, options, &mut |_| Ok(()))?;
+            extracted = Some(made);
+            Ok(())
+        },
+    )?;
+    extracted.ok_or_else(|| Failure::Verification(format!("{file} was not read")))
+}
+
+/// Says what did not come back as it was.
+fn tell(context: &mut Context<'_>, extracted: &Extracted) {
+    for (what, named) in [
+        ("not made, because they are devices", &extracted.skipped),
+        (
+            "made without set-user-ID, set-group-ID or capabilities, which would give root's power to whoever runs them",
+            &extracted.powerless,
+        ),
+        (
+            "made without attributes that cannot be set here",
+            &extracted.attributes,
+        ),
+    ] {
+        if !named.is_empty() {
+            context.warn(format!("{what}: {named}"));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! In place: what was restored and a service's data change places, while the service is down.
+//!
+//! Everything is there and was compared before the service is stopped, so that it is down for a moment only. From the
+//! stop on nothing but a deadline ends the work; what is owed to the service is in its lease, and what is to happen to
+//! its data in a record, so that whoever comes later brings both to their end.
+//!
+//! Invariant: a service is never started while its data is neither the former nor the restored tree.
+
+use std::time::{Duration, Instant};
+
+use super::staging::{Staging, clear_service};
+use crate::action::Context;
+use crate::action::start::{bring_back, lock_first, start_held};
+use crate::action::stop::stop_held;
+use crate::control::Controls;
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::dirfd::{PinnedDir, find};
+use crate::host::lock::{ServiceLock, restore_lock};
+use crate::host::owners::trusted;
+use crate::lease::Lease;
+use crate::names::{PlainPath, ServiceName};
+use crate::policy::Restore;
+use crate::replacement::{self, DATA, Records, Replacement, Standing, inode};
+
+impl Context<'_> {
+    fn records(&self) -> Result<Records, Failure> {
+        let folder = &self.config.state_dir;
+        Records::open(folder).map_err(Failure::io(format!("the records of restores in {folder}")))
+    }
+}
+
+/// Whether the data can change places at all: asked before anything is fetched.
+pub(super) fn may_be_replaced(context: &Context<'_>, order: &Restore) -> Result<(), Failure> {
+    let service = &order.wanted.service;
+    let controls = Controls::of(context.config, service, Duration::ZERO);
+    for argv in [&controls.stop, &controls.start, &controls.status] {
+        trusted(argv)?;
+    }
+    let Ok(folder) = PinnedDir::open(&order.folder) else {
+        return Ok(());
+    };
+    if let Ok(found) = find(folder.fd(), DATA.as_ref())
+        && found.mounted
+    {
+        return Err(Failure::Path {
+            path: order.folder.below(&[DATA]).to_path_buf(),
+            detail: "a file system of its own is mounted there, which cannot change places; restore to a directory in it with --to".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Stops the service, has both trees change places, and starts it.
+pub(super) fn replace(
+    context: &mut Context<'_>,
+    order: &Restore,
+    staging: &mut Staging,
+    stamp: &str,
+    until: Instant,
+) -> Result<String, Failure> {
+    let service = &order.wanted.service;
+    // From here on it outlives whatever happens to the rest.
+    staging.complete()?;
+    let restored = staging.path();
+    let locked = context.lock(service.as_str(), "--restore", &Patience::attended(until));
+    let _lock = match locked {
+        Ok(lock) => lock,
+        Err(failure) => {
+            context.warn(format!("what was restored is in {restored}"));
+            return Err(failure);
+        }
+    };
+    let kept = format!("data.before-restore-{stamp}");
+    let records = context.records()?;
+    let recording = || Failure::io(format!("the record of the restore of {service}"));
+    let looking = || Failure::errno(format!("looking at {}", order.folder));
+    let new = inode(staging.parent(), &staging.name).map_err(looking())?;
+    let record = Replacement {
+        fresh: staging.name.clone(),
+        kept: kept.clone(),
+        old: inode(staging.parent(), DATA).map_err(looking())?,
+        new: new.ok_or_else(|| Failure::TargetTaken(restored.to_path_buf()))?,
+    };
+    records.save(service, &record).map_err(recording())?;
+    let limit = Duration::from_secs(context.config.limits.stop.default.into());
+    let patience = Patience::unattended(context.host.now() + limit);
+    match stop_held(context, service, &patience, limit) {
+        Ok(words) => context.say(words),
+        Err(failure) => {
+            records.clear(service).map_err(recording())?;
+            context.warn(format!("what was restored is in {restored}"));
+            return Err(failure);
+        }
+    }
+    let replaced = replacement::carry_out(staging.parent(), &record, true);
+    let standing = replacement::heal(staging.parent(), &record);
+    let limit = Duration::from_secs(context.config.limits.start.default.into());
+    let patience = Patience::unattended(context.host.now() + limit);
+    match (replaced, standing) {
+        (_, Ok(Standing::New)) => {}
+        (Err(error), Ok(Standing::Old | Standing::Unknown)) => {
+            context.warn(format!(
+                "{} was not replaced ({error}); what was restored is in {restored}",
+                order.folder.below(&[DATA])
+            ));
+            let started = start_held(context, service, &patience, limit);
+            records.clear(service).map_err(recording())?;
+            context.say(started?);
+            return Err(Failure::io(format!("replacing the data of {service}"))(
+                error,
+            ));
+        }
+        (Ok(()), Ok(Standing::Old | Standing::Unknown)) => {
+            records.clear(service).map_err(recording())?;
+            return Err(Failure::Path {
+                path: order.folder.to_path_buf(),
+                detail: "somebody else replaces what is in there; look at it, and then start the service".into(),
+            });
+        }
+        // Without its data it is not started; its lease and the record stay, and lead on from here.
+        (_, Err(error)) => {
+            return Err(Failure::io(format!(
+                "replacing the data of {service}; run --recover {service} once that is mended"
+            ))(error));
+        }
+    }
+    let before = order.folder.below(&[&kept]);
+    if record.old.is_some() {
+        context.say(format!("the data from before is in {before}"));
+    }
+    // The record goes last: whoever finds it starts the service at once, and does not wait for the end of its lease.
+    let started = start_held(context, service, &patience, limit);
+    records.clear(service).map_err(recording())?;
+    match started {
+        Ok(words) => Ok(format!(
+            "it is in place, and {words}{}",
+            advice(&before, &record)
+        )),
+        Err(failure) => {
+            context.warn(format!(
+                "{service} does not come up with the restored data; to go back: stop it, move {data} away and {before} to {data}, and run --start {service}",
+                data = order.folder.below(&[DATA])
+            ));
+            Err(failure)
+        }
+    }
+}
+
+fn advice(before: &PlainPath, record: &Replacement) -> String {
+    match record.old {
+        Some(_) => format!("; {before} is yours to remove"),
+        None => String::new(),
+    }
+}
+
+/// A restore that stops nothing may start nothing: it has not the privileges for that.
+pub(super) fn warn_of_interrupted(context: &mut Context<'_>, service: &ServiceName) {
+    let found = context
+        .records()
+        .is_ok_and(|records| !matches!(records.load(service), Ok(None)));
+    if found {
+        context.warn(format!(
+            "an earlier restore of {service} was interrupted; --recover {service} brings it to its end"
+        ));
+    }
+}
+
+/// Brings an interrupted restore of a service to its end, for one who holds the lock of its restores. Whether there
+/// was one.
+pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Result<bool, Failure> {
+    let folder = context.config.data_root.below(&[service.as_str()]);
+    if clear_service(&folder) {
+        context.say(format!(
+            "what an interrupted restore of {service} had made is removed"
+        ));
+    }
+    let records = context.records()?;
+    let recording = || Failure::io(format!("the record of the restore of {service}"));
+    if records.load(service).map_err(recording())?.is_none() {
+        return Ok(false);
+    }
+    let limit = Duration::from_secs(context.config.limits.start.default.into());
+    let patience = Patience::unattended(context.host.now() + limit);
+    let lock = lock_first(context, service, "--recover", &patience)?;
+    let Some(record) = records.load(service).map_err(recording())? else {
+        return Ok(false);
+    };
+    let opened = PinnedDir::open(&folder).map_err(Failure::errno(format!("opening {folder}")))?;
+    let standing = replacement::heal(opened.fd(), &record)
+        .map_err(Failure::io(format!("replacing the data of {service}")))?;
+    let data = folder.below(&[DATA]);
+    context.warn(match standing {
+        Standing::New => format!(
+            "a restore of {service} was interrupted: {data} is what was restored, and {} the data from before",
+            folder.below(&[&record.kept])
+        ),
+        Standing::Old => format!(
+            "a restore of {service} was interrupted: {data} is the data from before, and {} what was restored",
+            folder.below(&[&record.fresh])
+        ),
+        Standing::Unknown => format!(
+            "a restore of {service} was interrupted, and {data} is neither the data from before nor what was restored; look at {folder}"
+        ),
+    });
+    records.clear(service).map_err(recording())?;
+    drop(lock);
+    if let Some(words) = bring_back(context, service, |_, _, lease: &Lease, _| lease.owed())? {
+        context.say(words);
+    }
+    Ok(true)
+}
+
+/// Brings all interrupted restores to their end, but those that are going on.
+pub(in crate::action) fn heal(
+    context: &mut Context<'_>,
+    only: Option<&ServiceName>,
+) -> Result<(), Failure> {
+    let services: Vec<ServiceName> = context.config.services.keys().cloned().collect();
+    for service in services {
+        if only.is_some_and(|only| *only != service) {
+            continue;
+        }
+        let directory = &context.config.lock_dir;
+        let lock = ServiceLock::try_take(directory, &restore_lock(&service), "--recover");
+        if let Ok(Some(_lock)) = lock {
+            heal_held(context, &service)?;
+        }
+    }
+    Ok(())
+}
