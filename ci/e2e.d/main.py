@@ -50,7 +50,7 @@ def main() -> int:
     try:
         Story(board, report, given).tell()
     except (Wrong, OSError, http.client.HTTPException) as error:
-        report.claim("the story can be told to its end", lambda: fail(str(error)))
+        report.breaks_off(str(error))
     finally:
         if given.keep:
             report.say(f"the machine is kept: {board.tool} --name {board.name} ssh")
@@ -58,11 +58,6 @@ def main() -> int:
         else:
             board.down()
     return report.verdict()
-
-
-def fail(text: str):
-    """A claim that cannot hold any more."""
-    raise Wrong(text)
 
 
 class Story:

@@ -42,6 +42,10 @@ class Report:
         print(f"{'':5}NO   {text}: {why}", flush=True)
         return False
 
+    def breaks_off(self, why: str):
+        """The rest cannot be told."""
+        self._fails("the story is told to its end", why)
+
     def figure(self, name: str, value: str):
         """Something measured."""
         self.figures.append((name, value))
