@@ -13,7 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
-START_LIMIT_S = 20
+# Long enough for one that is emulated on a busy machine.
+START_LIMIT_S = 60
 STOP_LIMIT_S = 30
 
 

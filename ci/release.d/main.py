@@ -74,17 +74,20 @@ class Release:
         fresh.replace(archive)
 
 
-def completions(dist: Path):
-    """What `lightflow completions` prints, asked from the binary that runs here."""
-    program = dist / "bin" / platform.machine() / "lightflow"
+def completions(dist: Path, arches: list[str]):
+    """What `lightflow completions` prints, asked from the binary that runs here, or else under qemu."""
+    native = platform.machine() in arches
+    arch = platform.machine() if native else arches[0]
+    program = [*([] if native else [f"qemu-{arch}-static"]), dist / "bin" / arch / "lightflow"]
     for shell, name in COMPLETIONS.items():
-        yield name, subprocess.run([program, "completions", shell], check=True, stdout=subprocess.PIPE).stdout
+        yield name, subprocess.run([*program, "completions", shell], check=True, stdout=subprocess.PIPE).stdout
 
 
 def main() -> int:
     """Collects, lists, packs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--dist", type=Path, required=True)
+    parser.add_argument("--arch", nargs="+", choices=ARCHES, required=True)
     parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("--revision", required=True)
     arguments = parser.parse_args()
@@ -94,7 +97,8 @@ def main() -> int:
     release = Release()
     release.copy("install", REPO / "install", program=True)
     binaries = []
-    for arch, image in ARCHES.items():
+    images = [ARCHES[arch] for arch in arguments.arch]
+    for arch, image in zip(arguments.arch, images):
         for program in PROGRAMS:
             binaries.append(dist / "bin" / arch / program)
             release.copy(f"bin/{arch}/{program}", binaries[-1], program=True)
@@ -104,18 +108,19 @@ def main() -> int:
     release.copy("etc/backupctl.example.toml", REPO / "gate/backupctl.example.toml")
     release.copy_folder("man", REPO / "gate/man")
     release.copy_folder("completions", REPO / "gate/completions")
-    for name, content in completions(dist):
+    for name, content in completions(dist, arguments.arch):
         release.add(f"completions/{name}", content)
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         release.copy(name, REPO / name)
     inside, known = crates.of_binaries(binaries), crates.metadata()
     release.add("NOTICES", crates.notices(inside, known).encode())
-    debian = {image: sbom.read_lock(REPO / f"image/packages.{image}.lock") for image in ARCHES.values()}
+    debian = {image: sbom.read_lock(REPO / f"image/packages.{image}.lock") for image in images}
     release.add("sbom.spdx.json",
                 sbom.write(version, arguments.revision, arguments.epoch, inside, known, crates.checksums(), debian).encode())
     release.add("SHA256SUMS", release.sums())
 
-    archive = dist / f"lightflow-{version}.tar.gz"
+    alone = "" if len(arguments.arch) == len(ARCHES) else f"-{arguments.arch[0]}"
+    archive = dist / f"lightflow-{version}{alone}.tar.gz"
     release.write(archive, f"lightflow-{version}", arguments.epoch)
     # The same, unpacked, for whoever wants to look or to install from here.
     folder = dist / f"lightflow-{version}"
