@@ -18,6 +18,11 @@ class Case:
         super().setUpClass()
         cls.machine = Machine(cls.release, Path(os.environ["COMPLIANCE_BIN_DIR"]))
         cls.addClassCleanup(cls.machine.down)
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls):
+        """Does what the tutorial says."""
         cls.machine.up()
 
 

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITES = ["lines", "traces", "doors", "stacks", "doctor", "lease"]
+SUITES = ["lines", "traces", "doors", "stacks", "doctor", "lease", "appliance"]
 
 
 class Result(unittest.TextTestResult):

@@ -12,6 +12,8 @@ mod apply;
 mod change;
 mod eyes;
 mod key;
+#[cfg(test)]
+mod made_up;
 mod needs;
 mod oci;
 mod options;
@@ -21,6 +23,8 @@ mod removal;
 mod scratch;
 mod steps;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 use std::ffi::OsString;

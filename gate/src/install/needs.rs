@@ -240,19 +240,20 @@ fn place(target: &Target<'_>) -> Vec<Need> {
     if let Some(seen) = target.eyes.look(&data)
         && seen.user != target.user
     {
+        let (data, user) = (data.display(), &target.user);
+        let mut fix = format!("chown -R {user}: {data}");
+        if target.eyes.person(user).is_none() {
+            fix = format!("mv {data} {data}.former   # {user} is yet to be made");
+        }
+        if seen.user != "root" {
+            fix = format!("./install --user {}   # or: {fix}", seen.user);
+        }
         needs.push(Need::fix(
             format!(
-                "{} belongs to {}, and the runner is to be {}'s",
-                data.display(),
-                seen.user,
-                target.user
+                "{data} belongs to {}, and the runner is to be {user}'s",
+                seen.user
             ),
-            format!(
-                "./install --user {0}   # or: chown -R {1}: {2}",
-                seen.user,
-                target.user,
-                data.display()
-            ),
+            fix,
         ));
     }
     needs
