@@ -1,12 +1,13 @@
-//! `lightflow run`: what ran, what it printed, and stopping it.
+//! `lightflow run`: what ran, what it printed, stopping it, running its end again, and
+//! removing it.
 
 use super::client::{Body, path, query, read};
 use super::error::{CliError, notice};
 use super::log::{self, LogOf};
 use super::session::{Session, json, text, unknown, wants_json};
 use super::watch::Watch;
-use super::{run_text, task};
-use crate::view::{CancelBody, RunList, RunView, StepRunView};
+use super::{run_text, task, task_run};
+use crate::view::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use hyper::Method;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 /// The subcommands and their arguments.
 pub(super) fn command() -> Command {
     Command::new("run")
-        .about("Runs: list, show, logs, cancel")
+        .about("Runs: list, show, logs, cancel, retry, clear")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -58,6 +59,31 @@ pub(super) fn command() -> Command {
                 .arg(task::force())
                 .arg(json()),
         )
+        .subcommand(retry_command())
+        .subcommand(
+            Command::new("clear")
+                .about("Remove a run that is over, with its logs")
+                .arg(id())
+                .arg(json()),
+        )
+}
+
+fn retry_command() -> Command {
+    Command::new("retry")
+        .about("Run the end of a run again, as a new run")
+        .after_help(
+            "The new run has the steps that the task has now. Those before STEP are not run\n\
+             again, except steps with the run rule always.\n\n\
+             Examples:\n  lightflow run retry 12\n  lightflow run retry 12 --from archive --wait",
+        )
+        .arg(id())
+        .arg(
+            Arg::new("from").long("from").value_name("STEP").help(
+                "Name or number of the step to begin with [default: the one that failed first]",
+            ),
+        )
+        .args(task_run::waiting())
+        .arg(json().help("Print the API's JSON; with --wait the finished run"))
 }
 
 fn logs_command() -> Command {
@@ -106,6 +132,8 @@ pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCo
         Some(("show", matches)) => show(session, matches).await,
         Some(("logs", matches)) => logs(session, matches).await,
         Some(("cancel", matches)) => cancel(session, matches).await,
+        Some(("retry", matches)) => retry(session, matches).await,
+        Some(("clear", matches)) => clear(session, matches).await,
         _ => Err(unknown()),
     }
 }
@@ -167,6 +195,38 @@ async fn cancel(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, 
     let url = path(&["runs", &id, "cancel"]);
     let answer = session.client.send(Method::POST, &url, body).await?;
     session.done(matches, &answer, &format!("run {id} is being cancelled"))
+}
+
+async fn retry(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let id = number(matches).to_string();
+    let from = match matches.get_one::<String>("from") {
+        None => None,
+        Some(step) => {
+            let run: RunView = session.client.get(&path(&["runs", &id])).await?;
+            let names = run.steps.iter().map(|step| step.step.name.as_str());
+            let position = find(names, step)?;
+            run.steps.get(position).map(|step| step.step.name.clone())
+        }
+    };
+    let url = path(&["runs", &id, "retry"]);
+    let body = Body::json(&RetryBody { from })?;
+    let answer = session.client.send(Method::POST, &url, body).await?;
+    let Triggered { run } = read(&answer)?;
+    if !task_run::waits(matches) {
+        return session.done(matches, &answer, &format!("run {run} started"));
+    }
+    let watch = Watch::existing(&session.client, run).await?;
+    task_run::to_the_end(session, matches, watch).await
+}
+
+async fn clear(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let id = number(matches).to_string();
+    let url = path(&["runs", &id]);
+    let answer = session
+        .client
+        .send(Method::DELETE, &url, Body::Empty)
+        .await?;
+    session.done(matches, &answer, &format!("run {id} is removed"))
 }
 
 async fn logs(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {

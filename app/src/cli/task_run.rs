@@ -24,37 +24,54 @@ pub(super) fn command() -> Command {
              lightflow task run backup_vaultwarden --wait && echo done",
         )
         .arg(name("name", "NAME", "The task"))
-        .arg(
-            Arg::new("wait")
-                .long("wait")
-                .help("Wait for the end and exit with the run's result")
-                .action(ArgAction::SetTrue),
-        )
-        .arg(
-            Arg::new("follow")
-                .long("follow")
-                .short('f')
-                .help("Show the steps and their logs as they come; implies --wait")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("json"),
-        )
+        .args(waiting())
         .arg(json().help("Print the API's JSON; with --wait the finished run"))
+}
+
+/// The arguments by which somebody waits for a run that is started.
+pub(super) fn waiting() -> [Arg; 2] {
+    [
+        Arg::new("wait")
+            .long("wait")
+            .help("Wait for the end and exit with the run's result")
+            .action(ArgAction::SetTrue),
+        Arg::new("follow")
+            .long("follow")
+            .short('f')
+            .help("Show the steps and their logs as they come; implies --wait")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("json"),
+    ]
+}
+
+/// Whether somebody wants to wait.
+pub(super) fn waits(matches: &ArgMatches) -> bool {
+    matches.get_flag("follow") || matches.get_flag("wait")
 }
 
 /// Runs the subcommand.
 pub(super) async fn run(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let task = text(matches, "name");
-    let follow = matches.get_flag("follow");
-    if !follow && !matches.get_flag("wait") {
+    if !waits(matches) {
         let url = path(&["tasks", task, "run"]);
         let answer = session.client.send(Method::POST, &url, Body::Empty).await?;
         let Triggered { run } = read(&answer)?;
         return session.done(matches, &answer, &format!("run {run} of {task} started"));
     }
+    let watch = Watch::trigger(&session.client, task).await?;
+    to_the_end(session, matches, watch).await
+}
+
+/// Waits for the end of a run and exits with its result.
+pub(super) async fn to_the_end(
+    mut session: Session,
+    matches: &ArgMatches,
+    watch: Watch,
+) -> Result<ExitCode, CliError> {
     // Whoever waits wants the result, also when nobody reads what is printed meanwhile.
     session.out.outlive_reader();
-    let watch = Watch::trigger(&session.client, task).await?;
     let run = watch.run().id;
+    let follow = matches.get_flag("follow");
     tokio::select! {
         code = wait(session, matches, watch, follow) => code,
         _ = tokio::signal::ctrl_c() => {

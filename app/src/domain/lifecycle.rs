@@ -72,6 +72,8 @@ pub struct Run {
     pub task_name: TaskName,
     /// Why it exists.
     pub trigger: Trigger,
+    /// The run of which it repeats the end.
+    pub retry_of: Option<RunId>,
     /// The fire time it stands for, where a CRON expression caused it.
     pub due: Option<DateTime<Utc>>,
     /// Where it is in its life.
@@ -143,6 +145,7 @@ impl Run {
             task,
             task_name,
             trigger,
+            retry_of: None,
             due,
             state: RunState::Queued,
             cancel: None,
@@ -153,6 +156,41 @@ impl Run {
             finished_at: None,
             steps: steps.into_iter().map(StepRun::pending).collect(),
         }
+    }
+
+    /// Another go at the end of `earlier`: a run of `steps` (which may have been mended
+    /// meanwhile) that begins at the position `from`. The steps before it are not run again,
+    /// except that `always` ones are: always means always.
+    pub fn retry(
+        id: RunId,
+        earlier: &Self,
+        task_name: TaskName,
+        steps: Vec<Step>,
+        from: usize,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let task = earlier.task;
+        let mut run = Self::new(id, task, task_name, steps, Trigger::Retry, None, now);
+        run.retry_of = Some(earlier.id);
+        for step in run.steps.iter_mut().take(from) {
+            if step.step.rule == RunRule::Always {
+                continue;
+            }
+            let then = earlier.steps.iter().find(|s| s.step.name == step.step.name);
+            let word = then.map_or("not there", |then| then.state.as_str());
+            let reason = format!(
+                "taken from run {}: {}",
+                earlier.id.0,
+                word.replace('_', " ")
+            );
+            step.finish(StepState::NotRun, Some(reason), now);
+        }
+        run
+    }
+
+    /// The position of the step that went wrong first, if any did.
+    pub fn first_bad(&self) -> Option<usize> {
+        self.steps.iter().position(|step| step.state.is_bad())
     }
 
     /// A fire that could not run, with the reason; it is over from the start.

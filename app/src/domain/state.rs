@@ -9,6 +9,8 @@ pub enum Trigger {
     Manual,
     /// Its CRON expression came due while the machine was off.
     CatchUp,
+    /// A person or a program asked for the end of an earlier run once more.
+    Retry,
 }
 
 impl Trigger {
@@ -18,6 +20,7 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::Manual => "manual",
             Self::CatchUp => "catch_up",
+            Self::Retry => "retry",
         }
     }
 }

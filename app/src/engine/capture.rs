@@ -3,6 +3,7 @@
 //! A thread, because writing to a slow disk must hold up neither the step nor the
 //! event loop; it holds one buffer, however much the step prints.
 
+use super::clock::Clock;
 use super::listen::Listener;
 use super::log_file::LogWriter;
 use crate::domain::figure::Figures;
@@ -10,6 +11,7 @@ use crate::secrets::Masker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::{oneshot, watch};
 
@@ -33,6 +35,7 @@ pub(super) struct Captured {
     masker: Masker,
     length: watch::Sender<u64>,
     listener: Listener,
+    clock: Arc<dyn Clock>,
     /// The first error of the log file; what came after it is lost.
     failure: Option<io::Error>,
 }
@@ -81,6 +84,7 @@ impl Captured {
         masker: Masker,
         length: watch::Sender<u64>,
         listener: Listener,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let (writer, failure) = match writer {
             Ok(writer) => (Some(writer), None),
@@ -91,6 +95,7 @@ impl Captured {
             masker,
             length,
             listener,
+            clock,
             failure,
         }
     }
@@ -139,6 +144,7 @@ impl Captured {
         if bytes.is_empty() {
             return;
         }
+        writer.mark(self.clock.now());
         if let Err(error) = writer.write(bytes) {
             self.failure = Some(error);
         }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 pub type Alarm = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where the engine gets its time from.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> DateTime<Utc>;
     /// Waits until the clock shows `due` or later. It may end early, when somebody

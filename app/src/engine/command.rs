@@ -17,6 +17,11 @@ pub(super) enum Command {
         task: TaskId,
         reply: oneshot::Sender<Result<RunId, TriggerError>>,
     },
+    Retry {
+        run: RunId,
+        from: Option<String>,
+        reply: oneshot::Sender<Result<RunId, TriggerError>>,
+    },
     Cancel {
         run: RunId,
         how: Cancel,

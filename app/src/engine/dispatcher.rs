@@ -136,6 +136,9 @@ impl Dispatcher {
             Command::Trigger { task, reply } => {
                 let _ = reply.send(self.trigger(task).await);
             }
+            Command::Retry { run, from, reply } => {
+                let _ = reply.send(self.retry(run, from).await);
+            }
             Command::Cancel { run, how, reply } => {
                 let _ = reply.send(self.cancel(run, how).await);
             }
@@ -209,7 +212,47 @@ impl Dispatcher {
                 run,
             });
         }
-        Ok(self.begin(task, Trigger::Manual, None).await?)
+        let run = self.new_run(&task, Trigger::Manual, None);
+        Ok(self.begin(task, run).await?)
+    }
+
+    async fn retry(&mut self, run: RunId, from: Option<String>) -> Result<RunId, TriggerError> {
+        if self.closing.is_some() {
+            return Err(TriggerError::Closing);
+        }
+        let read = self.parts.store.read(move |tx| {
+            let earlier = store::runs::get(tx, run)?;
+            Ok((store::tasks::get(tx, earlier.task)?, earlier))
+        });
+        let (task, earlier) = read.await?;
+        if let Some(run) = self.running(task.id) {
+            return Err(TriggerError::Busy {
+                task: task.task.name.to_string(),
+                run,
+            });
+        }
+        let bad = earlier.first_bad().and_then(|at| earlier.steps.get(at));
+        let from = from.or_else(|| bad.map(|step| step.step.name.to_string()));
+        let steps = task.task.steps();
+        let at = match from {
+            // Nothing went wrong in it: the whole of it.
+            None => 0,
+            Some(name) => steps
+                .iter()
+                .position(|step| step.name.as_str() == name)
+                .ok_or_else(|| TriggerError::NoStep {
+                    step: name,
+                    known: steps
+                        .iter()
+                        .map(|step| step.name.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })?,
+        };
+        let now = self.parts.clock.now();
+        let (id, name) = (self.next_id(), task.task.name.clone());
+        let run = Run::retry(id, &earlier, name, steps.to_vec(), at, now);
+        Ok(self.begin(task, run).await?)
     }
 
     async fn cancel(&mut self, run: RunId, how: Cancel) -> Result<(), CancelError> {
@@ -275,7 +318,8 @@ impl Dispatcher {
                     .store
                     .read(move |tx| store::tasks::get(tx, id))
                     .await?;
-                self.begin(task, trigger, Some(due.at)).await?;
+                let run = self.new_run(&task, trigger, Some(due.at));
+                self.begin(task, run).await?;
                 return Ok(());
             }
         };
@@ -298,25 +342,16 @@ impl Dispatcher {
         self.last_run
     }
 
-    /// Creates a run and does what follows. One write claims the fire time, inserts
+    fn new_run(&mut self, task: &StoredTask, trigger: Trigger, due: Option<DateTime<Utc>>) -> Run {
+        let (now, name) = (self.parts.clock.now(), task.task.name.clone());
+        let steps = task.task.steps().to_vec();
+        Run::new(self.next_id(), task.id, name, steps, trigger, due, now)
+    }
+
+    /// Takes up a new run and does what follows. One write claims the fire time, inserts
     /// the run and, where a slot is free, marks its first step as running.
-    async fn begin(
-        &mut self,
-        task: StoredTask,
-        trigger: Trigger,
-        due: Option<DateTime<Utc>>,
-    ) -> Result<RunId, StoreError> {
-        let now = self.parts.clock.now();
-        let id = self.next_id();
-        let run = Run::new(
-            id,
-            task.id,
-            task.task.name.clone(),
-            task.task.steps().to_vec(),
-            trigger,
-            due,
-            now,
-        );
+    async fn begin(&mut self, task: StoredTask, run: Run) -> Result<RunId, StoreError> {
+        let id = run.id;
         self.active.insert(
             id,
             Active {

@@ -5,9 +5,12 @@
 //! it is a few segment files, each named after the offset of its first byte.
 
 use super::feed::LogId;
+use super::log_times::MarkWriter;
+use chrono::{DateTime, Utc};
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where logs lie and how large one may become.
@@ -58,6 +61,12 @@ impl LogStore {
             .join(format!("{}-{}.{start}.log", id.position + 1, id.attempt))
     }
 
+    /// Where the times of a log are kept.
+    pub(super) fn marks_path(&self, id: LogId) -> PathBuf {
+        self.run_folder(id.run.0)
+            .join(format!("{}-{}.times", id.position + 1, id.attempt))
+    }
+
     fn segments(&self, id: LogId) -> io::Result<Vec<Segment>> {
         let prefix = format!("{}-{}.", id.position + 1, id.attempt);
         let entries = match fs::read_dir(self.run_folder(id.run.0)) {
@@ -88,10 +97,10 @@ impl LogStore {
     /// # Errors
     /// Those of the file system.
     pub fn length(&self, id: LogId) -> io::Result<Option<u64>> {
-        match self.segments(id)?.last() {
+        steady(|| match self.segments(id)?.last() {
             None => Ok(None),
             Some(last) => Ok(Some(last.start + fs::metadata(&last.path)?.len())),
-        }
+        })
     }
 
     /// At most `most` bytes from `offset` on, all from one segment; empty at the end.
@@ -100,14 +109,22 @@ impl LogStore {
     /// # Errors
     /// Those of the file system.
     pub fn read(&self, id: LogId, offset: u64, most: usize) -> io::Result<Piece> {
-        // A segment may be dropped between listing and opening; then look again.
-        for _ in 0..8 {
-            match self.read_once(id, offset, most) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                other => return other,
-            }
-        }
-        self.read_once(id, offset, most)
+        steady(|| self.read_once(id, offset, most))
+    }
+
+    /// What was dropped from the middle of a log, if anything was.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn gap(&self, id: LogId) -> io::Result<Option<Range<u64>>> {
+        steady(|| {
+            let segments = self.segments(id)?;
+            let [first, second, ..] = segments.as_slice() else {
+                return Ok(None);
+            };
+            let end = first.start + fs::metadata(&first.path)?.len();
+            Ok((end < second.start).then_some(end..second.start))
+        })
     }
 
     fn read_once(&self, id: LogId, offset: u64, most: usize) -> io::Result<Piece> {
@@ -147,6 +164,7 @@ impl LogStore {
             store: self.clone(),
             id,
             file: head,
+            marks: MarkWriter::create(&self.marks_path(id)),
             written: 0,
             segment_end: self.limit / 4,
             tail: VecDeque::new(),
@@ -185,6 +203,17 @@ impl LogStore {
     }
 }
 
+/// Looks again where a segment was dropped between listing and opening it.
+fn steady<T>(look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..8 {
+        match look() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    look()
+}
+
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
@@ -195,6 +224,7 @@ pub(super) struct LogWriter {
     store: LogStore,
     id: LogId,
     file: File,
+    marks: MarkWriter,
     written: u64,
     segment_end: u64,
     /// Segments after the first, oldest first; the last one is written to.
@@ -209,6 +239,11 @@ impl LogWriter {
     /// Bytes written so far, dropped ones included.
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Notes that what is written next is printed now.
+    pub(super) fn mark(&mut self, now: DateTime<Utc>) {
+        self.marks.mark(self.written, now);
     }
 
     /// Appends `bytes`, dropping the oldest part after the beginning where the limit is passed.

@@ -11,6 +11,7 @@ mod environment;
 mod feed;
 mod listen;
 mod log_file;
+mod log_times;
 mod plan;
 mod pool_slots;
 mod prepare;
@@ -25,6 +26,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use environment::Folders;
 pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
+pub use log_times::Mark;
 
 use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
@@ -71,6 +73,14 @@ pub enum TriggerError {
         task: String,
         /// The run that goes on.
         run: RunId,
+    },
+    /// The run to be repeated has a step that the task has no more.
+    #[error("the task has no step {step:?}; its steps are {known}")]
+    NoStep {
+        /// The step's name.
+        step: String,
+        /// The steps there are, separated by commas.
+        known: String,
     },
     /// The store said no.
     #[error(transparent)]
@@ -134,6 +144,18 @@ impl Engine {
     /// [`TriggerError::Busy`] while the task runs.
     pub async fn trigger(&self, task: TaskId) -> Result<RunId, TriggerError> {
         self.ask(|reply| Command::Trigger { task, reply })
+            .await
+            .unwrap_or(Err(TriggerError::Closing))
+    }
+
+    /// Runs the end of an earlier run again, from the step called `from` on, or from the one
+    /// that went wrong first; the steps are those that the task has now.
+    ///
+    /// # Errors
+    /// [`TriggerError::Busy`] while the task runs, [`TriggerError::NoStep`] where it has no
+    /// such step.
+    pub async fn retry(&self, run: RunId, from: Option<String>) -> Result<RunId, TriggerError> {
+        self.ask(|reply| Command::Retry { run, from, reply })
             .await
             .unwrap_or(Err(TriggerError::Closing))
     }

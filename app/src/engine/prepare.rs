@@ -37,6 +37,7 @@ pub(super) async fn attempt(
         step: step.step.clone(),
         supervisor: parts.supervisor.clone(),
         logs: parts.logs.clone(),
+        clock: parts.clock.clone(),
         grace: parts.grace,
         stop,
     })

@@ -1,6 +1,7 @@
 //! Carries out one attempt of one step, from its start to its outcome.
 
 use super::capture::{self, Capture, Captured};
+use super::clock::Clock;
 use super::feed::LogId;
 use super::listen::Listener;
 use super::log_file::LogStore;
@@ -12,6 +13,7 @@ use crate::secrets::Masker;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -33,6 +35,7 @@ pub(super) struct Attempt {
     pub(super) masker: Masker,
     pub(super) supervisor: PathBuf,
     pub(super) logs: LogStore,
+    pub(super) clock: Arc<dyn Clock>,
     /// Time between asking the step to end and killing it.
     pub(super) grace: Duration,
     /// Becomes true when the step shall stop.
@@ -48,7 +51,13 @@ impl Attempt {
         listener: Listener,
     ) -> (Outcome, Figures) {
         let masker = std::mem::take(&mut self.masker);
-        let mut log = Captured::new(self.logs.create(self.id), masker, length, listener);
+        let mut log = Captured::new(
+            self.logs.create(self.id),
+            masker,
+            length,
+            listener,
+            self.clock.clone(),
+        );
         if let Some(error) = log.failure() {
             tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step runs without a log");
         }

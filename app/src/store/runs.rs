@@ -23,7 +23,7 @@ pub struct RunQuery {
     pub limit: u32,
 }
 
-const SELECT: &str = "SELECT id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at FROM runs";
+const SELECT: &str = "SELECT id, task_id, task_name, trigger, retry_of, due, state, cancel, interrupted, note, created_at, started_at, finished_at FROM runs";
 
 /// The largest number a run ever had, also one removed long ago; 0 before the first.
 ///
@@ -58,8 +58,8 @@ pub fn ids(tx: &Transaction<'_>) -> Result<HashSet<i64>, StoreError> {
 pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
     let added = tx
         .prepare_cached(
-            "INSERT INTO runs (id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+            "INSERT INTO runs (id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at, retry_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
         )?
         .execute((
             run.id.0,
@@ -74,6 +74,7 @@ pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
             millis(run.created_at),
             run.started_at.map(millis),
             run.finished_at.map(millis),
+            run.retry_of.map(|run| run.0),
         ))?;
     if added == 0 {
         return Err(StoreError::AlreadyClaimed);
@@ -196,6 +197,21 @@ pub fn list(tx: &Transaction<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreErr
         .collect()
 }
 
+/// Removes a run that is over; its logs are the caller's to remove.
+///
+/// # Errors
+/// [`StoreError::NotFound`], or [`StoreError::InUse`] while it goes on.
+pub fn remove(tx: &Transaction<'_>, id: RunId) -> Result<(), StoreError> {
+    if !get(tx, id)?.state.is_final() {
+        return Err(StoreError::InUse(format!(
+            "run {} is not over; wait for it or cancel it first",
+            id.0
+        )));
+    }
+    tx.execute("DELETE FROM runs WHERE id = ?1", [id.0])?;
+    Ok(())
+}
+
 /// Runs that were not over when the runner last went down, oldest first.
 ///
 /// # Errors
@@ -226,6 +242,7 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
         task_name: TaskName::new(row.get::<_, String>("task_name")?)
             .map_err(corrupt("task name"))?,
         trigger: known(TRIGGERS, |t| t.as_str(), "trigger", &trigger)?,
+        retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
         due: optional_time(row.get("due")?)?,
         state: run_state(&state)?,
         cancel: cancel
@@ -270,7 +287,12 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     })
 }
 
-const TRIGGERS: &[Trigger] = &[Trigger::Schedule, Trigger::Manual, Trigger::CatchUp];
+const TRIGGERS: &[Trigger] = &[
+    Trigger::Schedule,
+    Trigger::Manual,
+    Trigger::CatchUp,
+    Trigger::Retry,
+];
 const CANCELS: &[Cancel] = &[Cancel::Graceful, Cancel::Force];
 const RUN_STATES: &[RunState] = &[
     RunState::Queued,

@@ -19,12 +19,12 @@ pub use access::{
 };
 pub use audit::{AuditList, AuditView, FieldChangeView, differences};
 pub use document::{Document, ImportReport, Imported};
-pub use log::{LogChunk, LogEnd, LogGap, ProgressView};
+pub use log::{LogChunk, LogEnd, LogGap, LogMatches, LogPart, ProgressView, TimeMark};
 pub use notification::{
     ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView, TargetBody,
 };
 pub use problem::{Problem, ProblemField};
-pub use run::{CancelBody, RunList, RunView, StepRunView, Triggered};
+pub use run::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
 pub use settings::{
     PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody, ScriptView, VariableBody,
     VariableList, VariableView,

@@ -13,8 +13,11 @@ pub struct RunView {
     pub id: i64,
     /// The task's name when the run was created.
     pub task: String,
-    /// `schedule`, `manual` or `catch_up`.
+    /// `schedule`, `manual`, `catch_up` or `retry`.
     pub trigger: String,
+    /// The run of which it repeats the end.
+    #[serde(default)]
+    pub retry_of: Option<i64>,
     /// The fire time it stands for, RFC 3339.
     pub due: Option<String>,
     /// `queued`, `running`, `success`, `failed`, `skipped`, `cancelled`, `interrupted` or `missed`.
@@ -74,6 +77,7 @@ impl From<&Run> for RunView {
             id: run.id.0,
             task: run.task_name.to_string(),
             trigger: run.trigger.as_str().to_owned(),
+            retry_of: run.retry_of.map(|run| run.0),
             due: run.due.map(rfc3339),
             state: run.state.as_str().to_owned(),
             finished: run.state.is_final(),
@@ -130,6 +134,15 @@ pub struct RunList {
 pub struct Triggered {
     /// Its number.
     pub run: i64,
+}
+
+/// Where to begin a retry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryBody {
+    /// The name of the step to begin with; when absent the one that went wrong first.
+    #[serde(default)]
+    pub from: Option<String>,
 }
 
 /// How to cancel.

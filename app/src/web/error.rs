@@ -146,7 +146,7 @@ impl ApiError {
                 "too-large",
                 "The request is too large",
             ),
-            Self::Invalid(_) => (
+            Self::Invalid(_) | Self::Trigger(TriggerError::NoStep { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
                 "The request was refused",

@@ -2,9 +2,11 @@
 
 use super::App;
 use super::error::ApiError;
+use super::log_part::times;
 use crate::domain::lifecycle::{Run, RunId};
 use crate::engine::{Change, LogId, Piece};
 use crate::store;
+use crate::view::TimeMark;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ pub(super) enum Part {
     /// Bytes dropped because the log passed its limit.
     Gap { from: u64, to: u64 },
     /// Bytes of the log.
-    Bytes(Piece),
+    Bytes(Piece, Vec<TimeMark>),
     /// The attempt is over and everything was sent.
     End { length: u64 },
 }
@@ -96,7 +98,7 @@ pub(super) fn follow(
             return None;
         }
         let part = tail.next().await;
-        tail.ended = !matches!(part, Ok(Part::Gap { .. } | Part::Bytes(_)));
+        tail.ended = !matches!(part, Ok(Part::Gap { .. } | Part::Bytes(..)));
         Some((part, tail))
     })
 }
@@ -110,9 +112,9 @@ impl Tail {
             // Asked before reading: what is written after it wakes us up.
             let growing = self.app.engine.feed().log_length(self.id);
             let over = growing.is_none() && self.attempt_is_over().await?;
-            let piece = self.read().await?;
+            let (piece, times) = self.read().await?;
             if !piece.bytes.is_empty() {
-                return Ok(self.take(piece));
+                return Ok(self.take(piece, times));
             }
             if over || self.until == Until::Now {
                 return Ok(Part::End {
@@ -126,20 +128,26 @@ impl Tail {
         }
     }
 
-    fn take(&mut self, piece: Piece) -> Part {
+    fn take(&mut self, piece: Piece, times: Vec<TimeMark>) -> Part {
         let from = self.offset;
         self.offset = piece.offset + piece.bytes.len() as u64;
         if piece.offset > from {
             let to = piece.offset;
-            self.pending = Some(Part::Bytes(piece));
+            self.pending = Some(Part::Bytes(piece, times));
             return Part::Gap { from, to };
         }
-        Part::Bytes(piece)
+        Part::Bytes(piece, times)
     }
 
-    async fn read(&self) -> Result<Piece, ApiError> {
+    async fn read(&self) -> Result<(Piece, Vec<TimeMark>), ApiError> {
         let (logs, id, offset) = (self.app.logs.clone(), self.id, self.offset);
-        tokio::task::spawn_blocking(move || logs.read(id, offset, PIECE))
+        let read = move || {
+            let piece = logs.read(id, offset, PIECE)?;
+            let end = piece.offset + piece.bytes.len() as u64;
+            let times = times(&logs, id, piece.offset, end)?;
+            Ok::<_, std::io::Error>((piece, times))
+        };
+        tokio::task::spawn_blocking(read)
             .await
             .map_err(|e| ApiError::Internal(e.to_string()))?
             .map_err(ApiError::from)

@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod extract;
 mod guard;
+mod log_part;
 mod log_stream;
 mod login;
 mod login_limit;

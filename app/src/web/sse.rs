@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::log_stream::{Part, Until, follow, whole_characters};
 use crate::engine::{Change, LogId};
 use crate::store::Scope;
-use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView};
+use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView, TimeMark};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt};
@@ -92,11 +92,11 @@ struct Text {
 impl Text {
     fn events(&mut self, part: Result<Part, ApiError>) -> Vec<Event> {
         match part {
-            Ok(Part::Bytes(piece)) => {
+            Ok(Part::Bytes(piece, times)) => {
                 let offset = piece.offset - self.held.len() as u64;
                 self.held.extend_from_slice(&piece.bytes);
                 let whole = whole_characters(&self.held);
-                self.chunk(offset, whole).into_iter().collect()
+                self.chunk(offset, whole, times).into_iter().collect()
             }
             Ok(Part::Gap { from, to }) => {
                 let mut events = self.rest(from);
@@ -115,10 +115,12 @@ impl Text {
     /// What was held back and will not be completed any more.
     fn rest(&mut self, end: u64) -> Vec<Event> {
         let held = self.held.len();
-        self.chunk(end - held as u64, held).into_iter().collect()
+        self.chunk(end - held as u64, held, Vec::new())
+            .into_iter()
+            .collect()
     }
 
-    fn chunk(&mut self, offset: u64, len: usize) -> Option<Event> {
+    fn chunk(&mut self, offset: u64, len: usize, times: Vec<TimeMark>) -> Option<Event> {
         if len == 0 {
             return None;
         }
@@ -128,6 +130,7 @@ impl Text {
             offset,
             next,
             text: String::from_utf8_lossy(&bytes).into_owned(),
+            times,
         };
         Some(json_event("chunk", &chunk).id(next.to_string()))
     }

@@ -197,6 +197,29 @@ fn a_failed_attempt_is_tried_again_after_its_delay() {
     assert_eq!(r.state, RunState::Failed);
 }
 
+#[test]
+fn a_retry_begins_at_its_step_and_always_means_always() {
+    let mut earlier = run(&[OnSuccess, Always, OnSuccess, OnSuccess, Always]);
+    assert_eq!(
+        play(&mut earlier, &[0, 0, 1, 0]),
+        ["success", "success", "failed", "not_run", "success"]
+    );
+    assert_eq!(earlier.first_bad(), Some(2));
+    let steps = earlier.steps.iter().map(|s| s.step.clone()).collect();
+    let name = earlier.task_name.clone();
+    let mut again = Run::retry(RunId(2), &earlier, name, steps, 3, at(10));
+    assert_eq!(
+        play(&mut again, &[0, 0, 0]),
+        ["not_run", "success", "not_run", "success", "success"]
+    );
+    assert_eq!(again.state, RunState::Success);
+    assert_eq!(again.retry_of, Some(RunId(1)));
+    assert_eq!(
+        again.steps[2].reason.as_deref(),
+        Some("taken from run 1: failed")
+    );
+}
+
 fn any_rule() -> impl Strategy<Value = RunRule> {
     prop_oneof![Just(OnSuccess), Just(OnFailure), Just(Always)]
 }

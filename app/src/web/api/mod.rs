@@ -5,7 +5,7 @@ mod events;
 pub(super) mod notifications;
 mod operate;
 pub(super) mod pools;
-mod runs;
+pub(super) mod runs;
 pub(super) mod scripts;
 pub(super) mod sessions;
 pub(super) mod tasks;
@@ -34,7 +34,7 @@ use utoipa::OpenApi;
     paths(
         tasks::list, tasks::create, tasks::show, tasks::replace, tasks::patch, tasks::delete, tasks::run,
         tasks::pause_all, tasks::resume_all,
-        runs::list, runs::show, runs::cancel, runs::log, runs::log_stream,
+        runs::list, runs::show, runs::remove, runs::cancel, runs::retry, runs::log, runs::log_part, runs::log_search, runs::log_stream,
         events::stream,
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
@@ -89,9 +89,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/schedules/pause", post(tasks::pause_all))
         .route("/schedules/resume", post(tasks::resume_all))
         .route("/runs", get(runs::list))
-        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}", get(runs::show).delete(runs::remove))
         .route("/runs/{id}/cancel", post(runs::cancel))
+        .route("/runs/{id}/retry", post(runs::retry))
         .route("/runs/{id}/steps/{position}/log", get(runs::log))
+        .route("/runs/{id}/steps/{position}/log/part", get(runs::log_part))
+        .route(
+            "/runs/{id}/steps/{position}/log/search",
+            get(runs::log_search),
+        )
         .route(
             "/runs/{id}/steps/{position}/log/stream",
             get(runs::log_stream),

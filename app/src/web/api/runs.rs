@@ -2,13 +2,16 @@
 
 use super::tasks::resolve;
 use crate::domain::audit::{Action, Deed, SubjectKind};
+use crate::domain::field::FieldError;
 use crate::domain::lifecycle::{Cancel, RunId};
+use crate::engine::Change;
 use crate::store::{self, RunQuery, Scope};
-use crate::view::{CancelBody, RunList, RunView};
+use crate::view::{CancelBody, LogMatches, LogPart, RetryBody, RunList, RunView, Triggered};
 use crate::web::App;
-use crate::web::caller::{Operator, Watcher};
+use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
+use crate::web::log_part::{self, Place};
 use crate::web::log_stream::{Part, Until, find, follow};
 use crate::web::sse;
 use axum::Json as JsonReply;
@@ -87,10 +90,53 @@ pub(super) async fn show(
     Ok(JsonReply(RunView::from(&run)))
 }
 
+/// Removes a run that is over, with its logs.
+#[utoipa::path(delete, path = "/runs/{id}",
+    responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
+pub(in crate::web) async fn remove(
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, ApiError> {
+    let task = task_of(&app, id).await?;
+    app.change(admin.actor(), move |ledger| {
+        store::runs::remove(ledger, RunId(id))?;
+        let deed = Deed::new(Action::Removed, SubjectKind::Run, id.to_string());
+        ledger.note(&deed.with("task", Some(task), None))
+    })
+    .await?;
+    app.engine.feed().publish(Change::Tasks);
+    // The run is gone; a log that stays behind is found at the next start.
+    let logs = app.logs.clone();
+    let _ = tokio::task::spawn_blocking(move || logs.remove_runs(vec![id])).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Runs the end of an earlier run again, as a new run: from the step named, or from the one
+/// that went wrong first. The steps are those that the task has now; those before are not run
+/// again, except `always` ones. Refused with 409 while the task runs.
+#[utoipa::path(post, path = "/runs/{id}/retry", request_body = RetryBody,
+    responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+pub(in crate::web) async fn retry(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+    Json(body): Json<RetryBody>,
+) -> Result<(StatusCode, JsonReply<Triggered>), ApiError> {
+    let task = task_of(&app, id).await?;
+    operator.act_on(&task)?;
+    let run = app.engine.retry(RunId(id), body.from).await?;
+    let deed = Deed::new(Action::Started, SubjectKind::Run, run.0.to_string())
+        .with("task", None, Some(task))
+        .with("retry of", None, Some(id.to_string()));
+    app.note(operator.actor(), deed).await?;
+    Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
+}
+
 /// Stops a run: its current step at once, and its `always` steps still run unless forced.
 #[utoipa::path(post, path = "/runs/{id}/cancel", request_body = CancelBody,
     responses((status = 202), (status = 409, body = crate::view::Problem)))]
-pub(super) async fn cancel(
+pub(in crate::web) async fn cancel(
     operator: Operator,
     State(app): State<Arc<App>>,
     Path(id): Path<i64>,
@@ -142,7 +188,7 @@ pub(super) async fn log(
     let limit = app.logs.limit();
     let parts = follow(app, id, params.offset.unwrap_or(0), Until::Now).map(move |part| {
         part.map(|part| match part {
-            Part::Bytes(piece) => Bytes::from(piece.bytes),
+            Part::Bytes(piece, _) => Bytes::from(piece.bytes),
             Part::Gap { from, to } => Bytes::from(format!(
                 "\n[… {} bytes were not kept: the log passed its limit of {limit} bytes …]\n",
                 to - from
@@ -156,6 +202,80 @@ pub(super) async fn log(
         (header::CONTENT_DISPOSITION, "inline; filename=\"step.log\""),
     ];
     Ok((head, Body::from_stream(parts)).into_response())
+}
+
+/// Which part of a log to read; the newest when neither is given.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartParams {
+    /// The attempt, from 1; the latest when absent.
+    attempt: Option<u32>,
+    /// What ends exactly at this offset.
+    before: Option<u64>,
+    /// What begins exactly at this offset.
+    after: Option<u64>,
+    /// Begin with the first whole line after it.
+    #[serde(default)]
+    line: bool,
+}
+
+/// A part of a step's log, at most 128 KiB, in whole lines where they are not longer. Parts
+/// that are asked for by the end or the beginning of another one fit to it.
+#[utoipa::path(get, path = "/runs/{id}/steps/{position}/log/part", params(PartParams),
+    responses((status = 200, body = LogPart), (status = 404, body = crate::view::Problem)))]
+pub(super) async fn log_part(
+    watcher: Watcher,
+    State(app): State<Arc<App>>,
+    Path((run, position)): Path<(i64, usize)>,
+    Params(params): Params<PartParams>,
+) -> Result<JsonReply<LogPart>, ApiError> {
+    watcher.look(&task_of(&app, run).await?)?;
+    let id = find(&app, run, position, params.attempt).await?;
+    let place = match (params.before, params.after) {
+        (Some(before), _) => Place::Before(before),
+        (None, Some(after)) if params.line => Place::FromLine(after),
+        (None, Some(after)) => Place::After(after),
+        (None, None) => Place::End,
+    };
+    let logs = app.logs.clone();
+    let part = tokio::task::spawn_blocking(move || log_part::part(&logs, id, place))
+        .await
+        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    Ok(JsonReply(part))
+}
+
+/// What to look for in a log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SearchParams {
+    /// The attempt, from 1; the latest when absent.
+    attempt: Option<u32>,
+    /// The text, 1 to 200 bytes; the case of the letters a to z does not matter.
+    q: String,
+    /// Byte offset to begin at.
+    from: Option<u64>,
+}
+
+/// Where a text occurs in a step's log, in its order.
+#[utoipa::path(get, path = "/runs/{id}/steps/{position}/log/search", params(SearchParams),
+    responses((status = 200, body = LogMatches), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+pub(super) async fn log_search(
+    watcher: Watcher,
+    State(app): State<Arc<App>>,
+    Path((run, position)): Path<(i64, usize)>,
+    Params(params): Params<SearchParams>,
+) -> Result<JsonReply<LogMatches>, ApiError> {
+    if !(1..=200).contains(&params.q.len()) {
+        return Err(FieldError::new("q", "must be 1 to 200 bytes long").into());
+    }
+    watcher.look(&task_of(&app, run).await?)?;
+    let id = find(&app, run, position, params.attempt).await?;
+    let logs = app.logs.clone();
+    let search = move || log_part::matches(&logs, id, &params.q, params.from.unwrap_or(0));
+    let found = tokio::task::spawn_blocking(search)
+        .await
+        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    Ok(JsonReply(found))
 }
 
 /// A step's log as events `chunk`, `gap` and `end` with byte offsets; follows the step

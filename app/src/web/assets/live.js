@@ -23,7 +23,11 @@ export async function refresh() {
       const focused = live.contains(document.activeElement) ? document.activeElement : null;
       const name = ["data-key", "href"].find((name) => focused?.hasAttribute(name));
       const value = name && CSS.escape(focused.getAttribute(name));
+      const open = [...live.querySelectorAll("details[open]")].map((part) => part.querySelector("summary").textContent);
       live.innerHTML = text;
+      for (const part of live.querySelectorAll("details")) {
+        if (open.includes(part.querySelector("summary").textContent)) part.open = true;
+      }
       // What had the focus was replaced by its successor.
       if (name) live.querySelector(`[${name}="${value}"]`)?.focus();
     }
@@ -53,6 +57,17 @@ if (live) {
   });
   events.addEventListener("run", (event) => {
     if (concerns(JSON.parse(event.data))) refresh();
+  });
+  events.addEventListener("progress", (event) => {
+    const { run, position, percent, text } = JSON.parse(event.data);
+    if (live.dataset.runId !== String(run)) return;
+    const part = live.querySelector(`[data-progress="${position + 1}"]`);
+    if (!part) return;
+    const bar = part.querySelector("progress");
+    if (percent === null) bar.removeAttribute("value");
+    else bar.value = percent;
+    part.querySelector("small").textContent = `${percent === null ? "" : `${percent}% `}${text}`;
+    part.hidden = false;
   });
   for (const name of ["tasks", "pools", "resync"]) events.addEventListener(name, refresh);
   // What is told in words of time goes stale by itself.
@@ -93,9 +108,32 @@ document.addEventListener("click", (event) => {
     button.disabled = true;
     send(`/api/v1/tasks/${encodeURIComponent(button.dataset.run)}/run`, {}).then(refresh);
   } else if (button?.dataset.cancel) {
-    send(`/api/v1/runs/${button.dataset.cancel}/cancel`, { force: false });
+    event.preventDefault();
+    send(`/api/v1/runs/${button.dataset.cancel}/cancel`, { force: "force" in button.dataset });
   }
 });
+
+// What goes on counts its seconds.
+function lasted(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+setInterval(() => {
+  if (document.hidden) return;
+  for (const part of document.querySelectorAll("[data-since]")) {
+    part.textContent = lasted(Math.max(0, Math.floor((Date.now() - part.dataset.since) / 1000)));
+  }
+}, 1000);
+
+// A box says what came of it also where there is no pointer to wait over it.
+for (const name of ["mouseover", "focusin"]) {
+  document.addEventListener(name, (event) => {
+    const box = event.target.closest?.(".grid .box[aria-label]");
+    const detail = box && document.querySelector("[data-detail]");
+    if (detail) detail.textContent = box.getAttribute("aria-label");
+  });
+}
 
 // Small forms of a live list are sent without leaving the page.
 document.addEventListener("submit", async (event) => {

@@ -22,6 +22,11 @@ const ASSETS: &[(&str, &str, &str)] = &[
         include_str!("../assets/log.js"),
     ),
     (
+        "ansi.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../assets/ansi.js"),
+    ),
+    (
         "form.js",
         "text/javascript; charset=utf-8",
         include_str!("../assets/form.js"),

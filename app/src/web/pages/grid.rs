@@ -132,6 +132,13 @@ fn cell(run: &Run, name: &str, zone: Tz) -> Option<Cell> {
 /// A box in words.
 fn describe(step: &StepRun, zone: Tz) -> String {
     let mut text = step_mark(step.state).word.to_owned();
+    let coded = step
+        .reason
+        .as_ref()
+        .is_some_and(|r| r.contains("exit code"));
+    if let Some(code) = step.exit_code.filter(|_| !coded) {
+        text.push_str(&format!(", exit code {code}"));
+    }
     if let Some(started) = step.started_at {
         text.push_str(&format!(", started {}", shown(started, zone)));
         if let Some(finished) = step.finished_at {

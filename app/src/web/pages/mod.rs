@@ -3,9 +3,11 @@
 mod assets;
 mod cron;
 mod diff;
+mod durations;
 mod entry;
 mod form;
 mod frame;
+mod gantt;
 mod grid;
 mod moments;
 mod notifications;
@@ -71,6 +73,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/tasks/{name}/run", post(task_list::run))
         .route("/runs/{id}", get(run::run))
         .route("/fragments/runs/{id}", get(run::run_fragment))
+        .route("/runs/{id}/cancel", post(run::cancel))
+        .route("/runs/{id}/retry", post(run::retry))
+        .route("/runs/{id}/delete", post(run::delete))
         .route("/pools", get(pools::list))
         .route("/fragments/pools", get(pools::list_fragment))
         // Things are added under an address of its own: each may have any name, also "new".

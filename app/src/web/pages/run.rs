@@ -1,15 +1,23 @@
-//! The page of one run: its steps and the log of one of them, live.
+//! The page of one run: its steps on a time line and the log of one of them, live; and what
+//! can be done with a run: cancel, retry, clear.
 
+use super::form::Fields;
 use super::frame::{Frame, Section};
+use super::gantt::{self, Stretch, stretches};
 use super::grid::{Mark, run_mark, step_mark};
-use super::{PageError, PageViewer, html, lasted, shown};
-use crate::domain::lifecycle::{Run, RunId, StepState};
+use super::{PageAdmin, PageError, PageViewer, html, lasted, shown};
+use crate::domain::lifecycle::{Cancel, Run, RunId, StepState, Trigger};
+use crate::domain::progress::Progress;
+use crate::engine::{Feed, LogId};
 use crate::store;
+use crate::view::{CancelBody, RetryBody};
 use crate::web::App;
-use crate::web::extract::{Params, Path};
+use crate::web::api;
+use crate::web::extract::{Json, Params, Path};
+use crate::web::caller::{Admin, Operator};
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -40,10 +48,19 @@ struct RunFragment {
     task: String,
     mark: Mark,
     trigger: &'static str,
+    retry_of: Option<i64>,
     due: Option<String>,
     created: String,
     note: Option<String>,
     finished: bool,
+    /// Whether somebody asked it to stop, and whether by force.
+    cancelling: bool,
+    forced: bool,
+    /// Whether a step went wrong.
+    bad: bool,
+    took: Option<String>,
+    /// When what goes on began, in milliseconds since 1970.
+    since: Option<i64>,
     steps: Vec<StepRow>,
 }
 
@@ -56,14 +73,23 @@ struct StepRow {
     attempt: u32,
     started: Option<String>,
     took: Option<String>,
+    since: Option<i64>,
+    running: bool,
+    progress: Option<Progress>,
+    stretch: Stretch,
     reason: Option<String>,
     shown: bool,
 }
 
 struct LogView {
     step: String,
-    stream: String,
-    download: String,
+    /// Address of the log in the API.
+    base: String,
+    attempt: u32,
+    /// The zone of times.
+    zone: &'static str,
+    /// Name of a file to save it as.
+    file: String,
     attempts: Vec<(u32, String, bool)>,
 }
 
@@ -81,8 +107,8 @@ pub(super) async fn run(
         .filter(|position| *position < run.steps.len())
         .or_else(|| interesting(&run));
     Ok(html(&RunPage {
-        log: position.map(|position| log_view(&run, position, params.attempt)),
-        body: fragment(&run, position, viewer.admin, app.clock.now(), app.zone),
+        log: position.map(|at| log_view(&run, at, params.attempt, app.zone)),
+        body: fragment(&app, &run, position, viewer.admin),
         frame: Frame::new(viewer, Section::Tasks),
     }))
 }
@@ -96,13 +122,7 @@ pub(super) async fn run_fragment(
 ) -> Result<Response, PageError> {
     let run = load(&app, id).await?;
     let position = params.step.and_then(|number| number.checked_sub(1));
-    Ok(html(&fragment(
-        &run,
-        position,
-        viewer.admin,
-        app.clock.now(),
-        app.zone,
-    )))
+    Ok(html(&fragment(&app, &run, position, viewer.admin)))
 }
 
 async fn load(app: &App, id: i64) -> Result<Run, PageError> {
@@ -121,16 +141,27 @@ fn interesting(run: &Run) -> Option<usize> {
         .or(if run.steps.is_empty() { None } else { Some(0) })
 }
 
-fn fragment(
-    run: &Run,
-    selected: Option<usize>,
-    admin: bool,
-    now: DateTime<Utc>,
-    zone: Tz,
-) -> RunFragment {
+/// How far the running step says it is.
+fn progress(feed: &Feed, run: &Run, position: usize) -> Option<Progress> {
+    let step = run.steps.get(position)?;
+    let log = LogId {
+        run: run.id,
+        position,
+        attempt: step.attempt,
+    };
+    feed.progress(log)
+        .filter(|_| step.state == StepState::Running)
+}
+
+fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFragment {
+    let (now, zone) = (app.clock.now(), app.zone);
+    let going_on = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
+        from.filter(|_| to.is_none())
+            .map(|from| from.timestamp_millis())
+    };
     let steps = (0..)
-        .zip(&run.steps)
-        .map(|(position, step)| StepRow {
+        .zip(run.steps.iter().zip(stretches(run, now)))
+        .map(|(position, (step, stretch))| StepRow {
             number: position + 1,
             name: step.step.name.to_string(),
             command: command_line(step),
@@ -143,6 +174,10 @@ fn fragment(
             took: step
                 .started_at
                 .map(|from| lasted(from, step.finished_at.unwrap_or(now))),
+            since: going_on(step.started_at, step.finished_at),
+            running: step.state == StepState::Running,
+            progress: progress(app.engine.feed(), run, position),
+            stretch,
             reason: step.reason.clone(),
             shown: selected == Some(position),
         })
@@ -153,16 +188,66 @@ fn fragment(
         task: run.task_name.to_string(),
         mark: run_mark(run.state),
         trigger: match run.trigger {
-            crate::domain::lifecycle::Trigger::Schedule => "by its schedule",
-            crate::domain::lifecycle::Trigger::Manual => "by hand",
-            crate::domain::lifecycle::Trigger::CatchUp => "to catch up with a missed fire time",
+            Trigger::Schedule => "by its schedule",
+            Trigger::Manual => "by hand",
+            Trigger::CatchUp => "to catch up with a missed fire time",
+            Trigger::Retry => "to repeat the end of",
         },
+        retry_of: run.retry_of.map(|run| run.0),
         due: run.due.map(|time| shown(time, zone)),
         created: shown(run.created_at, zone),
         note: run.note.clone(),
         finished: run.state.is_final(),
+        cancelling: run.cancel.is_some(),
+        forced: run.cancel == Some(Cancel::Force),
+        bad: run.first_bad().is_some(),
+        took: run
+            .started_at
+            .map(|from| lasted(from, run.finished_at.unwrap_or(now))),
+        since: going_on(run.started_at, run.finished_at),
         steps,
     }
+}
+
+/// Stops a run; with `force` also its `always` steps.
+pub(super) async fn cancel(
+    _: PageAdmin,
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let body = CancelBody {
+        force: fields.ticked("force"),
+    };
+    let _ = api::runs::cancel(operator, State(app), Path(id), Json(body)).await?;
+    Ok(Redirect::to(&format!("/runs/{id}")).into_response())
+}
+
+/// Runs the end of a run again, and shows the new run.
+pub(super) async fn retry(
+    _: PageAdmin,
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let from = Some(fields.text("from")).filter(|from| !from.is_empty());
+    let body = RetryBody { from };
+    let (_, started) = api::runs::retry(operator, State(app), Path(id), Json(body)).await?;
+    Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response())
+}
+
+/// Removes a run that is over, and shows its task.
+pub(super) async fn delete(
+    _: PageAdmin,
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+) -> Result<Response, PageError> {
+    let task = load(&app, id).await?.task_name;
+    let _ = api::runs::remove(admin, State(app), Path(id)).await?;
+    Ok(Redirect::to(&format!("/tasks/{task}")).into_response())
 }
 
 fn command_line(step: &crate::domain::lifecycle::StepRun) -> String {
@@ -172,16 +257,17 @@ fn command_line(step: &crate::domain::lifecycle::StepRun) -> String {
     shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
 }
 
-fn log_view(run: &Run, position: usize, attempt: Option<u32>) -> LogView {
+fn log_view(run: &Run, position: usize, attempt: Option<u32>, zone: Tz) -> LogView {
     let (id, latest) = (run.id.0, run.steps[position].attempt.max(1));
     let attempt = attempt
         .filter(|a| (1..=latest).contains(a))
         .unwrap_or(latest);
-    let base = format!("/api/v1/runs/{id}/steps/{position}/log");
     LogView {
         step: run.steps[position].step.name.to_string(),
-        stream: format!("{base}/stream?attempt={attempt}"),
-        download: format!("{base}?attempt={attempt}"),
+        base: format!("/api/v1/runs/{id}/steps/{position}/log"),
+        attempt,
+        zone: zone.name(),
+        file: format!("{}-{id}-{}-{attempt}.log", run.task_name, position + 1),
         attempts: (1..=latest)
             .map(|n| {
                 (

@@ -1,5 +1,6 @@
 //! The page of one task: its grid, live.
 
+use super::durations::{self, Durations};
 use super::frame::{Frame, Section};
 use super::grid::{Grid, Mark, run_mark};
 use super::{PageError, PageViewer, html, lasted, shown};
@@ -33,6 +34,7 @@ struct TaskFragment {
     auto: bool,
     next: Option<String>,
     grid: Grid,
+    durations: Option<Durations>,
     last: Option<LastRun>,
     running: Option<i64>,
 }
@@ -96,6 +98,7 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
         auto: stored.task.auto,
         next: next.get(&stored.id).map(|time| shown(*time, app.zone)),
         grid: Grid::new(&steps, &runs, app.zone),
+        durations: Durations::new(&runs, app.zone),
         last: runs
             .iter()
             .find(|run| run.state.is_final())
