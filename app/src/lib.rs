@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod libraries;
 pub mod notify;
 pub mod scripts;
 pub mod secrets;

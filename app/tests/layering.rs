@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A module may use those before it, and itself.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["secrets", "scripts"],
+    &["secrets", "scripts", "libraries"],
     &["store"],
     &["engine"],
     &["config", "view"],

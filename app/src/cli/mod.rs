@@ -12,6 +12,7 @@ mod demo;
 mod error;
 mod export;
 mod healthcheck;
+mod library;
 mod log;
 mod login;
 mod moment;
@@ -88,6 +89,7 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
             "run" => run::run(session, matches).await,
             "variable" => variable::run(session, matches).await,
             "pool" => pool::run(session, matches).await,
+            "library" => library::run(session, matches).await,
             "script" => script::run(session, matches).await,
             "user" => user::run(session, matches).await,
             "token" => token::run(session, matches).await,
@@ -126,6 +128,7 @@ fn root() -> Command {
         .subcommand(variable::command())
         .subcommand(pool::command())
         .subcommand(script::command())
+        .subcommand(library::command())
         .subcommand(export::export_command())
         .subcommand(export::import_command())
         .subcommand(user::command())

@@ -3,6 +3,7 @@
 use super::readiness::{Manager, State};
 use crate::config::Config;
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
+use crate::libraries::Libraries;
 use crate::notify::{self, Notifier};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
@@ -182,6 +183,7 @@ impl Server {
         let address = listeners.address();
 
         let folders = Folders::new(&config.data);
+        let libraries = Libraries::new(folders.python_libs.clone());
         let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
         let logs = LogStore::new(config.data.join("logs"), config.log_limit);
         let engine = Engine::start(Parts {
@@ -212,6 +214,7 @@ impl Server {
             engine.clone(),
             logs,
             scripts,
+            libraries,
             secrets,
             notifier,
             clock,

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod overdue;
 pub mod pool;
 pub mod progress;
+pub mod requirement;
 pub mod schedule;
 pub mod state;
 pub mod step;

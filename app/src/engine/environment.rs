@@ -9,6 +9,12 @@ use std::path::{Path, PathBuf};
 /// Where programs are looked up.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Whether steps find a program of that name, where no variable changes their PATH.
+#[must_use]
+pub fn finds(program: &str) -> bool {
+    std::env::split_paths(PATH).any(|folder| folder.join(program).is_file())
+}
+
 /// The folders a step gets to know.
 #[derive(Debug, Clone)]
 pub struct Folders {

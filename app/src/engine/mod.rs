@@ -23,7 +23,7 @@ pub mod syntax;
 mod ticker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use environment::Folders;
+pub use environment::{Folders, finds};
 pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::Mark;

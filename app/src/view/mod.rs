@@ -26,8 +26,8 @@ pub use notification::{
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
 pub use settings::{
-    PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody, ScriptView, VariableBody,
-    VariableList, VariableView,
+    InstallBody, LibraryList, LibraryView, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
+    ScriptView, VariableBody, VariableList, VariableView,
 };
 pub use task::{Args, PausedTasks, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
 

@@ -126,6 +126,32 @@ pub struct ScriptRunBody {
     pub args: super::Args,
 }
 
+/// A Python package that is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LibraryView {
+    /// Its name, as it writes itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it is, in a sentence of its own.
+    pub summary: String,
+}
+
+/// All Python packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LibraryList {
+    /// By name.
+    pub libraries: Vec<LibraryView>,
+}
+
+/// What to install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstallBody {
+    /// Packages, such as `requests` or `paho-mqtt>=2,<3`; no options, paths or addresses.
+    pub packages: Vec<String>,
+}
+
 /// All scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScriptList {

@@ -25,6 +25,7 @@ pub use session::SetupLink;
 
 use crate::config::{Proxy, Transport};
 use crate::engine::{Clock, Engine, LogStore};
+use crate::libraries::Libraries;
 use crate::notify::Notifier;
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
@@ -48,6 +49,8 @@ pub struct App {
     pub logs: LogStore,
     /// The folder of scripts.
     pub scripts: Scripts,
+    /// The folder of Python packages.
+    pub libraries: Libraries,
     /// Seals secret variables.
     pub secrets: Arc<SecretKey>,
     /// Sends notifications.
@@ -79,6 +82,7 @@ impl App {
         engine: Engine,
         logs: LogStore,
         scripts: Scripts,
+        libraries: Libraries,
         secrets: Arc<SecretKey>,
         notifier: Notifier,
         clock: Arc<dyn Clock>,
@@ -92,6 +96,7 @@ impl App {
             engine,
             logs,
             scripts,
+            libraries,
             secrets,
             notifier,
             clock,

@@ -20,6 +20,7 @@ mod every_page;
 mod forms;
 mod harness;
 mod http;
+mod libraries;
 mod log_viewer;
 mod notifications;
 mod overview;

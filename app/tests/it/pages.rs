@@ -57,6 +57,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("script", Admin, "/scripts/backup.sh"),
     page("versions", Admin, "/scripts/backup.sh/versions"),
     page("version", Admin, "/scripts/backup.sh/versions/1"),
+    page("libraries", Admin, "/libraries"),
     page("notifications", Admin, "/notifications"),
     page("notification-add", Admin, "/add/notification"),
     page("notification-mail", Admin, "/add/notification?kind=email"),

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 mod events;
+pub(super) mod libraries;
 pub(super) mod notifications;
 mod operate;
 pub(super) mod pools;
@@ -38,6 +39,7 @@ use utoipa::OpenApi;
         events::stream,
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
+        libraries::list, libraries::install, libraries::remove,
         scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run,
         users::list, users::add, users::patch, users::set_password, users::delete, users::set_own_password,
         tokens::list, tokens::add, tokens::delete,
@@ -112,6 +114,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .put(variables::set)
                 .delete(variables::delete),
         )
+        .route("/libraries", get(libraries::list).post(libraries::install))
+        .route("/libraries/{name}", delete(libraries::remove))
         .route("/scripts", get(scripts::list))
         .route(
             "/scripts/{name}",

@@ -168,10 +168,7 @@ pub(in crate::web) async fn run(
     let bytes = bytes.ok_or_else(|| missing(&name))?;
     let task = scratch(&name, &bytes, &body.args)?;
     let now = app.clock.now();
-    let id = app
-        .store
-        .write(move |tx| put_scratch(tx, &task, now))
-        .await?;
+    let id = app.store.write(move |tx| own_task(tx, &task, now)).await?;
     app.engine.tasks_changed().await;
     let run = app.engine.trigger(id).await?;
     let deed = Deed::new(Action::Started, SubjectKind::Run, run.0.to_string()).with(
@@ -215,20 +212,21 @@ fn scratch(name: &ScriptName, bytes: &[u8], args: &Args) -> Result<Task, ApiErro
     })?)
 }
 
-/// Writes the task `scratch`, unless somebody has made it a task of their own.
-fn put_scratch(
+/// Writes a task that the runner uses itself, unless somebody has made it a task of their own.
+pub(in crate::web) fn own_task(
     tx: &Transaction<'_>,
     task: &Task,
     now: DateTime<Utc>,
 ) -> Result<TaskId, StoreError> {
-    let old = match store::tasks::by_name(tx, SCRATCH) {
+    let old = match store::tasks::by_name(tx, task.name.as_str()) {
         Ok(old) => old,
         Err(StoreError::NotFound { .. }) => return store::tasks::insert(tx, task, now),
         Err(other) => return Err(other),
     };
     if old.task.auto || old.task.cron.is_some() {
         return Err(StoreError::InUse(format!(
-            "the task {SCRATCH:?} has a schedule of its own; give it another name to try scripts out"
+            "the task {:?} has a schedule of its own; give it another name, because the runner needs this one",
+            task.name.as_str()
         )));
     }
     store::tasks::update(tx, old.id, task, now)?;

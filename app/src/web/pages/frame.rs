@@ -10,6 +10,7 @@ pub(super) enum Section {
     Pools,
     Variables,
     Scripts,
+    Libraries,
     Notifications,
     Settings,
 }
@@ -28,6 +29,7 @@ const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Pools, "/pools", "Pools"),
     (Section::Variables, "/variables", "Variables"),
     (Section::Scripts, "/scripts", "Scripts"),
+    (Section::Libraries, "/libraries", "Libraries"),
     (Section::Notifications, "/notifications", "Notifications"),
     (Section::Settings, "/settings", "Settings"),
 ];

@@ -9,6 +9,7 @@ mod form;
 mod frame;
 mod gantt;
 mod grid;
+mod libraries;
 mod moments;
 mod notifications;
 mod overview;
@@ -92,6 +93,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(variables::edit_page).post(variables::edit),
         )
         .route("/variables/{key}/delete", post(variables::delete))
+        .route("/libraries", get(libraries::page).post(libraries::install))
+        .route("/fragments/libraries", get(libraries::fragment))
+        .route("/libraries/{name}/delete", post(libraries::remove))
         .route("/notifications", get(notifications::list))
         .route(
             "/add/notification",

@@ -92,8 +92,9 @@ async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
     let (now, zone) = (app.clock.now(), app.zone);
     let since = before(first_day(now, zone));
     let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
-    // Trying a script out says nothing of how the tasks fare.
-    found.retain(|fare| fare.stored.task.name.as_str() != api::scripts::SCRATCH);
+    // Trying a script out or installing a package says nothing of how the tasks fare.
+    let own = [api::scripts::SCRATCH, api::libraries::LIBRARIES];
+    found.retain(|fare| !own.contains(&fare.stored.task.name.as_str()));
     let next = app
         .engine
         .next_fires(found.iter().map(|fare| fare.stored.id).collect())

@@ -13,8 +13,8 @@ use crate::store;
 use crate::view::{CancelBody, RetryBody};
 use crate::web::App;
 use crate::web::api;
-use crate::web::extract::{Json, Params, Path};
 use crate::web::caller::{Admin, Operator};
+use crate::web::extract::{Json, Params, Path};
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -22,6 +22,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// Most characters shown of a command; the task's editor has all of it.
+const MOST_COMMAND: usize = 240;
 
 /// Which log to show.
 #[derive(Debug, Deserialize)]
@@ -254,7 +257,12 @@ fn command_line(step: &crate::domain::lifecycle::StepRun) -> String {
     let words = std::iter::once(step.step.command.program())
         .chain(step.step.command.args().iter().map(String::as_str));
     // Only for reading: a word that cannot be quoted is shown as it is.
-    shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
+    let line =
+        shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "));
+    if line.chars().count() <= MOST_COMMAND {
+        return line;
+    }
+    format!("{}…", line.chars().take(MOST_COMMAND).collect::<String>())
 }
 
 fn log_view(run: &Run, position: usize, attempt: Option<u32>, zone: Tz) -> LogView {
