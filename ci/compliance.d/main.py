@@ -17,7 +17,12 @@ class Result(unittest.TextTestResult):
         self.began = time.monotonic()
 
     def getDescription(self, test) -> str:
-        return f"{type(test).__name__}: {test._testMethodName.removeprefix('test_').replace('_', ' ')}"
+        if not isinstance(test, unittest.TestCase):
+            # What stands for a class that could not be set up.
+            return str(test)
+        if not (method := getattr(test, "_testMethodName", None)) or method == "runTest":
+            return str(test)
+        return f"{type(test).__name__}: {method.removeprefix('test_').replace('_', ' ')}"
 
     def addSuccess(self, test):
         self.stream.write(f"{time.monotonic() - self.began:5.1f} s  ")

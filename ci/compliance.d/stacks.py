@@ -162,13 +162,14 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.assertTrue(self.active("half-a") and self.active("half-b"))
 
     def test_up_means_healthy(self):
-        section = "Exec=/bin/sh -c 'trap \"exit 0\" TERM; test -e /data/late || sleep 3; touch /tmp/ok; sleep 100000 & wait'\n"
+        section = "Exec=/bin/sh -c 'trap \"exit 0\" TERM; until test -e /data/late; do sleep 0.1; done; touch /tmp/ok; sleep 100000 & wait'\n"
         section += "Volume=/srv/sick:/data\nHealthCmd=test -e /tmp/ok\nHealthInterval=1s\nHealthRetries=60"
         self.machine.root("mkdir -p /srv/sick")
         quadlet(self.machine, "sick.container", container(section))
         self.start("sick")
         answer = self.ask("--status sick", PARTLY)
         self.assertIn("has not passed yet", answer.out)
+        self.machine.root("touch /srv/sick/late")
         self.ask("--start sick")
         self.ask("--status sick", UP)
         self.ask("--stop sick")
