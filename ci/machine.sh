@@ -36,7 +36,7 @@ on_machine() { # USER COMMAND…
 }
 
 boot_id() {
-    on_machine root -o ControlPath=none -o ConnectTimeout=5 cat /proc/sys/kernel/random/boot_id 2>/dev/null
+    on_machine root -o ControlPath=none -o ConnectTimeout=30 cat /proc/sys/kernel/random/boot_id 2>/dev/null
 }
 
 free_port() {
