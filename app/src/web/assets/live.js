@@ -4,6 +4,9 @@ const connection = document.querySelector("[data-connection]");
 const notice = document.querySelector("[data-notice]");
 const live = document.querySelector("[data-live]");
 
+// On a phone the navigation is wider than the window.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 let asked = false;
 let again = false;
 
