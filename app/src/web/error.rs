@@ -49,6 +49,8 @@ pub(super) enum ApiError {
     Malformed(String),
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize },
+    #[error("the form is larger than what is taken here")]
+    FormTooLarge,
     #[error("some fields were refused")]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -141,7 +143,7 @@ impl ApiError {
                 "malformed",
                 "The request cannot be read",
             ),
-            Self::TooLarge { .. } => (
+            Self::TooLarge { .. } | Self::FormTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The request is too large",

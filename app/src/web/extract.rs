@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{self, FromRequest, FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{Request, header};
+use axum::http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -75,7 +75,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
         extract::Form::from_request(request, state)
             .await
             .map(|extract::Form(value)| Self(value))
-            .map_err(|error| ApiError::Malformed(error.body_text()))
+            .map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::FormTooLarge,
+                _ => ApiError::Malformed(error.body_text()),
+            })
     }
 }
 

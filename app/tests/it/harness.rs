@@ -55,7 +55,8 @@ impl Server {
         while address.is_none() {
             let line = lines.next().expect("the server ended").unwrap();
             address = line
-                .split_once("serves http://")
+                .split_once("serves http")
+                .and_then(|(_, rest)| rest.split_once("://"))
                 .map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
             log.lock().unwrap().push_str(&format!("{line}\n"));
         }
