@@ -5,6 +5,7 @@
 
 mod address;
 mod audit;
+mod certificate;
 mod client;
 mod completions;
 pub mod cron;
@@ -95,6 +96,7 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
             "token" => token::run(session, matches).await,
             "session" => login::run(session, matches).await,
             "audit" => audit::run(session, matches).await,
+            "certificate" => certificate::run(session, matches).await,
             "notification" => notification::run(session, matches).await,
             "export" => export::export(session, matches).await,
             "import" => export::import(session, matches).await,
@@ -135,6 +137,7 @@ fn root() -> Command {
         .subcommand(token::command())
         .subcommand(login::command())
         .subcommand(audit::command())
+        .subcommand(certificate::command())
         .subcommand(notification::command())
         .subcommand(address::hiding(address::ALL, cron::command()))
         .subcommand(snapshot::command())

@@ -1,14 +1,14 @@
 //! `lightflow serve`: puts the layers together and runs until it is told to stop.
 
 use super::readiness::{Manager, State};
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::libraries::Libraries;
-use crate::notify::{self, Notifier};
+use crate::notify::{self, BaseUrl, Notifier};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::store::{self, Store};
-use crate::web::{self, App, Listeners, SetupLink};
+use crate::web::{self, App, AppParts, Certificates, Listeners, SetupLink};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command};
 use nix::fcntl::{Flock, FlockArg};
@@ -76,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
             config.listen = crate::config::listen(address)?;
         }
         if matches.get_flag("plain-http") {
-            config.transport = crate::config::Transport::Plain;
+            config.transport = Transport::Plain;
         }
         Ok(config)
     });
@@ -178,7 +178,16 @@ impl Server {
         let store = Store::open(&config.data.join("lightflow.db"))?;
         let secrets = Arc::new(SecretKey::load_or_create(&config.data.join("secret.key"))?);
         let host = host_name();
-        let tls = web::certificate(config.transport, &config.data.join("tls"), &host)?;
+        let certificates = match config.transport {
+            Transport::Tls => {
+                let folder = config.data.join("tls");
+                Some(Certificates::open(&folder, &host, clock.now())?)
+            }
+            Transport::Plain => None,
+        };
+        let tls = certificates.as_ref().map(Certificates::tls).transpose()?;
+        let settings = store.read(store::settings::get).await?;
+        let zone = settings.zone.unwrap_or(config.zone);
         let listeners = Listeners::open(&config.listen, &config.socket()).await?;
         let address = listeners.address();
 
@@ -192,39 +201,45 @@ impl Server {
             clock: clock.clone(),
             logs: logs.clone(),
             folders,
-            zone: config.zone,
+            zone,
             supervisor: config.supervisor.clone(),
             grace: config.grace,
         })
         .await?;
 
-        let base = base_url(&config, address, &host);
+        let usual = base_url(&config, address, &host);
+        let base_url = BaseUrl::new(usual, settings.base_url);
+        let base = base_url.get();
         let notifier = Notifier::start(notify::Parts {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
             feed: engine.feed().clone(),
-            zone: config.zone,
-            base_url: base.clone(),
+            zone,
+            base_url: base_url.clone(),
             ca_bundle: config.ca_bundle.clone(),
         });
         let (setup, setup_url) = setup_link(&store, &base).await?;
-        let app = App::new(
+        let app = Arc::new(App::new(AppParts {
             store,
-            engine.clone(),
+            engine: engine.clone(),
             logs,
             scripts,
             libraries,
             secrets,
             notifier,
             clock,
-            config.zone,
-            config.transport,
-            config.proxy.clone(),
+            zone,
+            transport: config.transport,
+            proxy: config.proxy.clone(),
             setup,
-        );
-        let router = web::router(Arc::new(app));
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = config.zone.name(), "lightflow serves {base}");
+            certificates,
+            base_url,
+            backups: config.data.join("backup"),
+        }));
+        tokio::spawn(web::renew_in_time(app.clone()));
+        let router = web::router(app);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone.name(), "lightflow serves {base}");
         if let Some(url) = &setup_url {
             tracing::info!("nobody can log in yet; make the first admin here, once: {url}");
         }
@@ -341,8 +356,8 @@ fn base_url(config: &Config, address: Option<SocketAddr>, host: &str) -> String 
         return format!("https://{host}");
     };
     let scheme = match config.transport {
-        crate::config::Transport::Tls => "https",
-        crate::config::Transport::Plain => "http",
+        Transport::Tls => "https",
+        Transport::Plain => "http",
     };
     if address.ip().is_unspecified() {
         let host = if host.is_empty() { "localhost" } else { host };

@@ -3,6 +3,7 @@
 //! Nothing waits for it: messages are written with what they are about, and one task of its
 //! own sends them. With nothing to send it sleeps until a task would be overdue.
 
+mod base_url;
 mod http;
 mod message;
 mod outbox;
@@ -11,6 +12,7 @@ mod tls;
 mod vault;
 mod watch;
 
+pub use base_url::BaseUrl;
 pub use vault::{open, parts as open_parts, seal};
 
 use crate::domain::channel::Occasion;
@@ -42,7 +44,7 @@ pub struct Parts {
     /// The zone of tasks that name none.
     pub zone: Tz,
     /// Address under which people reach the server, for links.
-    pub base_url: String,
+    pub base_url: BaseUrl,
     /// The authorities whose certificates are trusted, in PEM form.
     pub ca_bundle: PathBuf,
 }
@@ -183,13 +185,14 @@ async fn something_ended(changes: &mut Receiver<Change>) -> bool {
 /// Sends one message; what it says of a failure holds no secret of the target.
 async fn send(parts: &Parts, target: &Target, message: &Message) -> Result<(), SendError> {
     let limit = std::time::Duration::from_secs(PATIENCE_S);
+    let base_url = parts.base_url.get();
     let sent = match target {
         Target::Email(email) => {
-            let text = message::mail(email, message, &parts.base_url);
+            let text = message::mail(email, message, &base_url);
             tokio::time::timeout(limit, smtp::send(parts, email, &text)).await
         }
         _ => {
-            let request = message::request(target, message, &parts.base_url);
+            let request = message::request(target, message, &base_url);
             tokio::time::timeout(limit, http::send(parts, target, request)).await
         }
     };

@@ -11,6 +11,7 @@ mod codec;
 mod connection;
 mod error;
 pub mod fares;
+pub mod measure;
 mod migrate;
 pub mod outbox;
 pub mod pools;
@@ -18,6 +19,7 @@ pub mod retention;
 pub mod runs;
 pub mod sessions;
 pub mod settings;
+pub mod snapshot;
 pub mod tasks;
 pub mod tokens;
 pub mod variables;
@@ -137,19 +139,6 @@ where
     });
     lane.send(job).map_err(|_| StoreError::Closed)?;
     answer.await.map_err(|_| StoreError::Closed)?
-}
-
-/// Writes a consistent copy of the database at `from` to a new file at `to`, while others write.
-///
-/// # Errors
-/// What SQLite says of either file.
-pub fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let source = connection::open(from, Mode::Reader)?;
-    let mut target = Connection::open(to).map_err(|e| connection::explain(to, &e))?;
-    let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
-    // One step copies all pages under one read lock; in WAL mode writers go on.
-    backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(50), None)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -32,6 +32,11 @@ impl Settings {
         self.audit_days.unwrap_or(AUDIT_DAYS)
     }
 
+    /// The same, where somebody set it.
+    pub fn own_audit_days(&self) -> Option<u32> {
+        self.audit_days
+    }
+
     /// Sets for how many days audit entries are kept.
     ///
     /// # Errors

@@ -372,6 +372,6 @@ fn a_snapshot_opens_like_the_original() {
     let from = dir.path().join("lightflow.db");
     let to = dir.path().join("copy.db");
     let _live = Store::open(&from).unwrap();
-    snapshot(&from, &to).unwrap();
+    snapshot::write(&from, &to).unwrap();
     Store::open(&to).unwrap();
 }

@@ -10,6 +10,7 @@ mod log;
 mod notification;
 mod problem;
 mod run;
+mod server;
 mod settings;
 mod task;
 
@@ -25,6 +26,7 @@ pub use notification::{
 };
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
+pub use server::{CertificateBody, CertificateView, SettingsBody, SnapshotList, SnapshotView};
 pub use settings::{
     InstallBody, LibraryList, LibraryView, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
     ScriptView, VariableBody, VariableList, VariableView,

@@ -3,6 +3,7 @@
 
 mod api;
 mod caller;
+mod certificate;
 mod change;
 mod channels;
 mod document;
@@ -20,27 +21,38 @@ mod serve;
 mod session;
 mod sse;
 
-pub use serve::{Listeners, ServeError, certificate, serve};
+pub use certificate::{CertificateError, Certificates};
+pub use serve::{Listeners, ServeError, serve};
 pub use session::SetupLink;
 
 use crate::config::{Proxy, Transport};
+use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
 use crate::engine::{Clock, Engine, LogStore};
 use crate::libraries::Libraries;
-use crate::notify::Notifier;
+use crate::notify::{BaseUrl, Notifier};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::store::Store;
 use axum::Router;
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use error::ApiError;
 use login_limit::LoginLimit;
 use session::Passwords;
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tower_http::compression::CompressionLayer;
 
-/// What the handlers work with.
-pub struct App {
+/// The commit that this was built from, where whoever built it said so.
+const COMMIT: &str = match option_env!("LIGHTFLOW_COMMIT") {
+    Some(commit) => commit,
+    None => "not told when it was built",
+};
+
+/// What the application is built from.
+pub struct AppParts {
     /// Everything that survives a restart.
     pub store: Store,
     /// Everything that runs.
@@ -65,48 +77,83 @@ pub struct App {
     pub proxy: Proxy,
     /// The link of the first start.
     pub setup: SetupLink,
+    /// The certificate that is served; none where the server speaks plain HTTP.
+    pub certificates: Option<Certificates>,
+    /// The address for links.
+    pub base_url: BaseUrl,
+    /// The folder of copies of the database.
+    pub backups: PathBuf,
+}
+
+/// What the handlers work with.
+pub struct App {
+    parts: AppParts,
+    started_at: DateTime<Utc>,
     passwords: Passwords,
     login_limit: LoginLimit,
     /// Changes whenever something that lets somebody in was taken away.
     access: watch::Sender<()>,
+    /// One copy of the database at a time.
+    snapshots: Mutex<()>,
+}
+
+impl Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.parts
+    }
 }
 
 impl App {
     /// The application around its parts.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts are all different types and named at the one call"
-    )]
-    pub fn new(
-        store: Store,
-        engine: Engine,
-        logs: LogStore,
-        scripts: Scripts,
-        libraries: Libraries,
-        secrets: Arc<SecretKey>,
-        notifier: Notifier,
-        clock: Arc<dyn Clock>,
-        zone: Tz,
-        transport: Transport,
-        proxy: Proxy,
-        setup: SetupLink,
-    ) -> Self {
+    pub fn new(parts: AppParts) -> Self {
         Self {
-            store,
-            engine,
-            logs,
-            scripts,
-            libraries,
-            secrets,
-            notifier,
-            clock,
-            zone,
-            transport,
-            proxy,
-            setup,
+            started_at: parts.clock.now(),
+            parts,
             passwords: Passwords::default(),
             login_limit: LoginLimit::default(),
             access: watch::Sender::new(()),
+            snapshots: Mutex::new(()),
+        }
+    }
+}
+
+/// Renews the certificate of our own making before it ends, for ever; sleeps in between.
+pub async fn renew_in_time(app: Arc<App>) {
+    let Some(certificates) = app.certificates.clone() else {
+        return;
+    };
+    loop {
+        let now = app.clock.now();
+        match certificates.renewal() {
+            // One that an admin brought; another one may come.
+            None => certificates.changed().await,
+            Some(due) if due > now => tokio::select! {
+                () = app.clock.alarm(due) => {}
+                () = certificates.changed() => {}
+            },
+            Some(_) => {
+                let old = certificates.about();
+                match certificates.renew(now) {
+                    Ok(new) => {
+                        tracing::info!(until = %new.until, "the self-signed certificate was renewed");
+                        let deed =
+                            Deed::new(Action::Changed, SubjectKind::Certificate, new.subject).with(
+                                "fingerprint",
+                                Some(old.fingerprint),
+                                Some(new.fingerprint),
+                            );
+                        if let Err(error) = app.note(&Actor::server(), deed).await {
+                            tracing::error!(%error, "cannot write the renewal down");
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot renew the certificate; trying again tomorrow");
+                        app.clock.alarm(now + chrono::TimeDelta::days(1)).await;
+                    }
+                }
+            }
         }
     }
 }

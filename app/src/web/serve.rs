@@ -2,7 +2,7 @@
 
 use super::patience::Patient;
 use super::peer::Door;
-use crate::config::{Listen, Transport};
+use crate::config::Listen;
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -12,12 +12,10 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use nix::sys::resource::{Resource, getrlimit};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,14 +41,6 @@ pub enum ServeError {
     Listen {
         /// The address or socket.
         address: String,
-        /// What is wrong and what to do.
-        why: String,
-    },
-    /// Certificate or key cannot be used.
-    #[error("{path}: {why}")]
-    Certificate {
-        /// The file.
-        path: String,
         /// What is wrong and what to do.
         why: String,
     },
@@ -292,74 +282,4 @@ async fn speak(
 async fn rest(error: &io::Error) {
     tracing::warn!(%error, "cannot accept a connection");
     tokio::time::sleep(Duration::from_millis(200)).await;
-}
-
-/// The TLS settings from `folder`: `cert.pem` and `key.pem`, made there where both are
-/// missing, self-signed for the names this machine is known by.
-///
-/// # Errors
-/// Names the file that cannot be read, written or used.
-pub fn certificate(
-    transport: Transport,
-    folder: &Path,
-    host: &str,
-) -> Result<Option<ServerConfig>, ServeError> {
-    if transport == Transport::Plain {
-        return Ok(None);
-    }
-    let (cert_path, key_path) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let refuse = |path: &Path, why: String| ServeError::Certificate {
-        path: path.display().to_string(),
-        why,
-    };
-    if !cert_path.exists() && !key_path.exists() {
-        make(&cert_path, &key_path, host)
-            .map_err(|e| refuse(folder, format!("no certificate can be made here: {e}")))?;
-    }
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&cert_path)
-        .and_then(Iterator::collect)
-        .map_err(|e| refuse(&cert_path, format!("is not a PEM certificate ({e}); replace it, or remove it and key.pem for a self-signed one")))?;
-    let key = PrivateKeyDer::from_pem_file(&key_path)
-        .map_err(|e| refuse(&key_path, format!("is not a PEM key ({e}); replace it, or remove it and cert.pem for a self-signed one")))?;
-    let mut config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|e| {
-                refuse(
-                    &cert_path,
-                    format!("cannot be used with {}: {e}", key_path.display()),
-                )
-            })?;
-    // HTTP/2 lets a browser hold many live streams over one connection.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(config))
-}
-
-fn make(cert_path: &Path, key_path: &Path, host: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let mut names: Vec<String> = [
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "host.containers.internal",
-        host,
-    ]
-    .into_iter()
-    .filter(|name| !name.is_empty())
-    .map(str::to_owned)
-    .collect();
-    names.dedup();
-    let made = rcgen::generate_simple_self_signed(names)?;
-    let write = |path: &Path, mode: u32, text: &str| -> io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write(key_path, 0o600, &made.signing_key.serialize_pem())?;
-    write(cert_path, 0o644, &made.cert.pem())?;
-    Ok(())
 }

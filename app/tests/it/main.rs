@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod about;
 mod access;
 mod access_pages;
 mod accounts;
@@ -35,6 +36,7 @@ mod schedule;
 mod script_pages;
 mod security;
 mod self_backup;
+mod settings;
 mod steps;
 mod streams;
 mod task_forms;

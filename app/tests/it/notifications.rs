@@ -345,7 +345,7 @@ impl World {
                 clock: Arc::new(clock.clone()),
                 feed: engine.feed().clone(),
                 zone: chrono_tz::Tz::UTC,
-                base_url: "http://board".to_owned(),
+                base_url: lightflow::notify::BaseUrl::new("http://board".to_owned(), None),
                 ca_bundle: "/nonexistent".into(),
             })
         });

@@ -76,6 +76,19 @@ pub(crate) const PAGES: &[Page] = &[
     page("token-add", Admin, "/add/token"),
     page("sessions", Admin, "/settings/sessions"),
     page("audit", Admin, "/settings/audit"),
+    page("server", Admin, "/settings/server"),
+    page("users", Admin, "/settings/users"),
+    page("user-add", Admin, "/add/user"),
+    page("user", Admin, "/settings/users/ann"),
+    page("tokens", Admin, "/settings/tokens"),
+    page("token-add", Admin, "/add/token"),
+    page("account", Admin, "/settings/account"),
+    page("sessions", Admin, "/settings/sessions"),
+    page("audit", Admin, "/settings/audit"),
+    page("certificate", Admin, "/settings/certificate"),
+    page("snapshots", Admin, "/settings/snapshots"),
+    page("api", Admin, "/settings/api"),
+    page("about", Admin, "/settings/about"),
     page("not-found", Admin, "/tasks/no_such_task"),
     page("viewer-overview", Viewer, "/"),
     page("viewer-tasks", Viewer, "/tasks"),
@@ -130,6 +143,7 @@ impl World {
         add_settings(&server);
         let receivers = add_channels(&server);
         add_tasks(&server);
+        add_access(&server);
         let mut last = Vec::new();
         for round in 0..rounds {
             if round + 2 == rounds {
@@ -263,6 +277,16 @@ fn add_settings(server: &Server) {
         let answer = server.socket.send("PUT", path, &[], text.as_bytes());
         assert!(answer.status < 300, "{}", answer.text());
     }
+}
+
+fn add_access(server: &Server) {
+    for body in [
+        json!({"name": "Home Assistant", "role": "viewer", "expires_in_days": 365}),
+        json!({"name": "doorbell", "role": "operator", "tasks": ["backup_immich"]}),
+    ] {
+        server.post("/api/v1/tokens", body).expect(201);
+    }
+    server.post("/api/v1/snapshots", json!({})).expect(201);
 }
 
 /// One that takes what it is sent and one that does not.

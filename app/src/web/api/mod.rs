@@ -1,14 +1,18 @@
 //! The JSON API under `/api/v1`, and the addresses for machines that watch the server.
 
 pub(super) mod audit;
+pub(super) mod certificate;
 mod events;
 pub(super) mod libraries;
+mod metrics;
 pub(super) mod notifications;
 mod operate;
 pub(super) mod pools;
 pub(super) mod runs;
 pub(super) mod scripts;
 pub(super) mod sessions;
+pub(super) mod settings;
+pub(super) mod snapshots;
 pub(super) mod tasks;
 pub(super) mod tokens;
 mod transfer;
@@ -19,6 +23,7 @@ pub(super) use scripts::write_in;
 pub(super) use variables::{seal, set_in};
 
 use super::App;
+use super::error::ApiError;
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 use std::sync::Arc;
@@ -45,6 +50,9 @@ use utoipa::OpenApi;
         tokens::list, tokens::add, tokens::delete,
         sessions::list, sessions::delete,
         audit::list,
+        settings::show, settings::replace,
+        certificate::show, certificate::replace, certificate::renew,
+        snapshots::list, snapshots::take, snapshots::download, snapshots::delete,
         notifications::list, notifications::create, notifications::show, notifications::replace,
         notifications::delete, notifications::test, notifications::deliveries,
         transfer::export, transfer::import
@@ -61,6 +69,11 @@ use utoipa::OpenApi;
     security(("bearer" = []))
 )]
 struct Document;
+
+/// The OpenAPI document as JSON.
+pub(super) fn document() -> Result<serde_json::Value, ApiError> {
+    serde_json::to_value(Document::openapi()).map_err(|e| ApiError::Internal(e.to_string()))
+}
 
 struct Bearer;
 
@@ -131,6 +144,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", delete(sessions::delete))
         .route("/audit", get(audit::list))
+        .route("/settings", get(settings::show).put(settings::replace))
+        .route(
+            "/certificate",
+            get(certificate::show).put(certificate::replace),
+        )
+        .route("/certificate/renew", post(certificate::renew))
+        .route("/snapshots", get(snapshots::list).post(snapshots::take))
+        .route(
+            "/snapshots/{name}",
+            get(snapshots::download).delete(snapshots::delete),
+        )
         .route(
             "/channels",
             get(notifications::list).post(notifications::create),
@@ -153,5 +177,5 @@ pub(super) fn operations() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", get(operate::health))
         .route("/readyz", get(operate::ready))
-        .route("/metrics", get(operate::metrics))
+        .route("/metrics", get(metrics::metrics))
 }

@@ -42,21 +42,34 @@ pub(super) enum Part {
     Account,
     Sessions,
     Audit,
+    Server,
+    Certificate,
+    Snapshots,
+    Api,
+    About,
 }
 
 /// The parts in the order of their navigation. A new one is one line here.
 const PARTS: &[(Part, &str, &str)] = &[
+    (Part::Server, "/settings/server", "Server"),
     (Part::Users, "/settings/users", "Users"),
     (Part::Tokens, "/settings/tokens", "API tokens"),
     (Part::Account, "/settings/account", "Your account"),
     (Part::Sessions, "/settings/sessions", "Sessions"),
     (Part::Audit, "/settings/audit", "Audit"),
+    (Part::Certificate, "/settings/certificate", "Certificate"),
+    (Part::Snapshots, "/settings/snapshots", "Snapshots"),
+    (Part::Api, "/settings/api", "API"),
+    (Part::About, "/settings/about", "About"),
 ];
 
 impl Part {
     /// Whether others than admins are refused there.
     fn is_for_admins(self) -> bool {
-        !matches!(self, Self::Account | Self::Sessions)
+        !matches!(
+            self,
+            Self::Account | Self::Sessions | Self::Api | Self::About
+        )
     }
 
     /// The parts with their addresses and labels, without what this person may not see.

@@ -95,7 +95,8 @@ pub(super) async fn add_page(
     PageAdmin(viewer): PageAdmin,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let form = TaskForm::default();
+    let settings = app.store.read(store::settings::get).await?;
+    let form = TaskForm::keeping(settings.retention.unwrap_or_default());
     Ok(html(
         &EditPage::new(&app, viewer, None, form, Refusals::default()).await?,
     ))

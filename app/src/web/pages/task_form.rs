@@ -62,6 +62,17 @@ impl StepChange {
     }
 }
 
+impl TaskForm {
+    /// The form of a new task that keeps its runs so.
+    pub(super) fn keeping(retention: Retention) -> Self {
+        Self {
+            keep_runs: retention.runs.to_string(),
+            keep_days: retention.days.to_string(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for TaskForm {
     fn default() -> Self {
         let retention = Retention::default();

@@ -1,8 +1,13 @@
 //! The settings area: a second navigation inside the frame. Each part is one file here.
 
+mod about;
 mod account;
+mod api_docs;
 mod audit;
+mod certificate;
+mod server;
 mod sessions;
+mod snapshots;
 mod tokens;
 mod users;
 
@@ -34,6 +39,19 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/settings/sessions", get(sessions::list))
         .route("/settings/sessions/{id}/end", post(sessions::end))
         .route("/settings/audit", get(audit::page))
+        .route("/settings/server", get(server::page).post(server::save))
+        .route(
+            "/settings/certificate",
+            get(certificate::page).post(certificate::replace),
+        )
+        .route("/settings/certificate/renew", post(certificate::renew))
+        .route(
+            "/settings/snapshots",
+            get(snapshots::list).post(snapshots::take),
+        )
+        .route("/settings/snapshots/{name}/delete", post(snapshots::delete))
+        .route("/settings/api", get(api_docs::page))
+        .route("/settings/about", get(about::page))
 }
 
 /// `/settings`: the first part that this person may see.

@@ -1,0 +1,431 @@
+//! The server's certificate: made here, or brought by an admin, and exchanged while the
+//! server goes on. What is served is always a chain with the key that belongs to it.
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Notify;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// By this a certificate is known as one of our own making.
+const MADE_HERE: &str = "self-signed by Lightflow";
+/// Life of one of our own: the longest that Apple's systems accept of a server, also where
+/// its owner trusts it by hand (support.apple.com/en-us/103769).
+const LIFE: TimeDelta = TimeDelta::days(825);
+/// So long before its end one of our own is renewed.
+const EARLY: TimeDelta = TimeDelta::days(30);
+/// Largest chain or key.
+pub(super) const MAX_PEM: usize = 128 * 1024;
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The chain is not one.
+    #[error("is no chain of certificates in PEM form: {0}")]
+    Chain(String),
+    /// The key is not one, or not of this chain.
+    #[error("{0}")]
+    Key(String),
+    /// It is not valid now.
+    #[error("{0}")]
+    Time(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        why: String,
+    },
+}
+
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct About {
+    /// Whose it is.
+    pub(super) subject: String,
+    /// Who signed it.
+    pub(super) issuer: String,
+    /// Names and addresses it is good for.
+    pub(super) names: Vec<String>,
+    /// From when on.
+    pub(super) from: DateTime<Utc>,
+    /// Until when.
+    pub(super) until: DateTime<Utc>,
+    /// SHA-256 of it, as browsers show it.
+    pub(super) fingerprint: String,
+    /// Whether it was made here.
+    pub(super) made_here: bool,
+}
+
+/// A chain with its key, and what it says.
+struct Served {
+    key: Arc<CertifiedKey>,
+    about: About,
+}
+
+struct Inner {
+    folder: PathBuf,
+    names: Vec<String>,
+    provider: Arc<CryptoProvider>,
+    served: RwLock<Served>,
+    changed: Notify,
+}
+
+/// The certificate that is served; clones share it.
+#[derive(Clone)]
+pub struct Certificates(Arc<Inner>);
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Certificates").field(&self.about()).finish()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let served = self.0.served.read().unwrap_or_else(PoisonError::into_inner);
+        Some(served.key.clone())
+    }
+}
+
+impl Certificates {
+    /// The certificate in `folder` (`cert.pem` and `key.pem`), made there where both are
+    /// missing, self-signed for the names this machine is known by.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, written or used.
+    pub fn open(folder: &Path, host: &str, now: DateTime<Utc>) -> Result<Self, CertificateError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut names: Vec<String> = [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "host.containers.internal",
+            host,
+        ]
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+        names.dedup();
+        finish_exchange(folder).map_err(|error| file(folder, &error))?;
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        if !cert.exists() && !key.exists() {
+            let (chain, secret) = make(&names, now)?;
+            exchange(folder, &chain, &secret)?;
+        }
+        let read = |path: &Path| fs::read(path).map_err(|error| file(path, &error));
+        let served = check(&read(&cert)?, &read(&key)?, &provider).map_err(|error| {
+            file(
+                &cert,
+                &format!("{error}; replace it and key.pem, or remove both for a self-signed one"),
+            )
+        })?;
+        Ok(Self(Arc::new(Inner {
+            folder: folder.to_owned(),
+            names,
+            provider,
+            served: RwLock::new(served),
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Settings of TLS that serve whatever certificate there is at the time.
+    ///
+    /// # Errors
+    /// Where the library refuses its own defaults.
+    pub fn tls(&self) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(self.0.provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(self.clone()));
+        // HTTP/2 lets a browser hold many live streams over one connection.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// What the present one says of itself.
+    pub(super) fn about(&self) -> About {
+        let served = self.0.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.about.clone()
+    }
+
+    /// Serves another one from the next connection on, and from the next start on.
+    ///
+    /// # Errors
+    /// Says what is wrong with it; the present one stays then.
+    pub(super) fn replace(
+        &self,
+        chain: &str,
+        key: &str,
+        now: DateTime<Utc>,
+    ) -> Result<About, CertificateError> {
+        let served = check(chain.as_bytes(), key.as_bytes(), &self.0.provider)?;
+        let about = served.about.clone();
+        if about.until <= now {
+            return Err(CertificateError::Time(format!(
+                "ended on {}; get a new one",
+                about.until.format("%Y-%m-%d")
+            )));
+        }
+        if about.from > now + TimeDelta::days(1) {
+            return Err(CertificateError::Time(format!(
+                "is valid from {} on only; check this machine's clock",
+                about.from.format("%Y-%m-%d")
+            )));
+        }
+        exchange(&self.0.folder, chain, key)?;
+        *self
+            .0
+            .served
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = served;
+        self.0.changed.notify_one();
+        Ok(about)
+    }
+
+    /// Makes a new self-signed one and serves it.
+    ///
+    /// # Errors
+    /// As [`Self::replace`].
+    pub(super) fn renew(&self, now: DateTime<Utc>) -> Result<About, CertificateError> {
+        let (chain, key) = make(&self.0.names, now)?;
+        self.replace(&chain, &key, now)
+    }
+
+    /// When the present one has to be renewed here; never where an admin brought it.
+    pub(super) fn renewal(&self) -> Option<DateTime<Utc>> {
+        let about = self.about();
+        about.made_here.then(|| about.until - EARLY)
+    }
+
+    /// Waits until another one is served.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}
+
+fn file(path: &Path, why: &dyn std::fmt::Display) -> CertificateError {
+    CertificateError::File {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
+}
+
+/// A chain and a key that belong together.
+fn check(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Served, CertificateError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| CertificateError::Chain(error.to_string()))?;
+    let Some(first) = chain.first() else {
+        return Err(CertificateError::Chain(
+            "it holds no block BEGIN CERTIFICATE".to_owned(),
+        ));
+    };
+    let about = about(first)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        CertificateError::Key(format!(
+            "is no private key in PEM form ({error}); one with a passphrase has to be opened first"
+        ))
+    })?;
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => CertificateError::Key(
+            "does not belong to the first certificate of the chain".to_owned(),
+        ),
+        other => CertificateError::Key(format!("cannot be used: {other}")),
+    })?;
+    Ok(Served {
+        key: Arc::new(certified),
+        about,
+    })
+}
+
+fn about(certificate: &CertificateDer<'_>) -> Result<About, CertificateError> {
+    let wrong = |error: &dyn std::fmt::Display| CertificateError::Chain(error.to_string());
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| wrong(&error))?;
+    let time = |seconds| {
+        DateTime::from_timestamp(seconds, 0).ok_or_else(|| wrong(&"its dates cannot be read"))
+    };
+    let names = parsed
+        .subject_alternative_name()
+        .map_err(|error| wrong(&error))?
+        .map(|names| names.value.general_names.iter().filter_map(name).collect())
+        .unwrap_or_default();
+    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+    let fingerprint: Vec<String> = digest.as_ref().iter().map(|b| format!("{b:02X}")).collect();
+    let made_here = parsed
+        .issuer()
+        .iter_organization()
+        .any(|words| words.as_str() == Ok(MADE_HERE));
+    Ok(About {
+        subject: parsed.subject().to_string(),
+        issuer: parsed.issuer().to_string(),
+        names,
+        from: time(parsed.validity().not_before.timestamp())?,
+        until: time(parsed.validity().not_after.timestamp())?,
+        fingerprint: fingerprint.join(":"),
+        made_here,
+    })
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match **bytes {
+            [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes)
+                .ok()
+                .map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// A new self-signed certificate and its key, in PEM form.
+fn make(names: &[String], now: DateTime<Utc>) -> Result<(String, String), CertificateError> {
+    let failed = |error: rcgen::Error| CertificateError::Key(format!("cannot be made: {error}"));
+    let mut params = rcgen::CertificateParams::new(names.to_vec()).map_err(failed)?;
+    let day = |time: DateTime<Utc>| {
+        let date = time.date_naive();
+        // Neither is over 31.
+        let (month, day) = (date.month() as u8, date.day() as u8);
+        rcgen::date_time_ymd(date.year(), month, day)
+    };
+    // From yesterday on: the clock of a phone may be a little behind.
+    params.not_before = day(now - TimeDelta::days(1));
+    params.not_after = day(now + LIFE - TimeDelta::days(2));
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Lightflow");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, MADE_HERE);
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// Puts both files in their places. Whatever happens in between, the next start finds a
+/// pair: `cert.pem.new` is there only while both new files are whole.
+fn exchange(folder: &Path, chain: &str, key: &str) -> Result<(), CertificateError> {
+    let write = |name: &str, mode: u32, text: &str| -> io::Result<()> {
+        let path = folder.join(name);
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    let all = || {
+        write("key.pem.new", 0o600, key)?;
+        write("cert.pem.half", 0o644, chain)?;
+        fs::rename(folder.join("cert.pem.half"), folder.join("cert.pem.new"))?;
+        File::open(folder)?.sync_all()?;
+        finish_exchange(folder)
+    };
+    all().map_err(|error| file(folder, &error))
+}
+
+/// Ends an exchange that was begun.
+fn finish_exchange(folder: &Path) -> io::Result<()> {
+    if !folder.join("cert.pem.new").exists() {
+        return Ok(());
+    }
+    match fs::rename(folder.join("key.pem.new"), folder.join("key.pem")) {
+        // It was moved already.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        other => other?,
+    }
+    fs::rename(folder.join("cert.pem.new"), folder.join("cert.pem"))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000, 0).unwrap()
+    }
+
+    #[test]
+    fn one_made_here_is_renewed_a_month_before_its_end_and_one_brought_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificates = Certificates::open(dir.path(), "nas", now()).unwrap();
+        let about = certificates.about();
+        assert!(
+            about.made_here && about.names.contains(&"nas".to_owned()),
+            "{about:?}"
+        );
+        assert!(about.names.contains(&"127.0.0.1".to_owned()), "{about:?}");
+        assert!(about.until - about.from <= LIFE, "{about:?}");
+        assert_eq!(certificates.renewal(), Some(about.until - EARLY));
+        let renewed = certificates.renew(about.until - EARLY).unwrap();
+        assert!(renewed.until > about.until);
+        let mut params = rcgen::CertificateParams::new(vec!["nas.lan".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        certificates
+            .replace(&chain, &key.serialize_pem(), now())
+            .unwrap();
+        assert_eq!(certificates.renewal(), None);
+        let again = Certificates::open(dir.path(), "nas", now()).unwrap();
+        assert_eq!(again.about().names, ["nas.lan"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_the_present_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificates = Certificates::open(dir.path(), "nas", now()).unwrap();
+        let before = certificates.about();
+        let (chain, key) = make(&["a".to_owned()], now()).unwrap();
+        let (_, other) = make(&["a".to_owned()], now()).unwrap();
+        let said = |chain: &str, key: &str, now| {
+            certificates
+                .replace(chain, key, now)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(said(&chain, &other, now()).contains("does not belong"));
+        assert!(said("hello", &key, now()).contains("PEM"));
+        assert!(said(&chain, "hello", now()).contains("no private key"));
+        assert!(said(&chain, &key, now() + LIFE).contains("ended on"));
+        assert!(said(&chain, &key, now() - LIFE).contains("valid from"));
+        assert_eq!(certificates.about(), before);
+    }
+
+    #[test]
+    fn an_exchange_that_a_crash_cut_off_is_ended_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        Certificates::open(dir.path(), "old", now()).unwrap();
+        let (chain, key) = make(&["new".to_owned()], now()).unwrap();
+        let path = |name: &str| dir.path().join(name);
+        // Before it was decided: the old pair stays.
+        fs::write(path("key.pem.new"), &key).unwrap();
+        let open = || {
+            Certificates::open(dir.path(), "old", now())
+                .unwrap()
+                .about()
+        };
+        assert!(open().names.contains(&"old".to_owned()));
+        // After it: the new pair, whichever of the two was moved.
+        fs::write(path("cert.pem.new"), &chain).unwrap();
+        fs::rename(path("key.pem.new"), path("key.pem")).unwrap();
+        assert_eq!(open().names, ["new"]);
+    }
+}

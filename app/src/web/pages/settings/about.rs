@@ -1,0 +1,54 @@
+//! What runs here: version, commit, SQLite, and the licences of all that is compiled in.
+
+use crate::store::measure::sqlite_version;
+use crate::web::App;
+use crate::web::COMMIT;
+use crate::web::pages::frame::{Frame, Part};
+use crate::web::pages::{PageViewer, html, shown};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Every crate that is compiled in: name, version and licence (SPDX), one a line. A test
+/// compares it with what cargo says, and writes it anew where it is told to.
+const CRATES: &str = include_str!("../../licences.tsv");
+
+#[derive(Template)]
+#[template(path = "about.html")]
+struct AboutPage {
+    frame: Frame,
+    version: &'static str,
+    commit: &'static str,
+    sqlite: &'static str,
+    zone: &'static str,
+    started: String,
+    crates: Vec<Crate>,
+}
+
+struct Crate {
+    name: &'static str,
+    version: &'static str,
+    licence: &'static str,
+}
+
+/// `/settings/about`.
+pub(super) async fn page(viewer: PageViewer, State(app): State<Arc<App>>) -> Response {
+    let crates = CRATES.lines().filter_map(|line| {
+        let mut words = line.split('\t');
+        Some(Crate {
+            name: words.next()?,
+            version: words.next()?,
+            licence: words.next()?,
+        })
+    });
+    html(&AboutPage {
+        frame: Frame::within(viewer, Part::About),
+        version: env!("CARGO_PKG_VERSION"),
+        commit: COMMIT,
+        sqlite: sqlite_version(),
+        zone: app.zone.name(),
+        started: shown(app.started_at, app.zone),
+        crates: crates.collect(),
+    })
+}
