@@ -148,6 +148,13 @@ pub(super) enum Change {
         /// What it is called.
         names: Vec<String>,
     },
+    /// Images of former versions go away; each release brings its own.
+    Prune {
+        /// Whose store.
+        user: String,
+        /// Their ids.
+        ids: Vec<String>,
+    },
     /// A pool of the runner.
     Pool {
         /// Whose container.
@@ -297,6 +304,10 @@ impl fmt::Display for Change {
             Self::Remove(path) => write!(f, "remove   {}", path.display()),
             Self::Forget(path) => write!(f, "key      remove the runner's from {}", path.display()),
             Self::Unset { key, .. } => write!(f, "variable {key}: remove"),
+            Self::Prune { ids, .. } => {
+                let short: Vec<&str> = ids.iter().map(|id| id.get(..12).unwrap_or(id)).collect();
+                write!(f, "image    remove former ones: {}", short.join(", "))
+            }
             Self::RemoveImages(user) => {
                 write!(f, "image    remove those of {user} named lightflow")
             }

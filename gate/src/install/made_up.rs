@@ -164,6 +164,7 @@ impl MadeUp {
                     let named = names.iter().map(|name| (name.clone(), id.clone()));
                     self.images.extend(named);
                 }
+                Change::Prune { ids, .. } => self.images.retain(|_, id| !ids.contains(id)),
                 other => panic!("{other} is none of a host's"),
             }
         }
@@ -236,6 +237,11 @@ impl Eyes for MadeUp {
             .to_owned()
         } else if has("image") {
             self.images.get(&last).cloned().unwrap_or_default()
+        } else if has("images") {
+            self.images
+                .values()
+                .map(|id| format!("sha256:{id}\n"))
+                .collect()
         } else if has("--version") {
             "podman version 5.4.2".to_owned()
         } else if has("--property=Timezone") {

@@ -139,6 +139,11 @@ fn another_image_or_quadlet_starts_the_container_again_and_nothing_else_does() {
     assert_eq!(restarts(&host, &newer), 0);
     newer.image.id = "ef".repeat(32);
     assert_eq!(restarts(&host, &newer), 1);
+    let options = no_options();
+    let plan = super::steps::plan(&host.target(&newer, &options));
+    let ids = vec![sample().image.id];
+    let user = "lightflow".to_owned();
+    assert_eq!(plan.last(), Some(&Change::Prune { user, ids }));
     let path = format!(
         "/etc/containers/systemd/users/{}/lightflow.container",
         host.person("lightflow").unwrap().uid

@@ -76,7 +76,27 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     } else if !is_active(target) {
         changes.push(Change::Systemd(manager, Job::Start(UNIT)));
     }
+    let ids = former(target);
+    if !ids.is_empty() {
+        let user = user.clone();
+        changes.push(Change::Prune { user, ids });
+    }
     changes
+}
+
+/// The ids of other images under the same name.
+fn former(target: &Target<'_>) -> Vec<String> {
+    let filter = format!("--filter=reference={IMAGE}");
+    let words = ["images", "--quiet", "--no-trunc", &filter];
+    let listed = as_user(target, &words).unwrap_or_default();
+    let mut ids: Vec<String> = listed
+        .split_whitespace()
+        .map(|id| id.strip_prefix("sha256:").unwrap_or(id).to_owned())
+        .filter(|id| *id != target.release.image.id)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 /// The image, where the user's store has another one of that name, or none.
