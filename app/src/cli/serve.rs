@@ -208,7 +208,7 @@ impl Server {
         .await?;
 
         let usual = base_url(&config, address, &host);
-        let base_url = BaseUrl::new(usual, settings.base_url);
+        let base_url = BaseUrl::new(usual.clone(), settings.base_url);
         let base = base_url.get();
         let notifier = Notifier::start(notify::Parts {
             store: store.clone(),
@@ -239,7 +239,7 @@ impl Server {
         }));
         tokio::spawn(web::renew_in_time(app.clone()));
         let router = web::router(app);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone.name(), "lightflow serves {base}");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone.name(), "lightflow serves {usual}");
         if let Some(url) = &setup_url {
             tracing::info!("nobody can log in yet; make the first admin here, once: {url}");
         }
