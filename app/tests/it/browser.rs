@@ -59,7 +59,7 @@ fn from_the_setup_link_to_four_boxes_and_a_log() {
     assert_eq!(boxes, json!(["green", "green", "grey", "green"]));
     // A keyboard learns the same as a pointer.
     browser.script("document.querySelector('.grid tbody .box.grey').focus()");
-    browser.wait_text("[data-detail]", "archive, run 1: skipped, exit code 75");
+    browser.wait_text("[data-detail]", "archive, run 1: skipped, started");
     browser.click("a[href='/runs/1?step=2']");
     browser.wait_text("[data-log-state]", "complete");
     assert_eq!(browser.text("pre.log").unwrap(), "<b>not markup</b>");
