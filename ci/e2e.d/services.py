@@ -32,7 +32,7 @@ until [ "$ends" ]; do
     head -c 20000 /dev/urandom >files/new && mv files/new "files/item-$((number % 6))"
     echo "$number" >count.new && mv count.new count
     cp count /state/count
-    sleep 0.5
+    sleep 2
 done
 find . -type f | sort | while read -r file; do sha256sum "$file"; done >/state/left.new
 mv /state/left.new /state/left
