@@ -42,3 +42,7 @@ pub mod error;
 pub mod measure;
 pub mod progress;
 pub mod reply;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -33,7 +33,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Measuring,
         Self::Packing,
         Self::Checking,

@@ -24,6 +24,8 @@ mod verify;
 mod versions;
 
 pub(crate) use doctor::doctor;
+#[cfg(any(test, fuzzing))]
+pub(crate) use list::remote::read as read_listing;
 pub(crate) use spool::spool_folder;
 pub(crate) use sync::list_file;
 

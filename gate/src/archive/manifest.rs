@@ -218,6 +218,16 @@ pub struct Totals {
     pub archive: Digest,
 }
 
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "end {} {} {} {}",
+            self.entries, self.bytes, self.archive_bytes, self.archive
+        )
+    }
+}
+
 /// A manifest in the making.
 pub struct Writer<W: Write>(GzEncoder<BufWriter<W>>);
 
@@ -245,11 +255,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the writer.
     pub fn finish(mut self, totals: &Totals) -> io::Result<()> {
-        writeln!(
-            self.0,
-            "end {} {} {} {}",
-            totals.entries, totals.bytes, totals.archive_bytes, totals.archive
-        )?;
+        writeln!(self.0, "{totals}")?;
         self.0.finish()?.flush()
     }
 }
@@ -314,7 +320,9 @@ impl<R: Read> Reader<R> {
                 }),
                 _ => None,
             };
-            self.totals = Some(parse().ok_or_else(|| wrong("its last line is not one"))?);
+            // One spelling here, too.
+            let totals = parse().filter(|totals| totals.to_string() == line);
+            self.totals = Some(totals.ok_or_else(|| wrong("its last line is not one"))?);
             if self.line()?.is_some() {
                 return Err(wrong("something stands behind its last line"));
             }

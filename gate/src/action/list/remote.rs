@@ -323,6 +323,36 @@ impl Holding {
     }
 }
 
+/// For `crate::fuzzing`: whatever a remote names, each file of a service is counted once, and once only.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(answer: &[u8]) {
+    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(answer) else {
+        return;
+    };
+    let Ok(service) = ServiceName::parse("n8n") else {
+        return;
+    };
+    let holding = Holding::of(&service, &entries);
+    let mut files: BTreeSet<String> = entries
+        .iter()
+        .filter(|entry| !entry.is_dir)
+        .filter_map(|entry| entry.path.strip_prefix("n8n/archives/"))
+        .map(str::to_owned)
+        .collect();
+    for Stored { name, manifest, .. } in &holding.archives {
+        assert!(files.remove(&name.to_string()));
+        assert_eq!(files.remove(&name.manifest()), *manifest);
+    }
+    for (file, _) in &holding.leftovers {
+        assert!(files.remove(file));
+    }
+    assert!(files.is_empty(), "{files:?}");
+    let mut newest_first = holding.archives.iter().map(|stored| &stored.name);
+    assert!(newest_first.by_ref().is_sorted_by(|a, b| a > b));
+    assert!(holding.versions.is_sorted());
+    strangers(&Config::default(), &entries);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
