@@ -2,12 +2,14 @@
 //!
 //! systemd does it with a transient timer, which lives as long as the boot; a unit that is always there
 //! (`backupctl-recover.service`) does it after a reboot. Where there is no systemd, a process of the gate's own
-//! sleeps until the lease is over, see [`process`]. Both then do what `backupctl --recover SERVICE` does.
+//! sleeps until the lease is over, see [`process`], and another one beside it takes its place if it dies. All of them
+//! then do what `backupctl --recover SERVICE` does.
 //!
 //! Invariant: pure but for two looks at the system (is systemd there, where is this program); `--explain` and
 //! the actions use the same words.
 
 pub mod process;
+mod standby;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,16 +1,18 @@
 //! The keeper of one lease, where there is no systemd: a process that sleeps until the lease is over.
 //!
 //! It comes about in two steps, as daemons do: the first process leaves the session it was started in and starts
-//! the second, which then is nobody's child. It holds a lock on the lease's file for as long as it keeps it.
+//! the second, which then is nobody's child. It holds a lock on the lease's file for as long as it keeps it. Beside it
+//! stands another one that takes its place when it dies, see [`super::standby`].
 //!
-//! Invariant: it holds nothing of the ssh connection it came from, wakes up for the end of the lease and for
-//! nothing else, and is gone as soon as the lease is.
+//! Invariant: it holds nothing of the ssh connection it came from, wakes up for the end of the lease, for that of
+//! its standby, and for nothing else, and is gone as soon as the lease is.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, OFlag, open};
@@ -20,8 +22,9 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{chdir, dup2_stdout, setsid};
+use nix::unistd::{dup2_stdin, dup2_stdout, setsid};
 
+use super::standby::Standby;
 use crate::audit::Audit;
 use crate::caller::{Caller, Door};
 use crate::config::Config;
@@ -40,8 +43,12 @@ use crate::request::{HostVerb, Request};
 /// What the keeper says to the gate once the gate may rely on it.
 pub const KEPT: &str = "kept";
 
-/// The word by which the second process knows that it is that.
+/// The words by which the second process knows that it is that: a keeper, or its standby.
 const STAY: &str = "stay";
+const STAND_BY: &str = "stand-by";
+
+/// How long to wait before a standby is started again that has just been started.
+const REPLACE: Duration = Duration::from_secs(1);
 
 /// How long to wait after a round of attempts that did not bring the service back.
 const ROUND: Duration = Duration::from_secs(60);
@@ -49,16 +56,20 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How often to look where the kernel has no more inotify instances to give.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// The first process: out of the session, and away. It is what the gate waits for.
+/// The first process: out of the session, and away. It is what the gate waits for, or the keeper that wants a standby.
 #[must_use]
 pub fn leave(words: &[OsString]) -> u8 {
+    let (role, words) = match words.split_first() {
+        Some((first, rest)) if first == super::standby::BESIDE => (STAND_BY, rest),
+        _ => (STAY, words),
+    };
     let started = setsid()
         .map_err(std::io::Error::from)
         .and_then(|_| SigSet::empty().thread_set_mask().map_err(Into::into))
         .and_then(|()| {
-            let mut all: Vec<OsString> = vec![super::ENTRY.into(), STAY.into()];
+            let mut all: Vec<OsString> = vec![super::ENTRY.into(), role.into()];
             all.extend(words.iter().cloned());
-            program::second(&all).spawn()
+            program::second(&all).stdin(Stdio::inherit()).spawn()
         });
     match started {
         // Not waited for: that is the point.
@@ -70,17 +81,22 @@ pub fn leave(words: &[OsString]) -> u8 {
 /// Whether these are the words of the second process.
 #[must_use]
 pub fn stays(words: &[OsString]) -> bool {
-    words.first().is_some_and(|word| word == STAY)
+    words
+        .first()
+        .is_some_and(|word| word == STAY || word == STAND_BY)
 }
 
 /// The second process, in its whole length.
 #[must_use]
 pub fn stay(words: &[OsString]) -> u8 {
+    let Some((role, words)) = words.split_first() else {
+        return answer("this is for the gate itself");
+    };
     let (config, service) = match words {
-        [_, option, file, verb, service] if option == "--config" && verb == "--recover" => {
+        [option, file, verb, service] if option == "--config" && verb == "--recover" => {
             (Some(PathBuf::from(file)), service)
         }
-        [_, verb, service] if verb == "--recover" => (None, service),
+        [verb, service] if verb == "--recover" => (None, service),
         _ => return answer("this is for the gate itself"),
     };
     let service = service
@@ -89,7 +105,16 @@ pub fn stay(words: &[OsString]) -> u8 {
     let Some(service) = service else {
         return answer("this is for the gate itself");
     };
-    match Keeper::take_over(config, service) {
+    // Everything that can fail, before anybody relies on it.
+    let ready = Keeping::prepare(config, service, words.to_vec());
+    if role == STAND_BY {
+        // Where it could not prepare itself it ends, and the keeper tries another one.
+        return match ready {
+            Ok(keeping) => keeping.stand_by(),
+            Err(failure) => failure.status().code(),
+        };
+    }
+    match ready.and_then(Keeping::begin) {
         Ok(Some(keeper)) => keeper.keep(),
         Ok(None) => ExitStatus::Done.code(),
         Err(failure) => answer(&failure.to_string()),
@@ -102,41 +127,32 @@ fn answer(words: &str) -> u8 {
     ExitStatus::Internal.code()
 }
 
-struct Keeper {
+/// All that it takes to keep a lease, but the lease.
+struct Keeping {
     config: Config,
     audit: Audit,
+    service: ServiceName,
     request: Request,
     grant: Grant,
-    lease: Lease,
-    file: Flock<File>,
-    watch: Option<Inotify>,
+    leases: Leases,
+    null: OwnedFd,
+    /// Those that name it.
+    words: Vec<OsString>,
 }
 
-impl Keeper {
-    /// Everything that can fail, before the gate is told that it may go on.
-    fn take_over(config: Option<PathBuf>, service: ServiceName) -> Result<Option<Self>, Failure> {
-        let io = |what: &str| Failure::errno(what.to_owned());
-        chdir("/").map_err(io("chdir"))?;
+impl Keeping {
+    fn prepare(
+        config: Option<PathBuf>,
+        service: ServiceName,
+        words: Vec<OsString>,
+    ) -> Result<Self, Failure> {
         let config = load(config)?;
         let leases = Leases::open(&config.state_dir, config.lease.seconds)
             .map_err(Failure::io("the leases"))?;
-        let file = leases.keep(&service).map_err(Failure::io("the lease"))?;
-        let lease = leases.load(&service).map_err(Failure::io("the lease"))?;
-        let null = open(
-            "/dev/null",
-            OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(io("/dev/null"))?;
-        let kept = file.zip(lease);
-        if kept.is_none() && !leases.is_kept(&service) {
-            return Err(Failure::Tool {
-                what: format!("keeping the lease of {service}"),
-                detail: "there is none".into(),
-            });
-        }
+        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(Failure::errno("/dev/null"))?;
         let request = Request::Host(HostVerb::Recover {
-            service: Some(service),
+            service: Some(service.clone()),
             boot: false,
         });
         let caller = Caller::new(Door::Host, &Surroundings::default());
@@ -145,32 +161,95 @@ impl Keeper {
         facts.push(("keeper", std::process::id().to_string()));
         let mut audit = Audit::new(facts);
         audit.also_to(config.audit_log.as_ref());
-        Reply::default().line(Stream::Out, KEPT);
-        dup2_stdout(&null).map_err(io("/dev/null"))?;
-        Ok(kept.map(|(file, lease)| {
-            let watch = watch(&file);
-            Self {
-                config,
-                audit,
-                request,
-                grant,
-                lease,
-                file,
-                watch,
-            }
-        }))
+        Ok(Self {
+            config,
+            audit,
+            service,
+            request,
+            grant,
+            leases,
+            null,
+            words,
+        })
     }
 
-    fn keep(self) -> u8 {
+    /// Takes the lease over from the gate, and tells it so; `None` where another process keeps it.
+    fn begin(self) -> Result<Option<Keeper>, Failure> {
+        let kept = self.lease()?;
+        if kept.is_none() && !self.leases.is_kept(&self.service) {
+            return Err(Failure::Tool {
+                what: format!("keeping the lease of {}", self.service),
+                detail: "there is none".into(),
+            });
+        }
+        let keeper = kept.map(|(file, lease)| {
+            let mut keeper = Keeper::new(self, file, lease);
+            keeper.have_standby();
+            keeper
+        });
+        Reply::default().line(Stream::Out, KEPT);
+        if let Some(keeper) = &keeper {
+            dup2_stdout(&keeper.keeping.null).map_err(Failure::errno("/dev/null"))?;
+        }
+        Ok(keeper)
+    }
+
+    /// Waits for the end of the keeper, and takes its place where the lease is not over.
+    fn stand_by(self) -> u8 {
+        Standby::wait_for_keeper();
+        // The pipes lead nowhere any more.
+        let silent = dup2_stdin(&self.null).and_then(|()| dup2_stdout(&self.null));
+        match self.lease() {
+            Ok(Some((file, lease))) if silent.is_ok() && lease.owed() => {
+                Keeper::new(self, file, lease).keep()
+            }
+            // It is over, or another process keeps it by now.
+            _ => ExitStatus::Done.code(),
+        }
+    }
+
+    /// The lease and the lock on it, where nobody else has that.
+    fn lease(&self) -> Result<Option<(Flock<File>, Lease)>, Failure> {
+        let file = self.leases.keep(&self.service);
+        let file = file.map_err(Failure::io("the lease"))?;
+        let lease = self.leases.load(&self.service);
+        Ok(file.zip(lease.map_err(Failure::io("the lease"))?))
+    }
+}
+
+struct Keeper {
+    keeping: Keeping,
+    lease: Lease,
+    file: Flock<File>,
+    watch: Option<Inotify>,
+    standby: Option<Standby>,
+    /// When one was last started.
+    replaced: Option<Instant>,
+}
+
+impl Keeper {
+    fn new(keeping: Keeping, file: Flock<File>, lease: Lease) -> Self {
+        let watch = watch(&file);
+        Self {
+            keeping,
+            lease,
+            file,
+            watch,
+            standby: None,
+            replaced: None,
+        }
+    }
+
+    fn keep(mut self) -> u8 {
         while !self.over() {
             match self.lease.left(&clock::moment()) {
                 Some(left) => self.sleep(left),
                 None => {
                     carry_out(
-                        &self.config,
-                        &self.audit,
-                        &self.request,
-                        &self.grant,
+                        &self.keeping.config,
+                        &self.keeping.audit,
+                        &self.keeping.request,
+                        &self.keeping.grant,
                         Reply::default(),
                     );
                     // The host has blocked signals to read them; while we sleep they may end us.
@@ -184,20 +263,35 @@ impl Keeper {
         ExitStatus::Done.code()
     }
 
+    /// Starts a standby where there is none; false when it is too early for another one.
+    fn have_standby(&mut self) -> bool {
+        if self.standby.is_some() {
+            return true;
+        }
+        if self.replaced.is_some_and(|at| at.elapsed() < REPLACE) {
+            return false;
+        }
+        self.replaced = Some(Instant::now());
+        // Where there can be none, it is tried again, and the lease is kept all the same.
+        self.standby = Standby::start(&self.keeping.words).ok();
+        self.standby.is_some()
+    }
+
     /// Whether the lease is: its file was removed, or another one has its place.
     fn over(&self) -> bool {
         fstat(&*self.file).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    /// Sleeps for so long, or until something happens to the lease's file.
-    fn sleep(&self, time: Duration) {
+    /// Sleeps for so long, or until something happens to the lease's file or to the standby.
+    fn sleep(&mut self, mut time: Duration) {
+        if !self.have_standby() {
+            time = time.min(REPLACE);
+        }
+        if self.watch.is_none() {
+            time = time.min(LOOK);
+        }
         // Counted by the clock that goes on while the machine sleeps, as the lease is.
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC);
-        let time = if self.watch.is_some() {
-            time
-        } else {
-            time.min(LOOK)
-        };
         let timer = timer.and_then(|timer| {
             // Zero would mean "never".
             let time = time.max(Duration::from_millis(1));
@@ -211,16 +305,23 @@ impl Keeper {
             std::thread::sleep(time.min(LOOK));
             return;
         };
-        let mut fds = vec![PollFd::new(timer.as_fd(), PollFlags::POLLIN)];
+        let all = PollFlags::POLLIN;
+        let mut fds = vec![PollFd::new(timer.as_fd(), all)];
         fds.extend(
-            self.watch
+            self.standby
                 .as_ref()
-                .map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)),
+                .map(|one| PollFd::new(one.life(), all)),
         );
+        fds.extend(self.watch.as_ref().map(|one| PollFd::new(one.as_fd(), all)));
         while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        // It never says anything: whatever happens to its end of the pipe is its own end.
+        let died = self.standby.is_some() && fds.get(1).is_some_and(|fd| fd.any() == Some(true));
         if let Some(watch) = &self.watch {
             // What it was does not matter; it only must not wake us again.
             let _ = watch.read_events();
+        }
+        if died {
+            self.standby = None;
         }
     }
 }

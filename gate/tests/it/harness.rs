@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -263,13 +264,38 @@ path = "{here}/extra/docs"
         self.running().into_iter().map(|(_, line)| line).collect()
     }
 
-    /// The keepers of this world's leases.
+    /// The keepers of this world's leases, and those that stand by.
     pub(crate) fn keepers(&self) -> Vec<Pid> {
         self.running()
             .into_iter()
-            .filter(|(_, line)| line.contains("__keep"))
+            .filter(|(_, line)| line.contains("__keep stay") || line.contains("__keep stand-by"))
             .map(|(pid, _)| pid)
             .collect()
+    }
+}
+
+/// Whether a process holds a lock on a file, as a keeper does and its standby does not; see proc_locks(5).
+pub(crate) fn holds_a_lock(pid: Pid) -> bool {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next() == Some("FLOCK") && fields.nth(2) == Some(&pid.to_string())
+    })
+}
+
+/// Ends processes before one of them can see that another is gone.
+pub(crate) fn kill_at_once(pids: &[Pid]) {
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        for &pid in pids {
+            let _ = kill(pid, signal);
+        }
+        if signal == Signal::SIGSTOP {
+            let halted = |pid: &Pid| {
+                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                stat.is_empty() || stat.contains(") T ") || stat.contains(") Z ")
+            };
+            wait_until("they are halted", || pids.iter().all(halted));
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{World, have_rclone, is_dead, names, wait_until};
+use crate::harness::{World, have_rclone, is_dead, kill_at_once, names, wait_until};
 
-/// How long the service may stay down.
+/// How long the service may stay down; longer where a night that nobody disturbs would take as long.
 const LEASE: Duration = Duration::from_secs(3);
 
 /// What a start, and a machine that is busy with other tests, may take beyond that.
@@ -36,10 +36,11 @@ enum Victim {
     Client,
     Gate,
     Rclone,
+    /// Of the keeper and its standby, one.
     Keeper,
-    /// Client, gate, and every process below: all but the keeper.
+    /// Client, gate, and every process below: all but the keeper and its standby.
     Host,
-    /// That, and the keeper.
+    /// That, and both of them.
     Everything,
 }
 
@@ -114,6 +115,7 @@ struct Night {
     dice: Dice,
     /// How long one takes that nobody disturbs.
     length: Duration,
+    lease: Duration,
     figures: BTreeMap<Victim, Figures>,
 }
 
@@ -127,14 +129,17 @@ impl Night {
         );
         world.script("start", &format!("sleep 0.05\n: > {here}/up\n"));
         let rclone = world.script("rclone", "sleep 0.05\nexec /usr/bin/rclone \"$@\"\n");
-        world.configure_with(
-            &format!(
-                "early_start = {}\nlease = {{ seconds = {}, keeper = \"process\" }}",
-                seed.is_multiple_of(2),
-                LEASE.as_secs()
-            ),
-            &rclone,
-        );
+        let configure = |world: &World, lease: Duration| {
+            world.configure_with(
+                &format!(
+                    "early_start = {}\nlease = {{ seconds = {}, keeper = \"process\" }}",
+                    seed.is_multiple_of(2),
+                    lease.as_secs()
+                ),
+                &rclone,
+            );
+        };
+        configure(&world, Duration::from_secs(600));
         for number in 0..20 {
             let name = format!("root/app/data/folder/{number}");
             world.write(&name, &format!("{number}").repeat(5000));
@@ -155,11 +160,14 @@ impl Night {
             world,
             dice: Dice(seed | 1),
             length: Duration::ZERO,
+            lease: LEASE,
             figures: BTreeMap::new(),
         };
         let begun = Instant::now();
         night.undisturbed();
         night.length = begun.elapsed();
+        night.lease = LEASE.max(night.length * 2);
+        configure(&night.world, night.lease);
         night
     }
 
@@ -226,14 +234,14 @@ impl Night {
         }
         // A gate that dies between writing a lease and having it kept has stopped nothing yet.
         let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
-        if runner_dies && (not_kept || matches!(victim, Victim::Everything | Victim::Keeper)) {
+        if runner_dies && (not_kept || victim == Victim::Everything) {
             // Somebody has to come by: cron, the next backup, the next boot.
             self.recover();
         }
         let since = killed.unwrap_or(begun);
         while !self.settled() {
             assert!(
-                since.elapsed() < LEASE + GENEROUS,
+                since.elapsed() < self.lease + GENEROUS,
                 "{what}: the service is not back; its lease: {}; audit:\n{}",
                 self.world.read("state/leases/app.json"),
                 self.world.read("audit.jsonl")
@@ -265,7 +273,7 @@ impl Night {
         assert!(done.status.success());
     }
 
-    fn kill(&self, victim: Victim, step: &mut Step) -> bool {
+    fn kill(&mut self, victim: Victim, step: &mut Step) -> bool {
         let end = |pids: Vec<Pid>| {
             let hit: Vec<Pid> = pids
                 .into_iter()
@@ -279,12 +287,20 @@ impl Night {
             Victim::Client => step.client.kill().is_ok(),
             Victim::Gate => step.gate.kill().is_ok(),
             Victim::Rclone => end(self.rclones()),
-            Victim::Keeper => end(self.world.keepers()),
+            Victim::Keeper => {
+                let keepers = self.world.keepers();
+                let at = self.dice.roll(keepers.len().max(1) as u64) as usize;
+                end(keepers.get(at).copied().into_iter().collect())
+            }
             Victim::Host | Victim::Everything => {
                 let _ = step.client.kill();
                 let gate = step.gate.kill().is_ok();
                 let keepers = self.world.keepers();
                 let spared = victim == Victim::Host;
+                if !spared {
+                    // Before one of them sees that the other is gone.
+                    kill_at_once(&keepers);
+                }
                 let below = self.world.running().into_iter().map(|(pid, _)| pid);
                 end(below
                     .filter(|pid| !(spared && keepers.contains(pid)))

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::harness::{Answer, World, is_dead, is_root, wait_until};
+use crate::harness::{Answer, World, holds_a_lock, is_dead, is_root, kill_at_once, wait_until};
 
 const STOP: &str = "backupctl --stop app --timeout 20";
 const LEASE: &str = "state/leases/app.json";
@@ -33,13 +33,31 @@ fn comes_back(world: &World) {
     });
 }
 
+/// The keeper and its standby.
 #[track_caller]
-fn kill_keeper(world: &World) {
-    let keepers = world.keepers();
-    assert_eq!(keepers.len(), 1);
-    kill(keepers[0], Signal::SIGKILL).unwrap();
+fn pair(world: &World) -> (Pid, Pid) {
+    let mut pair = Vec::new();
+    wait_until("there is a keeper, and one beside it", || {
+        pair = world.keepers();
+        pair.sort_by_key(|&pid| !holds_a_lock(pid));
+        pair.len() == 2 && holds_a_lock(pair[0]) && !holds_a_lock(pair[1])
+    });
+    (pair[0], pair[1])
+}
+
+#[track_caller]
+fn kill_one(victim: Pid) {
+    kill(victim, Signal::SIGKILL).unwrap();
     // Its command line is gone before its locks are.
-    wait_until("the keeper is dead", || is_dead(keepers[0]));
+    wait_until("it is dead", || is_dead(victim));
+}
+
+/// Both at the same moment: there is nobody left to see it.
+#[track_caller]
+fn kill_keepers(world: &World) {
+    let (keeper, standby) = pair(world);
+    kill_at_once(&[keeper, standby]);
+    wait_until("both are dead", || is_dead(keeper) && is_dead(standby));
 }
 
 fn host(world: &World, words: &[&str]) -> Answer {
@@ -71,7 +89,7 @@ fn a_service_comes_back_when_no_start_comes() {
 fn a_start_ends_the_lease_and_its_keeper() {
     let world = world(600);
     world.request(STOP).expect(0);
-    assert_eq!(world.keepers().len(), 1);
+    pair(&world);
     let answer = world.request("backupctl --start app").expect(0);
     assert!(
         answer.out.contains("app is up; it was down for "),
@@ -91,7 +109,7 @@ fn a_keeper_holds_nothing_of_the_connection_it_came_from() {
     stdout.read_to_string(&mut out).unwrap();
     stderr.read_to_string(&mut err).unwrap();
     assert!(gate.wait().unwrap().success(), "{err}");
-    let keeper = world.keepers()[0];
+    let (keeper, standby) = pair(&world);
     let session = nix::unistd::getsid(Some(keeper)).unwrap();
     assert_ne!(session, nix::unistd::getsid(None).unwrap());
     if !is_root() {
@@ -102,16 +120,58 @@ fn a_keeper_holds_nothing_of_the_connection_it_came_from() {
         fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(),
         std::path::Path::new("/")
     );
-    let mut open: Vec<String> = fs::read_dir(format!("/proc/{keeper}/fd"))
-        .unwrap()
-        .flatten()
-        .filter_map(|fd| fs::read_link(fd.path()).ok())
-        .map(|target| target.display().to_string())
-        .filter(|target| !target.starts_with("anon_inode:"))
-        .collect();
-    open.sort();
+    let open = |pid: Pid| -> (Vec<String>, Vec<String>) {
+        let mut open: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok())
+            .map(|target| target.display().to_string())
+            .filter(|target| !target.starts_with("anon_inode:"))
+            .collect();
+        open.sort();
+        open.dedup();
+        open.into_iter().partition(|name| name.starts_with("pipe:"))
+    };
     let lease = world.path(LEASE).display().to_string();
-    assert_eq!(open, ["/dev/null", "/dev/null", "/dev/null", &lease]);
+    let leases = world.path("state/leases").display().to_string();
+    let (pipes, files) = open(keeper);
+    assert_eq!(files, ["/dev/null", &leases, &lease]);
+    // They lead to each other.
+    assert_eq!(pipes.len(), 2);
+    let beside = (pipes, vec!["/dev/null".to_owned(), leases]);
+    wait_until("the standby has let go of the rest", || {
+        open(standby) == beside
+    });
+}
+
+#[test]
+fn a_keeper_that_is_killed_has_its_place_taken_and_so_has_its_standby() {
+    let world = world(600);
+    world.request(STOP).expect(0);
+    let (keeper, standby) = pair(&world);
+    kill_one(standby);
+    let (same, second) = pair(&world);
+    assert_eq!(same, keeper);
+    assert_ne!(second, standby);
+    kill_one(keeper);
+    let (heir, third) = pair(&world);
+    assert_eq!(heir, second);
+    // And again, by one that has taken over.
+    kill_one(heir);
+    let (last, _) = pair(&world);
+    assert_eq!(last, third);
+    world.request("backupctl --start app").expect(0);
+    comes_back(&world);
+}
+
+#[test]
+fn a_standby_brings_the_service_back_when_the_keeper_is_killed() {
+    let world = world(2);
+    world.request(STOP).expect(0);
+    kill_one(pair(&world).0);
+    comes_back(&world);
+    let audit = world.read("audit.jsonl");
+    assert!(audit.contains("1 service was brought back"));
 }
 
 #[test]
@@ -152,7 +212,7 @@ fn a_second_stop_prolongs_nothing() {
     let answer = world.request(STOP).expect(0);
     assert!(answer.out.contains("was down already"), "{}", answer.out);
     assert_eq!(world.read(LEASE), first);
-    assert_eq!(world.keepers().len(), 1);
+    pair(&world);
     comes_back(&world);
 }
 
@@ -160,7 +220,7 @@ fn a_second_stop_prolongs_nothing() {
 fn a_lease_whose_keeper_was_killed_is_kept_again_by_the_next_action() {
     let world = world(2);
     world.request(STOP).expect(0);
-    kill_keeper(&world);
+    kill_keepers(&world);
     // Of another target, and one that fails: it is the look around that counts.
     world.configure_with(
         "lease = { seconds = 2, keeper = \"process\" }",
@@ -169,7 +229,7 @@ fn a_lease_whose_keeper_was_killed_is_kept_again_by_the_next_action() {
     world
         .request("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
         .expect(76);
-    assert_eq!(world.keepers().len(), 1);
+    pair(&world);
     comes_back(&world);
 }
 
@@ -177,7 +237,7 @@ fn a_lease_whose_keeper_was_killed_is_kept_again_by_the_next_action() {
 fn a_lease_is_left_to_whoever_works_on_its_service() {
     let world = world(600);
     world.request(STOP).expect(0);
-    kill_keeper(&world);
+    kill_keepers(&world);
     let other = || {
         world.request("backupctl --sync-extra docs --remote onedrive:/OdroidBackup");
         world.keepers().len()
@@ -187,7 +247,7 @@ fn a_lease_is_left_to_whoever_works_on_its_service() {
     lock.lock().unwrap();
     assert_eq!(other(), 0);
     lock.unlock().unwrap();
-    assert_eq!(other(), 1);
+    assert_eq!(other(), 2);
 }
 
 #[test]
@@ -203,7 +263,7 @@ fn recover_brings_back_what_is_due_and_nothing_else() {
     // After a boot nobody is to be taken for dead whose keeper lives.
     host(&world, &["--recover", "--boot"]).expect(0);
     assert!(!world.exists("up") && world.exists(LEASE));
-    kill_keeper(&world);
+    kill_keepers(&world);
     reboot(&world);
     let answer = host(&world, &["--recover"]).expect(0);
     assert!(answer.out.starts_with("starting\n"), "{}", answer.out);
@@ -214,7 +274,7 @@ fn recover_brings_back_what_is_due_and_nothing_else() {
 fn after_a_boot_every_service_comes_back_and_what_was_down_is_forgotten() {
     let world = world(600);
     world.request(STOP).expect(0);
-    kill_keeper(&world);
+    kill_keepers(&world);
     // In a container the boot id stays the same, so that nobody keeps the lease is all there is to see.
     host(&world, &["--recover", "--boot"]).expect(0);
     comes_back(&world);
@@ -263,7 +323,7 @@ fn a_service_that_does_not_come_back_at_once_is_tried_again() {
 fn a_stop_of_an_overdue_service_brings_it_back_first() {
     let world = world(1);
     world.request(STOP).expect(0);
-    kill_keeper(&world);
+    kill_keepers(&world);
     reboot(&world);
     let old = world.read(LEASE);
     configure(&world, 600);
@@ -324,7 +384,7 @@ fn a_record_of_the_first_version_is_honoured() {
 fn a_lease_that_makes_no_sense_stands_for_a_service_that_should_be_up() {
     let world = world(600);
     world.request(STOP).expect(0);
-    kill_keeper(&world);
+    kill_keepers(&world);
     world.write(LEASE, "{");
     host(&world, &["--recover"]).expect(0);
     comes_back(&world);

@@ -38,7 +38,7 @@ fn a_service_that_is_up_and_does_not_answer_is_not_back() {
     );
     // The promise stands until it does.
     assert!(world.exists("up") && world.exists(LEASE));
-    assert_eq!(world.keepers().len(), 1);
+    assert_eq!(world.keepers().len(), 2);
     world.script("ready", "exit 0\n");
     world.request("backupctl --start app").expect(0);
     wait_until("the keeper is gone", || world.keepers().is_empty());
@@ -151,7 +151,7 @@ fn an_early_start_that_fails_is_a_warning_and_the_promise_stands() {
         answer.err
     );
     assert_eq!(world.archives().len(), 1);
-    assert_eq!(world.keepers().len(), 1);
+    assert_eq!(world.keepers().len(), 2);
     world.script("start", &format!(": > {here}/up\n"));
     world.request("backupctl --start app").expect(0);
     assert!(world.exists("up") && !world.exists(LEASE));
