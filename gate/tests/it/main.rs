@@ -9,6 +9,7 @@
 
 mod actions;
 mod archives;
+mod archiving;
 mod cli;
 mod completions;
 mod compliance;
