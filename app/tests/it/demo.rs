@@ -34,6 +34,79 @@ fn the_users_own_script_makes_four_greens_on_a_sunday() -> io::Result<()> {
     Ok(())
 }
 
+/// A service that passed for up because somebody else answered in its place was down before the demo stopped it.
+#[test]
+fn a_sample_service_is_up_by_its_own_answer_alone_and_comes_back_after_sigkill() -> io::Result<()> {
+    if !Path::new("/usr/bin/python3").exists() {
+        return skipped("/usr/bin/python3 is not installed").map(drop);
+    }
+    let world = tempfile::tempdir()?;
+    let notes = SampleService::new(world.path(), "notes")?;
+    let photos = SampleService::new(world.path(), "photos")?;
+    assert_eq!(notes.does("start")?, Some(0));
+    assert_eq!(
+        (notes.does("status")?, photos.does("status")?),
+        (Some(0), Some(3))
+    );
+    // Another one that answers in its place is not it.
+    std::os::unix::fs::symlink(notes.home.join("socket"), photos.home.join("socket"))?;
+    assert_eq!(photos.does("status")?, Some(3));
+    notes.dies()?;
+    assert_eq!(notes.does("status")?, Some(3));
+    assert_eq!(notes.does("start")?, Some(0));
+    assert_eq!(notes.does("status")?, Some(0));
+    Ok(())
+}
+
+/// One service of the demo, without the demo.
+struct SampleService {
+    home: PathBuf,
+    data: PathBuf,
+}
+
+impl SampleService {
+    fn new(world: &Path, name: &str) -> io::Result<Self> {
+        let (home, data) = (world.join(name), world.join(name).join("data"));
+        std::fs::create_dir_all(&data)?;
+        Ok(Self { home, data })
+    }
+
+    fn does(&self, verb: &str) -> io::Result<Option<i32>> {
+        let status = Command::new("/usr/bin/python3")
+            .arg("-B")
+            .arg(repo().join("ci/demo.d/sample_service.py"))
+            .arg(verb)
+            .arg("--home")
+            .arg(&self.home)
+            .arg("--data")
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .status()?;
+        Ok(status.code())
+    }
+
+    /// SIGKILL, if it is up; returns when it is gone.
+    fn dies(&self) -> io::Result<()> {
+        let Ok(lock) = std::fs::File::open(self.home.join("lock")) else {
+            return Ok(());
+        };
+        if lock.try_lock_shared().is_ok() {
+            return Ok(());
+        }
+        let pid = std::fs::read_to_string(self.home.join("lock"))?;
+        let pid = nix::unistd::Pid::from_raw(pid.parse().map_err(io::Error::other)?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL)?;
+        // Given back by the kernel when the process is gone.
+        lock.lock_shared()
+    }
+}
+
+impl Drop for SampleService {
+    fn drop(&mut self) {
+        let _ = self.dies();
+    }
+}
+
 /// What a demo printed; nothing where it was skipped.
 struct Shown(Option<String>);
 
