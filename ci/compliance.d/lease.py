@@ -18,6 +18,7 @@ SYNC = f"backupctl --sync n8n --path {samples.DATA_ROOT}/n8n/data --remote onedr
 ARCHIVE = SYNC.replace("--sync", "--archive")
 STOP = "backupctl --stop n8n --timeout 20"
 START = "backupctl --start n8n --timeout 20"
+ARCHIVES = "/srv/onedrive/OdroidBackup/n8n/archives"
 UP = "/var/lib/sample-services/n8n"
 LEASE = "/var/lib/backupctl/leases/n8n.json"
 
@@ -203,7 +204,8 @@ class Lease:
                 longest = max(longest, time.monotonic() - killed)
                 self.machine.wait(f"! pgrep -f '{GATE}' && ! pgrep -x rclone")
                 self.machine.root("for lock in /run/backupctl/*; do flock -n $lock true; done")
-                self.machine.root("for a in /srv/onedrive/OdroidBackup/n8n/archives/*.tar.gz; do gzip -t $a; done")
+                # Between two moves the one of today lies where it was moved aside to; the next archive puts it back.
+                self.machine.root(f"cd {ARCHIVES}; ls | grep -q 'gz$\\|previous$'; for a in *.gz *.previous; do test ! -e $a || gzip -t <$a; done")
         # And the next night goes through, and leaves nothing half-done.
         for line in (STOP, SYNC, ARCHIVE, START):
             self.done(line)
