@@ -20,6 +20,7 @@ mod faults;
 mod hardening;
 mod harness;
 mod in_place;
+mod inspection;
 mod killing;
 mod lease;
 mod links;

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::harness::{Answer, RCLONE, World, have_rclone};
 
 /// A database of some pages, in rollback mode.
-fn database(path: &Path) -> Connection {
+pub(crate) fn database(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(
@@ -35,7 +35,7 @@ fn verify(world: &World) -> Answer {
 }
 
 /// A world with an archive of what `app` has by then.
-fn archived(plant: impl FnOnce(&Path)) -> World {
+pub(crate) fn archived(plant: impl FnOnce(&Path)) -> World {
     let world = World::new();
     plant(&world.path("root/app/data"));
     world.request(&world.archive()).expect(0);
