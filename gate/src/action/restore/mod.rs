@@ -76,8 +76,8 @@ pub(super) fn restore(
             Ok(format!("{made} to {}", staging.path()))
         }
         Target::InPlace => {
-            snapshot::put(context, order, &staging, &mut databases, &stamp, &patience)?;
-            place::replace(context, order, &mut staging, &stamp, until)
+            snapshot::put(context, order, &staging, &mut databases, &patience)?;
+            place::replace(context, order, &mut staging, until)
                 .map(|words| format!("{made}; {words}"))
         }
     }

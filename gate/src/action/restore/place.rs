@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::staging::{Staging, clear_service};
+use super::staging::{BEFORE, Staging, clear_service};
 use crate::action::Context;
 use crate::action::start::{bring_back, lock_first, start_held};
 use crate::action::stop::stop_held;
@@ -56,7 +56,6 @@ pub(super) fn replace(
     context: &mut Context<'_>,
     order: &Restore,
     staging: &mut Staging,
-    stamp: &str,
     until: Instant,
 ) -> Result<String, Failure> {
     let service = &order.wanted.service;
@@ -71,7 +70,7 @@ pub(super) fn replace(
             return Err(failure);
         }
     };
-    let kept = format!("data.before-restore-{stamp}");
+    let kept = format!("{BEFORE}{}", staging.stamp);
     let records = context.records()?;
     let recording = || Failure::io(format!("the record of the restore of {service}"));
     let looking = || Failure::errno(format!("looking at {}", order.folder));

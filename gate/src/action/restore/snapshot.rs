@@ -46,7 +46,6 @@ pub(super) fn put(
     order: &Restore,
     staging: &Staging,
     databases: &mut Databases,
-    stamp: &str,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
     if !has_snapshot(&order.wanted.service, order.wanted.hot) {
@@ -66,7 +65,7 @@ pub(super) fn put(
             )));
         }
     }
-    let aside = format!("set-aside-{stamp}");
+    let aside = format!("set-aside-{}", staging.stamp);
     exchange(staging.tree(), &mut snapshot, &aside).map_err(Failure::io(
         "putting the snapshot of lightflow's database in place",
     ))?;

@@ -25,10 +25,18 @@ use crate::scratch;
 /// What begins the name of a tree in the making, in a service's folder.
 const MAKING: &str = ".restoring-";
 
+/// What begins the name of a tree that was restored beside the data.
+const RESTORED: &str = "restored-";
+
+/// What begins the name of the data that a restore in place has replaced.
+pub(super) const BEFORE: &str = "data.before-restore-";
+
 /// A tree in the making.
 pub(super) struct Staging {
     parent: OwnedFd,
     folder: PlainPath,
+    /// What tells this restore from others of the service: the time, and a number where that is not enough.
+    pub(super) stamp: String,
     /// Its name so far.
     making: String,
     /// The name that it is to have.
@@ -49,14 +57,12 @@ impl Staging {
         order: &Restore,
         stamp: &str,
     ) -> Result<Self, Failure> {
-        let (folder, prefix, name) = match &order.target {
-            Target::Beside | Target::InPlace => (
-                order.folder.clone(),
-                MAKING.to_owned(),
-                format!("restored-{stamp}"),
-            ),
+        let (folder, prefix, named) = match &order.target {
+            Target::Beside | Target::InPlace => (order.folder.clone(), MAKING.to_owned(), None),
             Target::At(path) => match (path.parent(), path.components().last()) {
-                (Some(parent), Some(name)) => (parent, format!(".{name}{MAKING}"), name.clone()),
+                (Some(parent), Some(name)) => {
+                    (parent, format!(".{name}{MAKING}"), Some(name.clone()))
+                }
                 _ => {
                     return Err(refused(
                         path,
@@ -76,6 +82,8 @@ impl Staging {
             .fd()
             .try_clone()
             .map_err(Failure::io(format!("the directory {folder}")))?;
+        let stamp = unused(&parent, stamp);
+        let name = named.unwrap_or_else(|| format!("{RESTORED}{stamp}"));
         is_free(&parent, &folder, &name)?;
         clear(&parent, &prefix);
         let making = format!("{prefix}{stamp}");
@@ -93,6 +101,7 @@ impl Staging {
         Ok(Self {
             parent,
             folder,
+            stamp,
             making,
             name,
             tree,
@@ -200,6 +209,20 @@ fn is_free(parent: &OwnedFd, folder: &PlainPath, name: &str) -> Result<(), Failu
         Ok(false) => Err(Failure::TargetTaken(path.to_path_buf())),
         Err(errno) => Err(refused(&path, errno.desc())),
     }
+}
+
+/// `stamp`, or where a restore of the same second has its names, `stamp-2`, `stamp-3`, …
+fn unused(parent: &OwnedFd, stamp: &str) -> String {
+    let taken = |stamp: &str| {
+        [RESTORED, BEFORE]
+            .iter()
+            .any(|prefix| find(parent, format!("{prefix}{stamp}").as_ref()).is_ok())
+    };
+    // More than a few in one second are none of ours; the name is refused afterwards.
+    std::iter::once(stamp.to_owned())
+        .chain((2..100).map(|number| format!("{stamp}-{number}")))
+        .find(|stamp| !taken(stamp))
+        .unwrap_or_else(|| stamp.to_owned())
 }
 
 /// Removes what killed gates left; whether there was anything.
