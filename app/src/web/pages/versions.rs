@@ -48,7 +48,13 @@ pub(super) async fn list(
 ) -> Result<Response, PageError> {
     let name = ScriptName::new(name)?;
     let (scripts, wanted) = (app.scripts.clone(), name.clone());
-    let versions = blocking(move || scripts.versions(&wanted)).await?;
+    let versions = blocking(move || {
+        let versions = scripts.versions(&wanted)?;
+        // What was removed can be brought back; what never was has no page.
+        let known = !versions.is_empty() || scripts.read(&wanted)?.is_some();
+        Ok(known.then_some(versions))
+    });
+    let versions = versions.await?.ok_or_else(|| missing(&name))?;
     let rows = versions.into_iter().map(|version| Row {
         number: version.number,
         saved: shown(version.saved_at, app.zone),
