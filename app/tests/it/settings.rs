@@ -208,7 +208,8 @@ fn another_certificate_is_served_from_the_next_connection_on() {
         page.contains("light.lan") && !page.contains("PRIVATE KEY-----\n"),
         "{page}"
     );
-    own.send("POST", "/settings/certificate/renew", &[], b"")
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    own.send("POST", "/settings/certificate/renew", &form, b"")
         .expect(303);
     let renewed = own.send("GET", "/api/v1/certificate", &[], b"").json();
     assert_eq!(renewed["self_signed"], true);
