@@ -88,15 +88,19 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
     match grant.order() {
         Order::Stop(service) => {
             let controls = Controls::of(config, service, grant.timeout());
-            vec![
-                step(
-                    "ask whether it is up, and record that",
-                    controls.status.clone(),
-                ),
+            let mut steps = vec![step(
+                "ask whether it is up, and record that",
+                controls.status.clone(),
+            )];
+            if config.asks_for_room(service) {
+                steps.push(room(config, service));
+            }
+            steps.extend([
                 promise(config, service, now),
                 step("stop it", controls.stop),
                 step("ask until it is down (exit code 3)", controls.status),
-            ]
+            ]);
+            steps
         }
         Order::Start(service) => {
             let controls = Controls::of(config, service, grant.timeout());
@@ -117,6 +121,17 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         | Order::Restore(_)
         | Order::Status { .. } => Vec::new(),
     }
+}
+
+/// What is asked of the spool before anything is stopped.
+fn room(config: &Config, service: &ServiceName) -> Value {
+    json!({
+        "what": "unless it is down already, measure its data, and leave it up (exit code 73) if an archive could need more than the spool has",
+        "argv": [],
+        "source": config.data_of(service).to_string(),
+        "spool": spool_folder(&config.spool_dir, service).to_string(),
+        "reserve": config.limits.spool_reserve,
+    })
 }
 
 /// The lease, and who keeps it.
@@ -171,7 +186,7 @@ fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value
 
 fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {
     let name = ArchiveName::new(order.service.clone(), today);
-    let spool = spool_folder(&config.spool_dir, order);
+    let spool = spool_folder(&config.spool_dir, &order.service);
     let (archive, manifest) = (name.to_string(), name.manifest());
     let [archive_partial, manifest_partial] =
         [&archive, &manifest].map(|name| format!("{name}{PARTIAL}"));

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use caps::Capability;
-
 use crate::action::{self, Context};
 use crate::audit::Audit;
 use crate::caller::{Caller, Door};
@@ -25,8 +23,7 @@ use crate::host::{Host, clock};
 use crate::install::{self, Verb};
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order};
-use crate::privilege::capabilities::{self, Children};
-use crate::privilege::{Offers, thinking};
+use crate::privilege::{Offers, capabilities, thinking};
 use crate::program;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, ParseError, Request};
@@ -287,7 +284,7 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) 
             .ok()
             .and_then(|config| config.audit_log.as_ref()),
     );
-    let prepared = give_up(capabilities::at_first(None)).and_then(|()| {
+    let prepared = capabilities::give_up(capabilities::at_first(None)).and_then(|()| {
         let preparing = Failure::errno("preparing for child processes");
         LinuxHost::take_over(reply).map_err(preparing)
     });
@@ -345,7 +342,7 @@ fn perform(
     mut reply: Reply,
     started: Instant,
 ) -> Result<String, Failure> {
-    if let Err(failure) = give_up(capabilities::at_first(Some(grant.order()))) {
+    if let Err(failure) = capabilities::give_up(capabilities::at_first(Some(grant.order()))) {
         reply.line(Stream::Err, &format!("backupctl: {failure}"));
         return Err(failure);
     }
@@ -358,18 +355,10 @@ fn perform(
         started,
     };
     action::guard(grant, &mut context);
-    let outcome = give_up(capabilities::of(grant.order(), config))
+    let outcome = capabilities::give_up(capabilities::of(grant.order(), config))
         .and_then(|()| action::execute(grant, &mut context));
     conclude(&mut host, &outcome);
     outcome
-}
-
-/// Keeps of root's power what the next stage needs.
-fn give_up((kept, children): (&[Capability], Children)) -> Result<(), Failure> {
-    capabilities::keep(kept, children).map_err(|detail| Failure::Tool {
-        what: "giving up privileges".into(),
-        detail,
-    })
 }
 
 /// What a shell reads to complete this program's words.

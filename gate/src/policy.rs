@@ -282,7 +282,7 @@ fn controlled(config: &Config, service: &ServiceName) -> Result<(), Reason> {
 /// Compared part by part: a string prefix is not a path test.
 fn own_path(config: &Config, service: &ServiceName, asked: &PlainPath) -> Result<bool, Reason> {
     let hot = known(config, service)?.is_hot(service);
-    let expected = config.data_root.below(&[service.as_str(), "data"]);
+    let expected = config.data_of(service);
     if *asked == expected {
         Ok(hot)
     } else {

@@ -11,7 +11,7 @@ use super::start::start_early;
 use super::upload::{Upload, prune};
 use crate::archive;
 use crate::archive::check::{Comparison, check};
-use crate::archive::estimate::estimate;
+use crate::archive::estimate::{Estimate, estimate};
 use crate::archive::manifest::Totals;
 use crate::archive::pack::Notes;
 use crate::error::Failure;
@@ -36,7 +36,7 @@ pub(super) fn archive(
     context.rclone_is_trusted()?;
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
-    let spool = Spool::open(context, order, &name)?;
+    let spool = Spool::open(context, &order.service, &name)?;
     let totals = pack(context, order, &name, &source, &spool, &patience)?;
     // What is left to do needs the spool alone: a `--start` has nothing to wait for or to cancel any more.
     drop(source);
@@ -51,6 +51,16 @@ pub(super) fn archive(
     ))
 }
 
+/// How much an archive may need.
+pub(super) fn measure(
+    context: &mut Context<'_>,
+    source: &PinnedDir,
+    patience: &Patience<'_>,
+) -> Result<Estimate, Failure> {
+    let mut watch = watcher(context, patience, Phase::Measuring, None, || Ok(()));
+    estimate(source, &mut watch)
+}
+
 /// Packs and checks; returns what the archive holds.
 fn pack(
     context: &mut Context<'_>,
@@ -60,10 +70,7 @@ fn pack(
     spool: &Spool,
     patience: &Patience<'_>,
 ) -> Result<Totals, Failure> {
-    let found = {
-        let mut watch = watcher(context, patience, Phase::Measuring, None, || Ok(()));
-        estimate(source, &mut watch)?
-    };
+    let found = measure(context, source, patience)?;
     spool.has_room(found.bound)?;
     let content = measure::size(found.content);
     context.say(format!(

@@ -13,6 +13,7 @@ mod list;
 mod recover;
 mod remote;
 mod restore;
+mod room;
 mod service;
 mod spool;
 mod start;

@@ -17,14 +17,13 @@ use crate::host::dirfd::{PinnedDir, entries};
 use crate::host::lock::{ServiceLock, archive_lock};
 use crate::measure;
 use crate::names::{PlainPath, ServiceName};
-use crate::policy::Archive;
 use crate::retention::{ArchiveName, PARTIAL};
 use crate::{scratch, shelf};
 
 /// The folder of a service in the spool.
 #[must_use]
-pub(crate) fn spool_folder(spool_dir: &PlainPath, order: &Archive) -> PlainPath {
-    spool_dir.below(&[order.service.as_str()])
+pub(crate) fn spool_folder(spool_dir: &PlainPath, service: &ServiceName) -> PlainPath {
+    spool_dir.below(&[service.as_str()])
 }
 
 /// The folder for what comes back from the remote. No service's name begins with a dot.
@@ -51,20 +50,20 @@ impl Spool {
     /// service's archives must be held.
     pub(super) fn open(
         context: &Context<'_>,
-        order: &Archive,
+        service: &ServiceName,
         name: &ArchiveName,
     ) -> Result<Self, Failure> {
-        let path = spool_folder(&context.config.spool_dir, order);
+        let path = spool_folder(&context.config.spool_dir, service);
         let spool = Self {
             directory: context.own_directory(&path)?,
-            service: order.service.clone(),
+            service: service.clone(),
             path,
             archive: format!("{name}{PARTIAL}"),
             manifest: format!("{}{PARTIAL}", name.manifest()),
             reserve: context.config.limits.spool_reserve,
         };
         clear(&spool.directory, &spool.service);
-        clear_others(context, &spool.service);
+        clear_all(context, Some(service));
         Ok(spool)
     }
 
@@ -79,21 +78,42 @@ impl Spool {
 
     /// Whether so many more bytes fit, and the reserve beside them.
     pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
-        let free = free(&self.directory)?;
-        if free >= bytes.saturating_add(self.reserve) {
-            return Ok(());
-        }
-        let need = match bytes {
-            0 => String::new(),
-            bytes => format!("this archive may need {bytes}, and "),
-        };
-        Err(Failure::NoSpace(format!(
-            "{} has {free} bytes free ({}); {need}{} are to stay free (limits.spool_reserve); make room there or set spool_dir to a larger disk",
-            self.path,
-            measure::size(free),
-            self.reserve
-        )))
+        has_room(&self.directory, &self.path, bytes, self.reserve)
     }
+}
+
+/// Whether an archive of so many bytes would fit, which nobody has begun to pack. What killed gates left does not
+/// count: the archive would clear it away, so it is cleared away here.
+pub(super) fn would_fit(
+    context: &Context<'_>,
+    service: &ServiceName,
+    bytes: u64,
+) -> Result<(), Failure> {
+    let path = spool_folder(&context.config.spool_dir, service);
+    let directory = context.own_directory(&path)?;
+    clear_all(context, None);
+    let reserve = context.config.limits.spool_reserve;
+    has_room(&directory, &path, bytes, reserve)
+}
+
+fn has_room(
+    directory: &OwnedFd,
+    path: &PlainPath,
+    bytes: u64,
+    reserve: u64,
+) -> Result<(), Failure> {
+    let free = free(directory)?;
+    if free >= bytes.saturating_add(reserve) {
+        return Ok(());
+    }
+    let need = match bytes {
+        0 => String::new(),
+        bytes => format!("this archive may need {bytes}, and "),
+    };
+    Err(Failure::NoSpace(format!(
+        "{path} has {free} bytes free ({}); {need}{reserve} are to stay free (limits.spool_reserve); make room there or set spool_dir to a larger disk",
+        measure::size(free),
+    )))
 }
 
 impl Drop for Spool {
@@ -116,8 +136,8 @@ fn clear(directory: &OwnedFd, service: &ServiceName) {
 }
 
 /// Clears the folders of services of which no archive is being made: a gate that was killed cannot do it itself, and
-/// what it left could fill the disk.
-fn clear_others(context: &Context<'_>, own: &ServiceName) {
+/// what it left could fill the disk. `held` is the one whose lock the caller has, and that sees to its own.
+fn clear_all(context: &Context<'_>, held: Option<&ServiceName>) {
     let config = context.config;
     scratch::clear(&fetched_folder(&config.spool_dir));
     let Ok(all) = PinnedDir::open(&config.spool_dir) else {
@@ -127,7 +147,7 @@ fn clear_others(context: &Context<'_>, own: &ServiceName) {
         let Some(service) = name.to_str().and_then(|name| ServiceName::parse(name).ok()) else {
             continue;
         };
-        if service == *own {
+        if held == Some(&service) {
             continue;
         }
         let lock = archive_lock(&service);

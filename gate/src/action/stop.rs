@@ -2,12 +2,14 @@
 //!
 //! Invariant: before anything is stopped the lease is on disk and somebody keeps it. When this does not end with
 //! the service down, the service is brought back before the answer is given, and where that fails too the lease
-//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said.
+//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said. Where an archive
+//! should have room first, that was asked before any of it.
 
 use std::time::{Duration, Instant};
 
 use super::Context;
 use super::keeping::{end, keep};
+use super::room;
 use super::service::{bring_down, bring_up, settled_state};
 use crate::control::{Controls, State};
 use crate::error::Failure;
@@ -17,6 +19,15 @@ use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
 use crate::names::ServiceName;
 
+/// What a service is stopped for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be copied, which may take room in the spool.
+    Backup,
+    /// To get other data.
+    Restore,
+}
+
 pub(super) fn stop(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -25,13 +36,14 @@ pub(super) fn stop(
 ) -> Result<String, Failure> {
     let patience = Patience::attended(until);
     let _lock = context.lock(service.as_str(), "--stop", &patience)?;
-    stop_held(context, service, &patience, timeout)
+    stop_held(context, service, Purpose::Backup, &patience, timeout)
 }
 
 /// The same for one who holds the service's lock.
 pub(super) fn stop_held(
     context: &mut Context<'_>,
     service: &ServiceName,
+    purpose: Purpose,
     patience: &Patience<'_>,
     timeout: Duration,
 ) -> Result<String, Failure> {
@@ -53,14 +65,19 @@ pub(super) fn stop_held(
         Some(lease) => (lease, false),
         None => (promise(context, service, &state), true),
     };
+    if !fresh {
+        // Whatever becomes of this one, what an earlier one has promised is kept.
+        keep(context, &leases, service, &mut lease, patience)?;
+    }
+    if purpose == Purpose::Backup {
+        room::ask(context, service, &state, patience)?;
+    }
     if fresh {
         leases.save(service, &lease).map_err(leasing())?;
-    }
-    if let Err(failure) = keep(context, &leases, service, &mut lease, patience) {
-        if fresh {
+        if let Err(failure) = keep(context, &leases, service, &mut lease, patience) {
             leases.clear(service).map_err(leasing())?;
+            return Err(failure);
         }
-        return Err(failure);
     }
     if state != State::Down
         && let Err(failure) = bring_down(context, service, &controls, patience)

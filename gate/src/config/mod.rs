@@ -75,6 +75,8 @@ pub struct Config {
     pub account: Account,
     /// Whether a service is started as soon as an archive needs its data no more, and not after the upload.
     pub early_start: bool,
+    /// Whether a service is only stopped when an archive of it would have room in the spool.
+    pub room_before_stop: bool,
     /// For how long a backup may keep a service down.
     pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
@@ -112,6 +114,7 @@ impl Default for Config {
             rclone: Rclone::default(),
             account: Account::default(),
             early_start: false,
+            room_before_stop: false,
             lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),
@@ -142,6 +145,12 @@ impl Config {
         })
     }
 
+    /// Where a service keeps its data.
+    #[must_use]
+    pub fn data_of(&self, service: &ServiceName) -> PlainPath {
+        self.data_root.below(&[service.as_str(), "data"])
+    }
+
     /// Whether a service is started before its archive is uploaded.
     #[must_use]
     pub fn starts_early(&self, service: &ServiceName) -> bool {
@@ -149,6 +158,15 @@ impl Config {
             .get(service)
             .and_then(|service| service.early_start)
             .unwrap_or(self.early_start)
+    }
+
+    /// Whether `--stop` sees to it first that an archive would have room.
+    #[must_use]
+    pub fn asks_for_room(&self, service: &ServiceName) -> bool {
+        self.services
+            .get(service)
+            .and_then(|service| service.room_before_stop)
+            .unwrap_or(self.room_before_stop)
     }
 
     /// How long a service may stay down, in seconds.

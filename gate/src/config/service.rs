@@ -25,6 +25,8 @@ pub struct Service {
     pub ready_url: Option<ReadyUrl>,
     /// Whether it is started as soon as an archive needs it no more, when `early_start` is not right for it.
     pub early_start: Option<bool>,
+    /// Whether it is only stopped when an archive of it would have room, when `room_before_stop` is not right for it.
+    pub room_before_stop: Option<bool>,
     /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
     pub lease: Option<u32>,
     /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use caps::Capability;
 use chrono::NaiveDateTime;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
@@ -23,6 +24,7 @@ use super::streams::Streams;
 use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
+use crate::privilege::capabilities::{self, Children};
 use crate::program::{self, Output, Program};
 use crate::reply::{Reply, Stream};
 
@@ -144,6 +146,10 @@ impl Host for LinuxHost {
 
     fn sweep(&mut self) {
         leftovers::sweep();
+    }
+
+    fn give_up(&mut self, left: (&[Capability], Children)) -> Result<(), Failure> {
+        capabilities::give_up(left)
     }
 
     fn waiting(&mut self, what: &str) {

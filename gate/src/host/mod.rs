@@ -17,10 +17,12 @@ mod streams;
 use std::io;
 use std::time::{Duration, Instant};
 
+use caps::Capability;
 use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::error::{Failure, Interrupt};
 use crate::lease::Moment;
+use crate::privilege::capabilities::Children;
 use crate::program::Program;
 use crate::ready::ReadyUrl;
 use crate::reply::Stream;
@@ -179,6 +181,14 @@ pub trait Host {
 
     /// Ends what gates that were killed left behind.
     fn sweep(&mut self) {}
+
+    /// Gives up what the rest of an action does not need of root's power.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn give_up(&mut self, _left: (&[Capability], Children)) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// What is waited for from here on, in the words of "still waiting for …".
     fn waiting(&mut self, _what: &str) {}

@@ -9,6 +9,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl::set_no_new_privs;
 
 use crate::config::Config;
+use crate::error::Failure;
 use crate::policy::Order;
 use crate::request::Target;
 
@@ -54,6 +55,17 @@ pub fn keep(kept: &[Capability], children: Children) -> Result<(), String> {
     caps::set(None, CapSet::Permitted, &left).map_err(refused("the permitted set"))
 }
 
+/// Keeps of root's power what the next stage needs.
+///
+/// # Errors
+/// When the kernel refused.
+pub fn give_up((kept, children): (&[Capability], Children)) -> Result<(), Failure> {
+    keep(kept, children).map_err(|detail| Failure::Tool {
+        what: "giving up privileges".into(),
+        detail,
+    })
+}
+
 /// For rclone: to read foreign files (`DAC_READ_SEARCH`), to make the mount through which it sees its source
 /// (`SYS_ADMIN`), to drop capabilities in a child (`SETPCAP`), and to give its configuration back its group (`CHOWN`).
 const TRANSFER: &[Capability] = &[
@@ -66,6 +78,13 @@ const TRANSFER: &[Capability] = &[
 /// For commands of the administrator: to end those that changed their user (`KILL`), and to find those that a killed
 /// gate left behind by their environment, which is closed to whoever has less than they have (`SYS_PTRACE`).
 const SERVICE: &[Capability] = &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE];
+
+/// The same, and to measure the data of a service before it is stopped (`DAC_READ_SEARCH`).
+const MEASURE: &[Capability] = &[
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_KILL,
+    Capability::CAP_SYS_PTRACE,
+];
 
 /// For an rclone that fetches, and sees nothing of this host.
 const FETCH: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_SETPCAP];
@@ -128,6 +147,12 @@ pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
     }
 }
 
+/// What the gate keeps of that once nothing is left to be measured.
+#[must_use]
+pub fn once_measured() -> (&'static [Capability], Children) {
+    (SERVICE, Children::Root)
+}
+
 /// What the gate itself keeps while it carries out an order, and what its children may have. The commands of services
 /// regain what root has: nobody knows what a service needs at its start.
 #[must_use]
@@ -139,6 +164,7 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
         Order::Restore(_) => (RESTORE, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),
+        Order::Stop(service) if config.asks_for_room(service) => (MEASURE, Children::Root),
         Order::Status { .. } | Order::Stop(_) | Order::Start(_) => (SERVICE, Children::Root),
         // It writes a file of its own and runs nothing.
         Order::Approve { .. } => (&[], Children::Same),

@@ -17,7 +17,13 @@ struct Busy {
 
 impl Busy {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With lines of the configuration.
+    fn start_with(top: &str) -> Self {
         let world = World::new();
+        world.configure(top);
         let here = world.path("").display().to_string();
         world.script(
             "stop",
@@ -44,6 +50,17 @@ impl Busy {
     /// A line of `status`, or of `limits`.
     fn line(&self, file: &str, name: &str) -> String {
         field(&fs::read_to_string(self.proc(file)).unwrap(), name)
+    }
+
+    #[track_caller]
+    fn can_find_and_end_programs_and_nothing_else(&self) {
+        let mask = |set| u64::from_str_radix(&self.line("status", set), 16).unwrap();
+        for set in ["CapPrm:", "CapEff:"] {
+            assert_eq!(mask(set), KILL | SYS_PTRACE, "{set}");
+        }
+        for set in ["CapInh:", "CapAmb:"] {
+            assert_eq!(mask(set), 0, "{set}");
+        }
     }
 
     fn finish(mut self) {
@@ -114,13 +131,7 @@ fn a_stop_keeps_the_power_to_find_and_end_programs_and_hands_on_what_root_has() 
         return;
     }
     let busy = Busy::start();
-    let mask = |line: String| u64::from_str_radix(&line, 16).unwrap();
-    for set in ["CapPrm:", "CapEff:"] {
-        assert_eq!(mask(busy.line("status", set)), KILL | SYS_PTRACE, "{set}");
-    }
-    for set in ["CapInh:", "CapAmb:"] {
-        assert_eq!(mask(busy.line("status", set)), 0, "{set}");
-    }
+    busy.can_find_and_end_programs_and_nothing_else();
     // The administrator's command gets what this test has, and the limits of a boot.
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let child = busy.world.read("child");
@@ -128,6 +139,17 @@ fn a_stop_keeps_the_power_to_find_and_end_programs_and_hands_on_what_root_has() 
         assert_eq!(field(&child, set), field(&own, set), "{set}");
     }
     assert_eq!(soft(&child, "Max open files"), "1024");
+    busy.finish();
+}
+
+#[test]
+fn a_stop_that_has_measured_the_data_can_read_it_no_more() {
+    if !is_root() {
+        eprintln!("SKIPPED: an ordinary user has no capabilities to keep");
+        return;
+    }
+    let busy = Busy::start_with("room_before_stop = true");
+    busy.can_find_and_end_programs_and_nothing_else();
     busy.finish();
 }
 

@@ -33,6 +33,7 @@ mod ready;
 mod refusals;
 mod remotes;
 mod restore;
+mod room;
 mod tidy;
 mod token;
 mod trace;

@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
 use crate::measure;
-use crate::names::PlainPath;
+use crate::names::{PlainPath, ServiceName};
 
 /// How long measuring may take in all.
 const MEASURING: Duration = Duration::from_secs(20);
@@ -71,10 +71,10 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let config = doctor.context.config;
     let mut findings = Vec::new();
     let mut opened: Vec<(String, PinnedDir)> = Vec::new();
-    let services = config.services.keys().map(|name| {
-        let path = config.data_root.below(&[name.as_str(), "data"]);
-        (name.to_string(), path)
-    });
+    let services = config
+        .services
+        .keys()
+        .map(|name| (name.to_string(), config.data_of(name)));
     let extra = config
         .extra
         .iter()
@@ -127,7 +127,10 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     match folders::free(&spool) {
         Some(free) => {
             let largest = largest.map(|(service, bytes)| (service.as_str(), *bytes));
-            findings.push(folders::room(&spool, free, largest));
+            let asks = largest.is_some_and(|(service, _)| {
+                ServiceName::parse(service).is_ok_and(|name| config.asks_for_room(&name))
+            });
+            findings.push(folders::room(&spool, free, largest, asks));
         }
         None => findings.push(Finding::skip(format!(
             "the free space of {} cannot be read",

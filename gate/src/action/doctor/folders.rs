@@ -69,20 +69,34 @@ pub(super) fn free(path: &Path) -> Option<u64> {
     Some(free)
 }
 
-/// The spool against the largest service.
-pub(super) fn room(spool: &Path, free: u64, largest: Option<(&str, u64)>) -> Finding {
+/// The spool against the largest service; `asks` when that is only stopped when there is room.
+pub(super) fn room(spool: &Path, free: u64, largest: Option<(&str, u64)>, asks: bool) -> Finding {
     let place = format!("{} has {} free", spool.display(), measure::size(free));
     match largest {
-        Some((service, bytes)) if bytes > free => Finding::fail(
-            format!(
-                "{place}, and an archive of {service} may need {} with limits.spool_reserve; it would be refused",
-                measure::size(bytes)
-            ),
-            vec![format!(
+        Some((service, bytes)) if bytes > free => {
+            let refused = if asks {
+                "it is not even stopped for a backup"
+            } else {
+                "it would be refused"
+            };
+            let mut fix = vec![format!(
                 "df -h {}   # make room, or set spool_dir to a larger disk",
                 spool.display()
-            )],
-        ),
+            )];
+            if !asks {
+                fix.push(
+                    "# room_before_stop = true in the configuration: until then the service stays up"
+                        .into(),
+                );
+            }
+            let bytes = measure::size(bytes);
+            Finding::fail(
+                format!(
+                    "{place}, and an archive of {service} may need {bytes} with limits.spool_reserve; {refused}"
+                ),
+                fix,
+            )
+        }
         Some((service, bytes)) => Finding::ok(format!(
             "{place}; an archive of the largest service, {service}, may need {} with limits.spool_reserve",
             measure::size(bytes)
@@ -258,7 +272,16 @@ mod tests {
     #[test]
     fn the_spool_must_hold_the_largest_service() {
         let spool = Path::new("/var/cache/backupctl");
-        assert_eq!(room(spool, 10, Some(("n8n", 11))).verdict, Verdict::Fail);
-        assert_eq!(room(spool, 11, Some(("n8n", 11))).verdict, Verdict::Ok);
+        let room = |free, asks| room(spool, free, Some(("n8n", 11)), asks);
+        assert_eq!(room(11, false).verdict, Verdict::Ok);
+        let found = room(10, false);
+        assert_eq!(found.verdict, Verdict::Fail);
+        assert!(found.fix.concat().contains("room_before_stop"), "{found:?}");
+        let found = room(10, true);
+        assert_eq!(found.verdict, Verdict::Fail);
+        assert!(
+            !found.fix.concat().contains("room_before_stop"),
+            "{found:?}"
+        );
     }
 }

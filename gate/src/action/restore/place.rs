@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::staging::{BEFORE, Staging, clear_service};
 use crate::action::Context;
 use crate::action::start::{bring_back, lock_first, start_held};
-use crate::action::stop::stop_held;
+use crate::action::stop::{Purpose, stop_held};
 use crate::control::Controls;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -84,7 +84,7 @@ pub(super) fn replace(
     records.save(service, &record).map_err(recording())?;
     let limit = Duration::from_secs(context.config.limits.stop.default.into());
     let patience = Patience::unattended(context.host.now() + limit);
-    match stop_held(context, service, &patience, limit) {
+    match stop_held(context, service, Purpose::Restore, &patience, limit) {
         Ok(words) => context.say(words),
         Err(failure) => {
             records.clear(service).map_err(recording())?;
