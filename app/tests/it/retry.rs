@@ -120,6 +120,23 @@ fn a_run_is_retried_and_cleared_by_clicks() {
 }
 
 #[test]
+fn whoever_looks_at_a_run_that_somebody_deletes_is_told() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let server = Server::start();
+    server.shell_task("t", &[("a", "true", json!({}))]);
+    server.run_to_end("t");
+    set_up(&server, &browser);
+    browser.goto(&format!("{}/runs/1", base(&server)));
+    browser.wait_text("[data-connection]", "live");
+    server
+        .json("DELETE", "/api/v1/runs/1", json!(null))
+        .expect(204);
+    browser.wait_text("[data-notice]", "What this page shows was deleted.");
+}
+
+#[test]
 fn a_step_shows_how_far_it_is_while_it_runs() {
     let Some(browser) = Browser::start() else {
         return;

@@ -9,16 +9,19 @@ document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest",
 
 let asked = false;
 let again = false;
+// A form was sent, and its answer is the next page. What this one shows may be deleted by then.
+let leaving = false;
+let asking = new AbortController();
 
 export async function refresh() {
-  if (!live) return;
+  if (!live || leaving) return;
   if (asked) {
     again = true;
     return;
   }
   asked = true;
   try {
-    const answer = await fetch(live.dataset.live + location.search);
+    const answer = await fetch(live.dataset.live + location.search, { signal: asking.signal });
     if (answer.redirected) {
       location.assign("/login");
     } else if (answer.ok) {
@@ -33,6 +36,9 @@ export async function refresh() {
       }
       // What had the focus was replaced by its successor.
       if (name) live.querySelector(`[${name}="${value}"]`)?.focus();
+    } else if (answer.status === 404) {
+      notice.textContent = "What this page shows was deleted.";
+      notice.hidden = false;
     }
   } catch {
     // The stream below says that the connection is lost, and asks again when it is back.
@@ -153,4 +159,20 @@ document.addEventListener("submit", async (event) => {
     notice.textContent = "The server does not answer.";
   }
   notice.hidden = false;
+});
+
+// The window hears of it last, when nobody else took it.
+window.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  leaving = true;
+  asking.abort();
+  asking = new AbortController();
+  // Who stopped the loading of the next page still sees this one.
+  setTimeout(() => {
+    leaving = false;
+    refresh();
+  }, 10_000);
+});
+window.addEventListener("pageshow", () => {
+  leaving = false;
 });
