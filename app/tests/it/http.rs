@@ -91,9 +91,9 @@ impl Address {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        stream.write_all(head.as_bytes()).unwrap();
+        let request = [head.as_bytes(), body].concat();
         // A server that refuses may close before it has read everything.
-        let _ = stream.write_all(body);
+        let _ = stream.write_all(&request);
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
@@ -118,6 +118,12 @@ impl Address {
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case("content-length"))
             .map(|(_, v)| v.parse().unwrap());
+        // Nothing follows these (RFC 9112, 6.3); whoever reads on learns only how the connection was closed.
+        let length = if matches!(status, 204 | 304) {
+            Some(0)
+        } else {
+            length
+        };
         Live {
             status,
             headers,
