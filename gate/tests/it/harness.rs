@@ -274,6 +274,10 @@ path = "{here}/extra/docs"
     }
 }
 
+pub(crate) fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
 /// Whether a process holds a lock on a file, as a keeper does and its standby does not; see proc_locks(5).
 pub(crate) fn holds_a_lock(pid: Pid) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();

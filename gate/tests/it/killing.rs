@@ -9,11 +9,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{World, have_rclone, is_dead, kill_at_once, names, wait_until};
+use crate::aftermath::{OLD, archives_are_good, good_archives, nothing_is_left, recover, settled};
+use crate::harness::{World, have_rclone, is_dead, kill_at_once, wait_until};
 
 /// How long the service may stay down in a night that is disturbed.
 const LEASE: Duration = Duration::from_secs(3);
@@ -23,12 +23,6 @@ const GENEROUS: Duration = Duration::from_secs(20);
 
 /// Worlds at the same time.
 const WORLDS: u64 = 4;
-
-const OLD: [&str; 3] = [
-    "app-2019-12-01.tar.gz",
-    "app-2020-01-05.tar.gz",
-    "app-2020-01-12.tar.gz",
-];
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,7 +195,7 @@ impl Night {
         let what = format!("round {number}: {victim:?} after {at:?}, runner dies: {runner_dies}");
         self.world
             .write("root/app/data/changing", &format!("round {number}"));
-        let good = self.good_archives(&what);
+        let good = good_archives(&self.world, &what);
 
         let begun = Instant::now();
         let mut killed = None;
@@ -239,10 +233,10 @@ impl Night {
         let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
         if runner_dies && (not_kept || victim == Victim::Everything) {
             // Somebody has to come by: cron, the next backup, the next boot.
-            self.recover();
+            recover(&self.world);
         }
         let since = killed.unwrap_or(begun);
-        while !self.settled() {
+        while !settled(&self.world) {
             assert!(
                 since.elapsed() < LEASE + GENEROUS,
                 "{what}: the service is not back; its lease: {}; audit:\n{}",
@@ -252,8 +246,8 @@ impl Night {
             std::thread::sleep(Duration::from_millis(10));
         }
         let took = since.elapsed();
-        let swept = self.nothing_is_left(&what);
-        self.archives_are_good(&good, &what);
+        let swept = nothing_is_left(&self.world, &what);
+        archives_are_good(&self.world, &good, &what);
         let figures = self.figures.entry(victim).or_default();
         figures.rounds += 1;
         figures.hits += u32::from(hit);
@@ -262,18 +256,6 @@ impl Night {
             figures.by_lease += 1;
             figures.longest = figures.longest.max(took);
         }
-    }
-
-    /// Up, and nobody owes anything any more.
-    fn settled(&self) -> bool {
-        let lease = self.world.read("state/leases/app.json");
-        let owed = !lease.is_empty() && lease.contains("\"back\":null");
-        self.world.exists("up") && !owed
-    }
-
-    fn recover(&self) {
-        let done = self.world.gate().arg("--recover").output().unwrap();
-        assert!(done.status.success());
     }
 
     fn kill(&mut self, victim: Victim, step: &mut Step) -> bool {
@@ -323,57 +305,6 @@ impl Night {
             .map(|(pid, _)| pid)
             .filter(is_rclone)
             .collect()
-    }
-
-    /// No process, and no lock. Says whether it took another action of the gate.
-    fn nothing_is_left(&self, what: &str) -> bool {
-        let until = Instant::now() + Duration::from_secs(1);
-        while !self.world.processes().is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let swept = !self.world.processes().is_empty();
-        if swept {
-            self.recover();
-        }
-        wait_until(&format!("nothing is left ({what})"), || {
-            self.world.processes().is_empty()
-        });
-        for name in names(&self.world.path("lock")) {
-            let file = fs::File::open(self.world.path("lock").join(&name)).unwrap();
-            assert!(
-                Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok(),
-                "{what}: {name} is held"
-            );
-        }
-        swept
-    }
-
-    /// The archives under their final names; each must be readable to its end.
-    fn good_archives(&self, what: &str) -> Vec<String> {
-        let mut archives = self.world.listing("app/archives");
-        archives.retain(|name| name.ends_with(".tar.gz"));
-        for name in &archives {
-            let file = self
-                .world
-                .path("remote/OdroidBackup/app/archives")
-                .join(name);
-            let listed = Command::new("tar").arg("-tzf").arg(file).output().unwrap();
-            assert!(listed.status.success(), "{what}: {name} is no archive");
-        }
-        archives
-    }
-
-    /// What was there is there, or retention gave it up: the second of the three old ones, and no other. Today's
-    /// may lie under the name that it was moved aside to.
-    fn archives_are_good(&self, before: &[String], what: &str) {
-        let after = self.good_archives(what);
-        let all = self.world.listing("app/archives");
-        for name in before {
-            assert!(
-                after.contains(name) || name == OLD[1] || all.contains(&format!("{name}.previous")),
-                "{what}: {name} is gone; there are {all:?}"
-            );
-        }
     }
 }
 

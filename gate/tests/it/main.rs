@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod aftermath;
 mod archives;
 mod archiving;
 mod cli;
@@ -16,7 +17,8 @@ mod compliance;
 mod confinement;
 mod corpus;
 mod doctor;
-mod faults;
+mod ending;
+mod from_mirror;
 mod hardening;
 mod harness;
 mod in_place;
@@ -28,13 +30,16 @@ mod manual;
 mod mirrors;
 mod overview;
 mod podman;
+mod profile;
 mod race;
 mod ready;
 mod refusals;
 mod remotes;
 mod restore;
 mod room;
+mod stopping;
 mod tidy;
 mod token;
 mod trace;
+mod uploads;
 mod verify;

@@ -99,3 +99,27 @@ fn a_folder_on_a_disk_that_is_not_mounted_is_not_made() {
         world.request(&world.archive()).expect(0);
     }
 }
+
+#[test]
+fn an_empty_source_wipes_nothing() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.sync()).expect(0);
+    fs::remove_dir_all(world.path("root/app/data")).unwrap();
+    fs::create_dir(world.path("root/app/data")).unwrap();
+    for line in [world.sync(), world.archive()] {
+        let answer = world.request(&line).expect(76);
+        assert!(answer.err.contains("empty"), "{}", answer.err);
+    }
+    assert_eq!(world.listing("app/data"), ["file", "folder"]);
+}
+
+#[test]
+fn a_missing_rclone_is_named() {
+    let world = World::new();
+    world.configure_with("", "/nonexistent/rclone");
+    let answer = world.request(&world.sync()).expect(69);
+    assert!(answer.err.contains("/nonexistent/rclone"), "{}", answer.err);
+}

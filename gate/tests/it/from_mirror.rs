@@ -1,0 +1,102 @@
+//! A mirror comes back: its content, the owners and modes that an archive knows, and links that lead nowhere else.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use crate::harness::{World, have_rclone, is_root, names};
+use crate::restore::restored;
+
+#[test]
+fn a_mirror_comes_back_with_the_owners_and_modes_that_an_archive_knows() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let data = world.path("root/app/data");
+    let mode = |name: &str, mode| {
+        fs::set_permissions(data.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("file", 0o4751);
+    mode("folder", 0o2750);
+    symlink("../file", data.join("folder/link")).unwrap();
+    if is_root() {
+        for (name, uid) in [
+            ("", 77),
+            ("file", 1234),
+            ("folder", 1235),
+            ("folder/second", 1236),
+        ] {
+            chown(data.join(name), Some(uid), Some(uid)).unwrap();
+        }
+        mode("file", 0o4751);
+    }
+    world.request(&world.archive()).expect(0);
+    let text = "newer than the archive";
+    world.write("root/app/data/new", text);
+    world.request(&world.sync()).expect(0);
+    let mirrored = crate::harness::can_mount();
+    let answer = world
+        .on_host(&["--restore", "app", "--from", "mirror"])
+        .expect(0);
+    assert!(
+        answer.err.contains("hard links") && answer.err.contains("ACLs"),
+        "{}",
+        answer.err
+    );
+    let tree = restored(&world);
+    let seen = |name: &str| tree.join(name).symlink_metadata().unwrap();
+    assert_eq!(fs::read_to_string(tree.join("file")).unwrap(), "content");
+    assert_eq!(fs::read_to_string(tree.join("new")).unwrap(), text);
+    assert_eq!(seen("file").mode() & 0o7777, 0o751);
+    assert_eq!(seen("folder").mode() & 0o7777 & !0o2000, 0o750);
+    assert_eq!(seen("new").mode() & 0o7777, 0o600);
+    assert_eq!(
+        seen("file").mtime(),
+        fs::metadata(data.join("file")).unwrap().mtime()
+    );
+    if mirrored {
+        assert_eq!(
+            fs::read_link(tree.join("folder/link")).unwrap(),
+            Path::new("../file")
+        );
+        assert!(!tree.join("folder/link.rclonelink").exists());
+    }
+    if is_root() {
+        let owners = ["", "file", "folder", "folder/second", "new"].map(|name| seen(name).uid());
+        assert_eq!(owners, [77, 1234, 1235, 1236, 77]);
+    }
+    assert!(answer.err.contains("set-user-ID"), "{}", answer.err);
+}
+
+#[test]
+fn links_in_a_mirror_lead_nothing_out_of_the_tree() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.archive()).expect(0);
+    let mirror = world.path("remote/OdroidBackup/app/data");
+    fs::create_dir_all(mirror.join("out")).unwrap();
+    let outside = world.path("extra/docs");
+    fs::write(mirror.join("out.rclonelink"), outside.display().to_string()).unwrap();
+    fs::write(mirror.join("out/planted"), "x").unwrap();
+    // The manifest knows `folder` as a directory; through a link it would give a foreign one away.
+    fs::write(
+        mirror.join("folder.rclonelink"),
+        outside.display().to_string(),
+    )
+    .unwrap();
+    fs::write(mirror.join("empty.rclonelink"), "").unwrap();
+    let before = fs::metadata(&outside).unwrap();
+    world
+        .on_host(&["--restore", "app", "--from", "mirror"])
+        .expect(0);
+    assert!(names(&outside).is_empty());
+    let after = fs::metadata(&outside).unwrap();
+    assert_eq!((before.mode(), before.uid()), (after.mode(), after.uid()));
+    let tree = restored(&world);
+    assert_eq!(fs::read_to_string(tree.join("out/planted")).unwrap(), "x");
+    assert_eq!(fs::read_link(tree.join("folder")).unwrap(), outside);
+    assert!(tree.join("empty.rclonelink").exists());
+}
