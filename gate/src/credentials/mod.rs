@@ -13,6 +13,7 @@
 //! Invariant: at any moment the configured file is complete, and the newest token is in it or in a copy that the
 //! next action looks at first.
 
+mod files;
 pub mod history;
 pub mod ini;
 mod store;
@@ -26,7 +27,8 @@ use nix::sys::stat::fstatat;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::names::PlainPath;
-use store::{COPY, Store};
+use files::COPY;
+use store::Store;
 
 /// The number under which rclone finds the folder of its configuration.
 pub const FOLDER_FD: i32 = 8;

@@ -4,57 +4,19 @@
 //! command through a login shell: whoever can write to that home by another way in has a `~/.bashrc`, an
 //! `~/.ssh/rc` or a key of his own run before the gate, so it is said what to tighten.
 //!
-//! Invariant: only names, owners and modes are read, never followed through a link in the account's home.
+//! Invariant: what is told of as dangerous comes with the commands that end it.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+mod known;
 
-use nix::unistd::{Gid, Group, User, getgrouplist};
+use std::path::Path;
 
 use super::Examination;
 use super::finding::{Finding, quoted};
 use super::ownership::{levels, loose};
-use crate::config::Account as Settings;
 use crate::error::Failure;
 
-/// Whether a password opens the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Password {
-    /// `/etc/shadow` cannot be read.
-    Unknown,
-    /// None does.
-    Locked,
-    /// One does, or none is needed.
-    Usable,
-}
-
-/// The account, as the system knows it.
-#[derive(Debug, Clone)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    /// Its primary group.
-    pub(super) group: String,
-    pub(super) home: PathBuf,
-    pub(super) shell: PathBuf,
-    /// Every group it is in, with its number.
-    pub(super) groups: Vec<(u32, String)>,
-    /// The files of keys that sshd reads.
-    pub(super) key_files: Vec<String>,
-    pub(super) password: Password,
-}
-
-/// A file or directory of the account's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    path: String,
-    uid: u32,
-    gid: u32,
-    mode: u32,
-    directory: bool,
-    /// Read by a login shell or by sshd before the gate starts.
-    runs: bool,
-}
+pub(super) use known::{Account, Password};
+use known::{Entry, entry};
 
 /// What shells and sshd read in a home before a forced command.
 const READ_BEFORE: [&str; 8] = [
@@ -81,79 +43,6 @@ const MIGHTY: [&str; 10] = [
     "shadow",
     "libvirt",
 ];
-
-impl Account {
-    /// Looks it up; `None` when there is none of this name.
-    pub(super) fn find(settings: &Settings) -> Option<Self> {
-        let user = User::from_name(settings.user.as_str()).ok()??;
-        let name_of = |gid: Gid| {
-            let group = Group::from_gid(gid).ok().flatten();
-            group.map_or_else(|| gid.to_string(), |group| group.name)
-        };
-        let own = std::ffi::CString::new(user.name.as_str()).ok()?;
-        let groups = getgrouplist(&own, user.gid).unwrap_or_else(|_| vec![user.gid]);
-        let home = user.dir;
-        Some(Self {
-            uid: user.uid.as_raw(),
-            group: name_of(user.gid),
-            groups: groups
-                .into_iter()
-                .map(|gid| (gid.as_raw(), name_of(gid)))
-                .collect(),
-            key_files: match &settings.keys {
-                Some(file) => vec![file.to_string()],
-                None => vec![home.join(".ssh/authorized_keys").display().to_string()],
-            },
-            password: password(&user.name),
-            name: user.name,
-            home,
-            shell: user.shell,
-        })
-    }
-
-    fn may_write(&self, entry: &Entry) -> bool {
-        let in_group = self.groups.iter().any(|&(gid, _)| gid == entry.gid);
-        entry.uid == self.uid || entry.mode & 0o002 != 0 || (in_group && entry.mode & 0o020 != 0)
-    }
-
-    fn may_read(&self, entry: &Entry) -> bool {
-        let need = if entry.directory { 0o1 } else { 0o4 };
-        let in_group = self.groups.iter().any(|&(gid, _)| gid == entry.gid);
-        let shift = match () {
-            () if entry.uid == self.uid => 6,
-            () if in_group => 3,
-            () => 0,
-        };
-        (entry.mode >> shift) & need != 0
-    }
-}
-
-fn password(user: &str) -> Password {
-    let Ok(shadow) = std::fs::read_to_string("/etc/shadow") else {
-        return Password::Unknown;
-    };
-    let field = shadow.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(user)).then(|| fields.next().unwrap_or_default())
-    });
-    match field {
-        None => Password::Unknown,
-        Some(hash) if hash.starts_with('!') || hash.starts_with('*') => Password::Locked,
-        Some(_) => Password::Usable,
-    }
-}
-
-fn entry(path: &Path, runs: bool) -> Option<Entry> {
-    let seen = path.symlink_metadata().ok()?;
-    Some(Entry {
-        path: path.display().to_string(),
-        uid: seen.uid(),
-        gid: seen.gid(),
-        mode: seen.mode() & 0o7777,
-        directory: seen.is_dir(),
-        runs,
-    })
-}
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let user = doctor.context.config.account.user.to_string();
@@ -211,7 +100,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
 }
 
 /// What is to be said about the account and its home.
-pub(super) fn judge(account: &Account, entries: &[Entry]) -> Vec<Finding> {
+fn judge(account: &Account, entries: &[Entry]) -> Vec<Finding> {
     let name = &account.name;
     let mut findings = Vec::new();
     if account.uid == 0 {

@@ -1,0 +1,122 @@
+//! What the system knows of the account, and what the account may do to a file.
+//!
+//! Invariant: only names, owners and modes are read, never followed through a link in the account's home.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, User, getgrouplist};
+
+use crate::config::Account as Settings;
+
+/// Whether a password opens the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::action::doctor) enum Password {
+    /// `/etc/shadow` cannot be read.
+    Unknown,
+    /// None does.
+    Locked,
+    /// One does, or none is needed.
+    Usable,
+}
+
+/// The account, as the system knows it.
+#[derive(Debug, Clone)]
+pub(in crate::action::doctor) struct Account {
+    pub(in crate::action::doctor) name: String,
+    pub(in crate::action::doctor) uid: u32,
+    /// Its primary group.
+    pub(in crate::action::doctor) group: String,
+    pub(in crate::action::doctor) home: PathBuf,
+    pub(in crate::action::doctor) shell: PathBuf,
+    /// Every group it is in, with its number.
+    pub(in crate::action::doctor) groups: Vec<(u32, String)>,
+    /// The files of keys that sshd reads.
+    pub(in crate::action::doctor) key_files: Vec<String>,
+    pub(in crate::action::doctor) password: Password,
+}
+
+/// A file or directory of the account's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) path: String,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
+    pub(super) directory: bool,
+    /// Read by a login shell or by sshd before the gate starts.
+    pub(super) runs: bool,
+}
+
+impl Account {
+    /// Looks it up; `None` when there is none of this name.
+    pub(in crate::action::doctor) fn find(settings: &Settings) -> Option<Self> {
+        let user = User::from_name(settings.user.as_str()).ok()??;
+        let name_of = |gid: Gid| {
+            let group = Group::from_gid(gid).ok().flatten();
+            group.map_or_else(|| gid.to_string(), |group| group.name)
+        };
+        let own = std::ffi::CString::new(user.name.as_str()).ok()?;
+        let groups = getgrouplist(&own, user.gid).unwrap_or_else(|_| vec![user.gid]);
+        let home = user.dir;
+        Some(Self {
+            uid: user.uid.as_raw(),
+            group: name_of(user.gid),
+            groups: groups
+                .into_iter()
+                .map(|gid| (gid.as_raw(), name_of(gid)))
+                .collect(),
+            key_files: match &settings.keys {
+                Some(file) => vec![file.to_string()],
+                None => vec![home.join(".ssh/authorized_keys").display().to_string()],
+            },
+            password: password(&user.name),
+            name: user.name,
+            home,
+            shell: user.shell,
+        })
+    }
+
+    pub(super) fn may_write(&self, entry: &Entry) -> bool {
+        let in_group = self.groups.iter().any(|&(gid, _)| gid == entry.gid);
+        entry.uid == self.uid || entry.mode & 0o002 != 0 || (in_group && entry.mode & 0o020 != 0)
+    }
+
+    pub(super) fn may_read(&self, entry: &Entry) -> bool {
+        let need = if entry.directory { 0o1 } else { 0o4 };
+        let in_group = self.groups.iter().any(|&(gid, _)| gid == entry.gid);
+        let shift = match () {
+            () if entry.uid == self.uid => 6,
+            () if in_group => 3,
+            () => 0,
+        };
+        (entry.mode >> shift) & need != 0
+    }
+}
+
+fn password(user: &str) -> Password {
+    let Ok(shadow) = std::fs::read_to_string("/etc/shadow") else {
+        return Password::Unknown;
+    };
+    let field = shadow.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(user)).then(|| fields.next().unwrap_or_default())
+    });
+    match field {
+        None => Password::Unknown,
+        Some(hash) if hash.starts_with('!') || hash.starts_with('*') => Password::Locked,
+        Some(_) => Password::Usable,
+    }
+}
+
+pub(super) fn entry(path: &Path, runs: bool) -> Option<Entry> {
+    let seen = path.symlink_metadata().ok()?;
+    Some(Entry {
+        path: path.display().to_string(),
+        uid: seen.uid(),
+        gid: seen.gid(),
+        mode: seen.mode() & 0o7777,
+        directory: seen.is_dir(),
+        runs,
+    })
+}

@@ -1,0 +1,86 @@
+//! The files in the folder of a working copy: rclone's configuration as rclone left it, and what the gate notes beside.
+//!
+//! Invariant: no link is followed, no more is read than a configuration may have, and what the gate puts in place is
+//! whole or was never there.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+
+use crate::host::dirfd::entries;
+
+/// The copy's name in its folder.
+pub(super) const COPY: &str = "rclone.conf";
+
+/// Larger ones are no configurations.
+pub(super) const LIMIT: u64 = 1 << 20;
+
+/// How many times to look for a file that is being replaced.
+const LOOKS: u32 = 10;
+
+/// How long until the next look.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// The texts that rclone left. While one is at work, only the one in place is more than a beginning.
+pub(super) fn found(conf: &OwnedFd, idle: bool) -> Vec<String> {
+    let mut in_place = read(conf, COPY);
+    for _ in 0..LOOKS {
+        if idle || in_place.is_ok() {
+            break;
+        }
+        // Between two renames; one that was killed there leaves it so.
+        std::thread::sleep(AGAIN);
+        in_place = read(conf, COPY);
+    }
+    let missing = in_place.is_err();
+    let mut texts: Vec<String> = in_place.into_iter().collect();
+    if idle || missing {
+        let names = entries(conf).unwrap_or_default();
+        texts.extend(
+            names
+                .iter()
+                .filter_map(|name| name.to_str())
+                .filter(|name| name.starts_with(COPY) && *name != COPY)
+                .filter_map(|name| read(conf, name).ok()),
+        );
+    }
+    texts
+}
+
+pub(super) fn read(folder: &OwnedFd, name: &str) -> io::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file = File::from(openat(folder, name, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = String::new();
+    file.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Makes a file of the gate's own; one that was left under this name is removed.
+pub(super) fn create(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<File> {
+    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Puts a file in place, durably.
+pub(super) fn save(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = format!("{name}.new");
+    create(folder, &fresh, bytes)?.sync_all()?;
+    renameat(folder, fresh.as_str(), folder, name)?;
+    Ok(fsync(folder)?)
+}
