@@ -250,11 +250,13 @@ class Story:
         self.report.claim("the page answers after a cold start", self.appliance.wait_until_healthy)
         self.report.figure("cold start of the container to a healthy page", f"{time.monotonic() - began:.1f} s")
         again = Inspected(self.board)
-        status = self.board.do(f"cat /proc/{again.facts['State']['Pid']}/status")
+        # PID 1 of the container has one child, which is the server.
+        init = again.facts["State"]["Pid"]
+        status = self.board.do(f"cat /proc/$(cut -d' ' -f1 /proc/{init}/task/{init}/children)/status")
         resident = {name: int(value) for name, value in re.findall(r"^(VmRSS|RssAnon|VmHWM):\s+(\d+) kB", status, re.MULTILINE)}
         for name, value in resident.items():
             self.report.figure(f"{name} of lightflow", f"{value / 1024:.1f} MiB")
-        cgroup = self.board.do(f"cut -d: -f3 /proc/{again.facts['State']['Pid']}/cgroup").strip()
+        cgroup = self.board.do(f"cut -d: -f3 /proc/{init}/cgroup").strip()
         memory = self.board.run(f"cd /sys/fs/cgroup{cgroup} && cat memory.current && awk '/^anon /{{print $2}}' memory.stat")
         if memory.code == 0:
             total, anonymous = (int(word) / 1048576 for word in memory.out.split())

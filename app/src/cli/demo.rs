@@ -45,6 +45,7 @@ pub(super) fn command() -> Command {
 
 /// Runs the demo until Ctrl-C.
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    super::init::listen();
     if std::env::var_os("LIGHTFLOW_LOG").is_some() {
         serve::start_logging();
     }

@@ -13,6 +13,7 @@ mod demo;
 mod error;
 mod export;
 mod healthcheck;
+mod init;
 mod library;
 mod log;
 mod login;
@@ -69,6 +70,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 
 fn dispatch(matches: &ArgMatches) -> ExitCode {
     let result = match matches.subcommand() {
+        Some(("serve" | "demo", _)) if init::is_first() => init::run()
+            .map_err(|error| CliError::Local(format!("cannot start the server: {error}"))),
         Some(("serve", matches)) => return serve::run(matches),
         Some(("cron", matches)) => return cron::run(matches),
         Some(("healthcheck", matches)) => return healthcheck::run(matches),

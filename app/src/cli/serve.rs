@@ -65,6 +65,7 @@ pub fn command() -> Command {
 
 /// Runs the server; returns when it was told to stop.
 pub fn run(matches: &ArgMatches) -> ExitCode {
+    super::init::listen();
     close_inherited();
     raise_descriptor_limit();
     start_logging();

@@ -18,6 +18,7 @@ mod cli;
 mod cron;
 mod demo;
 mod every_page;
+mod first_process;
 mod forms;
 mod harness;
 mod http;
