@@ -18,8 +18,9 @@ use crate::measure;
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
-/// How long one service's status command may take.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
+/// How long one service's status command may take. podmanctl asks systemd and Podman of everybody who may own the service,
+/// and on a small board that packs an archive meanwhile each of them needs seconds.
+pub(super) const ANSWER: Duration = Duration::from_secs(60);
 
 /// podmanctl's word for a stack that is neither up nor down.
 const PARTLY: i32 = 1;
