@@ -182,6 +182,29 @@ class Lease:
         self.comes_back()
         self.assertEqual(self.timers(), [])
 
+    def test_a_gate_that_is_killed_before_anybody_keeps_its_lease_has_stopped_nothing(self):
+        """And the lease that it leaves is seen to by the next action, whatever that is about."""
+        self.configure(seconds=2)
+        run = "/usr/bin/systemd-run"
+        self.machine.root(f"mv {run} {run}.real")
+        self.addCleanup(self.machine.root, f"test ! -e {run}.real || mv {run}.real {run}")
+        self.machine.write(run, "#!/bin/sh\n: >/tmp/hanging\nexec sleep 301\n", "0755")
+        client = self.spawn(STOP)
+        self.machine.wait("test -e /tmp/hanging")
+        self.assertFalse(self.is_left())
+        self.machine.root(VICTIMS["gate"])
+        client.wait()
+        self.machine.wait(f"! pgrep -f '{GATE}'")
+        self.assertTrue(self.is_left())
+        self.machine.root(f"mv {run}.real {run}; pkill -f 'sleep 301'")
+        self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
+        self.comes_back()
+
+    def is_left(self) -> bool:
+        """Whether the service is up and has a lease that nobody keeps or works on."""
+        alone = f"test -e {UP} && test -e {LEASE} && ! pgrep -f '{GATE}'"
+        return self.machine.run(alone).code == 0 and not self.timers()
+
     def test_kills_at_random_moments_leave_no_service_down(self):
         """`COMPLIANCE_KILL_ROUNDS=200 ci/compliance -k random` does many."""
         self.configure(seconds=LEASE_S)
@@ -191,7 +214,7 @@ class Lease:
         length = time.monotonic() - began
         seed = random.randrange(1 << 32)
         dice = random.Random(seed)
-        longest, hits = 0.0, collections.Counter()
+        longest, hits, left = 0.0, collections.Counter(), 0
         for number in range(ROUNDS):
             victim = dice.choice(list(VICTIMS))
             at = dice.uniform(0, length)
@@ -200,7 +223,11 @@ class Lease:
             with self.subTest(what):
                 killed, hit = self.night(victim, at, runner_dies)
                 hits[victim] += hit
-                self.machine.wait(f"test -e {UP} && ! test -e {LEASE}")
+                if runner_dies and self.is_left():
+                    # It died before it had stopped anything. Somebody has to come by: the next night, or the next boot.
+                    left += 1
+                    self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
+                self.back_or_told()
                 longest = max(longest, time.monotonic() - killed)
                 self.machine.wait(f"! pgrep -f '{GATE}' && ! pgrep -x rclone")
                 self.machine.root("for lock in /run/backupctl/*; do flock -n $lock true; done")
@@ -212,7 +239,19 @@ class Lease:
         left = self.machine.root("find /srv/onedrive -name '*.partial' -o -name '*.previous'")
         self.assertEqual(left, "")
         there = ", ".join(f"{victim} {count}" for victim, count in sorted(hits.items()))
-        print(f"{ROUNDS} rounds, seed {seed}: up after {longest:.1f} s at most, with a lease of {LEASE_S} s; hit: {there}")
+        print(
+            f"{ROUNDS} rounds, seed {seed}: up after {longest:.1f} s at most, with a lease of {LEASE_S} s; hit: {there}; "
+            f"up, with a lease that nobody kept: {left}"
+        )
+
+    def back_or_told(self):
+        """Waits for the service; where it does not come, says how things are."""
+        try:
+            self.machine.wait(f"test -e {UP} && ! test -e {LEASE}")
+        except AssertionError as error:
+            how = f"ls -l {UP} {LEASE}; cat {LEASE}; systemctl list-units --all 'backupctl-*'; ps -ef; journalctl -o short-precise -n 60"
+            told = self.machine.run(f"set +e; {how}")
+            raise AssertionError(f"{error}\n{told.out}{told.err}") from None
 
     def night(self, victim: str, at: float, runner_dies: bool) -> tuple[float, bool]:
         """The steps as the runner does them, and one kill. Returns when that was, and whether it hit anybody."""
