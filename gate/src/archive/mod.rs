@@ -4,7 +4,8 @@
 //! archive is written to a file of our own first, and read back before a byte of it is uploaded.
 //!
 //! Writing: `listing` and `links` serve `pack`, which turns a tree into entries; `write` makes a tar archive of
-//! them (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores, `digest` hashes what passes, and
+//! them (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves anything
+//! (`dense`), `digest` hashes what passes, and
 //! `manifest` notes what went in. Reading: `read` gives the entries back, `check` compares them with the manifest,
 //! `extract` makes a tree of them below one directory (`place`).
 //!
@@ -15,6 +16,7 @@ mod acl;
 pub mod adopt;
 pub mod attributes;
 pub mod check;
+mod dense;
 pub mod digest;
 pub mod entry;
 pub mod estimate;
