@@ -29,6 +29,7 @@ mod run_text;
 mod script;
 pub mod serve;
 mod session;
+mod settings;
 mod snapshot;
 mod sse;
 mod step_options;
@@ -101,6 +102,7 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
             "audit" => audit::run(session, matches).await,
             "certificate" => certificate::run(session, matches).await,
             "notification" => notification::run(session, matches).await,
+            "settings" => settings::run(session, matches).await,
             "export" => export::export(session, matches).await,
             "import" => export::import(session, matches).await,
             _ => Err(session::unknown()),
@@ -141,6 +143,7 @@ fn root() -> Command {
         .subcommand(login::command())
         .subcommand(audit::command())
         .subcommand(certificate::command())
+        .subcommand(settings::command())
         .subcommand(notification::command())
         .subcommand(address::hiding(address::ALL, cron::command()))
         .subcommand(snapshot::command())

@@ -196,10 +196,10 @@ fn apply_fields(matches: &ArgMatches, task: &mut TaskBody) {
         task.on_missed = policy;
     }
     if let Some(runs) = number("keep-runs") {
-        task.keep_runs = runs;
+        task.keep_runs = Some(runs);
     }
     if let Some(days) = number("keep-days") {
-        task.keep_days = days;
+        task.keep_days = Some(days);
     }
 }
 

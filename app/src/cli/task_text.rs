@@ -70,10 +70,9 @@ pub(super) fn show(out: &Out, here: &Here, view: &TaskView) -> String {
         fact("next", here.full(next));
     }
     fact("pool", task.pool.clone());
-    fact(
-        "keeps",
-        format!("{} runs, {} days", task.keep_runs, task.keep_days),
-    );
+    if let (Some(runs), Some(days)) = (task.keep_runs, task.keep_days) {
+        fact("keeps", format!("{runs} runs, {days} days"));
+    }
     if let Some(run) = &view.last_run {
         let at = run.started_at.as_ref().unwrap_or(&run.created_at);
         fact(

@@ -99,14 +99,6 @@ fn run_once() -> String {
     MissedPolicy::RunOnce.as_str().to_owned()
 }
 
-fn default_runs() -> u32 {
-    Retention::default().runs
-}
-
-fn default_days() -> u32 {
-    Retention::default().days
-}
-
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde calls it with a reference"
@@ -190,14 +182,22 @@ pub struct TaskBody {
     /// `run_once` or `skip`: what happens to fires missed while the machine was off.
     #[serde(default = "run_once")]
     pub on_missed: String,
-    /// Finished runs kept.
-    #[serde(default = "default_runs")]
-    pub keep_runs: u32,
-    /// Days a finished run is kept.
-    #[serde(default = "default_days")]
-    pub keep_days: u32,
+    /// Finished runs kept. Absent: as many as the settings say of new tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_runs: Option<u32>,
+    /// Days a finished run is kept. Absent: as many as the settings say of new tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
     /// The steps in order.
     pub steps: Vec<StepBody>,
+}
+
+impl TaskBody {
+    /// Keeps as much of its runs as is usual, where nobody said how much.
+    pub fn keep_as_usual(&mut self, usual: Retention) {
+        self.keep_runs.get_or_insert(usual.runs);
+        self.keep_days.get_or_insert(usual.days);
+    }
 }
 
 impl From<&Task> for TaskBody {
@@ -209,8 +209,8 @@ impl From<&Task> for TaskBody {
             pool: task.pool.to_string(),
             auto: task.auto,
             on_missed: task.on_missed.as_str().to_owned(),
-            keep_runs: task.retention.runs,
-            keep_days: task.retention.days,
+            keep_runs: Some(task.retention.runs),
+            keep_days: Some(task.retention.days),
             steps: task.steps().iter().map(StepBody::from).collect(),
         }
     }
@@ -226,7 +226,11 @@ impl TryFrom<&TaskBody> for Task {
         let zone = errors.keep(zone(body.zone.as_deref()));
         let pool = errors.keep(PoolName::new(body.pool.as_str()));
         let on_missed = errors.keep(body.on_missed.parse());
-        let retention = errors.keep(Retention::new(body.keep_runs, body.keep_days));
+        let usual = Retention::default();
+        let retention = errors.keep(Retention::new(
+            body.keep_runs.unwrap_or(usual.runs),
+            body.keep_days.unwrap_or(usual.days),
+        ));
         let mut steps = Vec::new();
         for (index, step) in body.steps.iter().enumerate() {
             let mut inner = Errors::default();

@@ -1,6 +1,7 @@
 //! Export and import: the configuration as a document, and a document as changes.
 
 use super::App;
+use super::api::settings::usual_retention;
 use super::api::{seal, set_in, write_in};
 use super::caller::Admin;
 use super::change::Ledger;
@@ -85,8 +86,12 @@ pub(super) async fn import(
     dry_run: bool,
 ) -> Result<ImportReport, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|e| ApiError::Malformed(e.to_string()))?;
-    let document: Document =
+    let mut document: Document =
         toml::from_str(text).map_err(|e| ApiError::Malformed(e.to_string()))?;
+    let usual = usual_retention(app).await?;
+    for task in &mut document.tasks {
+        task.keep_as_usual(usual);
+    }
     let checked = check(app, &document)?;
     let scripts = app.scripts.clone();
     let mut report = ImportReport {

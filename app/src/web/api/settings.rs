@@ -47,6 +47,12 @@ pub(in crate::web) async fn replace(
     Ok(JsonReply(after))
 }
 
+/// What a new task keeps of its runs where it does not say so itself.
+pub(in crate::web) async fn usual_retention(app: &App) -> Result<Retention, ApiError> {
+    let settings = app.store.read(store::settings::get).await?;
+    Ok(settings.retention.unwrap_or_default())
+}
+
 fn check(body: &SettingsBody) -> Result<Settings, Vec<FieldError>> {
     let mut settings = Settings::default();
     let mut errors = Vec::new();

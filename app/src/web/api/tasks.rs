@@ -1,5 +1,6 @@
 //! Tasks.
 
+use super::settings::usual_retention;
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::names::TaskName;
 use crate::domain::task::{Task, TaskId};
@@ -86,8 +87,9 @@ pub(in crate::web) async fn list(
 pub(in crate::web) async fn create(
     admin: Admin,
     State(app): State<Arc<App>>,
-    Json(body): Json<TaskBody>,
+    Json(mut body): Json<TaskBody>,
 ) -> Result<(StatusCode, JsonReply<TaskView>), ApiError> {
+    body.keep_as_usual(usual_retention(&app).await?);
     let task = Task::try_from(&body)?;
     let id = app
         .change(admin.actor(), move |ledger| {
@@ -120,8 +122,9 @@ pub(in crate::web) async fn replace(
     admin: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Json(body): Json<TaskBody>,
+    Json(mut body): Json<TaskBody>,
 ) -> Result<JsonReply<TaskView>, ApiError> {
+    body.keep_as_usual(usual_retention(&app).await?);
     let task = Task::try_from(&body)?;
     let id = app
         .change(admin.actor(), move |ledger| {

@@ -213,8 +213,18 @@ impl TaskForm {
             pool: self.pool.clone(),
             auto: self.auto,
             on_missed: self.on_missed.clone(),
-            keep_runs: keep(&mut errors, "keep_runs", &self.keep_runs, retention.runs),
-            keep_days: keep(&mut errors, "keep_days", &self.keep_days, retention.days),
+            keep_runs: Some(keep(
+                &mut errors,
+                "keep_runs",
+                &self.keep_runs,
+                retention.runs,
+            )),
+            keep_days: Some(keep(
+                &mut errors,
+                "keep_days",
+                &self.keep_days,
+                retention.days,
+            )),
             steps,
         };
         if let Err(refused) = Task::try_from(&body) {
