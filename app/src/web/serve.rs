@@ -6,9 +6,9 @@ use crate::config::Listen;
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use nix::sys::resource::{Resource, getrlimit};
 use rustls::ServerConfig;
@@ -191,7 +191,7 @@ async fn serve_socket(socket: &UnixListener, room: &Arc<Semaphore>, door: Door, 
             Ok((stream, _)) => {
                 let router = router.clone();
                 tokio::spawn(async move {
-                    speak(stream, router, door).await;
+                    speak(stream, Version::Http1, router, door).await;
                     drop(permit);
                 });
             }
@@ -233,34 +233,37 @@ async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router,
     // Events are small and should arrive at once.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => speak(stream, router, door).await,
+        None => speak(stream, Version::Http1, router, door).await,
         Some(acceptor) => {
-            if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
-                speak(stream, router, door).await;
+            // On the heap: three kilobytes that nobody needs any more when it is over.
+            let handshake = Box::pin(acceptor.accept(stream));
+            if let Ok(Ok(stream)) = timeout(PATIENCE, handshake).await {
+                let version = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Version::Http2,
+                    _ => Version::Http1,
+                };
+                // It is two kilobytes large and would be in here several times, on its way.
+                speak(Box::new(stream), version, router, door).await;
             }
         }
     }
 }
 
+/// What both sides agreed on. Finding it out from the first bytes would cost each connection
+/// another eight kilobytes: hyper reads behind them into a buffer that has to grow.
+#[derive(Debug, Clone, Copy)]
+enum Version {
+    Http1,
+    Http2,
+}
+
 /// Speaks HTTP until the other side goes away, or has not asked for anything for too long.
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    version: Version,
     router: Router,
     door: Door,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(64 * 1024);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(PATIENCE))
-        .keep_alive_timeout(PATIENCE)
-        .max_concurrent_streams(64)
-        .max_header_list_size(64 * 1024);
     let asked = Arc::new(AtomicBool::new(false));
     let inner = TowerToHyperService::new(router);
     let service = service_fn({
@@ -271,10 +274,36 @@ async fn speak(
             inner.call(request.map(Patient::new))
         }
     });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(stream);
+    match version {
+        Version::Http1 => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .max_buf_size(64 * 1024)
+                .serve_connection(stream, service);
+            attend(connection, &asked).await;
+        }
+        Version::Http2 => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .keep_alive_interval(Some(PATIENCE))
+                .keep_alive_timeout(PATIENCE)
+                .max_concurrent_streams(64)
+                .max_header_list_size(64 * 1024)
+                .serve_connection(stream, service);
+            attend(connection, &asked).await;
+        }
+    }
+}
+
+/// Goes on to the end of a connection, as long as something is asked for soon.
+async fn attend(connection: impl Future, asked: &AtomicBool) {
+    // On the heap, so that the wider of the two does not make room for itself in each.
+    let mut connection = Box::pin(connection);
     // Either future fails when the other side misbehaves or goes away; neither is news.
     if timeout(PATIENCE, connection.as_mut()).await.is_err() && asked.load(Ordering::Relaxed) {
-        let _ = connection.await;
+        connection.await;
     }
 }
 
