@@ -117,9 +117,14 @@ impl ApiError {
             "Something went wrong here",
         );
         match self {
-            Self::Unauthorized | Self::WrongLogin | Self::WrongSetupLink => {
+            Self::Unauthorized | Self::WrongLogin => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "Not logged in")
             }
+            Self::WrongSetupLink => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "The link is not valid",
+            ),
             Self::TooManyLogins | Self::SlowDown(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-logins",

@@ -61,6 +61,19 @@ impl Row {
     }
 }
 
+impl Row {
+    /// What the page shows of the changes: neither what a new thing does not have, nor when it
+    /// was made, which stands in the first column.
+    fn changes(&self) -> Vec<&FieldChangeView> {
+        let says_something = |change: &&FieldChangeView| {
+            change.old.is_some()
+                || (change.field != "created_at"
+                    && change.new.as_ref().is_some_and(|new| !new.is_empty()))
+        };
+        self.entry.changes.iter().filter(says_something).collect()
+    }
+}
+
 /// One side of a change, as the page shows it.
 fn side(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or("–")
