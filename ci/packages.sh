@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Installs the Debian packages that a script needs: sourced by ci/demo and ci/test.
+# Installs the Debian packages that a script needs: sourced by ci/demo, ci/screenshots, ci/test and others.
 # `need` and `need_file` collect what is missing; `install_missing` installs it, or says what to install.
 
 missing_packages=()
@@ -75,6 +75,12 @@ cargo is missing. Install Rust with rustup, which https://rustup.rs describes:
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 END
     exit 1
+}
+
+# The program that runs the tests, without its self-update, which needs half of what it would build.
+need_nextest() {
+    cargo nextest --version >/dev/null 2>&1 ||
+        cargo install --locked cargo-nextest --no-default-features --features default-no-update
 }
 
 # need_cargo_tool PROGRAM CRATE: a program that `cargo install` brings, where it is missing.
