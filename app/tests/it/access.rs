@@ -1,15 +1,9 @@
-//! Who may do what: tokens, roles, sessions, and requests of other sites.
+//! Who may do what: tokens, roles and sessions, and the link of the first start.
 
 use crate::harness::Server;
 use crate::http::Answer;
+use crate::people::{FORM, OURS, cookies, token, try_log_in};
 use serde_json::json;
-
-fn token(server: &Server, role: &str) -> String {
-    let made = server
-        .post("/api/v1/tokens", json!({"name": role, "role": role}))
-        .expect(201);
-    format!("Bearer {}", made.json()["token"].as_str().unwrap())
-}
 
 fn network(
     server: &Server,
@@ -115,9 +109,6 @@ fn a_viewer_may_look_and_change_nothing() {
     .expect(401);
 }
 
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-const OURS: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
-
 fn set_up(server: &Server) -> String {
     let token = server.setup_token();
     network(server, "GET", &format!("/setup?token={token}"), &[], "").expect(200);
@@ -151,97 +142,14 @@ fn the_setup_link_makes_one_admin_and_works_once() {
 fn a_session_comes_from_the_right_password_and_ends_with_logout() {
     let server = Server::start();
     set_up(&server);
-    let wrong = network(
-        &server,
-        "POST",
-        "/login",
-        &[FORM, OURS],
-        "name=ann&password=wrong-horse-1",
-    )
-    .expect(401);
+    let wrong = try_log_in(&server, "ann", "wrong-horse-1", &[]).expect(401);
     assert!(wrong.header("set-cookie").is_none());
-    network(
-        &server,
-        "POST",
-        "/login",
-        &[FORM, OURS],
-        "name=bob&password=correct-horse",
-    )
-    .expect(401);
-    let right = network(
-        &server,
-        "POST",
-        "/login",
-        &[FORM, OURS],
-        "name=ann&password=correct-horse",
-    )
-    .expect(303);
-    let session = right
-        .header("set-cookie")
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
-    network(&server, "GET", "/", &[("Cookie", &session)], "").expect(200);
-    network(
-        &server,
-        "POST",
-        "/logout",
-        &[("Cookie", &session), OURS],
-        "",
-    )
-    .expect(303);
-    network(&server, "GET", "/", &[("Cookie", &session)], "").expect(303);
-}
-
-#[test]
-fn another_site_cannot_use_the_session() {
-    let server = Server::start();
-    server.shell_task("t", &[("s", "true", json!({}))]);
-    let cookie = set_up(&server);
-    let session = ("Cookie", cookie.split(';').next().unwrap());
-    let json = ("Content-Type", "application/json");
-    for foreign in [
-        vec![("Sec-Fetch-Site", "cross-site")],
-        vec![("Sec-Fetch-Site", "same-site")],
-        vec![("Origin", "https://evil.example")],
-        vec![],
-    ] {
-        let mut head = vec![session, json];
-        head.extend(foreign);
-        network(&server, "POST", "/api/v1/tasks/t/run", &head, "{}").expect(403);
-    }
-    network(
-        &server,
-        "POST",
-        "/api/v1/tasks/t/run",
-        &[session, json, OURS],
-        "{}",
-    )
-    .expect(202);
-}
-
-#[test]
-fn every_answer_carries_the_policy() {
-    let server = Server::start();
-    for path in [
-        "/login",
-        "/",
-        "/api/v1/tasks",
-        "/assets/style.css",
-        "/no/such/page",
-    ] {
-        let answer = network(&server, "GET", path, &[], "");
-        let policy = answer
-            .header("content-security-policy")
-            .unwrap_or_else(|| panic!("{path}"));
-        assert!(
-            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
-            "{policy}"
-        );
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    }
+    try_log_in(&server, "bob", "correct-horse", &[]).expect(401);
+    let session = cookies(&try_log_in(&server, "ann", "correct-horse", &[]).expect(303));
+    let session = ("Cookie", session.as_str());
+    network(&server, "GET", "/", &[session], "").expect(200);
+    network(&server, "POST", "/logout", &[session, OURS], "").expect(303);
+    network(&server, "GET", "/", &[session], "").expect(303);
 }
 
 #[test]
@@ -281,58 +189,4 @@ fn the_setup_link_ends_when_somebody_was_added_another_way() {
     network(&server, "POST", "/setup", &[FORM, OURS], &body).expect(401);
     let users = server.get("/api/v1/users").json();
     assert_eq!(users["users"].as_array().unwrap().len(), 1);
-}
-
-#[test]
-fn a_connection_that_asks_for_nothing_is_closed() {
-    use std::io::{Read, Write};
-    let server = Server::start();
-    let crate::http::Address::Tcp(address) = &server.network else {
-        unreachable!()
-    };
-    let silent = std::net::TcpStream::connect(address).unwrap();
-    let mut half = std::net::TcpStream::connect(address).unwrap();
-    half.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
-    let mut preface = std::net::TcpStream::connect(address).unwrap();
-    preface
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .unwrap();
-    let mut body = std::net::TcpStream::connect(address).unwrap();
-    body.write_all(b"POST /login HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname=")
-        .unwrap();
-    for mut stream in [silent, half, preface, body] {
-        stream
-            .set_read_timeout(Some(crate::harness::PATIENCE))
-            .unwrap();
-        let mut rest = Vec::new();
-        // Closed or reset, but not left open until our patience ends.
-        if let Err(error) = stream.read_to_end(&mut rest) {
-            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
-        }
-    }
-}
-
-#[test]
-fn a_flood_of_logins_is_turned_away() {
-    let server = Server::start();
-    let huge = format!("name=ann&password={}", "x".repeat(100_000));
-    let answer = network(&server, "POST", "/login", &[FORM, OURS], &huge);
-    assert!(
-        answer.status >= 400 && answer.status < 500,
-        "{}",
-        answer.status
-    );
-    let (tell, statuses) = std::sync::mpsc::channel();
-    for _ in 0..14 {
-        let (network, tell) = (server.network.clone(), tell.clone());
-        std::thread::spawn(move || {
-            let answer = network.send("POST", "/login", &[FORM, OURS], b"name=a&password=b");
-            let _ = tell.send(answer.status);
-        });
-    }
-    // The rest still waits for its turn; that is the point.
-    let mut seen = std::collections::BTreeSet::new();
-    while !(seen.contains(&429) && seen.contains(&401)) {
-        seen.insert(statuses.recv_timeout(crate::harness::PATIENCE).unwrap());
-    }
 }

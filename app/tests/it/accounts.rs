@@ -1,56 +1,19 @@
 //! Users, API tokens, sessions: made, limited, used up and taken away.
 
-use crate::harness::{Server, encoded, event, wait_for};
+use crate::harness::{Server, event, wait_for};
 use crate::http::{Answer, Events};
-use serde_json::{Value, json};
+use crate::people::{JSON, OURS, PASSWORD, add_user, cookies, make_token, try_log_in};
+use serde_json::json;
 
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-const JSON: (&str, &str) = ("Content-Type", "application/json");
 const AGENT: (&str, &str) = ("User-Agent", "Firefox/1 (Linux)");
-const OURS: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
-
-fn add_user(server: &Server, name: &str, role: &str) {
-    let user = json!({"name": name, "password": "correct-horse", "role": role});
-    server.post("/api/v1/users", user).expect(201);
-}
-
-/// Tries to log in, with more cookies.
-fn try_login(server: &Server, name: &str, password: &str, cookies: &str) -> Answer {
-    let body = encoded(&[("name", name), ("password", password)]);
-    let head = [
-        FORM,
-        OURS,
-        ("Cookie", cookies),
-        ("User-Agent", "Firefox/1 (Linux)"),
-    ];
-    server
-        .network
-        .send("POST", "/login", &head, body.as_bytes())
-}
-
-/// The cookies that an answer sets, as a browser sends them back.
-fn cookies(answer: &Answer) -> String {
-    let set = answer
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    let pairs = set.map(|(_, value)| value.split(';').next().unwrap().to_owned());
-    pairs.collect::<Vec<_>>().join("; ")
-}
 
 fn log_in(server: &Server, name: &str) -> String {
-    let answer = try_login(server, name, "correct-horse", "").expect(303);
-    cookies(&answer)
+    cookies(&try_log_in(server, name, PASSWORD, &[AGENT]).expect(303))
 }
 
 fn as_session(server: &Server, cookie: &str, method: &str, path: &str, body: &str) -> Answer {
     let head = [JSON, OURS, AGENT, ("Cookie", cookie)];
     server.network.send(method, path, &head, body.as_bytes())
-}
-
-fn make_token(server: &Server, body: Value) -> String {
-    let made = server.post("/api/v1/tokens", body).expect(201).json();
-    format!("Bearer {}", made["token"].as_str().unwrap())
 }
 
 fn as_token(server: &Server, bearer: &str, method: &str, path: &str) -> Answer {
@@ -115,7 +78,7 @@ fn ones_own_password_needs_the_present_one_and_ends_the_other_sessions() {
     as_session(&server, &here, "PUT", path, right).expect(204);
     as_session(&server, &here, "GET", "/api/v1/tasks", "").expect(200);
     as_session(&server, &elsewhere, "GET", "/api/v1/tasks", "").expect(401);
-    try_login(&server, "ann", "battery-staple", "").expect(303);
+    try_log_in(&server, "ann", "battery-staple", &[AGENT]).expect(303);
     // The command line has no password to change.
     server
         .json("PUT", path, json!({"current": "x", "password": "y"}))
@@ -312,9 +275,9 @@ fn guessing_becomes_slow_and_the_browser_of_the_owner_does_not() {
     add_user(&server, "ann", "admin");
     let known = log_in(&server, "ann");
     for _ in 0..5 {
-        try_login(&server, "ann", "wrong-horse", "").expect(401);
+        try_log_in(&server, "ann", "wrong-horse", &[AGENT]).expect(401);
     }
-    let slowed = try_login(&server, "ann", "correct-horse", "").expect(429);
+    let slowed = try_log_in(&server, "ann", "correct-horse", &[AGENT]).expect(429);
     let wait: u64 = slowed.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert!(slowed.text().contains("too many wrong passwords"));
@@ -322,7 +285,13 @@ fn guessing_becomes_slow_and_the_browser_of_the_owner_does_not() {
         slowed.text().contains("value=\"ann\""),
         "what was typed stays"
     );
-    try_login(&server, "ann", "correct-horse", &known).expect(303);
+    try_log_in(
+        &server,
+        "ann",
+        "correct-horse",
+        &[AGENT, ("Cookie", &known)],
+    )
+    .expect(303);
     // The same holds for the present password where one changes it.
     let noted = wait_for("the note of it", || {
         let audit = server.get("/api/v1/audit?kind=user&name=ann").json();

@@ -1,15 +1,11 @@
 //! The pages in a real Chromium.
 
 use crate::harness::Server;
-use crate::http::Address;
 use crate::webdriver::Browser;
 use serde_json::json;
 
 pub(crate) fn base(server: &Server) -> String {
-    let Address::Tcp(address) = &server.network else {
-        unreachable!()
-    };
-    format!("http://{address}")
+    format!("http://{}", server.address())
 }
 
 /// Makes the first admin with the link from the log, as a person would.

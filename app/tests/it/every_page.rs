@@ -1,8 +1,9 @@
-//! What holds on every page, for everybody, in both themes, on a phone and on a wide screen:
-//! nobody is kept out, nothing complains, nothing comes from elsewhere; and the overview stands still.
+//! What holds on every page, for everybody, in both themes, on a phone, a tablet and a wide screen:
+//! nobody is kept out, nothing complains, nothing comes from elsewhere, and nothing jumps.
 
 use crate::browser::base;
-use crate::pages::{PAGES, World};
+use crate::pages::{PAGES, Page, Who};
+use crate::tour::Tour;
 use crate::webdriver::Browser;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -17,10 +18,17 @@ const SHIFTS: &str = "window.shifts = []; new PerformanceObserver((list) => wind
 const TAB: &str = "\u{E004}";
 const ESCAPE: &str = "\u{E00C}";
 
-/// What the page that is open shows people, at a phone's width and a wide screen's.
+/// What the page that is open shows people, at the widths of a phone, a tablet and a screen.
 fn inaccessible(browser: &Browser) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (width, dark) in [(1440, false), (1440, true), (390, false), (390, true)] {
+    for (width, dark) in [
+        (390, false),
+        (390, true),
+        (820, true),
+        (820, false),
+        (1440, true),
+        (1440, false),
+    ] {
         browser.look(width, dark);
         for found in browser.script(ACCESSIBILITY).as_array().unwrap() {
             let theme = if dark { "dark" } else { "light" };
@@ -67,8 +75,9 @@ fn foreign(browser: &Browser, own: &str) -> Vec<String> {
 fn shifted(browser: &Browser) -> Vec<String> {
     let shifts = browser.script_until_called(
         "const done = arguments[0];
+         const place = (r) => [r.x, r.y, r.width, r.height].map(Math.round).join(' ');
          requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(window.shifts.flatMap((s) =>
-             s.sources.map((source) => `${source.node?.nodeName} ${source.node?.textContent?.trim().slice(0, 30)} jumped`))))));",
+             s.sources.map((source) => `${source.node?.nodeName ?? `something that is gone`} ${source.node?.textContent?.trim().slice(0, 30) ?? ``} jumped from ${place(source.previousRect)} to ${place(source.currentRect)}`))))));",
     );
     shifts
         .as_array()
@@ -78,25 +87,26 @@ fn shifted(browser: &Browser) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn every_page_is_open_to_everybody_and_quiet() {
-    let Some(world) = World::start(4) else { return };
-    let browser = &world.browser;
+/// Walks over the pages of one part.
+fn walk(part: Part) {
+    let Some(tour) = Tour::start(2) else { return };
+    let browser = &tour.browser;
     browser.devtools(
         "Page.addScriptToEvaluateOnNewDocument",
         json!({"source": SHIFTS}),
     );
     let mut wrong = Vec::new();
-    let mut titles = std::collections::HashMap::new();
-    for page in PAGES {
-        browser.look(1440, false);
-        world.open(page);
+    let mut seen = 0;
+    for page in PAGES.iter().filter(|page| part_of(page) == part) {
+        seen += 1;
         let mut here = Vec::new();
-        // A long table elsewhere finds its widths while it arrives: on a slow line its rows may still move.
-        if page.name == "overview" {
-            here.extend(shifted(browser));
+        for (width, dark) in [(390, true), (820, false), (1440, false)] {
+            browser.look(width, dark);
+            tour.open(page);
+            let shifts = shifted(browser).into_iter();
+            here.extend(shifts.map(|what| format!("{what} ({width})")));
         }
-        here.extend(foreign(browser, &base(&world.server)));
+        here.extend(foreign(browser, &base(&tour.world.server)));
         here.extend(inaccessible(browser));
         // A status other than success is what these pages are about.
         let refused = ["setup-wrong", "not-found", "viewer-refused"].contains(&page.name);
@@ -106,29 +116,62 @@ fn every_page_is_open_to_everybody_and_quiet() {
                 .into_iter()
                 .filter(|c| !(refused && c.contains("the server responded with a status of 40"))),
         );
-        let title = browser
-            .script("return document.title")
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let path = page.path.split('?').next().unwrap();
-        if let Some(other) = titles.insert((title.clone(), page.who as u8), path)
-            && other != path
-        {
-            here.push(format!("has the title of {other}, {title:?}"));
-        }
         wrong.extend(
             here.into_iter()
                 .map(|what| format!("{}: {what}", page.name)),
         );
     }
-    world.end();
+    assert!(seen > 0, "no page belongs to {part:?}");
     assert!(
         wrong.is_empty(),
         "{} findings\n{}",
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// Which walk a page belongs to: they go side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What nobody sees but who is not, or only, allowed to look.
+    Others,
+    Tasks,
+    Things,
+    Settings,
+}
+
+fn part_of(page: &Page) -> Part {
+    let path = page.path.trim_start_matches("/add");
+    let is = |words: &[&str]| words.iter().any(|word| path.starts_with(word));
+    if page.who != Who::Admin {
+        Part::Others
+    } else if path == "/" || is(&["/task", "/run"]) {
+        Part::Tasks
+    } else if is(&["/pool", "/variable", "/script", "/librar", "/notification"]) {
+        Part::Things
+    } else {
+        Part::Settings
+    }
+}
+
+#[test]
+fn the_pages_of_tasks_and_runs_are_open_to_everybody_and_quiet() {
+    walk(Part::Tasks);
+}
+
+#[test]
+fn the_pages_of_what_tasks_need_are_open_to_everybody_and_quiet() {
+    walk(Part::Things);
+}
+
+#[test]
+fn the_pages_of_settings_are_open_to_everybody_and_quiet() {
+    walk(Part::Settings);
+}
+
+#[test]
+fn the_pages_of_strangers_and_viewers_are_open_to_everybody_and_quiet() {
+    walk(Part::Others);
 }
 
 #[test]
@@ -189,7 +232,7 @@ fn the_keys_find_every_known_fault_and_nothing_else() {
 #[test]
 #[ignore = "makes pictures for people to look at; it checks nothing"]
 fn every_page_has_its_picture() {
-    let Some(world) = World::start(24) else {
+    let Some(tour) = Tour::start(24) else {
         return;
     };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -197,14 +240,15 @@ fn every_page_has_its_picture() {
         .unwrap()
         .join("screenshots");
     for page in PAGES {
-        world.open(page);
         for width in [390, 820, 1440] {
+            // Some things are placed once, when a page is opened.
+            tour.browser.look(width, false);
+            tour.open(page);
             for (theme, dark) in [("light", false), ("dark", true)] {
-                world.browser.look(width, dark);
+                tour.browser.look(width, dark);
                 let name = format!("{}-{width}-{theme}.png", page.name);
-                world.browser.picture(width, &folder.join(name));
+                tour.browser.picture(width, &folder.join(name));
             }
         }
     }
-    world.end();
 }

@@ -76,6 +76,19 @@ impl Server {
         }
     }
 
+    /// Where the network reaches it.
+    pub(crate) fn address(&self) -> &str {
+        match &self.network {
+            Address::Tcp(address) => address,
+            _ => unreachable!("a test's server listens on loopback"),
+        }
+    }
+
+    /// The same, for who speaks TLS: the server has to be started with LIGHTFLOW_TLS=on.
+    pub(crate) fn over_tls(&self) -> Address {
+        Address::tls(self.address(), &self.data().join("tls/cert.pem"))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,22 +1,27 @@
-//! A small HTTP/1.1 client for tests: over TCP or a Unix socket, one request a connection.
+//! A small HTTP/1.1 client for tests: over TCP, TLS or a Unix socket, one request a connection.
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a server listens.
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
     Tcp(String),
+    Tls(String, Arc<ClientConfig>),
     Socket(PathBuf),
 }
 
 trait Stream: Read + Write + Send {}
 impl Stream for TcpStream {}
 impl Stream for UnixStream {}
+impl Stream for StreamOwned<ClientConnection, TcpStream> {}
 
 /// An answer whose body was read to its end.
 #[derive(Debug)]
@@ -60,6 +65,21 @@ pub(crate) struct Live {
 }
 
 impl Address {
+    /// An address that is asked over TLS, where that certificate alone is trusted.
+    pub(crate) fn tls(address: &str, certificate: &Path) -> Self {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(certificate).unwrap() {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::Tls(address.to_owned(), Arc::new(config))
+    }
+
     fn connect(&self) -> Box<dyn Stream> {
         let patience = Some(Duration::from_secs(30));
         match self {
@@ -67,6 +87,13 @@ impl Address {
                 let stream = TcpStream::connect(address).unwrap();
                 stream.set_read_timeout(patience).unwrap();
                 Box::new(stream)
+            }
+            Self::Tls(address, config) => {
+                let stream = TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(patience).unwrap();
+                let name = "localhost".try_into().unwrap();
+                let client = ClientConnection::new(config.clone(), name).unwrap();
+                Box::new(StreamOwned::new(client, stream))
             }
             Self::Socket(path) => {
                 let stream = UnixStream::connect(path).unwrap();

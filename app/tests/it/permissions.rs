@@ -2,6 +2,7 @@
 //! describes and for every form that a page sends, so that a new one is tried as well.
 
 use crate::harness::Server;
+use crate::people::{FORM, JSON, OURS, add_user, log_in, token};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -111,29 +112,9 @@ fn a_viewer_changes_nothing_by_any_operation_or_form() {
         .socket
         .send("PUT", "/api/v1/scripts/a.sh", &[], b"#!/bin/sh\n")
         .expect(200);
-    let user = json!({"name": "ann", "password": "correct-horse", "role": "viewer"});
-    server.post("/api/v1/users", user).expect(201);
-    let body = "name=ann&password=correct-horse";
-    let form = ("Content-Type", "application/x-www-form-urlencoded");
-    let ours = ("Sec-Fetch-Site", "same-origin");
-    let login = server
-        .network
-        .send("POST", "/login", &[form, ours], body.as_bytes())
-        .expect(303);
-    let session = login
-        .header("set-cookie")
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
-    let tokens = ["viewer", "operator"].map(|role| {
-        let made = server.post("/api/v1/tokens", json!({"name": role, "role": role}));
-        format!(
-            "Bearer {}",
-            made.expect(201).json()["token"].as_str().unwrap()
-        )
-    });
+    add_user(&server, "ann", "viewer");
+    let session = log_in(&server, "ann");
+    let tokens = ["viewer", "operator"].map(|role| token(&server, role));
     let before = state(&server);
     let (operations, forms) = (operations(&server), forms());
     assert!(
@@ -145,11 +126,7 @@ fn a_viewer_changes_nothing_by_any_operation_or_form() {
             continue;
         }
         let api = address.starts_with("/api/");
-        let kind = if api {
-            ("Content-Type", "application/json")
-        } else {
-            form
-        };
+        let kind = if api { JSON } else { FORM };
         let body: &[u8] = if api { b"{}" } else { b"" };
         let ask = |head: &[(&str, &str)]| {
             let path = filled_in(address);
@@ -161,7 +138,7 @@ fn a_viewer_changes_nothing_by_any_operation_or_form() {
                 .status
         };
         assert_eq!(
-            ask(&[("Cookie", &session), ours]),
+            ask(&[("Cookie", &session), OURS]),
             403,
             "{method} {address} by a viewer"
         );
@@ -170,7 +147,7 @@ fn a_viewer_changes_nothing_by_any_operation_or_form() {
             403,
             "{method} {address} by a token"
         );
-        let nobody = ask(&[ours]);
+        let nobody = ask(&[OURS]);
         assert!(
             [401, 303].contains(&nobody),
             "{method} {address} by nobody: {nobody}"

@@ -3,33 +3,19 @@
 
 use crate::harness::{Server, command, wait_for};
 use crate::http::Address;
-use serde_json::json;
+use crate::people::{JSON, OURS, PASSWORD, add_user, try_log_in};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-const OURS: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
-
-fn add_user(server: &Server, name: &str, role: &str) {
-    let user = json!({"name": name, "password": "correct-horse", "role": role});
-    server.post("/api/v1/users", user).expect(201);
-}
 
 #[test]
 fn the_headers_of_a_stranger_change_nothing() {
     let server = Server::start();
     add_user(&server, "ann", "admin");
     let head = [
-        FORM,
-        OURS,
         ("X-Forwarded-For", "203.0.113.9"),
         ("X-Forwarded-Proto", "https"),
         ("Remote-User", "ann"),
     ];
-    let body = b"name=ann&password=correct-horse";
-    let answer = server
-        .network
-        .send("POST", "/login", &head, body)
-        .expect(303);
+    let answer = try_log_in(&server, "ann", PASSWORD, &head).expect(303);
     let cookie = answer.header("set-cookie").unwrap();
     assert!(
         !cookie.contains("Secure") && cookie.starts_with("lightflow="),
@@ -39,7 +25,7 @@ fn the_headers_of_a_stranger_change_nothing() {
     assert_eq!(sessions["sessions"][0]["address"], "127.0.0.1");
     server
         .network
-        .send("GET", "/api/v1/tasks", &head[2..], b"")
+        .send("GET", "/api/v1/tasks", &head, b"")
         .expect(401);
 }
 
@@ -48,16 +34,10 @@ fn a_trusted_proxy_says_from_where_and_how_somebody_came() {
     let server = Server::start_with(&[("LIGHTFLOW_TRUSTED_PROXY", "127.0.0.0/8")]);
     add_user(&server, "ann", "admin");
     let head = [
-        FORM,
-        OURS,
         ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"),
         ("X-Forwarded-Proto", "https"),
     ];
-    let body = b"name=ann&password=correct-horse";
-    let answer = server
-        .network
-        .send("POST", "/login", &head, body)
-        .expect(303);
+    let answer = try_log_in(&server, "ann", PASSWORD, &head).expect(303);
     let cookie = answer.header("set-cookie").unwrap();
     assert!(
         cookie.contains("Secure") && cookie.starts_with("__Host-"),
@@ -82,17 +62,16 @@ fn who_logged_in_at_the_proxy_is_that_user_here() {
     add_user(&server, "ann", "admin");
     add_user(&server, "bob", "viewer");
     let ann = ("Remote-User", "ann");
-    let json = ("Content-Type", "application/json");
     let pool = br#"{"name":"p","slots":1}"#;
     server.network.send("GET", "/", &[ann], b"").expect(200);
     // The proxy's own cookie is sent by browsers for any page, so a form of another site is refused.
     server
         .network
-        .send("POST", "/api/v1/pools", &[ann, json], pool)
+        .send("POST", "/api/v1/pools", &[ann, JSON], pool)
         .expect(403);
     server
         .network
-        .send("POST", "/api/v1/pools", &[ann, json, OURS], pool)
+        .send("POST", "/api/v1/pools", &[ann, JSON, OURS], pool)
         .expect(201);
     let bob = ("Remote-User", "bob");
     server
@@ -157,12 +136,11 @@ fn a_unix_socket_serves_the_proxy_and_gives_no_rights_by_itself() {
     let metadata = std::fs::metadata(&socket).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
-    let json = [("Content-Type", "application/json")];
     let user = br#"{"name":"ann","password":"correct-horse","role":"viewer"}"#;
     proxy
-        .send("POST", "/api/v1/users", &[json[0], OURS], user)
+        .send("POST", "/api/v1/users", &[JSON, OURS], user)
         .expect(401);
-    own.send("POST", "/api/v1/users", &json, user).expect(201);
+    own.send("POST", "/api/v1/users", &[JSON], user).expect(201);
     proxy.send("GET", "/api/v1/tasks", &[], b"").expect(401);
     proxy
         .send("GET", "/api/v1/tasks", &[("Remote-User", "ann")], b"")

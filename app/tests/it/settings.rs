@@ -44,6 +44,55 @@ fn settings_hold_after_a_restart_and_what_is_wrong_is_refused() {
 }
 
 #[test]
+fn a_task_that_does_not_say_what_it_keeps_is_as_the_settings_say() {
+    let server = Server::start();
+    let lightflow = |words: &[&str]| {
+        let output = command(server.data()).args(words).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {text}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = lightflow(&["settings", "set", "--keep-runs", "7", "--keep-days", "30"]);
+    assert!(said.contains("keep-runs   7"), "{said}");
+    let steps = json!([{"name": "s", "command": "true"}]);
+    server
+        .post("/api/v1/tasks", json!({"name": "by_api", "steps": steps}))
+        .expect(201);
+    let own = json!({"name": "own", "keep_runs": 3, "steps": steps});
+    server.post("/api/v1/tasks", own).expect(201);
+    lightflow(&[
+        "task",
+        "create",
+        "by_cli",
+        "--step",
+        "s",
+        "--command",
+        "true",
+    ]);
+    let text = "[[tasks]]\nname = \"by_import\"\nsteps = [{name = \"s\", command = \"true\"}]\n";
+    let imported = server
+        .socket
+        .send("POST", "/api/v1/import", &[], text.as_bytes());
+    imported.expect(200);
+    for (name, runs) in [("by_api", 7), ("own", 3), ("by_cli", 7), ("by_import", 7)] {
+        let task = server
+            .get(&format!("/api/v1/tasks/{name}"))
+            .expect(200)
+            .json();
+        assert_eq!(task["keep_runs"], runs, "{name}");
+        assert_eq!(task["keep_days"], 30, "{name}");
+    }
+    // Taken back, it is as the program says; the tasks that are there stay as they are.
+    let said = lightflow(&["settings", "set", "--keep-runs", "", "--keep-days", ""]);
+    assert!(said.contains("keep-runs   not set"), "{said}");
+    assert_eq!(server.get("/api/v1/tasks/by_api").json()["keep_runs"], 7);
+    server
+        .post("/api/v1/tasks", json!({"name": "late", "steps": steps}))
+        .expect(201);
+    assert_eq!(server.get("/api/v1/tasks/late").json()["keep_runs"], 100);
+}
+
+#[test]
 fn the_address_for_links_changes_without_a_restart() {
     let server = Server::start();
     let web = crate::receivers::WebServer::start();

@@ -1,0 +1,202 @@
+//! Notifications over days, by a clock that the test moves: tried again, given up, and told of what is overdue.
+
+use crate::harness::{BINARY, wait_for};
+use crate::receivers::WebServer;
+use chrono::{DateTime, TimeDelta, Utc};
+use lightflow::domain::task::Task;
+use lightflow::engine::{Clock, Engine, Folders, LogStore, ManualClock};
+use lightflow::notify::{self, Notifier};
+use lightflow::secrets::SecretKey;
+use lightflow::store::{self, Store};
+use lightflow::view::TaskBody;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The engine and the notifications in this process, with a clock that the test moves.
+struct World {
+    clock: ManualClock,
+    store: Store,
+    engine: Engine,
+    secrets: Arc<SecretKey>,
+    runtime: tokio::runtime::Runtime,
+    dir: Arc<tempfile::TempDir>,
+    _notifier: Notifier,
+}
+
+impl World {
+    fn on(dir: Arc<tempfile::TempDir>, clock: ManualClock) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
+        let secrets = Arc::new(SecretKey::load_or_create(&dir.path().join("secret.key")).unwrap());
+        let parts = lightflow::engine::Parts {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: Arc::new(clock.clone()),
+            logs: LogStore::new(dir.path().join("logs"), 1 << 20),
+            folders: Folders::new(dir.path()),
+            zone: chrono_tz::Tz::UTC,
+            supervisor: BINARY.into(),
+            grace: Duration::from_secs(1),
+        };
+        let engine = runtime.block_on(Engine::start(parts)).unwrap();
+        let notifier = runtime.block_on(async {
+            Notifier::start(notify::Parts {
+                store: store.clone(),
+                secrets: secrets.clone(),
+                clock: Arc::new(clock.clone()),
+                feed: engine.feed().clone(),
+                zone: chrono_tz::Tz::UTC,
+                base_url: lightflow::notify::BaseUrl::new("http://board".to_owned(), None),
+                ca_bundle: "/nonexistent".into(),
+            })
+        });
+        Self {
+            clock,
+            store,
+            engine,
+            secrets,
+            runtime,
+            dir,
+            _notifier: notifier,
+        }
+    }
+
+    fn new(now: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        Self::on(dir, ManualClock::new(now.parse().unwrap()))
+    }
+
+    fn restart(self) -> Self {
+        let (dir, clock) = (self.dir.clone(), self.clock.clone());
+        self.runtime.block_on(self.engine.shutdown());
+        drop(self);
+        Self::on(dir, clock)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, store::StoreError> + Send + 'static,
+    ) -> T {
+        self.runtime.block_on(self.store.write(work)).unwrap()
+    }
+
+    fn channel(&self, url: String) {
+        let target = lightflow::domain::target::TargetParts {
+            kind: "webhook".to_owned(),
+            url,
+            ..Default::default()
+        };
+        let sealed = notify::seal(&self.secrets, "hook", &target).unwrap();
+        let body: lightflow::view::ChannelBody =
+            serde_json::from_value(json!({"name": "hook", "target": {"kind": "webhook"}})).unwrap();
+        let (channel, now) = (body.channel().unwrap(), self.clock.now());
+        self.write(move |tx| store::channels::insert(tx, &channel, &sealed, now));
+    }
+
+    fn daily(&self, script: &str) -> lightflow::domain::task::TaskId {
+        let body: TaskBody = serde_json::from_value(json!({"name": "t", "cron": "0 3 * * *",
+            "steps": [{"name": "s", "command": "sh", "args": ["-c", script]}]}))
+        .unwrap();
+        let (task, now) = (Task::try_from(&body).unwrap(), self.clock.now());
+        let id = self.write(move |tx| store::tasks::insert(tx, &task, now));
+        self.runtime.block_on(self.engine.tasks_changed());
+        id
+    }
+
+    fn deliveries(&self) -> Vec<store::Delivery> {
+        let read = self.store.read(|tx| store::outbox::newest(tx, 100));
+        self.runtime.block_on(read).unwrap()
+    }
+
+    fn tried(&self, attempts: u32) -> DateTime<Utc> {
+        wait_for(&format!("{attempts} attempts"), || {
+            let all = self.deliveries();
+            all.first()
+                .filter(|d| d.message.attempts == attempts)
+                .map(|d| d.due)
+        })
+    }
+
+    fn forward(&self, by: TimeDelta) {
+        self.clock.set(self.clock.now() + by);
+    }
+}
+
+#[test]
+fn a_message_is_tried_again_later_and_later_also_after_a_restart() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    web.answer_with(503);
+    world.channel(format!("http://{}/", web.address));
+    let task = world.daily("false");
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    web.next();
+    assert_eq!(world.tried(1), world.clock.now() + TimeDelta::seconds(30));
+    world.forward(TimeDelta::seconds(30));
+    web.next();
+    assert_eq!(world.tried(2), world.clock.now() + TimeDelta::seconds(60));
+    let world = world.restart();
+    assert!(web.is_quiet(), "a restart is no reason to hurry");
+    web.answer_with(200);
+    world.forward(TimeDelta::seconds(60));
+    assert!(web.next().body.contains("\"failure\""));
+    wait_for("the end of it", || {
+        let all = world.deliveries();
+        (all[0].state == store::MessageState::Sent).then_some(())
+    });
+    world.forward(TimeDelta::hours(2));
+    assert!(web.is_quiet());
+}
+
+#[test]
+fn after_three_days_in_vain_a_message_is_given_up() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    web.answer_with(500);
+    world.channel(format!("http://{}/", web.address));
+    let task = world.daily("false");
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    world.tried(1);
+    world.forward(TimeDelta::days(3));
+    wait_for("the message to be given up", || {
+        let all = world.deliveries();
+        let first = all.last()?;
+        (first.state == store::MessageState::GivenUp).then_some(())
+    });
+}
+
+#[test]
+fn a_task_that_does_not_succeed_for_too_long_is_reported_once_and_its_recovery_too() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    let good = world.dir.path().join("good");
+    let task = world.daily(&format!("test -e {} || exit 1", good.display()));
+    // Added before there was anybody to tell.
+    world.channel(format!("http://{}/", web.address));
+    world.clock.set("2026-03-02T03:00:00Z".parse().unwrap());
+    assert!(web.next().body.contains("\"failure\""));
+    // From noon to 03:00 the day after is less than a day; a day and a quarter is 18:00.
+    world.clock.set("2026-03-02T17:59:00Z".parse().unwrap());
+    world.runtime.block_on(world.engine.pools());
+    assert!(web.is_quiet());
+    world.clock.set("2026-03-02T18:00:00Z".parse().unwrap());
+    // Seen first, told a minute later: a catch-up may be about to begin.
+    wait_for("the report", || {
+        world.forward(TimeDelta::seconds(61));
+        web.body_if_any()
+            .filter(|body| body.contains("\"overdue\""))
+    });
+    let world = world.restart();
+    world.forward(TimeDelta::hours(3));
+    world.forward(TimeDelta::minutes(5));
+    std::fs::write(good, "").unwrap();
+    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    let body = web.next().body;
+    assert!(body.contains("\"recovery\""), "{body}");
+}
