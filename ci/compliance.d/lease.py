@@ -64,8 +64,14 @@ class Lease:
         self.machine.write(samples.PROGRAM, samples.SAMPLE, "0755")
         self.machine.root(f"rm -f /tmp/hanging; {samples.PROGRAM} start n8n")
 
-    def configure(self, seconds: int = 600, rclone: str = "/usr/bin/rclone", start_max: int = 1800):
-        limits = f"limits = {{ start = {{ default = 5, max = {start_max} }} }}\n"
+    def configure(
+        self, seconds: int = 600, rclone: str = "/usr/bin/rclone", start_max: int = 1800, reserve: int | None = None
+    ):
+        """With a reserve, the service is only stopped when an archive fits beside it."""
+        start = f"start = {{ default = 5, max = {start_max} }}"
+        limits = f"limits = {{ {start} }}\n"
+        if reserve is not None:
+            limits = f"limits = {{ {start}, spool_reserve = {reserve} }}\nroom_before_stop = true\n"
         lease = f"lease = {{ seconds = {seconds} }}\n"
         rest = self.configuration.replace("[rclone]\n", f'[rclone]\nprogram = "{rclone}"\n')
         self.machine.write(CONFIG, lease + limits + rest)
@@ -117,6 +123,20 @@ class Lease:
         self.assertIn("n8n is up; it was down for ", answer.out)
         self.assertEqual(self.timers(), [])
         self.comes_back()
+
+    def test_a_service_is_only_stopped_when_an_archive_would_fit(self):
+        self.machine.root(f"chown -R backup_ops: {samples.DATA_ROOT}/n8n/data; chmod 0700 {samples.DATA_ROOT}/n8n/data")
+        self.configure(reserve=4 * 10**18)
+        answer = self.machine.alone(STOP)
+        self.assertEqual(answer.code, 73, answer)
+        self.assertIn("n8n is not stopped", answer.err)
+        self.assertIn("limits.spool_reserve", answer.err)
+        self.assertEqual(self.timers(), [])
+        self.comes_back()
+        self.configure(reserve=0)
+        self.done(STOP)
+        self.assertEqual(len(self.timers()), 1)
+        self.done(START)
 
     def test_a_timer_that_was_stopped_is_made_again_by_the_next_action(self):
         self.done(STOP)
