@@ -234,7 +234,7 @@ class Lease:
         length = time.monotonic() - began
         seed = random.randrange(1 << 32)
         dice = random.Random(seed)
-        longest, hits, left = 0.0, collections.Counter(), 0
+        longest, hits, unkept = 0.0, collections.Counter(), 0
         for number in range(ROUNDS):
             victim = dice.choice(list(VICTIMS))
             at = dice.uniform(0, length)
@@ -245,7 +245,7 @@ class Lease:
                 hits[victim] += hit
                 if runner_dies and self.is_left():
                     # It died before it had stopped anything. Somebody has to come by: the next night, or the next boot.
-                    left += 1
+                    unkept += 1
                     self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
                 self.back_or_told()
                 longest = max(longest, time.monotonic() - killed)
@@ -261,7 +261,7 @@ class Lease:
         there = ", ".join(f"{victim} {count}" for victim, count in sorted(hits.items()))
         print(
             f"{ROUNDS} rounds, seed {seed}: up after {longest:.1f} s at most, with a lease of {LEASE_S} s; hit: {there}; "
-            f"up, with a lease that nobody kept: {left}"
+            f"up, with a lease that nobody kept: {unkept}"
         )
 
     def back_or_told(self):
