@@ -1,6 +1,6 @@
 //! From inside of a program in rclone's place: what it can do, and what it cannot.
 //!
-//! The program is `gate/examples/probe.rs`. What it is allowed is held against the table in `THREAT-MODEL.md`.
+//! The program is `gate/examples/probe`. What it is allowed is held against the table in `THREAT-MODEL.md`.
 
 use std::collections::BTreeMap;
 use std::fs;

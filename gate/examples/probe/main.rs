@@ -5,9 +5,10 @@
 
 #![expect(clippy::expect_used, reason = "a tool for tests")]
 
+mod attempt;
+
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions, Permissions};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -15,10 +16,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use nix::errno::Errno;
 use nix::libc;
 
-const CONFIGURATION: &str = "/proc/self/fd/8/rclone.conf";
+use attempt::{
+    CONFIGURATION, attempt, change, list, make, pointer, raw, read, said, say_line, tell,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -77,55 +79,6 @@ fn without_landlock(argv: &[String]) {
     seccompiler::apply_filter(&program).expect("seccomp");
     let error = Command::new(&argv[0]).args(&argv[1..]).exec();
     say_line(&error.to_string());
-}
-
-/// An instruction.
-fn said(name: &str) -> String {
-    let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.split_once(" = "))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.to_owned())
-        .unwrap_or_default()
-}
-
-fn say_line(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn tell(name: &str, outcome: &str) {
-    say_line(&format!("probe\t{name}\t{outcome}"));
-}
-
-fn attempt<T>(name: &str, result: io::Result<T>) {
-    let outcome = match result {
-        Ok(_) => "ok".to_owned(),
-        Err(error) => match error.raw_os_error() {
-            Some(code) => format!("{:?}", Errno::from_raw(code)),
-            None => error.to_string(),
-        },
-    };
-    tell(name, &outcome);
-}
-
-fn read(name: &str, path: impl AsRef<Path>) {
-    let opened = File::open(path).and_then(|mut file| file.read(&mut [0; 1]));
-    attempt(name, opened);
-}
-
-fn list(name: &str, path: impl AsRef<Path>) {
-    attempt(name, fs::read_dir(path));
-}
-
-fn make(name: &str, folder: impl AsRef<Path>) {
-    let path = folder.as_ref().join("probe-was-here");
-    attempt(name, File::create_new(&path));
-    let _ = fs::remove_file(path);
-}
-
-/// A file that somebody else may have, opened to be changed; it is not.
-fn change(name: &str, path: impl AsRef<Path>) {
-    attempt(name, OpenOptions::new().append(true).open(path));
 }
 
 fn files(source: &str) {
@@ -415,21 +368,4 @@ fn state() {
         tell("waiting", &std::process::id().to_string());
         std::thread::sleep(std::time::Duration::from_secs(60));
     }
-}
-
-fn raw(name: &str, number: i64, [a, b, c, d, e]: [i64; 5]) {
-    // SAFETY: none of these arguments points anywhere; a call that wants to read or write memory is given null.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
-    if let Ok(fd) = i32::try_from(result)
-        && fd > 2
-    {
-        let _ = nix::unistd::close(fd);
-    }
-    attempt(name, Errno::result(result).map_err(Into::into));
-}
-
-fn pointer(name: &str, number: i64, path: &CString) {
-    // SAFETY: the path ends with a zero, and there is no name and no value.
-    let result = unsafe { libc::syscall(number, path.as_ptr(), 0, 0, 0, 0) };
-    attempt(name, Errno::result(result).map_err(Into::into));
 }
