@@ -112,6 +112,8 @@ def main() -> int:
         release.add(f"completions/{name}", content)
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         release.copy(name, REPO / name)
+    # The pictures of the README.
+    release.copy_folder("docs/screenshots", REPO / "docs/screenshots")
     inside, known = crates.of_binaries(binaries), crates.metadata()
     release.add("NOTICES", crates.notices(inside, known).encode())
     debian = {image: sbom.read_lock(REPO / f"image/packages.{image}.lock") for image in images}
