@@ -20,10 +20,12 @@ mod peer;
 mod serve;
 mod session;
 mod sse;
+mod x509;
 
-pub use certificate::{CertificateError, Certificates};
+pub use certificate::Certificates;
 pub use serve::{Listeners, ServeError, serve};
 pub use session::SetupLink;
+pub use x509::CertificateError;
 
 use crate::config::{Proxy, Transport};
 use crate::domain::audit::{Action, Actor, Deed, SubjectKind};

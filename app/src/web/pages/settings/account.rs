@@ -60,17 +60,14 @@ pub(super) async fn set_password(
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let changed = match new_password(&fields) {
-        Ok(password) => {
-            let body = OwnPassword {
-                current: fields.text("current"),
-                password,
-            };
-            change_own_password(&app, &person, &peer, &attempt, body).await
-        }
-        Err(error) => Err(error.into()),
+    let changed = async {
+        let body = OwnPassword {
+            current: fields.text("current"),
+            password: new_password(&fields)?,
+        };
+        change_own_password(&app, &person, &peer, &attempt, body).await
     };
-    match changed {
+    match changed.await {
         Ok(()) => Ok(html(&AccountPage::new(
             viewer,
             true,

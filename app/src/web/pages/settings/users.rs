@@ -100,20 +100,15 @@ pub(super) async fn add(
     State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let added = match new_password(&fields) {
-        Ok(password) => {
-            let body = NewUser {
-                name: fields.line("name"),
-                password,
-                role: fields.text("role"),
-            };
-            api::users::add(admin, State(app), Json(body))
-                .await
-                .map(drop)
-        }
-        Err(error) => Err(error.into()),
+    let added = async {
+        let body = NewUser {
+            name: fields.line("name"),
+            password: new_password(&fields)?,
+            role: fields.text("role"),
+        };
+        api::users::add(admin, State(app), Json(body)).await
     };
-    let Err(error) = added else {
+    let Err(error) = added.await else {
         return Ok(Redirect::to("/settings/users").into_response());
     };
     // A password is not sent back: it would lie in the page and in the history.
@@ -179,7 +174,7 @@ pub(super) async fn set_role(
     };
     let (app2, path) = (State(app.clone()), Path(name.clone()));
     let changed = api::users::patch(admin, app2, path, Json(body)).await;
-    answer(&app, viewer, name, changed.map(drop)).await
+    answer(&app, viewer, name, changed).await
 }
 
 /// Gives a user another password.
@@ -190,17 +185,12 @@ pub(super) async fn set_password(
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let changed = match new_password(&fields) {
-        Ok(password) => {
-            let body = PasswordBody { password };
-            let (app, path) = (State(app.clone()), Path(name.clone()));
-            api::users::set_password(admin, app, path, Json(body))
-                .await
-                .map(drop)
-        }
-        Err(error) => Err(error.into()),
+    let changed = async {
+        let password = new_password(&fields)?;
+        let (app, path) = (State(app.clone()), Path(name.clone()));
+        api::users::set_password(admin, app, path, Json(PasswordBody { password })).await
     };
-    answer(&app, viewer, name, changed).await
+    answer(&app, viewer, name.clone(), changed.await).await
 }
 
 /// Removes a user.
@@ -211,14 +201,15 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let removed = api::users::delete(admin, State(app.clone()), Path(name.clone())).await;
-    answer(&app, viewer, name, removed.map(drop)).await
+    answer(&app, viewer, name, removed).await
 }
 
-async fn answer(
+/// Back to the list, or the page of the user with what was refused.
+async fn answer<T>(
     app: &App,
     viewer: PageViewer,
     name: String,
-    result: Result<(), ApiError>,
+    result: Result<T, ApiError>,
 ) -> Result<Response, PageError> {
     let Err(error) = result else {
         return Ok(Redirect::to("/settings/users").into_response());
