@@ -73,7 +73,10 @@ class Lease:
         if reserve is not None:
             limits = f"limits = {{ {start}, spool_reserve = {reserve} }}\nroom_before_stop = true\n"
         lease = f"lease = {{ seconds = {seconds} }}\n"
-        rest = self.configuration.replace("[rclone]\n", f'[rclone]\nprogram = "{rclone}"\n')
+        # A script in rclone's place needs more than rclone does.
+        landlock = "preferred" if rclone == "/usr/bin/rclone" else "off"
+        section = f'[rclone]\nprogram = "{rclone}"\nlandlock = "{landlock}"\n'
+        rest = self.configuration.replace("[rclone]\n", section)
         self.machine.write(CONFIG, lease + limits + rest)
 
     def hanging_rclone(self):
