@@ -242,6 +242,14 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask("--start kube")
         self.assertIn("kube-app", self.running())
 
+    def test_a_user_who_cannot_be_seen_may_be_the_one_who_has_it(self):
+        manager = f"systemctl kill --kill-whom=main user@$(id -u {containers.USER}).service --signal"
+        self.addCleanup(self.machine.root, f"{manager} CONT")
+        self.machine.root(f"{manager} STOP")
+        answer = self.podmanctl("--status nowhere")
+        self.assertIn(f"what {containers.USER} runs cannot be seen", answer.err)
+        self.assertNotIn(answer.code, (UP, PARTLY, DOWN, NOTHING), answer.err)
+
     def test_a_service_that_is_nowhere_is_nothing(self):
         self.ask("--status nowhere", NOTHING)
         self.ask("--stop nowhere", 69)

@@ -60,7 +60,8 @@ impl Tools<'_> {
         }
     }
 
-    /// Finds a service's stack. `likely` is asked first, and nobody else when he has it.
+    /// Finds a service's stack. `likely` is asked first, and nobody else when he has it. `None` only when everybody
+    /// was seen to have nothing: a user who cannot be seen may be the one who has it.
     pub(super) fn find(
         &mut self,
         service: &ServiceName,
@@ -75,6 +76,7 @@ impl Tools<'_> {
         }
         let alone = owners.len() == 1;
         let mut found: Vec<Found> = Vec::new();
+        let mut unseen = None;
         for owner in owners {
             match self.inventory_within(&owner, alone) {
                 Ok(inventory) => {
@@ -84,7 +86,10 @@ impl Tools<'_> {
                     }
                 }
                 // A user whose tools do not work must not be in the way of everybody's services.
-                Err(failure) if !alone && owner != Owner::System => self.warn_of(&owner, &failure),
+                Err(failure) if !alone && owner != Owner::System => {
+                    self.warn_of(&owner, &failure);
+                    unseen = Some(failure);
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -97,7 +102,8 @@ impl Tools<'_> {
                     other.owner.name()
                 ),
             }),
-            _ => Ok(found.pop()),
+            [_] => Ok(found.pop()),
+            [] => unseen.map_or(Ok(None), Err),
         }
     }
 
