@@ -43,6 +43,7 @@ impl Container {
             )
             .env("LIGHTFLOW_LISTEN", "127.0.0.1:0")
             .env("LIGHTFLOW_TLS", "off")
+            .env("LIGHTFLOW_KILL_GRACE", "1")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -287,7 +287,7 @@ pub(crate) fn holds_a_lock(pid: Pid) -> bool {
     })
 }
 
-/// Ends processes before one of them can see that another is gone.
+/// Ends processes before one of them can see that another is gone; until they hold nothing any more, neither locks.
 pub(crate) fn kill_at_once(pids: &[Pid]) {
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         for &pid in pids {
@@ -301,6 +301,7 @@ pub(crate) fn kill_at_once(pids: &[Pid]) {
             wait_until("they are halted", || pids.iter().all(halted));
         }
     }
+    wait_until("they are dead", || pids.iter().all(|&pid| is_dead(pid)));
 }
 
 /// Whether a process is gone, with all that it held.
