@@ -7,8 +7,8 @@
 //! `gzip -6` (22 MB/s). Level 4 does 107 MB/s and is 2.4 % larger, level 6 does 75 MB/s and is 1.1 % smaller; zlib-rs was
 //! slower than any of them and larger than gzip. What is compressed already is stored.
 //!
-//! Invariant: what comes out depends on the input alone, not on the number of threads; at most
-//! [`MAX_WORKERS`] + 2 blocks are in memory, whatever the speed of either side.
+//! Invariant: what comes out depends on the input alone, not on the number of threads; at most [`AHEAD`] blocks for each
+//! thread are in memory, and two more, whatever the speed of either side.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -29,6 +29,10 @@ const LEVEL: i32 = 5;
 
 /// More threads than this would cost more memory than they are worth.
 const MAX_WORKERS: usize = 8;
+
+/// So many blocks for each thread are on their way at once. One takes a fifth of the time of another, and writing may wait
+/// for the disk: with fewer, threads stand idle behind the block whose turn it is.
+const AHEAD: usize = 3;
 
 /// A block on its way: to a worker with its input, and back with its output. The buffers go round.
 struct Block {
@@ -119,7 +123,7 @@ impl<W: Write> ParallelGzip<W> {
     }
 
     fn hand_out(&mut self) -> io::Result<()> {
-        while self.in_flight() > self.workers.len() as u64 {
+        while self.in_flight() >= (AHEAD * self.workers.len()) as u64 {
             self.take_back()?;
         }
         let mut block = self.spare.pop().unwrap_or_else(|| Block {
