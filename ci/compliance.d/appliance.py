@@ -222,6 +222,8 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         planned = self.done(Answer(0, self.machine.root("backupctl --uninstall --dry-run"), ""))
         self.assertIn("remove   /etc/sudoers.d/backupctl", planned)
         self.machine.root("systemctl is-active --quiet ssh; test -e /etc/sudoers.d/backupctl")
+        # Somebody is still in, or was a moment ago.
+        self.machine.root("systemd-run --quiet --uid=backup_ops --property=PAMName=sshd sleep 600; loginctl show-user backup_ops")
         said = self.machine.root("backupctl --uninstall")
         self.assertIn(f"stay in {DATA}/lightflow/data", said)
         self.assertIn("stay in /etc/backupctl", said)

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
@@ -81,7 +82,7 @@ pub(super) fn apply(change: &Change) -> Result<(), String> {
             run(&argv, &Input::Nothing).map(drop)
         }
         Change::RemoveImages(user) => remove_images(user),
-        Change::RemoveAccount(name) => good(&words(&["/usr/sbin/userdel", name])).map(drop),
+        Change::RemoveAccount(name) => remove_account(name),
         Change::NoLinger(user) => {
             good(&words(&["/usr/bin/loginctl", "disable-linger", user])).map(drop)
         }
@@ -362,3 +363,32 @@ fn remove_images(user: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests;
+
+/// What userdel(8) says of an account that a process runs as.
+const IN_USE: i32 = 8;
+
+/// How long the processes of an account that goes away may take to end: its systemd waits ten seconds after the last
+/// session for another.
+const LEAVING: Duration = Duration::from_secs(20);
+
+/// By now nothing lets anybody in as this account, but somebody may still be in.
+fn remove_account(name: &str) -> Result<(), String> {
+    let argv = words(&["/usr/sbin/userdel", name]);
+    let began = Instant::now();
+    let mut said = run(&argv, &Input::Nothing)?;
+    if said.code == Some(IN_USE) {
+        // Where there is no logind, there are no sessions of it either.
+        let _ = run(
+            &words(&["/usr/bin/loginctl", "terminate-user", name]),
+            &Input::Nothing,
+        );
+    }
+    while said.code == Some(IN_USE) && began.elapsed() < LEAVING {
+        thread::sleep(Duration::from_millis(200));
+        said = run(&argv, &Input::Nothing)?;
+    }
+    if said.ok() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", argv.join(" "), said.words()))
+}
