@@ -8,7 +8,7 @@
 //! slower than any of them and larger than gzip. What is compressed already is stored.
 //!
 //! Invariant: what comes out depends on the input alone, not on the number of threads; at most [`AHEAD`] blocks for each
-//! thread are in memory, and two more, whatever the speed of either side.
+//! thread are in memory, and one more, whatever the speed of either side.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -30,8 +30,8 @@ const LEVEL: i32 = 5;
 /// More threads than this would cost more memory than they are worth.
 const MAX_WORKERS: usize = 8;
 
-/// So many blocks for each thread are on their way at once. One takes a fifth of the time of another, and writing may wait
-/// for the disk: with fewer, threads stand idle behind the block whose turn it is.
+/// So many blocks for each thread are on their way at once. One that is stored takes less time than one that is packed, and
+/// writing may wait for the disk: with fewer, threads could stand idle behind the block whose turn it is.
 const AHEAD: usize = 3;
 
 /// A block on its way: to a worker with its input, and back with its output. The buffers go round.

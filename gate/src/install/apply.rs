@@ -25,6 +25,13 @@ use crate::podmanctl::owner::Owner as Session;
 /// How long a program in a user's session may take; loading an image on a slow disk takes minutes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
 
+/// How long the processes of an account that goes away may take to end: its systemd waits ten seconds after the last
+/// session for another.
+const LEAVING: Duration = Duration::from_secs(20);
+
+/// What userdel(8) says of an account that a process runs as.
+const IN_USE: i32 = 8;
+
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// Does it.
@@ -100,7 +107,10 @@ pub(super) fn good(argv: &[String]) -> Result<Said, String> {
 
 /// Likewise, with something on its standard input.
 pub(super) fn good_with(argv: &[String], input: &Input<'_>) -> Result<Said, String> {
-    let said = run(argv, input)?;
+    succeeded(argv, run(argv, input)?)
+}
+
+fn succeeded(argv: &[String], said: Said) -> Result<Said, String> {
     if said.ok() {
         return Ok(said);
     }
@@ -361,34 +371,23 @@ fn remove_images(user: &str) -> Result<(), String> {
     good(&argv).map(drop)
 }
 
-#[cfg(test)]
-mod tests;
-
-/// What userdel(8) says of an account that a process runs as.
-const IN_USE: i32 = 8;
-
-/// How long the processes of an account that goes away may take to end: its systemd waits ten seconds after the last
-/// session for another.
-const LEAVING: Duration = Duration::from_secs(20);
-
 /// By now nothing lets anybody in as this account, but somebody may still be in.
 fn remove_account(name: &str) -> Result<(), String> {
     let argv = words(&["/usr/sbin/userdel", name]);
-    let began = Instant::now();
-    let mut said = run(&argv, &Input::Nothing)?;
-    if said.code == Some(IN_USE) {
-        // Where there is no logind, there are no sessions of it either.
-        let _ = run(
-            &words(&["/usr/bin/loginctl", "terminate-user", name]),
-            &Input::Nothing,
-        );
-    }
-    while said.code == Some(IN_USE) && began.elapsed() < LEAVING {
+    let until = Instant::now() + LEAVING;
+    // It fails where nobody is in, and what matters is whether userdel does.
+    let _ = run(
+        &words(&["/usr/bin/loginctl", "terminate-user", name]),
+        &Input::Nothing,
+    );
+    loop {
+        let said = run(&argv, &Input::Nothing)?;
+        if said.code != Some(IN_USE) || Instant::now() >= until {
+            return succeeded(&argv, said).map(drop);
+        }
         thread::sleep(Duration::from_millis(200));
-        said = run(&argv, &Input::Nothing)?;
     }
-    if said.ok() {
-        return Ok(());
-    }
-    Err(format!("{}: {}", argv.join(" "), said.words()))
 }
+
+#[cfg(test)]
+mod tests;
