@@ -318,7 +318,7 @@ fn kills_at_random_moments_leave_no_service_down_and_nothing_behind() {
         return;
     }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let rounds: u64 = number("BACKUPCTL_KILL_ROUNDS").unwrap_or(12);
+    let rounds: u64 = number("BACKUPCTL_KILL_ROUNDS").unwrap_or(8);
     let seed = number("BACKUPCTL_KILL_SEED").unwrap_or_else(seed);
     println!("seed {seed}");
     let nights: Vec<Night> = std::thread::scope(|scope| {

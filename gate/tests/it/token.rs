@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -254,11 +254,9 @@ fn a_token_survives_kill_9_at_any_moment() {
                     .unwrap();
                 std::thread::sleep(Duration::from_micros(400) * round);
             }
-            // As soon as rclone has made its second file, or has taken the first away.
-            _ => {
-                let until = Instant::now() + Duration::from_secs(10);
-                while !is_being_rewritten(&world) && Instant::now() < until {}
-            }
+            // As soon as rclone has made its second file, or has taken the first away; that can be over before anybody
+            // has looked.
+            _ => while !is_being_rewritten(&world) && gate.try_wait().unwrap().is_none() {},
         }
         let children = format!("/proc/{pid}/task/{pid}/children");
         let rclone = fs::read_to_string(children).unwrap_or_default();
