@@ -1,6 +1,6 @@
 //! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression;
 //! the layers below depend on each other in one direction only:
-//! `domain` ← `secrets`, `scripts`, `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
+//! `domain` ← `secrets`, `scripts`, `setting` ← `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod libraries;
 pub mod notify;
 pub mod scripts;
 pub mod secrets;
+pub mod setting;
 pub mod store;
 pub mod view;
 pub mod web;

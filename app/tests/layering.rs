@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A module may use those before it, and itself.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["secrets", "scripts", "libraries"],
+    &["secrets", "scripts", "libraries", "setting"],
     &["store"],
     &["engine"],
     &["config", "view"],

@@ -4,9 +4,10 @@ use super::readiness::{Manager, State};
 use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::libraries::Libraries;
-use crate::notify::{self, BaseUrl, Notifier};
+use crate::notify::{self, Notifier};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
+use crate::setting::Setting;
 use crate::store::{self, Store};
 use crate::web::{self, App, AppParts, Certificates, Listeners, SetupLink};
 use anyhow::{Context, Result, bail};
@@ -188,7 +189,7 @@ impl Server {
         };
         let tls = certificates.as_ref().map(Certificates::tls).transpose()?;
         let settings = store.read(store::settings::get).await?;
-        let zone = settings.zone.unwrap_or(config.zone);
+        let zone = Setting::new(config.zone, settings.zone);
         let listeners = Listeners::open(&config.listen, &config.socket()).await?;
         let address = listeners.address();
 
@@ -202,21 +203,21 @@ impl Server {
             clock: clock.clone(),
             logs: logs.clone(),
             folders,
-            zone,
+            zone: zone.clone(),
             supervisor: config.supervisor.clone(),
             grace: config.grace,
         })
         .await?;
 
         let usual = base_url(&config, address, &host);
-        let base_url = BaseUrl::new(usual.clone(), settings.base_url);
+        let base_url = Setting::new(usual.clone(), settings.base_url);
         let base = base_url.get();
         let notifier = Notifier::start(notify::Parts {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
             feed: engine.feed().clone(),
-            zone,
+            zone: zone.clone(),
             base_url: base_url.clone(),
             ca_bundle: config.ca_bundle.clone(),
         });
@@ -239,8 +240,9 @@ impl Server {
             backups: config.data.join("backup"),
         }));
         tokio::spawn(web::renew_in_time(app.clone()));
+        let zone_name = app.zone.get().name();
         let router = web::router(app);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone.name(), "lightflow serves {usual}");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone_name, "lightflow serves {usual}");
         if let Some(url) = &setup_url {
             tracing::info!("nobody can log in yet; make the first admin here, once: {url}");
         }

@@ -39,7 +39,7 @@ pub(super) fn command() -> Command {
                 .arg(setting(
                     "zone",
                     "ZONE",
-                    "Time zone, such as Europe/Paris, from the next start on",
+                    "Time zone of tasks that name none, and of times on pages, such as Europe/Paris",
                 ))
                 .arg(setting("keep-runs", "N", "Runs that a new task keeps"))
                 .arg(setting(

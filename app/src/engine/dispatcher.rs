@@ -64,7 +64,7 @@ impl Dispatcher {
             })
             .await?;
         let mut dispatcher = Self {
-            ticker: Ticker::new(parts.zone),
+            ticker: Ticker::default(),
             parts,
             feed,
             own,
@@ -410,7 +410,7 @@ impl Dispatcher {
     async fn load_tasks(&mut self) -> Result<(), StoreError> {
         let fires = self.parts.store.read(store::tasks::fires).await?;
         let now = self.parts.clock.now();
-        let reset = self.ticker.load(fires, now);
+        let reset = self.ticker.load(fires, self.parts.zone.get(), now);
         if !reset.is_empty() {
             tracing::warn!(
                 tasks = reset.len(),

@@ -32,6 +32,7 @@ use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::task::TaskId;
 use crate::secrets::SecretKey;
+use crate::setting::Setting;
 use crate::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -56,7 +57,7 @@ pub struct Parts {
     /// The folders steps get to know.
     pub folders: Folders,
     /// The zone of tasks that name none, and of every step's TZ.
-    pub zone: Tz,
+    pub zone: Setting<Tz>,
     /// The binary that supervises a step: this program itself.
     pub supervisor: PathBuf,
     /// Time a step gets between being asked to end and being killed.

@@ -31,7 +31,13 @@ pub(super) async fn attempt(
     let step = &run.steps[log.position];
     Ok(Attempt {
         id: log,
-        env: build(run, log.position, &variables, &parts.folders, parts.zone),
+        env: build(
+            run,
+            log.position,
+            &variables,
+            &parts.folders,
+            parts.zone.get(),
+        ),
         dir: working_dir(step.step.working_dir.as_deref(), &parts.folders),
         masker,
         step: step.step.clone(),

@@ -46,24 +46,15 @@ impl Planned {
 }
 
 /// The tasks that fire by themselves.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ticker {
-    zone: Tz,
     planned: BTreeMap<TaskId, Planned>,
 }
 
 impl Ticker {
-    /// A ticker that reads expressions in `zone` where the task names none.
-    pub(super) fn new(zone: Tz) -> Self {
-        Self {
-            zone,
-            planned: BTreeMap::new(),
-        }
-    }
-
-    /// Replaces what is known. Returns the tasks whose last fire lies so far in the
+    /// Replaces what is known; expressions are read in `zone` where the task names none. Returns the tasks whose last fire lies so far in the
     /// future that the clock must have been wrong; they count from `now` on.
-    pub(super) fn load(&mut self, fires: Vec<Fire>, now: DateTime<Utc>) -> Vec<TaskId> {
+    pub(super) fn load(&mut self, fires: Vec<Fire>, zone: Tz, now: DateTime<Utc>) -> Vec<TaskId> {
         self.planned.clear();
         let mut reset = Vec::new();
         for fire in fires {
@@ -72,7 +63,7 @@ impl Ticker {
                 reset.push(fire.id);
                 through = now;
             }
-            let schedule = Schedule::new(fire.cron, fire.zone.unwrap_or(self.zone));
+            let schedule = Schedule::new(fire.cron, fire.zone.unwrap_or(zone));
             self.planned.insert(
                 fire.id,
                 Planned {
@@ -150,7 +141,7 @@ mod tests {
     }
 
     fn ticker(cron: &str, through: &str, now: &str) -> Ticker {
-        let mut ticker = Ticker::new(Tz::UTC);
+        let mut ticker = Ticker::default();
         ticker.load(
             vec![Fire {
                 id: TaskId(1),
@@ -160,6 +151,7 @@ mod tests {
                 on_missed: MissedPolicy::RunOnce,
                 scheduled_through: time(through),
             }],
+            Tz::UTC,
             time(now),
         );
         ticker
@@ -188,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_years_ahead_does_not_silence_a_task() {
-        let mut ticker = Ticker::new(Tz::UTC);
+        let mut ticker = Ticker::default();
         let fire = Fire {
             id: TaskId(1),
             name: TaskName::new("t").unwrap(),
@@ -197,7 +189,7 @@ mod tests {
             on_missed: MissedPolicy::RunOnce,
             scheduled_through: time("2036-01-01T03:00:00Z"),
         };
-        let reset = ticker.load(vec![fire], time("2026-03-01T12:00:00Z"));
+        let reset = ticker.load(vec![fire], Tz::UTC, time("2026-03-01T12:00:00Z"));
         assert_eq!(reset, [TaskId(1)]);
         assert_eq!(ticker.wake_at(), Some(time("2026-03-02T03:00:00Z")));
     }

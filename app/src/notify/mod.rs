@@ -3,7 +3,6 @@
 //! Nothing waits for it: messages are written with what they are about, and one task of its
 //! own sends them. With nothing to send it sleeps until a task would be overdue.
 
-mod base_url;
 mod http;
 mod message;
 mod outbox;
@@ -12,7 +11,6 @@ mod tls;
 mod vault;
 mod watch;
 
-pub use base_url::BaseUrl;
 pub use vault::{open, parts as open_parts, seal};
 
 use crate::domain::channel::Occasion;
@@ -20,6 +18,7 @@ use crate::domain::names::ChannelName;
 use crate::domain::target::Target;
 use crate::engine::{Change, Clock, Feed};
 use crate::secrets::{SecretError, SecretKey};
+use crate::setting::Setting;
 use crate::store::{self, Message, Store, StoreError};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -42,9 +41,9 @@ pub struct Parts {
     /// Tells when runs end and tasks change.
     pub feed: Feed,
     /// The zone of tasks that name none.
-    pub zone: Tz,
-    /// Address under which people reach the server, for links.
-    pub base_url: BaseUrl,
+    pub zone: Setting<Tz>,
+    /// Address under which people reach the server, for links; without a slash at the end.
+    pub base_url: Setting<String>,
     /// The authorities whose certificates are trusted, in PEM form.
     pub ca_bundle: PathBuf,
 }

@@ -23,7 +23,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Reports what is overdue; returns when to look again.
     pub(super) async fn look(&mut self, parts: &Parts) -> Option<DateTime<Utc>> {
-        let (now, zone) = (parts.clock.now(), parts.zone);
+        let (now, zone) = (parts.clock.now(), parts.zone.get());
         let watched = match parts.store.read(move |tx| alarms::watched(tx, zone)).await {
             Ok(watched) => watched,
             Err(error) => {

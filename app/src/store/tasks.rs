@@ -252,6 +252,18 @@ pub fn reschedule(
     Ok(())
 }
 
+/// The zone of tasks that name none is another one: what they fired by the old one up to `through` was all.
+///
+/// # Errors
+/// Those of the database.
+pub fn change_zone(tx: &Transaction<'_>, through: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE tasks SET scheduled_through = ?1 WHERE zone IS NULL AND scheduled_through < ?1",
+        [millis(through)],
+    )?;
+    Ok(())
+}
+
 /// Claims a fire time: succeeds once.
 ///
 /// # Errors

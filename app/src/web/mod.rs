@@ -31,9 +31,10 @@ use crate::config::{Proxy, Transport};
 use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
 use crate::engine::{Clock, Engine, LogStore};
 use crate::libraries::Libraries;
-use crate::notify::{BaseUrl, Notifier};
+use crate::notify::Notifier;
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
+use crate::setting::Setting;
 use crate::store::Store;
 use axum::Router;
 use chrono::{DateTime, Utc};
@@ -72,7 +73,7 @@ pub struct AppParts {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The zone in which pages show times, and of tasks that name none.
-    pub zone: Tz,
+    pub zone: Setting<Tz>,
     /// Whether cookies must be bound to TLS.
     pub transport: Transport,
     /// Which reverse proxy is believed.
@@ -82,7 +83,7 @@ pub struct AppParts {
     /// The certificate that is served; none where the server speaks plain HTTP.
     pub certificates: Option<Certificates>,
     /// The address for links.
-    pub base_url: BaseUrl,
+    pub base_url: Setting<String>,
     /// The folder of copies of the database.
     pub backups: PathBuf,
 }

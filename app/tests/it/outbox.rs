@@ -7,6 +7,7 @@ use lightflow::domain::task::Task;
 use lightflow::engine::{Clock, Engine, Folders, LogStore, ManualClock};
 use lightflow::notify::{self, Notifier};
 use lightflow::secrets::SecretKey;
+use lightflow::setting::Setting;
 use lightflow::store::{self, Store};
 use lightflow::view::TaskBody;
 use serde_json::json;
@@ -39,7 +40,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),
-            zone: chrono_tz::Tz::UTC,
+            zone: Setting::new(chrono_tz::Tz::UTC, None),
             supervisor: BINARY.into(),
             grace: Duration::from_secs(1),
         };
@@ -50,8 +51,8 @@ impl World {
                 secrets: secrets.clone(),
                 clock: Arc::new(clock.clone()),
                 feed: engine.feed().clone(),
-                zone: chrono_tz::Tz::UTC,
-                base_url: lightflow::notify::BaseUrl::new("http://board".to_owned(), None),
+                zone: Setting::new(chrono_tz::Tz::UTC, None),
+                base_url: Setting::new("http://board".to_owned(), None),
                 ca_bundle: "/nonexistent".into(),
             })
         });

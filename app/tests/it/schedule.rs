@@ -6,6 +6,7 @@ use lightflow::domain::lifecycle::{Run, RunState, Trigger};
 use lightflow::domain::task::{Task, TaskId};
 use lightflow::engine::{Engine, Folders, LogStore, ManualClock, Parts};
 use lightflow::secrets::SecretKey;
+use lightflow::setting::Setting;
 use lightflow::store::{self, RunQuery, Store};
 use lightflow::view::TaskBody;
 use serde_json::json;
@@ -16,6 +17,7 @@ struct World {
     clock: ManualClock,
     store: Store,
     engine: Engine,
+    zone: Setting<chrono_tz::Tz>,
     runtime: tokio::runtime::Runtime,
     dir: Arc<tempfile::TempDir>,
 }
@@ -38,6 +40,7 @@ impl World {
             .build()
             .unwrap();
         let clock = ManualClock::new(time(now));
+        let zone = Setting::new(chrono_tz::Tz::UTC, None);
         let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
         let parts = Parts {
             store: store.clone(),
@@ -45,7 +48,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),
-            zone: chrono_tz::Tz::UTC,
+            zone: zone.clone(),
             supervisor: BINARY.into(),
             grace: Duration::from_secs(1),
         };
@@ -54,6 +57,7 @@ impl World {
             clock,
             store,
             engine,
+            zone,
             runtime,
             dir,
         }
@@ -214,6 +218,30 @@ fn both_clock_changes_fire_as_cron_does() {
     world.clock.set(time("2026-10-25T01:30:00Z"));
     world.settle();
     assert_eq!(world.runs().len(), 3);
+}
+
+#[test]
+fn another_zone_is_followed_from_then_on_and_makes_up_for_nothing() {
+    let world = World::new("2026-03-01T04:00:00Z");
+    world.task("2026-03-01T04:00:00Z", daily("true", "run_once"));
+    // Three in the morning in New York is over, too; it was no fire time then.
+    let now = time("2026-03-01T10:00:00Z");
+    world.clock.set(now);
+    let change = world
+        .store
+        .write(move |tx| store::tasks::change_zone(tx, now));
+    world.runtime.block_on(change).unwrap();
+    world.zone.set(Some(chrono_tz::Tz::America__New_York));
+    world.runtime.block_on(world.engine.tasks_changed());
+    world.settle();
+    assert!(world.runs().is_empty());
+    world.clock.set(time("2026-03-02T03:00:00Z"));
+    world.settle();
+    assert!(world.runs().is_empty());
+    world.clock.set(time("2026-03-02T08:00:00Z"));
+    let runs = world.wait_runs(1);
+    assert_eq!(runs[0].due, Some(time("2026-03-02T08:00:00Z")));
+    assert_eq!(runs[0].trigger, Trigger::Schedule);
 }
 
 #[test]

@@ -44,6 +44,37 @@ fn settings_hold_after_a_restart_and_what_is_wrong_is_refused() {
 }
 
 #[test]
+fn another_zone_is_followed_at_once() {
+    let server = Server::start();
+    let task = |name: &str, zone: Value| {
+        let steps = json!([{"name": "s", "command": "sh", "args": ["-c", "echo $TZ"]}]);
+        let body = json!({"name": name, "cron": "0 3 * * *", "zone": zone, "steps": steps});
+        server.post("/api/v1/tasks", body).expect(201);
+    };
+    task("t", Value::Null);
+    task("own", json!("Asia/Tokyo"));
+    let next = |name: &str| {
+        let task = server.get(&format!("/api/v1/tasks/{name}")).expect(200);
+        let next = task.json()["next_fire"].as_str().unwrap().to_owned();
+        next[11..16].to_owned()
+    };
+    assert_eq!(next("t"), "03:00");
+    let zone = json!({"zone": "Asia/Kolkata"});
+    server.json("PUT", "/api/v1/settings", zone).expect(200);
+    assert_eq!(next("t"), "21:30");
+    assert_eq!(next("own"), "18:00");
+    let about = server.get("/settings/about").text();
+    assert!(about.contains("Asia/Kolkata"), "{about}");
+    server.run_to_end("t");
+    assert_eq!(server.step_log(1, 0), "Asia/Kolkata\n");
+    // Back to what the environment says.
+    server
+        .json("PUT", "/api/v1/settings", json!({}))
+        .expect(200);
+    assert_eq!(next("t"), "03:00");
+}
+
+#[test]
 fn a_task_that_does_not_say_what_it_keeps_is_as_the_settings_say() {
     let server = Server::start();
     let lightflow = |words: &[&str]| {

@@ -24,7 +24,7 @@ pub(in crate::web) async fn show(
     Ok(JsonReply(SettingsBody::from(&settings)))
 }
 
-/// Replaces the settings. Another zone is followed after the next start.
+/// Replaces the settings. With another zone, tasks that name none fire by it from now on.
 #[utoipa::path(put, path = "/settings", request_body = SettingsBody,
     responses((status = 200, body = SettingsBody), (status = 422, body = crate::view::Problem)))]
 pub(in crate::web) async fn replace(
@@ -33,10 +33,14 @@ pub(in crate::web) async fn replace(
     Json(body): Json<SettingsBody>,
 ) -> Result<JsonReply<SettingsBody>, ApiError> {
     let settings = check(&body)?;
-    let base = settings.base_url.clone();
+    let (base, zone) = (settings.base_url.clone(), settings.zone);
     let after = app
         .change(admin.actor(), move |ledger| {
-            let before = SettingsBody::from(&store::settings::get(ledger)?);
+            let before = store::settings::get(ledger)?;
+            if before.zone != settings.zone {
+                store::tasks::change_zone(ledger, ledger.now)?;
+            }
+            let before = SettingsBody::from(&before);
             store::settings::set(ledger, &settings)?;
             let after = SettingsBody::from(&settings);
             ledger.compare(SubjectKind::Settings, "server", Some(&before), Some(&after))?;
@@ -44,6 +48,8 @@ pub(in crate::web) async fn replace(
         })
         .await?;
     app.base_url.set(base);
+    app.zone.set(zone);
+    app.engine.tasks_changed().await;
     Ok(JsonReply(after))
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn fragment(
 
 /// Answers a question.
 pub(super) async fn preview(app: &App, question: &Question) -> Result<Preview, PageError> {
-    let schedule = match read(question, app.zone) {
+    let schedule = match read(question, app.zone.get()) {
         Ok(Some(schedule)) => schedule,
         Ok(None) => return Ok(Preview::Nothing),
         Err(problem) => return Ok(Preview::Wrong { problem }),
@@ -101,7 +101,7 @@ pub(super) async fn preview(app: &App, question: &Question) -> Result<Preview, P
         .filter_map(|task| {
             Some(Other {
                 name: task.name.to_string(),
-                schedule: Schedule::new(task.cron?, task.zone.unwrap_or(app.zone)),
+                schedule: Schedule::new(task.cron?, task.zone.unwrap_or(app.zone.get())),
             })
         })
         .collect();

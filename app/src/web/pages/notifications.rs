@@ -82,12 +82,12 @@ fn row(app: &App, delivery: Delivery) -> Row {
         MessageState::GivenUp => ("red", "✕", "given up".to_owned()),
         MessageState::Waiting if message.attempts == 0 => ("blue", "…", "being sent".to_owned()),
         MessageState::Waiting => {
-            let next = shown(delivery.due, app.zone);
+            let next = shown(delivery.due, app.zone.get());
             ("blue", "↻", format!("tried again {next}"))
         }
     };
     Row {
-        at: shown(message.at, app.zone),
+        at: shown(message.at, app.zone.get()),
         channel: delivery.channel,
         task: message.task,
         run: message.run,

@@ -89,7 +89,7 @@ pub(super) async fn fragment(
 }
 
 async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
-    let (now, zone) = (app.clock.now(), app.zone);
+    let (now, zone) = (app.clock.now(), app.zone.get());
     let since = before(first_day(now, zone));
     let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
     // Trying a script out or installing a package says nothing of how the tasks fare.

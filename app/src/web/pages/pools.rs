@@ -134,7 +134,7 @@ fn occupant(app: &App, run: &Run) -> Occupant {
         step: step.map(|s| s.step.name.to_string()).unwrap_or_default(),
         since: format!(
             "since {} ({})",
-            shown(since, app.zone),
+            shown(since, app.zone.get()),
             lasted(since, app.clock.now())
         ),
     }

@@ -110,7 +110,7 @@ pub(super) async fn run(
         .filter(|position| *position < run.steps.len())
         .or_else(|| interesting(&run));
     Ok(html(&RunPage {
-        log: position.map(|at| log_view(&run, at, params.attempt, app.zone)),
+        log: position.map(|at| log_view(&run, at, params.attempt, app.zone.get())),
         body: fragment(&app, &run, position, viewer.admin),
         frame: Frame::new(viewer, Section::Tasks),
     }))
@@ -157,7 +157,7 @@ fn progress(feed: &Feed, run: &Run, position: usize) -> Option<Progress> {
 }
 
 fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFragment {
-    let (now, zone) = (app.clock.now(), app.zone);
+    let (now, zone) = (app.clock.now(), app.zone.get());
     let going_on = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
         from.filter(|_| to.is_none())
             .map(|from| from.timestamp_millis())

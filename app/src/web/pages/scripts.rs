@@ -70,7 +70,7 @@ pub(super) async fn list(
             .map(|stored| stored.task.name.to_string())
             .collect(),
         size: info.size,
-        modified: shown(info.modified_at, app.zone),
+        modified: shown(info.modified_at, app.zone.get()),
         name: info.name.to_string(),
     };
     Ok(html(&ScriptsPage {

@@ -96,16 +96,18 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
             .map(ToString::to_string)
             .unwrap_or_default(),
         auto: stored.task.auto,
-        next: next.get(&stored.id).map(|time| shown(*time, app.zone)),
-        grid: Grid::new(&steps, &runs, app.zone),
-        durations: Durations::new(&runs, app.zone),
+        next: next
+            .get(&stored.id)
+            .map(|time| shown(*time, app.zone.get())),
+        grid: Grid::new(&steps, &runs, app.zone.get()),
+        durations: Durations::new(&runs, app.zone.get()),
         last: runs
             .iter()
             .find(|run| run.state.is_final())
             .map(|run| LastRun {
                 id: run.id.0,
                 mark: run_mark(run.state),
-                when: shown(run.finished_at.unwrap_or(run.created_at), app.zone),
+                when: shown(run.finished_at.unwrap_or(run.created_at), app.zone.get()),
                 took: run
                     .started_at
                     .zip(run.finished_at)

@@ -60,7 +60,7 @@ impl EditPage {
                 .into_iter()
                 .map(|stored| (stored.pool.name.to_string(), stored.pool.slots.get()))
                 .collect(),
-            server_zone: app.zone.name(),
+            server_zone: app.zone.get().name(),
             preview,
         })
     }

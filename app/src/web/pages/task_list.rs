@@ -110,7 +110,9 @@ async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError
         schedule: schedule(stored),
         scheduled: stored.task.cron.is_some(),
         auto: stored.task.auto,
-        next: next.get(&stored.id).map(|time| shown(*time, app.zone)),
+        next: next
+            .get(&stored.id)
+            .map(|time| shown(*time, app.zone.get())),
         running: runs.first().is_some_and(|run| !run.state.is_final()),
         runs: runs.iter().rev().map(mini).collect(),
     };

@@ -71,7 +71,7 @@ pub(super) async fn list(
             lines: value.as_ref().map_or(0, |value| value.lines().count()),
             value: value.map(|value| value.lines().next().unwrap_or_default().to_owned()),
             usages,
-            updated: shown(variable.updated_at, app.zone),
+            updated: shown(variable.updated_at, app.zone.get()),
         }
     };
     Ok(html(&VariablesPage {

@@ -57,7 +57,7 @@ pub(super) async fn list(
     let versions = versions.await?.ok_or_else(|| missing(&name))?;
     let rows = versions.into_iter().map(|version| Row {
         number: version.number,
-        saved: shown(version.saved_at, app.zone),
+        saved: shown(version.saved_at, app.zone.get()),
         size: version.size,
     });
     Ok(html(&VersionsPage {

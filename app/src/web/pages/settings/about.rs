@@ -47,8 +47,8 @@ pub(super) async fn page(viewer: PageViewer, State(app): State<Arc<App>>) -> Res
         version: env!("CARGO_PKG_VERSION"),
         commit: COMMIT,
         sqlite: sqlite_version(),
-        zone: app.zone.name(),
-        started: shown(app.started_at, app.zone),
+        zone: app.zone.get().name(),
+        started: shown(app.started_at, app.zone.get()),
         crates: crates.collect(),
     })
 }

@@ -110,8 +110,10 @@ pub(super) async fn page(
         format!("{}before={before}", parts.collect::<String>())
     };
     let row = |entry: AuditView| Row {
-        at: DateTime::parse_from_rfc3339(&entry.at)
-            .map_or_else(|_| entry.at.clone(), |at| shown(at.to_utc(), app.zone)),
+        at: DateTime::parse_from_rfc3339(&entry.at).map_or_else(
+            |_| entry.at.clone(),
+            |at| shown(at.to_utc(), app.zone.get()),
+        ),
         entry,
     };
     Ok(html(&AuditPage {

@@ -46,7 +46,7 @@ impl ServerPage {
             keep_runs: String::new(),
             keep_days: String::new(),
             audit_days: String::new(),
-            present_zone: app.zone.name(),
+            present_zone: app.zone.get().name(),
             present_url: app.base_url.get(),
             usual: Retention::default(),
             usual_audit: AUDIT_DAYS,

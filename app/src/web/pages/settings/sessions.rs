@@ -48,8 +48,8 @@ pub(super) async fn list(
         browser: browser(&session.client.agent),
         agent: session.client.agent,
         address: session.client.address,
-        seen: shown(session.seen_at, app.zone),
-        since: shown(session.created_at, app.zone),
+        seen: shown(session.seen_at, app.zone.get()),
+        since: shown(session.created_at, app.zone.get()),
         current: own == Some(session.id),
     };
     Ok(html(&SessionsPage {

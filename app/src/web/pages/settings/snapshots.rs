@@ -42,7 +42,7 @@ pub(super) async fn list(
             bytes => format!("{} MiB", bytes / (1024 * 1024)),
         },
         at: chrono::DateTime::parse_from_rfc3339(&one.at)
-            .map_or_else(|_| one.at.clone(), |at| shown(at.to_utc(), app.zone)),
+            .map_or_else(|_| one.at.clone(), |at| shown(at.to_utc(), app.zone.get())),
         name: one.name,
     };
     Ok(html(&SnapshotsPage {

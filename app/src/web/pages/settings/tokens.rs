@@ -79,10 +79,10 @@ pub(super) async fn list(
             Scope::Everything => None,
             Scope::Tasks(names) => Some(names.iter().map(ToString::to_string).collect()),
         },
-        made: shown(token.created_at, app.zone),
-        expires: token.expires_at.map(|at| shown(at, app.zone)),
+        made: shown(token.created_at, app.zone.get()),
+        expires: token.expires_at.map(|at| shown(at, app.zone.get())),
         expired: token.expires_at.is_some_and(|at| at <= now),
-        used: token.used_at.map(|at| shown(at, app.zone)),
+        used: token.used_at.map(|at| shown(at, app.zone.get())),
         from: token.used_from.clone(),
     };
     Ok(html(&TokensPage {

@@ -70,9 +70,11 @@ pub(super) async fn list(
         let mut own = sessions.iter().filter(|session| session.user == user.name);
         UserRow {
             role: user.role.as_str(),
-            added: shown(user.created_at, app.zone),
+            added: shown(user.created_at, app.zone.get()),
             sessions: own.clone().count(),
-            seen: own.next().map(|session| shown(session.seen_at, app.zone)),
+            seen: own
+                .next()
+                .map(|session| shown(session.seen_at, app.zone.get())),
             own: user.name.as_str() == viewer.name,
             name: user.name.to_string(),
         }
