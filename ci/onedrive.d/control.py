@@ -1,0 +1,227 @@
+"""The control of a stand-in: HTTP on a Unix socket, for a test that sets faults, reads counters, and looks at the drive.
+
+Invariant: nothing that goes this way is counted, and no fault hits it.
+"""
+
+import contextlib
+import dataclasses
+import http.client
+import http.server
+import json
+import os
+import socket
+import socketserver
+import threading
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+from drive import FILE, Item, Refused
+from faults import BadFault
+from graph import Reply, as_json
+from server import Standin
+from settings import BadSetting
+
+CLIENT_LIMIT_S = 60
+
+
+class Control:
+    """One entry for each method and path."""
+
+    def __init__(self, standin: Standin):
+        self.standin = standin
+        self.drive = standin.drive
+        self.verbs = {
+            "GET /counters": lambda query, body: self.counters(),
+            "DELETE /counters": lambda query, body: self.standin.counters.reset(),
+            "GET /journal": lambda query, body: self.standin.counters.lines(),
+            "GET /faults": lambda query, body: self.standin.faults.report(),
+            "PUT /faults": lambda query, body: self.standin.faults.replace(json.loads(body)),
+            "POST /faults": lambda query, body: self.standin.faults.add(json.loads(body)),
+            "GET /settings": lambda query, body: dataclasses.asdict(self.standin.settings),
+            "PATCH /settings": lambda query, body: self.standin.settings.change(json.loads(body)),
+            "GET /tree": lambda query, body: self.tree(query.get("path", "")),
+            "GET /file": lambda query, body: self.read(query["path"]),
+            "PUT /file": lambda query, body: self.write(query["path"], body),
+            "DELETE /file": lambda query, body: self.drive.delete(self.item(query["path"]), for_good=True),
+            "POST /flip": lambda query, body: self.flip(query["path"], query.get("bit")),
+            "POST /malware": lambda query, body: self.mark(query["path"], query.get("off") != "1"),
+            "POST /sign-in": lambda query, body: self.standin.tokens.sign_in(),
+            "POST /revoke": lambda query, body: self.standin.tokens.revoke(),
+            "POST /expire": lambda query, body: self.standin.tokens.expire(),
+            "POST /forget-sessions": lambda query, body: self.standin.graph.uploads.sessions.clear(),
+            "POST /empty-recycle-bin": lambda query, body: self.drive.empty_recycle_bin(),
+        }
+
+    def answer(self, method: str, target: str, body: bytes) -> Reply:
+        """Carries out one request."""
+        url = urlsplit(target)
+        verb = self.verbs.get(f"{method} {url.path}")
+        if verb is None:
+            return as_json(404, {"error": f"{method} {url.path} is unknown; there are: {', '.join(self.verbs)}"})
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        try:
+            with self.drive.lock:
+                value = verb(query, body)
+        except (BadFault, BadSetting, Refused, KeyError, ValueError, TypeError) as error:
+            return as_json(400, {"error": f"{type(error).__name__}: {error}"})
+        return Reply(200, value) if isinstance(value, bytes) else as_json(200, value)
+
+    def item(self, path: str) -> Item:
+        """The item at a path."""
+        return self.drive.at(self.drive.root, path)
+
+    def counters(self) -> dict:
+        """The counters, with the tokens given, the faults and the room."""
+        room = {"used": self.drive.used, "recycled": self.drive.recycled, "files": self.count(FILE)}
+        faults = self.standin.faults.report()
+        return {**self.standin.counters.report(), "tokens": self.standin.tokens.given, "drive": room, "faults": faults}
+
+    def count(self, kind: str) -> int:
+        """The number of files or folders."""
+        return sum(item.kind == kind for item in self.drive.items.values())
+
+    def tree(self, path: str) -> list[dict]:
+        """All items below a path, by path."""
+        found = []
+        for item in self.item(path).walk():
+            entry = {"path": item.path, "kind": item.kind, "id": item.id, "modified": item.modified}
+            if item.kind == FILE:
+                entry |= {"size": item.size, "versions": len(item.versions)}
+                entry |= {"quickxor": item.content.quick_xor, "sha1": item.content.sha1}
+            found.append(entry)
+        return sorted(found, key=lambda entry: entry["path"])
+
+    def read(self, path: str) -> bytes:
+        """The content of a file."""
+        item = self.item(path)
+        if item.kind != FILE:
+            raise Refused(400, "invalidRequest", f"{path} is a folder")
+        return item.content.data
+
+    def write(self, path: str, data: bytes):
+        """Puts a file in place, as if another device had sent it."""
+        parent, name = self.drive.place(self.drive.root, path)
+        self.drive.write(parent, name, data)
+
+    def flip(self, path: str, bit: str | None):
+        """Flips one bit of a stored file, by default in its middle; the hashes that are told stay those of the intact file."""
+        item = self.item(path)
+        item.content = item.content.flipped(item.size * 4 if bit is None else int(bit))
+
+    def mark(self, path: str, malware: bool):
+        """Marks a file as malware, or not: Microsoft does not hand such a file out."""
+        self.item(path).malware = malware
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection on the socket."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Quiet."""
+
+    def _any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        reply = self.server.control.answer(self.command, self.path, body)
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _any
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """The server on the socket."""
+
+    daemon_threads = True
+
+    def __init__(self, place: Path, control: Control):
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+        self.control = control
+        before = os.umask(0o177)
+        try:
+            super().__init__(str(place), Handler)
+        finally:
+            os.umask(before)
+
+    def get_request(self):
+        """A Unix socket has no address, and BaseHTTPRequestHandler wants one."""
+        connection, _ = super().get_request()
+        return connection, ("control", 0)
+
+    def start(self):
+        """Serves in a thread."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class ControlError(Exception):
+    """The control refused a request."""
+
+
+class Client:
+    """The other end of the socket."""
+
+    def __init__(self, place: Path | str):
+        self.place = str(place)
+
+    def ask(self, method: str, target: str, body: bytes | str | dict | list = b"") -> bytes:
+        """Sends one request and returns the answer's body."""
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection("control", timeout=CLIENT_LIMIT_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        with contextlib.closing(connection):
+            connection.sock.settimeout(CLIENT_LIMIT_S)
+            connection.sock.connect(self.place)
+            connection.request(method, target, body)
+            answer = connection.getresponse()
+            data = answer.read()
+        if answer.status != 200:
+            raise ControlError(f"{method} {target}: {data.decode(errors='replace')}")
+        return data
+
+    def get(self, target: str):
+        """A value in JSON."""
+        return json.loads(self.ask("GET", target))
+
+    def faults(self, *entries: dict):
+        """Puts these faults in place of all others."""
+        self.ask("PUT", "/faults", list(entries))
+
+    def settings(self, **values):
+        """Changes settings."""
+        self.ask("PATCH", "/settings", values)
+
+    def reset(self):
+        """Begins the counters anew."""
+        self.ask("DELETE", "/counters")
+
+    def counters(self) -> dict:
+        """The counters."""
+        return self.get("/counters")
+
+    def tree(self, path: str = "") -> dict[str, dict]:
+        """All items below a path."""
+        return {entry["path"]: entry for entry in self.get(f"/tree?path={quote(path)}")}
+
+    def files(self, path: str = "") -> dict[str, dict]:
+        """All files below a path."""
+        return {name: entry for name, entry in self.tree(path).items() if entry["kind"] == FILE}
+
+    def read(self, path: str) -> bytes:
+        """The content of a file."""
+        return self.ask("GET", f"/file?path={quote(path)}")
+
+    def write(self, path: str, data: bytes):
+        """Puts a file in place."""
+        self.ask("PUT", f"/file?path={quote(path)}", data)
+
+    def post(self, verb: str, path: str = "", **more):
+        """Carries out `flip`, `malware`, `revoke`, `expire`, …"""
+        query = "&".join(f"{name}={quote(str(value))}" for name, value in {"path": path, **more}.items())
+        return json.loads(self.ask("POST", f"/{verb}?{query}"))
