@@ -3,6 +3,9 @@
 //! A token is the value of a key called `token`, or whose name ends with `_token`: the only values that rclone
 //! rewrites by itself while it works.
 //!
+//! This is the only parser of that file in the gate. It reads a text as rclone's own parser does (goconfig): a line is split
+//! at the first `=` or `:`, keys and values may stand in quotes, and the last of two values for one key counts.
+//!
 //! Invariant: [`Ini::with`] changes the values of tokens and not another byte.
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,8 @@ impl Token {
 #[derive(Debug, Clone)]
 pub struct Ini<'a> {
     lines: Vec<&'a str>,
+    /// The names of all sections, those without a key included.
+    sections: Vec<String>,
     /// Line, and what is on it.
     entries: Vec<(usize, Token)>,
 }
@@ -58,15 +63,47 @@ fn is_token(key: &str) -> bool {
     key == "token" || key.ends_with("_token")
 }
 
+/// The section of keys that stand before the first section.
+const DEFAULT: &str = "DEFAULT";
+
+/// A line as key and value; `None` where rclone would refuse the file.
+fn key_and_value(line: &str) -> Option<(&str, &str)> {
+    let quote = ["\"\"\"", "\"", "`"]
+        .into_iter()
+        .find(|quote| line.starts_with(quote));
+    let (key, rest) = match quote {
+        Some(quote) => {
+            let (key, rest) = line.get(quote.len()..)?.split_once(quote)?;
+            (key, rest.get(rest.find(['=', ':'])? + 1..)?)
+        }
+        None => line.split_once(['=', ':'])?,
+    };
+    let (key, value) = (key.trim(), rest.trim());
+    (!key.is_empty()).then(|| (key, unquoted(value)))
+}
+
+/// The content of a value in back quotes or in three double quotes.
+fn unquoted(value: &str) -> &str {
+    for quote in ["`", "\"\"\""] {
+        if let Some(inner) = value.strip_prefix(quote)
+            && let Some(end) = inner.rfind(quote)
+        {
+            return inner.get(..end).unwrap_or(value);
+        }
+    }
+    value
+}
+
 impl<'a> Ini<'a> {
     /// Takes a text apart. Lines that are neither a section nor `key = value` are nobody's and stay as they are.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let mut entries: Vec<(usize, Token)> = Vec::new();
-        let mut section = None;
+        let mut sections: Vec<String> = Vec::new();
+        let mut section = DEFAULT.to_owned();
         for (at, line) in lines.iter().enumerate() {
-            let line = line.trim();
+            let line = line.trim_start_matches('\u{feff}').trim();
             if line.starts_with(['#', ';']) {
                 continue;
             }
@@ -74,23 +111,67 @@ impl<'a> Ini<'a> {
                 .strip_prefix('[')
                 .and_then(|rest| rest.strip_suffix(']'))
             {
-                section = Some(name.trim().to_owned());
+                name.trim().clone_into(&mut section);
+                if !sections.contains(&section) {
+                    sections.push(section.clone());
+                }
                 continue;
             }
-            let (Some(section), Some((key, value))) = (&section, line.split_once(['=', ':']))
-            else {
+            let Some((key, value)) = key_and_value(line) else {
                 continue;
             };
             let entry = Token {
                 section: section.clone(),
-                key: key.trim().to_owned(),
-                value: value.trim().to_owned(),
+                key: key.to_owned(),
+                value: value.to_owned(),
             };
             // Of two values for one key rclone takes the last.
             entries.retain(|(_, other)| !other.is_for(&entry));
             entries.push((at, entry));
         }
-        Self { lines, entries }
+        Self {
+            lines,
+            sections,
+            entries,
+        }
+    }
+
+    /// Whether there is a section of this name.
+    #[must_use]
+    pub fn has_section(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section == name)
+    }
+
+    /// The value of a key. A section `a.b` has those of `a` that it does not set itself.
+    #[must_use]
+    pub fn get(&self, section: &str, key: &str) -> Option<&str> {
+        let own = self
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.section == section && entry.key == key)
+            .map(|(_, entry)| entry.value.as_str());
+        own.or_else(|| self.get(section.rsplit_once('.')?.0, key))
+    }
+
+    /// The keys of a section, in their order, without its tokens.
+    pub fn settings<'s>(&'s self, section: &'s str) -> impl Iterator<Item = (&'s str, &'s str)> {
+        self.entries
+            .iter()
+            .map(|(_, entry)| entry)
+            .filter(move |entry| entry.section == section && !is_token(&entry.key))
+            .map(|entry| (entry.key.as_str(), entry.value.as_str()))
+    }
+
+    /// The first line that rclone cannot read, counted from 1. For it rclone refuses the whole file.
+    #[must_use]
+    pub fn first_unreadable_line(&self) -> Option<usize> {
+        let unreadable = |line: &&str| {
+            let line = line.trim_start_matches('\u{feff}').trim();
+            let section = line.starts_with('[') && line.ends_with(']');
+            !(line.is_empty() || line.starts_with(['#', ';']) || section)
+                && key_and_value(line).is_none()
+        };
+        self.lines.iter().position(unreadable).map(|at| at + 1)
     }
 
     /// Its tokens.
@@ -188,6 +269,38 @@ mod tests {
         for length in 0..TEXT.len() - 1 {
             let cut = Ini::parse(&TEXT[..length]);
             assert!(!cut.is_complete_beside(&whole), "{length}");
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_rclone_reads_them() {
+        let text = "first = 0\n[ one ]\ntype: onedrive\n\"a\" = `b c`\n`d`: \"\"\" e \"\"\"\nf = \"g\"\n[empty]\n[one.two]\nx = a:b=c\nx = d\n";
+        let ini = Ini::parse(text);
+        assert_eq!(ini.first_unreadable_line(), None);
+        for (section, key, value) in [
+            ("DEFAULT", "first", Some("0")),
+            ("one", "type", Some("onedrive")),
+            ("one", "a", Some("b c")),
+            ("one", "d", Some(" e ")),
+            ("one", "f", Some("\"g\"")),
+            ("one.two", "type", Some("onedrive")),
+            ("one.two", "x", Some("d")),
+            ("empty", "type", None),
+        ] {
+            assert_eq!(ini.get(section, key), value, "{section} {key}");
+        }
+        assert!(ini.has_section("empty") && !ini.has_section("two"));
+        for (text, line) in [
+            ("[a]\nnonsense\n", 2),
+            ("= b", 1),
+            ("\n\"a = b", 2),
+            ("[a\n", 1),
+        ] {
+            assert_eq!(
+                Ini::parse(text).first_unreadable_line(),
+                Some(line),
+                "{text}"
+            );
         }
     }
 

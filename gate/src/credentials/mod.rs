@@ -13,6 +13,7 @@
 //! Invariant: at any moment the configured file is complete, and the newest token is in it or in a copy that the
 //! next action looks at first.
 
+pub mod backends;
 mod files;
 pub mod history;
 pub mod ini;

@@ -1,5 +1,5 @@
 //! rclone: what it is asked to do (`argv`), what it says meanwhile (`log`, `listener`, `survey`), and what its end means
-//! (`outcome`).
+//! (`outcome`); and which versions can do it (`version`).
 //!
 //! Invariant: nothing outside this folder knows an option, a message or an exit code of rclone. 1.60 is what Debian 12
 //! and 13 have; what it says was tried with that version.
@@ -9,6 +9,7 @@ pub mod listener;
 pub mod log;
 pub mod outcome;
 pub mod survey;
+pub mod version;
 
 pub use argv::{
     Scope, about, cat, compare, days, delete, fetch, inventory, list, purge, rehearsal, rename,
@@ -16,3 +17,4 @@ pub use argv::{
 };
 pub use listener::Listener;
 pub use outcome::{folder_missing, judge};
+pub use version::Version;
