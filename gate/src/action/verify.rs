@@ -14,6 +14,7 @@ use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
 use super::spool::fetched_folder;
 use crate::archive::check::{Comparison, Differences, Report, check};
+use crate::archive::manifest::{Reader, Version};
 use crate::database::Answer;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -176,7 +177,22 @@ fn fetched_manifest(
     let room = |bytes| databases.has_room(bytes);
     fetch::manifest(context, stored, &file, patience, &room)?;
     file.rewind().map_err(Failure::io("reading the manifest"))?;
+    if let Ok(reader) = Reader::new(&file) {
+        tell_version(context, stored, reader.version());
+    }
+    file.rewind().map_err(Failure::io("reading the manifest"))?;
     Ok(Some(file))
+}
+
+/// Warns of an archive of a gate that stored no attributes: nothing in it shows that they are missing.
+pub(super) fn tell_version(context: &mut Context<'_>, stored: &Stored, version: Version) {
+    match version {
+        Version::One => context.warn(format!(
+            "{} holds no extended attributes, ACLs or file capabilities, and the mask of an ACL stands in it as the permission of the group: an earlier version of backupctl packed it, which left them out; the next archive has them",
+            stored.name
+        )),
+        Version::Two => {}
+    }
 }
 
 /// Reads the archive from the remote, once.

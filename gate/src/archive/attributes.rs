@@ -18,6 +18,9 @@ use super::entry::Attributes;
 /// could make it gigabytes.
 pub const MAX_BYTES: usize = 512 << 10;
 
+/// The attribute of a program with capabilities, see capabilities(7).
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
+
 /// The kernel's limit for one value, and for all names together.
 const KERNEL_LIMIT: usize = 64 << 10;
 
@@ -44,41 +47,68 @@ fn kept(name: &[u8]) -> bool {
         || name == acl::DEFAULT
 }
 
+/// Enough for the names, or one value, of nearly every file.
+const USUAL: usize = 1024;
+
+/// Calls until the answer fits: first with a small buffer, then with one of the kernel's limit.
+///
+/// An empty buffer asks for the length in C. In rustix it means "nothing fits" and the answer is 0: the first release of
+/// the gate took that for "no attributes" and stored none.
+fn fitting(
+    large: &mut Vec<u8>,
+    mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+) -> rustix::io::Result<Vec<u8>> {
+    let mut usual = [0; USUAL];
+    let (buffer, length) = match call(&mut usual) {
+        Err(Errno::RANGE) => {
+            large.resize(KERNEL_LIMIT, 0);
+            let length = call(large)?;
+            (large.as_slice(), length)
+        }
+        answer => (&usual[..], answer?),
+    };
+    Ok(buffer.get(..length).unwrap_or_default().to_vec())
+}
+
 /// Reads the attributes of what a descriptor leads to.
 ///
 /// # Errors
 /// When the file system has some and does not give them.
 pub fn read(fd: &impl AsFd) -> rustix::io::Result<Found> {
     let path = path(fd);
-    // Most files have none: asked for the length first, nothing is allocated.
-    let none: &mut [u8] = &mut [];
-    match listxattr(&path, none) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Found::default()),
-        Ok(_) => {}
-        Err(errno) => return Err(errno),
-    }
-    let mut list = vec![0; KERNEL_LIMIT];
-    let length = listxattr(&path, list.as_mut_slice())?;
-    list.truncate(length);
+    let mut large = Vec::new();
     let mut found = Found::default();
+    let list = match fitting(&mut large, |buffer| listxattr(&path, buffer)) {
+        Ok(list) => list,
+        Err(Errno::OPNOTSUPP) => return Ok(found),
+        // More names than the kernel hands out: ACLs and capabilities are asked for by name.
+        Err(Errno::TOOBIG) => {
+            found.cut = true;
+            [acl::ACCESS, acl::DEFAULT, CAPABILITY].join(&0)
+        }
+        Err(errno) => return Err(errno),
+    };
     let mut total = 0;
-    let mut value = vec![0; KERNEL_LIMIT];
     for name in list.split(|&byte| byte == 0).filter(|name| kept(name)) {
         let Ok(key) = CString::new(name) else {
             continue;
         };
-        let length = match getxattr(&path, &key, value.as_mut_slice()) {
-            Ok(length) => length,
+        let value = match fitting(&mut large, |buffer| getxattr(&path, &key, buffer)) {
+            Ok(value) => value,
             // Removed since, or (`trusted.`) not for an ordinary user.
-            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => continue,
+            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => continue,
             Err(errno) => return Err(errno),
         };
-        total += name.len() + length;
+        total += name.len() + value.len();
         if total > MAX_BYTES {
             found.cut = true;
             break;
         }
-        let value = value.get(..length).unwrap_or_default().to_vec();
+        let is_acl = name == acl::ACCESS || name == acl::DEFAULT;
+        if is_acl && acl::to_text(&value).is_none() {
+            found.cut = true;
+            continue;
+        }
         found.attributes.0.push((name.to_vec(), value));
     }
     found.attributes.0.sort();

@@ -116,6 +116,8 @@ pub struct Comparison<R: Read> {
     noted: Apart,
     /// Found, and not yet noted.
     found: Apart,
+    /// Entries that stand at another offset than was noted.
+    moved: u64,
     differences: Differences,
 }
 
@@ -127,26 +129,22 @@ struct Apart {
 }
 
 impl Apart {
-    fn cost(record: &Record) -> usize {
-        size_of::<Record>() + record.path.len() + record.target.as_ref().map_or(0, Vec::len)
-    }
-
     fn take(&mut self, path: &[u8]) -> Option<Record> {
         let at = self.records.iter().position(|record| record.path == path)?;
         let record = self.records.remove(at)?;
-        self.bytes -= Self::cost(&record);
+        self.bytes -= record.cost();
         Some(record)
     }
 
     /// Adds one; those that are too many come back, the oldest first.
     fn push(&mut self, record: Record, named: &mut Named) {
-        self.bytes += Self::cost(&record);
+        self.bytes += record.cost();
         self.records.push_back(record);
         while self.bytes > MAX_APART {
             let Some(oldest) = self.records.pop_front() else {
                 return;
             };
-            self.bytes -= Self::cost(&oldest);
+            self.bytes -= oldest.cost();
             named.push(oldest.display());
         }
     }
@@ -170,6 +168,7 @@ impl<R: Read> Comparison<R> {
             manifest,
             noted: Apart::default(),
             found: Apart::default(),
+            moved: 0,
             differences,
         })
     }
@@ -202,6 +201,7 @@ impl<R: Read> Comparison<R> {
     }
 
     fn compare(&mut self, noted: &Record, found: &Record) {
+        self.moved += u64::from(noted.is_moved(found));
         if let Some(words) = noted.differs(found) {
             let path = noted.display();
             self.differences.different.push(format!("{path} ({words})"));
@@ -221,6 +221,13 @@ impl<R: Read> Comparison<R> {
         }
         for record in &self.found.records {
             self.differences.extra.push(record.display());
+        }
+        // Where entries are missing or extra, the offsets of all others follow from that.
+        if self.moved > 0 && self.differences.is_empty() {
+            let moved = self.moved;
+            self.differences
+                .whole
+                .push(format!("{moved} entries stand at other offsets"));
         }
         if let Some(totals) = self.manifest.totals() {
             for (what, noted, found) in [
@@ -305,7 +312,7 @@ impl<A: Read> Input<A> {
         self.count += 1;
         self.bytes += entry.kind.stored();
         match comparison {
-            Some(comparison) => comparison.saw(Record::of(entry, content)),
+            Some(comparison) => comparison.saw(Record::of(entry, content, self.entries.began())),
             None => Ok(()),
         }
     }

@@ -86,6 +86,13 @@ impl fmt::Display for Moment {
     }
 }
 
+/// The number of a user or group; `None` for 4294967295, which is
+/// no owner: chown(2) takes it for "leave the owner as it is".
+#[must_use]
+pub fn owner(number: u64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|&id| id != u32::MAX)
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

@@ -19,6 +19,7 @@ use nix::sys::statvfs::fstatvfs;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, mkfifoat, symlinkat, syncfs};
 
+use super::attributes::CAPABILITY;
 use super::check::{Comparison, Input, Report};
 use super::entry::{Entry, Kind, Moment};
 use super::place::{Places, components};
@@ -258,7 +259,7 @@ impl Maker {
     fn attribute(&mut self, fd: &impl AsFd, entry: &Entry) {
         let refused = if !self.options.powers && has_capabilities(entry) {
             let mut harmless = entry.attributes.clone();
-            harmless.0.retain(|(name, _)| name != CAPABILITIES);
+            harmless.0.retain(|(name, _)| name != CAPABILITY);
             attributes::write(fd, &harmless)
         } else {
             attributes::write(fd, &entry.attributes)
@@ -271,12 +272,9 @@ impl Maker {
     }
 }
 
-/// The attribute of a program with capabilities, see capabilities(7).
-const CAPABILITIES: &[u8] = b"security.capability";
-
 fn has_capabilities(entry: &Entry) -> bool {
     let attributes = &entry.attributes.0;
-    attributes.iter().any(|(name, _)| name == CAPABILITIES)
+    attributes.iter().any(|(name, _)| name == CAPABILITY)
 }
 
 /// The mode of a file without what would give root's power. A directory's set-group-ID gives none.

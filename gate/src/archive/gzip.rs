@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::dense::Probe;
+use super::manifest::Member;
 use crate::privilege::syscalls;
 
 /// Bytes of input in a member: large enough that starting anew costs a thousandth of the size.
@@ -55,6 +56,28 @@ pub struct ParallelGzip<W> {
     waiting: BTreeMap<u64, Block>,
     handed_out: u64,
     written: u64,
+    members: Members,
+}
+
+/// The compressed length of each member: four bytes for each half mebibyte of input.
+#[derive(Debug, Default, Clone)]
+pub struct Members(Vec<u32>);
+
+impl Members {
+    /// Where each begins: in the compressed file, and in the input.
+    pub fn starts(&self) -> impl Iterator<Item = Member> {
+        self.0
+            .iter()
+            .zip(0_u64..)
+            .scan(0, |next, (&length, number)| {
+                let offset = *next;
+                *next += u64::from(length);
+                Some(Member {
+                    offset,
+                    at: number * BLOCK as u64,
+                })
+            })
+    }
 }
 
 impl<W: Write> ParallelGzip<W> {
@@ -95,14 +118,15 @@ impl<W: Write> ParallelGzip<W> {
             waiting: BTreeMap::new(),
             handed_out: 0,
             written: 0,
+            members: Members::default(),
         })
     }
 
-    /// Packs what is left, and returns the writer below.
+    /// Packs the rest, and returns the writer below and the index of all members.
     ///
     /// # Errors
     /// Those of the writer below.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<(W, Members)> {
         // An empty file is one member, too.
         if !self.filling.is_empty() || self.handed_out == 0 {
             self.hand_out()?;
@@ -115,7 +139,7 @@ impl<W: Write> ParallelGzip<W> {
             let _ = worker.join();
         }
         self.out.flush()?;
-        Ok(self.out)
+        Ok((self.out, self.members))
     }
 
     fn in_flight(&self) -> u64 {
@@ -152,6 +176,9 @@ impl<W: Write> ParallelGzip<W> {
             let length = std::mem::replace(&mut block.packed, Ok(0))?;
             self.out
                 .write_all(block.output.get(..length).unwrap_or_default())?;
+            self.members
+                .0
+                .push(u32::try_from(length).unwrap_or(u32::MAX));
             self.written += 1;
             self.spare.push(block);
         }
@@ -217,7 +244,7 @@ mod tests {
         for piece in input.chunks(70_001) {
             gzip.write_all(piece).unwrap();
         }
-        gzip.finish().unwrap()
+        gzip.finish().unwrap().0
     }
 
     fn unpacked(gzip: &[u8]) -> Vec<u8> {

@@ -1,208 +1,74 @@
 //! What went into an archive, line by line, stored beside it.
 //!
-//!     backupctl-manifest 1 SERVICE-YYYY-MM-DD.tar.gz
-//!     LETTER MODE UID GID MODIFIED SIZE SHA256 ATTRIBUTES PATH [TARGET]     one line an entry, in their order
+//!     backupctl-manifest 2 SERVICE-YYYY-MM-DD.tar.gz
+//!     LETTER MODE UID GID MODIFIED SIZE SHA256 PATH [FIELD=VALUE]…     one line an entry, in their order
+//!     member OFFSET AT                                                 one line a gzip member
 //!     end ENTRIES BYTES ARCHIVE-BYTES ARCHIVE-SHA256
 //!
-//! `GRAMMAR.md` says what each field is. The whole is compressed with gzip.
+//! `GRAMMAR.md` describes each field, and version 1, which is read and no longer written. The whole is compressed with
+//! gzip.
 //!
-//! Invariant: a record has one spelling, and no byte of a name can end a field or a line.
+//! Invariant: a manifest has one spelling. Members are in order, and the first begins where the archive does.
 
-use std::ffi::OsStr;
+mod record;
+
 use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
+pub use record::{NotedAttributes, Record, RemoteHash};
+
 use super::digest::Digest;
-use super::entry::{Entry, Kind, Moment};
 use super::unreadable;
 use crate::error::Failure;
 
-const FIRST: &str = "backupctl-manifest 1 ";
-
-/// A path of the greatest depth and a target, all of whose bytes are escaped, is shorter.
-const MAX_LINE: u64 = 1 << 20;
+/// The longest path, target and attributes fit, with every byte escaped.
+const MAX_LINE: u64 = 4 << 20;
 
 fn wrong(what: impl fmt::Display) -> Failure {
     Failure::Verification(format!("the manifest is damaged: {what}"))
 }
 
-/// What is known of one entry.
+/// Which format a manifest has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Written up to release 0.1. Its archives hold no attributes: the gate's own reader found none.
+    One,
+    /// With attributes, offsets and the index of gzip members.
+    Two,
+}
+
+impl Version {
+    const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    const fn first(self) -> &'static str {
+        match self {
+            Self::One => "backupctl-manifest 1 ",
+            Self::Two => "backupctl-manifest 2 ",
+        }
+    }
+}
+
+/// The beginning of one gzip member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// In the compressed file.
+    pub offset: u64,
+    /// In the uncompressed archive.
+    pub at: u64,
+}
+
+/// One line between the first and the last.
+#[expect(clippy::large_enum_variant, reason = "one at a time is in memory")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// `d`, `f`, `s` (a file with holes), `l`, `h` (another name of a file), `p`.
-    pub letter: char,
-    /// Permissions.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// When it was last written to.
-    pub modified: Moment,
-    /// Of a file, with its holes.
-    pub size: u64,
-    /// Of a file, as it stands in the archive.
-    pub content: Option<Digest>,
-    /// Of the attributes, if there are any.
-    pub attributes: Option<Digest>,
-    /// In the archive.
-    pub path: Vec<u8>,
-    /// Of a link.
-    pub target: Option<Vec<u8>>,
-}
-
-impl Record {
-    /// What is to be known of an entry whose content has this digest.
-    #[must_use]
-    pub fn of(entry: &Entry, content: Digest) -> Self {
-        let (letter, size, target) = match &entry.kind {
-            Kind::Directory => ('d', 0, None),
-            Kind::File { size } => ('f', *size, None),
-            Kind::Sparse { size, .. } => ('s', *size, None),
-            Kind::Symlink { target } => ('l', 0, Some(target.clone())),
-            Kind::HardLink { target } => ('h', 0, Some(target.clone())),
-            Kind::Fifo => ('p', 0, None),
-            Kind::Other { .. } => ('?', 0, None),
-        };
-        Self {
-            letter,
-            mode: entry.mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            modified: entry.modified,
-            size,
-            content: matches!(letter, 'f' | 's').then_some(content),
-            attributes: entry.attributes.digest(),
-            path: entry.path.clone(),
-            target,
-        }
-    }
-
-    /// What is different in another record of the same path, in words; `None` where nothing is.
-    #[must_use]
-    pub fn differs(&self, other: &Self) -> Option<String> {
-        let differences: Vec<&str> = [
-            ("kind", self.letter != other.letter),
-            (
-                "content",
-                (self.size, self.content) != (other.size, other.content),
-            ),
-            ("target", self.target != other.target),
-            ("owner", (self.uid, self.gid) != (other.uid, other.gid)),
-            ("mode", self.mode != other.mode),
-            ("time", self.modified != other.modified),
-            ("attributes", self.attributes != other.attributes),
-        ]
-        .into_iter()
-        .filter_map(|(word, different)| different.then_some(word))
-        .collect();
-        (!differences.is_empty()).then(|| differences.join(", "))
-    }
-
-    /// Its path, for messages.
-    #[must_use]
-    pub fn display(&self) -> std::path::Display<'_> {
-        Path::new(OsStr::from_bytes(&self.path)).display()
-    }
-
-    fn parse(line: &str) -> Option<Self> {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let [
-            letter,
-            mode,
-            uid,
-            gid,
-            modified,
-            size,
-            content,
-            attributes,
-            path,
-            rest @ ..,
-        ] = fields.as_slice()
-        else {
-            return None;
-        };
-        let digest = |text: &str| match text {
-            "-" => Some(None),
-            text => Digest::parse(text.as_bytes()).map(Some),
-        };
-        let record = Self {
-            letter: letter.chars().next()?,
-            mode: u32::from_str_radix(mode, 8).ok()?,
-            uid: uid.parse().ok()?,
-            gid: gid.parse().ok()?,
-            modified: Moment::parse(modified.as_bytes())?,
-            size: size.parse().ok()?,
-            content: digest(content)?,
-            attributes: digest(attributes)?,
-            path: unescape(path)?,
-            target: match rest {
-                [] => None,
-                [target] => Some(unescape(target)?),
-                _ => return None,
-            },
-        };
-        // One spelling: no other numbers, no other escapes.
-        (record.to_string() == line).then_some(record)
-    }
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = |digest: &Option<Digest>| digest.map_or("-".to_owned(), |d| d.to_string());
-        write!(
-            f,
-            "{} {:04o} {} {} {} {} {} {} {}",
-            self.letter,
-            self.mode,
-            self.uid,
-            self.gid,
-            self.modified,
-            self.size,
-            digest(&self.content),
-            digest(&self.attributes),
-            escape(&self.path)
-        )?;
-        match &self.target {
-            Some(target) => write!(f, " {}", escape(target)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Printable ASCII stands for itself, but for the space and the backslash; all else is `\xHH`.
-fn escape(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_graphic() && byte != b'\\' {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
-}
-
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, more)) = rest.split_first() {
-        rest = more;
-        if first == b'\\' {
-            let digits = std::str::from_utf8(more.get(1..3)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = more.get(3..)?;
-        } else {
-            bytes.push(first);
-        }
-    }
-    Some(bytes)
+pub enum Line {
+    /// An entry.
+    Entry(Record),
+    /// A gzip member; they come after all entries.
+    Member(Member),
 }
 
 /// The last line.
@@ -229,7 +95,7 @@ impl fmt::Display for Totals {
 }
 
 /// A manifest in the making.
-pub struct Writer<W: Write>(GzEncoder<BufWriter<W>>);
+pub struct Writer<W: Write>(GzEncoder<BufWriter<W>>, Version);
 
 impl<W: Write> Writer<W> {
     /// Writes the first line.
@@ -237,17 +103,33 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the writer.
     pub fn new(out: W, archive: &str) -> io::Result<Self> {
-        let mut out = GzEncoder::new(BufWriter::new(out), Compression::new(6));
-        writeln!(out, "{FIRST}{archive}")?;
-        Ok(Self(out))
+        Self::of_version(out, archive, Version::Two)
     }
 
-    /// Writes a line.
+    /// Writes the first line of a manifest of this version.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn of_version(out: W, archive: &str, version: Version) -> io::Result<Self> {
+        let mut out = GzEncoder::new(BufWriter::new(out), Compression::new(6));
+        writeln!(out, "{}{archive}", version.first())?;
+        Ok(Self(out, version))
+    }
+
+    /// Writes the line of an entry.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn record(&mut self, record: &Record) -> io::Result<()> {
-        writeln!(self.0, "{record}")
+        writeln!(self.0, "{}", record.line(self.1))
+    }
+
+    /// Writes the line of a gzip member.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn member(&mut self, Member { offset, at }: Member) -> io::Result<()> {
+        writeln!(self.0, "member {offset} {at}")
     }
 
     /// Writes the last line.
@@ -264,6 +146,8 @@ impl<W: Write> Writer<W> {
 pub struct Reader<R: Read> {
     input: BufReader<MultiGzDecoder<BufReader<R>>>,
     archive: String,
+    version: Version,
+    last_member: Option<Member>,
     totals: Option<Totals>,
 }
 
@@ -276,14 +160,27 @@ impl<R: Read> Reader<R> {
         let mut reader = Self {
             input: BufReader::new(MultiGzDecoder::new(BufReader::new(input))),
             archive: String::new(),
+            version: Version::Two,
+            last_member: None,
             totals: None,
         };
-        let first = reader.line()?;
-        let archive = first.as_deref().and_then(|line| line.strip_prefix(FIRST));
-        reader.archive = archive
-            .ok_or_else(|| wrong("its first line is not that of a manifest of version 1"))?
-            .to_owned();
-        Ok(reader)
+        let first = reader.line()?.unwrap_or_default();
+        for version in Version::ALL {
+            if let Some(archive) = first.strip_prefix(version.first()) {
+                reader.version = version;
+                reader.archive = archive.to_owned();
+                return Ok(reader);
+            }
+        }
+        Err(wrong(
+            "its first line is not that of a manifest of version 1 or 2; if a newer gate wrote it, use that",
+        ))
+    }
+
+    /// Its format.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The name of the archive that it was written for.
@@ -303,6 +200,20 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When a line is not what it should be, or the last one is missing.
     pub fn record(&mut self) -> Result<Option<Record>, Failure> {
+        loop {
+            match self.next_line()? {
+                Some(Line::Entry(record)) => return Ok(Some(record)),
+                Some(Line::Member(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next record or member; `None` at the end.
+    ///
+    /// # Errors
+    /// When a line is not what it should be, or the last one is missing.
+    pub fn next_line(&mut self) -> Result<Option<Line>, Failure> {
         if self.totals.is_some() {
             return Ok(None);
         }
@@ -328,10 +239,28 @@ impl<R: Read> Reader<R> {
             }
             return Ok(None);
         }
-        let short = line.chars().take(200).collect::<String>();
-        Record::parse(&line)
-            .map(Some)
-            .ok_or_else(|| wrong(format!("this line is not one: {short}")))
+        let short = || wrong(format!("this line is not one: {:.200}", line));
+        if self.version == Version::Two
+            && let Some(rest) = line.strip_prefix("member ")
+        {
+            let member = member(rest).ok_or_else(short)?;
+            let follows = self
+                .last_member
+                .map_or(member.offset == 0 && member.at == 0, |last| {
+                    member.offset > last.offset && member.at > last.at
+                });
+            if !follows {
+                return Err(wrong("its gzip members are not in order"));
+            }
+            self.last_member = Some(member);
+            return Ok(Some(Line::Member(member)));
+        }
+        if self.last_member.is_some() {
+            return Err(wrong("an entry stands behind the gzip members"));
+        }
+        Record::parse(&line, self.version)
+            .map(|record| Some(Line::Entry(record)))
+            .ok_or_else(short)
     }
 
     fn line(&mut self) -> Result<Option<String>, Failure> {
@@ -348,6 +277,16 @@ impl<R: Read> Reader<R> {
             Some(_) => Err(wrong("a line has no end")),
         }
     }
+}
+
+fn member(text: &str) -> Option<Member> {
+    let (offset, at) = text.split_once(' ')?;
+    let member = Member {
+        offset: offset.parse().ok()?,
+        at: at.parse().ok()?,
+    };
+    // One spelling here, too.
+    (format!("{} {}", member.offset, member.at) == text).then_some(member)
 }
 
 #[cfg(test)]

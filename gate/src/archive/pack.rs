@@ -84,7 +84,11 @@ pub fn pack(
     };
     packer.directory(root, &stat, 0)?;
     let gzip = packer.tar.finish().map_err(spooling())?;
-    let (_, archive_bytes, digest) = gzip.finish().map_err(spooling())?.finish();
+    let (out, members) = gzip.finish().map_err(spooling())?;
+    let (_, archive_bytes, digest) = out.finish();
+    for member in members.starts() {
+        packer.manifest.member(member).map_err(spooling())?;
+    }
     let totals = Totals {
         entries: packer.entries,
         bytes: packer.bytes,
@@ -230,7 +234,7 @@ impl Packer<'_, '_> {
             }
         };
         let entry = self.describe(fd, stat, kind)?;
-        self.tar.entry(&entry).map_err(spooling())?;
+        let at = self.tar.entry(&entry).map_err(spooling())?;
         let mut hasher = Hasher::default();
         hasher.update(&text);
         self.tar.content(&text).map_err(spooling())?;
@@ -244,7 +248,7 @@ impl Packer<'_, '_> {
                 }
             }
         }
-        self.note(&entry, hasher.finish())?;
+        self.note(&entry, hasher.finish(), at)?;
         if fresh && !self.links.remember(stat, &self.path) {
             self.notes.copied.push(shown(&self.path));
         }
@@ -313,13 +317,13 @@ impl Packer<'_, '_> {
     }
 
     fn without_content(&mut self, entry: &Entry) -> Result<(), Failure> {
-        self.tar.entry(entry).map_err(spooling())?;
-        self.note(entry, Hasher::default().finish())
+        let at = self.tar.entry(entry).map_err(spooling())?;
+        self.note(entry, Hasher::default().finish(), at)
     }
 
     /// Writes the line of the manifest.
-    fn note(&mut self, entry: &Entry, content: Digest) -> Result<(), Failure> {
-        let record = Record::of(entry, content);
+    fn note(&mut self, entry: &Entry, content: Digest, at: u64) -> Result<(), Failure> {
+        let record = Record::of(entry, content, at);
         self.manifest.record(&record).map_err(spooling())?;
         self.entries += 1;
         (self.watch)(self.bytes)

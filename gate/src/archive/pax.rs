@@ -61,7 +61,8 @@ pub(super) fn records(bytes: &[u8]) -> Result<Vec<Pair<'_>>, Failure> {
     Ok(found)
 }
 
-/// The name of an attribute as part of a key, where `=` would end it. GNU tar and bsdtar do the same.
+/// The name of an attribute as part of a key, where `=` would end it. GNU tar does the same; bsdtar takes the escaped
+/// name for the name itself.
 pub(super) fn escape(name: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(name.len());
     for &byte in name {

@@ -11,7 +11,7 @@ use std::io::{BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::digest::{Digest, Hasher};
-use super::entry::{Attributes, Entry, Kind, Moment};
+use super::entry::{Attributes, Entry, Kind, Moment, owner};
 use super::sparse::Map;
 use super::ustar::{BLOCK, Header};
 use super::{Watch, acl, damaged, pax, unreadable};
@@ -44,8 +44,12 @@ pub struct Entries<R> {
     padding: u64,
     /// The size of the last entry, where that is a sparse file.
     sparse: Option<u64>,
-    /// Bytes of content read so far, for whoever watches.
+    /// Bytes of content read so far, for the caller that watches.
     passed: u64,
+    /// Bytes of the archive read so far.
+    position: u64,
+    /// Where the headers of the last entry begin.
+    began: u64,
     buffer: Vec<u8>,
 }
 
@@ -85,6 +89,8 @@ impl<R: Read> Entries<R> {
             padding: 0,
             sparse: None,
             passed: 0,
+            position: 0,
+            began: 0,
             buffer: vec![0; CHUNK],
         }
     }
@@ -96,6 +102,7 @@ impl<R: Read> Entries<R> {
     /// When the archive is damaged or cannot be read, or `watch` says so.
     pub fn next(&mut self, watch: Watch<'_>) -> Result<Option<Entry>, Failure> {
         self.content(watch, &mut |_| Ok(()))?;
+        self.began = self.position;
         let mut before = Before::default();
         for _ in 0..=MAX_BEFORE {
             watch(self.passed)?;
@@ -122,7 +129,8 @@ impl<R: Read> Entries<R> {
         let path = before.path.unwrap_or(header.path);
         let link = before.link.unwrap_or(header.link);
         let id = |number: u64| {
-            u32::try_from(number).map_err(|_| damaged("an owner's number is too large"))
+            owner(number)
+                .ok_or_else(|| damaged(&format!("{number} is no number of a user or group")))
         };
         let kind = match header.letter {
             0 | b'0' if before.sparse_version.0.is_some() || before.real_size.is_some() => {
@@ -189,6 +197,7 @@ impl<R: Read> Entries<R> {
             let (map, bytes) = Map::read(limited, size)?;
             hasher.update(&bytes);
             self.left -= bytes.len() as u64;
+            self.position += bytes.len() as u64;
             if self.left != map.data() {
                 return Err(damaged("the map of a sparse file does not fit its data"));
             }
@@ -227,6 +236,7 @@ impl<R: Read> Entries<R> {
             offset += want as u64;
             length -= want as u64;
             self.left -= want as u64;
+            self.position += want as u64;
             self.passed += want as u64;
             watch(self.passed)?;
         }
@@ -236,7 +246,14 @@ impl<R: Read> Entries<R> {
     fn exactly(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         self.input
             .read_exact(buffer)
-            .map_err(unreadable("a header"))
+            .map_err(unreadable("a header"))?;
+        self.position += buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Where the headers of the last entry begin in the uncompressed archive.
+    pub fn began(&self) -> u64 {
+        self.began
     }
 
     /// The whole content of a header, if it is not too long.

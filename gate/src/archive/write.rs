@@ -17,6 +17,8 @@ pub(super) struct Writer<W> {
     /// Of the content that the last header promised.
     left: u64,
     padding: usize,
+    /// Bytes of the archive so far.
+    written: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -25,12 +27,21 @@ impl<W: Write> Writer<W> {
             out,
             left: 0,
             padding: 0,
+            written: 0,
         }
     }
 
-    /// Writes the headers of an entry; its content comes next, if it has any.
-    pub(super) fn entry(&mut self, entry: &Entry) -> io::Result<()> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the headers of an entry, and returns the offset at which they begin; its content comes next, if it has
+    /// any.
+    pub(super) fn entry(&mut self, entry: &Entry) -> io::Result<u64> {
         debug_assert_eq!(self.left, 0, "the entry before is not complete");
+        let began = self.written;
         let header = header(entry);
         let records = records(entry, &header);
         if !records.bytes().is_empty() {
@@ -42,13 +53,13 @@ impl<W: Write> Writer<W> {
                 letter: b'x',
                 ..Header::default()
             };
-            self.out.write_all(&before.encode())?;
+            self.put(&before.encode())?;
             self.expect(size);
             self.content(records.bytes())?;
         }
-        self.out.write_all(&header.encode())?;
+        self.put(&header.encode())?;
         self.expect(header.size);
-        Ok(())
+        Ok(began)
     }
 
     fn expect(&mut self, size: u64) {
@@ -63,11 +74,10 @@ impl<W: Write> Writer<W> {
             .left
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| io::Error::other("more content than the header promised"))?;
-        self.out.write_all(bytes)?;
+        self.put(bytes)?;
         if self.left == 0 {
             let zeros = [0; BLOCK];
-            self.out
-                .write_all(zeros.get(..self.padding).unwrap_or_default())?;
+            self.put(zeros.get(..self.padding).unwrap_or_default())?;
             self.padding = 0;
         }
         Ok(())
@@ -75,7 +85,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes the end of the archive.
     pub(super) fn finish(mut self) -> io::Result<W> {
-        self.out.write_all(&[0; 2 * BLOCK])?;
+        self.put(&[0; 2 * BLOCK])?;
         Ok(self.out)
     }
 }

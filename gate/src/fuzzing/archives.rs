@@ -14,7 +14,7 @@ use super::must;
 use crate::archive::check::{Comparison, Report, check};
 use crate::archive::entry::Kind;
 use crate::archive::extract::{Options, extract};
-use crate::archive::manifest::{Reader, Writer};
+use crate::archive::manifest::{Line, Reader, Writer};
 use crate::archive::read::Entries;
 use crate::error::Failure;
 
@@ -128,10 +128,12 @@ pub fn manifest(bytes: &[u8]) {
         return;
     };
     let name = reader.archive().to_owned();
-    let mut records = Vec::new();
+    let version = reader.version();
+    let (mut records, mut members) = (Vec::new(), Vec::new());
     loop {
-        match reader.record() {
-            Ok(Some(record)) => records.push(record),
+        match reader.next_line() {
+            Ok(Some(Line::Entry(record))) => records.push(record),
+            Ok(Some(Line::Member(member))) => members.push(member),
             Ok(None) => break,
             Err(_) => return,
         }
@@ -141,9 +143,12 @@ pub fn manifest(bytes: &[u8]) {
     };
     // Print what was parsed: the same bytes.
     let mut printed = Vec::new();
-    let mut writer = must(Writer::new(&mut printed, &name));
+    let mut writer = must(Writer::of_version(&mut printed, &name, version));
     for record in &records {
         must(writer.record(record));
+    }
+    for member in members {
+        must(writer.member(member));
     }
     must(writer.finish(&totals));
     let mut again = Vec::new();

@@ -11,6 +11,7 @@ mod actions;
 mod aftermath;
 mod archives;
 mod archiving;
+mod attributes;
 mod cli;
 mod completions;
 mod compliance;

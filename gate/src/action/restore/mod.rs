@@ -16,6 +16,7 @@ use super::Context;
 use super::databases::Databases;
 use super::fetch::{self, Stored, find};
 use super::spool::fetched_folder;
+use super::verify::tell_version;
 use crate::archive::check::Comparison;
 use crate::archive::extract::{Extracted, Options, extract, free};
 use crate::archive::manifest::{Reader, Totals};
@@ -147,6 +148,7 @@ fn manifest(
     file.rewind().map_err(reading())?;
     let mut records = Reader::new(&file)?;
     while records.record()?.is_some() {}
+    tell_version(context, stored, records.version());
     let totals = records
         .totals()
         .ok_or_else(|| Failure::Verification("the manifest has no last line".to_owned()))?;

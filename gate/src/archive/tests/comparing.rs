@@ -47,9 +47,11 @@ fn manifest_of(entries: &[Entry], archive: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut writer = manifest::Writer::new(&mut out, NAME).unwrap();
     for entry in entries {
-        writer
-            .record(&manifest::Record::of(entry, content))
-            .unwrap();
+        let record = manifest::Record {
+            at: None,
+            ..manifest::Record::of(entry, content, 0)
+        };
+        writer.record(&record).unwrap();
     }
     writer
         .finish(&manifest::Totals {
