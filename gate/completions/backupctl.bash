@@ -77,7 +77,7 @@ _backupctl() {
     --archive) options='--path --remote --keep-weekly --keep-monthly --timeout' ;;
     --sync-extra) options='--remote --timeout' ;;
     --verify) options='--from --remote --timeout' ;;
-    --restore) options='--from --to --in-place --remote --timeout' ;;
+    --restore) options='--from --to --in-place --keep-privileges --remote --timeout' ;;
     --list | --status | --doctor) options='--json' ;;
     --recover) options='--boot' ;;
     --install) options='--dry-run --import --user --data-root --local-remote --help' ;;

@@ -75,6 +75,7 @@ complete -c backupctl -n '__backupctl_has verify' -l from -x -d 'the archive of 
 complete -c backupctl -n '__backupctl_has restore' -l from -xa mirror -d 'the archive of this day, or the mirror'
 complete -c backupctl -n '__backupctl_has restore' -l to -rF -d 'into this directory'
 complete -c backupctl -n '__backupctl_has restore' -l in-place -d 'stop the service, replace its data, start it'
+complete -c backupctl -n '__backupctl_has restore' -l keep-privileges -d 'with set-user-ID, set-group-ID and capabilities'
 complete -c backupctl -n '__backupctl_has sync archive sync-extra verify restore' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'archives of so many weeks stay'
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'archives of so many months stay'

@@ -70,7 +70,7 @@ fn view(request: &Request) -> Value {
     }
     for (name, value) in request.options() {
         let value = match name {
-            "--json" | "--boot" | "--in-place" => true.into(),
+            "--json" | "--boot" | "--in-place" | "--keep-privileges" => true.into(),
             "--path" | "--remote" | "--from" | "--to" => value.into(),
             _ => value.parse::<u32>().map_or(Value::Null, Value::from),
         };

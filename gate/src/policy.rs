@@ -91,6 +91,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             service,
             from,
             target,
+            keep_privileges,
             remote,
             timeout,
         }) => {
@@ -102,6 +103,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 wanted: wanted(config, service, day, remote.as_ref())?,
                 mirror: *from == Some(Origin::Mirror),
                 target: target.clone(),
+                keep_privileges: *keep_privileges,
                 folder: config.data_root.below(&[service.as_str()]),
             };
             (Order::Restore(restore), FETCHING, *timeout)

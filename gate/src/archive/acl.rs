@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::entry::owner;
+
 /// The attribute that holds the ACL of a file.
 pub(super) const ACCESS: &[u8] = b"system.posix_acl_access";
 
@@ -50,7 +52,7 @@ pub(super) fn to_text(binary: &[u8]) -> Option<String> {
         let bits = u16::from_le_bytes(number(entry, 2)?);
         let id = u32::from_le_bytes(number(entry, 4)?);
         let (_, word, numbered) = TAGS.iter().find(|known| known.0 == tag)?;
-        if bits > 7 {
+        if bits > 7 || (*numbered && id == NOBODY) {
             return None;
         }
         if !text.is_empty() {
@@ -87,8 +89,8 @@ pub(super) fn to_binary(text: &[u8]) -> Option<Vec<u8>> {
             .find(|known| known.1 == word && known.2 == numbered)?;
         let id: u32 = match again {
             _ if !numbered => NOBODY,
-            Some(id) => id.parse().ok()?,
-            None => who.parse().ok()?,
+            Some(id) => owner(id.parse().ok()?)?,
+            None => owner(who.parse().ok()?)?,
         };
         let mut bits = 0_u16;
         for letter in letters.bytes() {
@@ -150,6 +152,9 @@ mod tests {
             "root::rw-",
             "user::rw?",
             "mask:1:rw-",
+            "user:4294967295:rwx",
+            "group:-1:rwx",
+            "user:daemon:rwx:4294967295",
         ] {
             assert_eq!(to_binary(text.as_bytes()), None, "{text}");
         }

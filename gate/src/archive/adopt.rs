@@ -18,10 +18,12 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmo
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 
+use super::attributes::{self, CAPABILITY};
 use super::digest::Hasher;
 use super::entry::Moment;
+use super::extract::Options;
 use super::listing::{Budget, Listing};
-use super::manifest::{Reader, Record};
+use super::manifest::{NotedAttributes, Reader, Record};
 use super::place::{Places, components};
 use super::{MAX_DEPTH, Named, Watch, too_deep};
 use crate::error::Failure;
@@ -49,8 +51,10 @@ pub struct Adopted {
     pub doubtful: Named,
     /// In the archive, and not in the mirror.
     pub absent: Named,
-    /// Programs that came without what gives root's power.
+    /// Programs without their set-user-ID, set-group-ID or capabilities.
     pub powerless: Named,
+    /// Entries, each with the attributes that could not be set.
+    pub attributes: Named,
 }
 
 /// Gives a tree to one owner, and makes links of the text files that stand for them.
@@ -165,7 +169,7 @@ impl Walk<'_, '_> {
 }
 
 /// Gives each entry that a manifest knows its owner and its mode, and a directory its time; compares the content of
-/// files that are of its size and time. `owners` is false where nobody may give files away.
+/// files that are of its size and time. `options` are those of an extraction.
 ///
 /// # Errors
 /// When the manifest is damaged, something cannot be changed, or `watch` says so.
@@ -173,7 +177,7 @@ pub fn adopt<M: Read>(
     tree: &OwnedFd,
     manifest: &mut Reader<M>,
     first: Record,
-    owners: bool,
+    options: Options,
     adopted: &mut Adopted,
     watch: Watch<'_>,
 ) -> Result<(), Failure> {
@@ -184,7 +188,7 @@ pub fn adopt<M: Read>(
     let mut next = Some(first);
     while let Some(record) = next {
         watch(0)?;
-        one(tree, &places, &record, owners, adopted)?;
+        one(tree, &places, &record, options, adopted)?;
         next = manifest.record()?;
     }
     Ok(())
@@ -194,7 +198,7 @@ fn one(
     tree: &OwnedFd,
     places: &Places<()>,
     record: &Record,
-    owners: bool,
+    options: Options,
     adopted: &mut Adopted,
 ) -> Result<(), Failure> {
     let parts = components(&record.path)?;
@@ -222,30 +226,41 @@ fn one(
         adopted.absent.push(record.display());
         return Ok(());
     }
-    restore(&found, record, owners, adopted).map_err(at(&shown()))?;
+    restore(&found, record, options, adopted).map_err(at(&shown()))?;
     adopted.known += 1;
     compare(&found, record, adopted).map_err(at(&shown()))
 }
 
-fn restore(found: &Found, record: &Record, owners: bool, adopted: &mut Adopted) -> nix::Result<()> {
-    give(&found.fd, owners.then_some((record.uid, record.gid)))?;
+fn restore(
+    found: &Found,
+    record: &Record,
+    options: Options,
+    adopted: &mut Adopted,
+) -> nix::Result<()> {
+    give(
+        &found.fd,
+        options.owners.then_some((record.uid, record.gid)),
+    )?;
     if record.letter == 'l' {
         return Ok(());
     }
     let mut mode = record.mode & 0o7777;
     if record.letter != 'd' {
-        // Such a program could have been planted by whoever owns the remote; see `extract`.
-        let without = mode & 0o1777;
+        let mut without = mode;
+        if !options.owners || !options.powers {
+            without &= 0o1777;
+        }
         if without != mode {
             adopted.powerless.push(record.display());
         }
         mode = without;
-    } else if !owners {
+    } else if !options.owners {
         mode &= 0o1777;
     }
     let path = format!("/proc/self/fd/{}", found.fd.as_raw_fd());
     let mode = Mode::from_bits_truncate(mode);
     fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)?;
+    attribute(found, record, options, adopted);
     if record.letter == 'd' {
         let Moment {
             seconds,
@@ -256,6 +271,28 @@ fn restore(found: &Found, record: &Record, owners: bool, adopted: &mut Adopted) 
         utimensat(AT_FDCWD, path.as_str(), &TimeSpec::UTIME_OMIT, &time, flag)?;
     }
     Ok(())
+}
+
+/// Sets the attributes and ACLs that a manifest of version 2 holds.
+fn attribute(found: &Found, record: &Record, options: Options, adopted: &mut Adopted) {
+    let NotedAttributes::All(attributes) = &record.attributes else {
+        return;
+    };
+    let mut attributes = attributes.clone();
+    let before = attributes.0.len();
+    attributes
+        .0
+        .retain(|(name, _)| options.powers || name != CAPABILITY);
+    if attributes.0.len() < before {
+        adopted.powerless.push(record.display());
+    }
+    let refused = attributes::write(&found.fd, &attributes);
+    if !refused.is_empty() {
+        let names = refused.join(", ");
+        adopted
+            .attributes
+            .push(format!("{} ({names})", record.display()));
+    }
 }
 
 /// Content can be compared with that of plain files alone: of one with holes the manifest knows another digest.

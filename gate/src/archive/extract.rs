@@ -35,8 +35,8 @@ pub struct Options {
     /// Whether owners are restored, which takes root. Without, everything belongs to whoever runs this, and setuid
     /// and setgid are left out.
     pub owners: bool,
-    /// Whether programs are made that give whoever runs them root's power: with set-user-ID and root's, with
-    /// set-group-ID and the group root's, or with capabilities. Whoever owns the remote could plant one.
+    /// Keep the set-user-ID and set-group-ID bits and the capabilities of files. A thief of the remote could have added
+    /// them.
     pub powers: bool,
     /// Bytes that stay free on the target's disk.
     pub reserve: u64,
@@ -210,7 +210,7 @@ impl Maker {
         let path = path.as_str();
         let mut mode = entry.mode & 0o7777;
         if !self.options.powers {
-            let without = harmless(entry, mode);
+            let without = harmless(&entry.kind, mode);
             if without != mode || has_capabilities(entry) {
                 self.powerless.push(entry.display());
             }
@@ -277,19 +277,13 @@ fn has_capabilities(entry: &Entry) -> bool {
     attributes.iter().any(|(name, _)| name == CAPABILITY)
 }
 
-/// The mode of a file without what would give root's power. A directory's set-group-ID gives none.
-fn harmless(entry: &Entry, mode: u32) -> u32 {
-    if entry.kind == Kind::Directory {
-        return mode;
+/// The mode of an entry without set-user-ID and set-group-ID. A directory keeps them: they give no power, and
+/// set-group-ID decides the group of new files.
+fn harmless(kind: &Kind, mode: u32) -> u32 {
+    match kind {
+        Kind::Directory => mode,
+        _ => mode & !0o6000,
     }
-    let mut mode = mode;
-    if entry.uid == 0 {
-        mode &= !0o4000;
-    }
-    if entry.gid == 0 {
-        mode &= !0o2000;
-    }
-    mode
 }
 
 /// Bytes that may still be written to the disk of a file or directory.

@@ -107,6 +107,8 @@ pub struct Restore {
     pub mirror: bool,
     /// Where to.
     pub target: Target,
+    /// Set-user-ID and set-group-ID bits and the capabilities of files come back.
+    pub keep_privileges: bool,
     /// The folder of the service, in which its data lies.
     pub folder: PlainPath,
 }

@@ -57,7 +57,8 @@ pub enum HostVerb {
         /// How long it may take.
         timeout: Option<Seconds>,
     },
-    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--remote R] [--timeout S]`: bring data back.
+    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--keep-privileges] [--remote R] [--timeout S]`: bring
+    /// data back.
     Restore {
         /// Whose.
         service: ServiceName,
@@ -65,6 +66,8 @@ pub enum HostVerb {
         from: Option<Origin>,
         /// To where.
         target: Target,
+        /// With the set-user-ID and set-group-ID bits and the capabilities of files.
+        keep_privileges: bool,
         /// Where it is; every remote of the configuration is looked at when none is named.
         remote: Option<Remote>,
         /// How long it may take.
@@ -121,6 +124,7 @@ impl HostVerb {
                     (None, true) => Target::InPlace,
                     (None, false) => Target::Beside,
                 },
+                keep_privileges: typed.flag("--keep-privileges"),
                 remote: typed.take("--remote", Remote::parse)?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             });
@@ -187,6 +191,7 @@ impl HostVerb {
             Self::Restore {
                 from,
                 target,
+                keep_privileges,
                 remote,
                 timeout,
                 ..
@@ -197,6 +202,7 @@ impl HostVerb {
                     Target::At(path) => options.extend(given("--to", Some(path))),
                     Target::InPlace => options.extend(flag("--in-place", true)),
                 }
+                options.extend(flag("--keep-privileges", *keep_privileges));
                 options.extend(given("--remote", remote.as_ref()));
                 options.extend(given("--timeout", timeout.as_ref()));
                 options

@@ -149,18 +149,22 @@ fn request() -> impl Strategy<Value = Request> {
             name(),
             proptest::option::of(origin()),
             target(),
+            any::<bool>(),
             proptest::option::of(remote()),
             timeout()
         )
-            .prop_map(|(service, from, target, remote, timeout)| Request::Host(
-                HostVerb::Restore {
-                    service,
-                    from,
-                    target,
-                    remote,
-                    timeout
-                }
-            )),
+            .prop_map(
+                |(service, from, target, keep_privileges, remote, timeout)| Request::Host(
+                    HostVerb::Restore {
+                        service,
+                        from,
+                        target,
+                        keep_privileges,
+                        remote,
+                        timeout
+                    }
+                )
+            ),
         (
             name(),
             proptest::option::of(day()),

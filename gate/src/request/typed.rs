@@ -33,7 +33,7 @@ pub(super) const VERBS: [(&str, Takes); 13] = [
     ("--doctor", Takes::Nothing),
 ];
 /// What goes with them.
-pub(super) const OPTIONS: [(&str, Takes); 10] = [
+pub(super) const OPTIONS: [(&str, Takes); 11] = [
     ("--path", Takes::One),
     ("--remote", Takes::One),
     ("--keep-weekly", Takes::One),
@@ -42,6 +42,7 @@ pub(super) const OPTIONS: [(&str, Takes); 10] = [
     ("--from", Takes::One),
     ("--to", Takes::One),
     ("--in-place", Takes::Nothing),
+    ("--keep-privileges", Takes::Nothing),
     ("--json", Takes::Nothing),
     ("--boot", Takes::Nothing),
 ];

@@ -31,6 +31,7 @@ mod manual;
 mod mirrors;
 mod overview;
 mod podman;
+mod privileges;
 mod profile;
 mod race;
 mod ready;

@@ -14,6 +14,7 @@ use crate::action::databases::Databases;
 use crate::action::fetch::{self, Stored, find};
 use crate::action::remote::{Access, Task};
 use crate::archive::adopt::{Adopted, Owner, adopt, settle};
+use crate::archive::extract::Options;
 use crate::archive::manifest::Reader;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -27,7 +28,7 @@ use crate::rclone;
 use crate::replacement::DATA;
 
 /// What no mirror knows.
-const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, extended attributes, ACLs, named pipes, and fractions of a second that the remote does not keep";
+const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, the extended attributes and ACLs of files that no archive knows, named pipes, and fractions of a second that the remote does not keep";
 
 #[derive(Deserialize)]
 struct Size {
@@ -171,7 +172,11 @@ fn owners(
         staging.tree(),
         &mut manifest,
         first,
-        root,
+        Options {
+            owners: root,
+            powers: order.keep_privileges,
+            reserve: 0,
+        },
         &mut adopted,
         &mut watch,
     )?;
@@ -198,8 +203,12 @@ fn tell(context: &mut Context<'_>, stored: &Stored, adopted: &Adopted) {
         ),
         ("in the archive, and not in the mirror", &adopted.absent),
         (
-            "made without set-user-ID or set-group-ID, which are not taken from a mirror",
+            "made without set-user-ID, set-group-ID or capabilities (--keep-privileges restores them)",
             &adopted.powerless,
+        ),
+        (
+            "made without attributes that cannot be set here",
+            &adopted.attributes,
         ),
     ] {
         if !named.is_empty() {

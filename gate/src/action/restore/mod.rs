@@ -107,6 +107,7 @@ fn from_archive(
     has_room(context, staging, bytes)?;
     let extracted = unpack(
         context,
+        order,
         &stored,
         manifest.map(|(file, _)| file),
         staging,
@@ -173,6 +174,7 @@ fn has_room(context: &Context<'_>, staging: &Staging, bytes: u64) -> Result<(), 
 
 fn unpack(
     context: &mut Context<'_>,
+    order: &Restore,
     stored: &Stored,
     manifest: Option<File>,
     staging: &Staging,
@@ -186,7 +188,7 @@ fn unpack(
         .transpose()?;
     let options = Options {
         owners: nix::unistd::geteuid().is_root(),
-        powers: false,
+        powers: order.keep_privileges,
         reserve: context.config.limits.spool_reserve,
     };
     let mut extracted = None;
@@ -212,7 +214,7 @@ fn tell(context: &mut Context<'_>, extracted: &Extracted) {
     for (what, named) in [
         ("not made, because they are devices", &extracted.skipped),
         (
-            "made without set-user-ID, set-group-ID or capabilities, which would give root's power to whoever runs them",
+            "made without set-user-ID, set-group-ID or capabilities (--keep-privileges restores them)",
             &extracted.powerless,
         ),
         (

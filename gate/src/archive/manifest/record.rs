@@ -173,7 +173,9 @@ impl Record {
         };
         let mut record = Self {
             letter: letter.chars().next()?,
-            mode: u32::from_str_radix(mode, 8).ok()?,
+            mode: u32::from_str_radix(mode, 8)
+                .ok()
+                .filter(|&mode| mode <= 0o7777)?,
             uid: owner(uid.parse().ok()?)?,
             gid: owner(gid.parse().ok()?)?,
             modified: Moment::parse(modified.as_bytes())?,
