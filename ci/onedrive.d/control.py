@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from drive import FILE, Item, Refused
 from faults import BadFault
 from graph import Reply, as_json
-from server import Standin
+from server import POLL_S, Standin
 from settings import BadSetting
 
 CLIENT_LIMIT_S = 60
@@ -42,6 +42,7 @@ class Control:
             "GET /tree": lambda query, body: self.tree(query.get("path", "")),
             "GET /file": lambda query, body: self.read(query["path"]),
             "PUT /file": lambda query, body: self.write(query["path"], body),
+            "PUT /files": lambda query, body: self.write_all(json.loads(body)),
             "DELETE /file": lambda query, body: self.drive.delete(self.item(query["path"]), for_good=True),
             "POST /flip": lambda query, body: self.flip(query["path"], query.get("bit")),
             "POST /malware": lambda query, body: self.mark(query["path"], query.get("off") != "1"),
@@ -103,6 +104,11 @@ class Control:
         parent, name = self.drive.place(self.drive.root, path)
         self.drive.write(parent, name, data)
 
+    def write_all(self, texts: dict[str, str]):
+        """Puts many small files in place."""
+        for path, text in texts.items():
+            self.write(path, text.encode())
+
     def flip(self, path: str, bit: str | None):
         """Flips one bit of a stored file, by default in its middle; the hashes that are told stay those of the intact file."""
         item = self.item(path)
@@ -156,7 +162,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def start(self):
         """Serves in a thread."""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(POLL_S,), daemon=True).start()
 
 
 class ControlError(Exception):

