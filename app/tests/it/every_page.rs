@@ -2,7 +2,7 @@
 //! nobody is kept out, nothing complains, nothing comes from elsewhere, and nothing jumps.
 
 use crate::browser::base;
-use crate::pages::{PAGES, Page, Who};
+use crate::pages::{PAGES, Page, Part};
 use crate::tour::Tour;
 use crate::webdriver::Browser;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ fn walk(part: Part) {
     );
     let mut wrong = Vec::new();
     let mut seen = 0;
-    for page in PAGES.iter().filter(|page| part_of(page) == part) {
+    for page in PAGES.iter().filter(|page| page.part() == part) {
         seen += 1;
         let mut here = Vec::new();
         for (width, dark) in [(390, true), (820, false), (1440, false)] {
@@ -130,42 +130,29 @@ fn walk(part: Part) {
     );
 }
 
-/// Which walk a page belongs to: they go side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Tasks and their runs, and what they need.
-    Tasks,
-    /// Settings, and what strangers and viewers see.
-    Others,
-}
-
-fn part_of(page: &Page) -> Part {
-    let path = page.path.trim_start_matches("/add");
-    let of_tasks = [
-        "/task",
-        "/run",
-        "/pool",
-        "/variable",
-        "/script",
-        "/librar",
-        "/notification",
-    ];
-    let is_of_tasks = path == "/" || of_tasks.iter().any(|word| path.starts_with(word));
-    if page.who == Who::Admin && is_of_tasks {
-        Part::Tasks
-    } else {
-        Part::Others
-    }
-}
-
 #[test]
-fn the_pages_of_tasks_and_what_they_need_are_open_to_everybody_and_quiet() {
+fn the_pages_of_tasks_are_open_to_everybody_and_quiet() {
     walk(Part::Tasks);
 }
 
 #[test]
-fn the_pages_of_settings_strangers_and_viewers_are_open_to_everybody_and_quiet() {
-    walk(Part::Others);
+fn the_pages_of_runs_pools_and_variables_are_open_to_everybody_and_quiet() {
+    walk(Part::Runs);
+}
+
+#[test]
+fn the_pages_of_scripts_libraries_and_notifications_are_open_to_everybody_and_quiet() {
+    walk(Part::Scripts);
+}
+
+#[test]
+fn the_pages_of_people_and_strangers_are_open_to_everybody_and_quiet() {
+    walk(Part::People);
+}
+
+#[test]
+fn the_pages_of_the_server_are_open_to_everybody_and_quiet() {
+    walk(Part::Server);
 }
 
 #[test]

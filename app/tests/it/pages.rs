@@ -18,6 +18,42 @@ pub(crate) enum Who {
 }
 use Who::{Admin, Stranger, Viewer};
 
+/// The parts of the pages. A walk over all of them takes minutes, so each part has a walk of its own, and they go side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The overview and the tasks.
+    Tasks,
+    /// Runs, pools and variables.
+    Runs,
+    /// Scripts, libraries and notifications.
+    Scripts,
+    /// The way in, and the settings of people: passwords, users, tokens, sessions.
+    People,
+    /// The settings of the server.
+    Server,
+}
+
+impl Page {
+    pub(crate) fn part(&self) -> Part {
+        let path = self.path.trim_start_matches("/add");
+        let path = path.trim_start_matches("/settings");
+        let is_below = |words: &[&str]| words.iter().any(|word| path.starts_with(word));
+        if path == "/" || is_below(&["/task"]) {
+            Part::Tasks
+        } else if is_below(&["/run", "/pool", "/variable"]) {
+            Part::Runs
+        } else if is_below(&["/script", "/librar", "/notification"]) {
+            Part::Scripts
+        } else if is_below(&[
+            "/setup", "/login", "/account", "/user", "/token", "/session",
+        ]) {
+            Part::People
+        } else {
+            Part::Server
+        }
+    }
+}
+
 const fn page(name: &'static str, who: Who, path: &'static str) -> Page {
     Page { name, who, path }
 }
