@@ -66,6 +66,20 @@ pub struct Lease {
     /// When the gate brought it back before any `--start` asked for it (`early_start`). Then nothing is owed.
     #[serde(default)]
     pub back: Option<Moment>,
+    /// How the service was before it was stopped. It owes that state, and no more.
+    #[serde(default)]
+    pub before: Before,
+}
+
+/// What a service lacked before it was stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Its status command said neither up nor down.
+    #[serde(default)]
+    pub unclear: bool,
+    /// It did not answer to its `ready` or `ready_url`.
+    #[serde(default)]
+    pub silent: bool,
 }
 
 impl Lease {
@@ -82,6 +96,7 @@ impl Lease {
             seconds: 0,
             kept_by: KeptBy::Nobody,
             back: None,
+            before: Before::default(),
         }
     }
 
@@ -170,6 +185,7 @@ mod tests {
             seconds: 60,
             kept_by: KeptBy::Process,
             back: None,
+            before: Before::default(),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what [`keep`] has answered with success comes back, whatever becomes of this process.
 
+use std::time::{Duration, Instant};
+
 use super::Context;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -11,6 +13,12 @@ use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
+
+/// How long systemd may take to answer a question about a timer, or to end one. Nothing depends on either.
+const SYSTEMD: Duration = Duration::from_secs(5);
+
+/// How long an action may spend on the leases of other services.
+const OTHERS: Duration = Duration::from_secs(10);
 
 impl Context<'_> {
     /// The leases of this host.
@@ -78,7 +86,10 @@ pub(super) fn is_kept(
             let argv = keeper::ask_timer(service, lease.stopped.utc);
             context
                 .program("asking for the timer", argv, Tether::Free, Output::Captured)
-                .and_then(|program| context.host.run(&program, patience))
+                .and_then(|program| {
+                    let until = patience.until.min(context.host.now() + SYSTEMD);
+                    context.host.run(&program, &Patience { until, ..*patience })
+                })
                 .is_ok_and(|ended| keeper::timer_runs(&ended.stdout))
         }
     }
@@ -124,9 +135,11 @@ fn dismiss(
     // A process that keeps the lease sees that its file is gone.
     if let Some(lease) = lease.filter(|lease| lease.kept_by == KeptBy::Systemd) {
         let argv = keeper::end_timer(service, lease.stopped.utc);
+        let until = patience.until.min(context.host.now() + SYSTEMD);
+        let within = Patience { until, ..*patience };
         let ended = context
             .program("ending the timer", argv, Tether::Free, Output::Captured)
-            .and_then(|program| context.host.run(&program, patience));
+            .and_then(|program| context.host.run(&program, &within));
         if let Err(failure) = ended {
             context.warn(format!("{failure}; it will find nothing to do"));
         }
@@ -134,12 +147,9 @@ fn dismiss(
 }
 
 /// Looks after all leases but one: those that nobody keeps are kept again. Their keepers may have been killed,
-/// or have died with a reboot.
-pub(super) fn guard(
-    context: &mut Context<'_>,
-    except: Option<&ServiceName>,
-    patience: &Patience<'_>,
-) {
+/// or have died with a reboot. It takes little of the action's time, and gives way to a start.
+pub(super) fn guard(context: &mut Context<'_>, except: Option<&ServiceName>, until: Instant) {
+    let until = until.min(context.host.now() + OTHERS);
     let Ok(leases) = context.leases() else {
         return;
     };
@@ -149,12 +159,12 @@ pub(super) fn guard(
         }
         // Who works on a service sees to its lease himself, and may be writing or ending it just now.
         let directory = &context.config.lock_dir;
-        let Ok(Some(_lock)) = ServiceLock::try_take(directory, service.as_str(), "its lease")
-        else {
+        let Ok(Some(lock)) = ServiceLock::try_take(directory, service.as_str(), "its lease") else {
             continue;
         };
+        let patience = Patience::attended(until).yielding(&lock);
         let kept = match leases.load(&service) {
-            Ok(Some(mut lease)) => keep(context, &leases, &service, &mut lease, patience),
+            Ok(Some(mut lease)) => keep(context, &leases, &service, &mut lease, &patience),
             _ => Ok(()),
         };
         if let Err(failure) = kept {

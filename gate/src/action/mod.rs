@@ -10,6 +10,7 @@ mod doctor;
 mod fetch;
 mod keeping;
 mod list;
+mod precedence;
 mod recover;
 mod remote;
 mod restore;
@@ -41,6 +42,9 @@ use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
 use crate::program::{Output, Profile, Program, Source, Tether};
 use crate::reply::Stream;
+
+/// The home of a program that has none of its own.
+const NO_HOME: &str = "/run";
 
 /// How often a lock or a service is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -77,24 +81,31 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
     }
 }
 
-/// Looks after what other gates left, before an action: processes of those that were killed, and leases that
-/// nobody keeps.
+/// Looks after the processes and leases that killed gates left, before an action. A start serves its own service first,
+/// so it leaves the leases of others to [`guard_after`].
 pub fn guard(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
         // They touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
-        Order::Stop(service) | Order::Start(service) => Some(service),
+        Order::Stop(service) => Some(service),
         Order::Sync(_)
         | Order::Archive(_)
+        | Order::Start(_)
         | Order::Recover { .. }
         | Order::Verify(_)
         | Order::Restore(_) => None,
     };
     context.host.sweep();
-    // It looks after leases itself.
-    if !matches!(grant.order(), Order::Recover { .. }) {
-        let patience = Patience::attended(context.started + grant.timeout());
-        keeping::guard(context, except, &patience);
+    // Both look after leases later.
+    if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
+        keeping::guard(context, except, context.started + grant.timeout());
+    }
+}
+
+/// After a start, and after its answer was given: looks after the leases of other services, in the time that is left.
+pub fn guard_after(grant: &Grant, context: &mut Context<'_>) {
+    if let Order::Start(service) = grant.order() {
+        keeping::guard(context, Some(service), context.started + grant.timeout());
     }
 }
 
@@ -160,11 +171,17 @@ impl Context<'_> {
         })
     }
 
-    /// The home of the programs that are run.
-    fn home(&self) -> Result<PlainPath, Failure> {
+    /// The home of the programs that are run. Those that move a service have to run also where there is no room for
+    /// one.
+    fn home(&self, tether: Tether) -> Result<PlainPath, Failure> {
         let home = self.config.state_dir.below(&["home"]);
-        self.own_directory(&home)?;
-        Ok(home)
+        match (self.own_directory(&home), tether) {
+            (Err(_), Tether::Free) => PlainPath::parse(NO_HOME).map_err(|error| Failure::Tool {
+                what: "the home of a program".into(),
+                detail: error.to_string(),
+            }),
+            (made, _) => made.map(|_| home),
+        }
     }
 
     /// A command that stops, starts or asks a service.
@@ -182,7 +199,7 @@ impl Context<'_> {
             tether,
             output,
             profile: Profile::Service,
-            home: self.home()?,
+            home: self.home(tether)?,
         })
     }
 

@@ -6,11 +6,13 @@
 use std::time::{Duration, Instant};
 
 use super::keeping::{is_kept, keep};
+use super::restore::Interrupted;
 use super::start::bring_back;
 use super::{Context, restore};
 use crate::credentials;
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::lease::store::Leases;
 use crate::names::ServiceName;
 
 /// Between the first two attempts. Each further pause is twice as long, up to a minute.
@@ -31,31 +33,31 @@ pub(super) fn recover(
             Err(failure) => context.warn(format!("rclone's configuration: {failure}")),
         }
     }
-    if let Err(failure) = restore::heal(context, only) {
+    // A service whose data a restore was replacing is not started before that is settled. All else about restores, and
+    // all that only looks after leases, waits until every service is back.
+    if let Err(failure) = restore::heal(context, only, Interrupted::Only) {
         context.warn(failure.to_string());
     }
     let mut back = 0;
     let mut pause = FIRST_PAUSE;
+    let mut looked_after = false;
     loop {
-        let due = due(context, only, boot, until)?;
         let mut last = None;
-        for service in due {
-            let outcome = bring_back(context, &service, |context, leases, lease, patience| {
+        for service in overdue(context, only)? {
+            let outcome = bring_back(context, &service, |context, _, lease, _| {
                 lease.due(&context.host.moment())
-                    || (boot
-                        && lease.owed()
-                        && !is_kept(context, leases, &service, lease, patience))
             });
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(words)) => {
-                    back += 1;
-                    context.say(words);
-                }
-                Err(failure) => {
-                    context.warn(format!("{service} is not back yet: {failure}"));
-                    last = Some(failure);
-                }
+            note(context, &service, outcome, &mut back, &mut last);
+        }
+        if !std::mem::replace(&mut looked_after, true) {
+            for service in look_after(context, only, boot, until)? {
+                let outcome = bring_back(context, &service, |context, leases, lease, patience| {
+                    lease.owed() && !is_kept(context, leases, &service, lease, patience)
+                });
+                note(context, &service, outcome, &mut back, &mut last);
+            }
+            if let Err(failure) = restore::heal(context, only, Interrupted::All) {
+                context.warn(failure.to_string());
             }
         }
         let Some(failure) = last else {
@@ -80,52 +82,102 @@ pub(super) fn recover(
     }
 }
 
-/// The services that should be up by now, and by the way: leases that nobody keeps are kept again, and at boot
-/// what was down before is forgotten.
-fn due(
+/// Tells how one attempt went.
+fn note(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    outcome: Result<Option<String>, Failure>,
+    back: &mut u32,
+    last: &mut Option<Failure>,
+) {
+    match outcome {
+        Ok(None) => {}
+        Ok(Some(words)) => {
+            *back += 1;
+            context.say(words);
+        }
+        Err(failure) => {
+            context.warn(format!("{service} is not back yet: {failure}"));
+            *last = Some(failure);
+        }
+    }
+}
+
+/// The services that have a lease and are asked for.
+fn leased(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,
-    boot: bool,
-    until: Instant,
-) -> Result<Vec<ServiceName>, Failure> {
-    let patience = Patience::attended(until);
+) -> Result<(Leases, Vec<ServiceName>), Failure> {
     let leases = context.leases()?;
-    let services = leases
+    let mut services = leases
         .services()
         .map_err(Failure::io("the list of leases"))?;
+    services.retain(|service| only.is_none_or(|only| only == service));
+    Ok((leases, services))
+}
+
+/// The services that should be up by now. Nothing is asked but the leases, so that nothing can hang.
+fn overdue(
+    context: &mut Context<'_>,
+    only: Option<&ServiceName>,
+) -> Result<Vec<ServiceName>, Failure> {
+    let (leases, services) = leased(context, only)?;
+    let now = context.host.moment();
     let mut due = Vec::new();
     for service in services {
-        if only.is_some_and(|only| *only != service) {
-            continue;
-        }
         if !context.config.services.contains_key(&service) {
             context.warn(format!(
                 "{service} has a lease and is not in the configuration any more; start it by hand, and remove its file from leases/"
             ));
             continue;
         }
-        let loaded = leases
-            .load(&service)
-            .map_err(Failure::io(format!("the lease of {service}")))?;
-        let Some(mut lease) = loaded else { continue };
+        match leases.load(&service) {
+            Ok(Some(lease)) if lease.due(&now) => due.push(service),
+            Ok(_) => {}
+            Err(error) => context.warn(format!("the lease of {service}: {error}")),
+        }
+    }
+    Ok(due)
+}
+
+/// Looks after the leases that are not over: those without a keeper get one. At boot, services of the latter are
+/// returned instead, and what was down before is forgotten.
+fn look_after(
+    context: &mut Context<'_>,
+    only: Option<&ServiceName>,
+    boot: bool,
+    until: Instant,
+) -> Result<Vec<ServiceName>, Failure> {
+    let patience = Patience::attended(until);
+    let (leases, services) = leased(context, only)?;
+    let mut unkept = Vec::new();
+    for service in services {
+        if !context.config.services.contains_key(&service) {
+            continue;
+        }
         let now = context.host.moment();
-        if lease.due(&now) {
-            due.push(service);
-        } else if !lease.owed() {
+        let Ok(Some(mut lease)) = leases.load(&service) else {
+            continue;
+        };
+        if !lease.owed() {
             if boot && lease.left(&now).is_none() {
                 leases
                     .clear(&service)
                     .map_err(Failure::io(format!("the lease of {service}")))?;
             }
+        } else if lease.due(&now) {
+            // It is over, and was tried just now.
         } else if boot && !is_kept(context, &leases, &service, &lease, &patience) {
-            due.push(service);
+            unkept.push(service);
         } else {
-            keep(context, &leases, &service, &mut lease, &patience)?;
+            if let Err(failure) = keep(context, &leases, &service, &mut lease, &patience) {
+                context.warn(failure.to_string());
+            }
             let until = lease.until().format("%Y-%m-%dT%H:%M:%SZ");
             context.say(format!(
                 "{service} may stay down until {until}; --start {service} brings it back now"
             ));
         }
     }
-    Ok(due)
+    Ok(unkept)
 }

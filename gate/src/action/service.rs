@@ -8,15 +8,19 @@ use super::{AGAIN, Context};
 use crate::control::{Controls, State};
 use crate::error::{Failure, Interrupt};
 use crate::host::{Exit, Patience};
+use crate::lease::Before;
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
 /// How often an unclear state is asked for again before it counts as what it is: something between up and down.
 const UNCLEAR: u32 = 10;
 
+/// How long a service that was neither up nor down before its stop is waited for to be up.
+const UNCLEAR_FOR: Duration = Duration::from_secs(10);
+
 /// How long one attempt to get an answer may take, and how long to wait for the next one.
 const ANSWER: Duration = Duration::from_secs(5);
-const ASK_AGAIN: Duration = Duration::from_millis(300);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Stops a service and waits until it says that it is down.
 pub(super) fn bring_down(
@@ -37,11 +41,12 @@ pub(super) fn bring_down(
     wait_for(context, service, controls, &State::Down, patience)
 }
 
-/// Starts a service, and waits until it says that it is up and answers.
+/// Starts a service, and waits until it says that it is up and answers, or is at least as it was before the stop.
 pub(super) fn bring_up(
     context: &mut Context<'_>,
     service: &ServiceName,
     controls: &Controls,
+    before: Before,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
     let what = format!("starting {service}");
@@ -53,8 +58,52 @@ pub(super) fn bring_up(
             detail: ended.describe(),
         });
     }
-    wait_for(context, service, controls, &State::Up, patience)?;
+    if before.unclear {
+        wait_for_clear(context, service, controls, patience)?;
+    } else {
+        wait_for(context, service, controls, &State::Up, patience)?;
+    }
+    if before.silent {
+        context.warn(format!(
+            "{service} did not answer before it was stopped, so it is not waited for an answer now"
+        ));
+        return Ok(());
+    }
     wait_for_answer(context, service, patience)
+}
+
+/// Waits for a service that was between up and down before it was stopped: until it is up or, when that takes long,
+/// until it is no longer down.
+fn wait_for_clear(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    controls: &Controls,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let now = context.host.now();
+    let left = patience.until.saturating_duration_since(now);
+    let until = now + UNCLEAR_FOR.min(left / 2);
+    let within = Patience { until, ..*patience };
+    match wait_for(context, service, controls, &State::Up, &within) {
+        Err(Failure::Interrupted {
+            cause: Interrupt::DeadlinePassed,
+            ..
+        }) => {}
+        other => return other,
+    }
+    loop {
+        match state(context, controls, patience)? {
+            State::Up => return Ok(()),
+            State::Missing => return Err(no_such(service)),
+            State::Unclear(detail) => {
+                context.warn(format!(
+                    "{service} is neither up nor down ({detail}), as it was before it was stopped"
+                ));
+                return Ok(());
+            }
+            State::Down => pause(context, service, "be up (it is still down)", patience)?,
+        }
+    }
 }
 
 /// Waits until a service that is up answers, where the configuration says how that is found out.
@@ -75,7 +124,7 @@ pub(super) fn wait_for_answer(
 }
 
 /// Why a service does not answer yet; `None` when it does, or nobody said how to ask.
-fn silent(
+pub(super) fn silent(
     context: &mut Context<'_>,
     service: &ServiceName,
     patience: &Patience<'_>,

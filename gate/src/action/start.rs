@@ -5,13 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::Context;
 use super::keeping::{end, fulfil};
+use super::precedence::lock_first;
 use super::service::{bring_up, state, wait_for_answer};
-use super::{AGAIN, Context};
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
-use crate::host::lock::{ServiceLock, StartIntent};
 use crate::lease::Lease;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
@@ -89,10 +89,11 @@ pub(super) fn start_held(
         return Ok(format!("{service} was down before the stop and stays down"));
     }
     let up = state == Some(State::Up);
-    if up {
+    let before = lease.as_ref().map(|lease| lease.before).unwrap_or_default();
+    if !up {
+        bring_up(context, service, &controls, before, patience)?;
+    } else if !before.silent {
         wait_for_answer(context, service, patience)?;
-    } else {
-        bring_up(context, service, &controls, patience)?;
     }
     finish(context, leases.as_ref(), service, lease.as_ref(), patience)?;
     Ok(back(context, service, lease.as_ref(), up))
@@ -118,7 +119,7 @@ pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
     // Nobody has to be there: this is the start that was promised.
     let patience = Patience::unattended(context.host.now() + limit);
     let controls = Controls::of(context.config, service, limit);
-    let started = bring_up(context, service, &controls, &patience)
+    let started = bring_up(context, service, &controls, lease.before, &patience)
         .and_then(|()| fulfil(context, &leases, service, &mut lease, &patience));
     match started {
         Ok(()) => {
@@ -150,7 +151,7 @@ pub(super) fn bring_back(
         return Ok(None);
     }
     let controls = Controls::of(context.config, service, timeout);
-    bring_up(context, service, &controls, &patience)?;
+    bring_up(context, service, &controls, lease.before, &patience)?;
     end(context, &leases, service, Some(&lease), &patience)?;
     Ok(Some(back(context, service, Some(&lease), false)))
 }
@@ -183,44 +184,5 @@ fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>, up:
         Some(time) => format!("{service} is up; it was down for {time}"),
         None if up => format!("{service} was up already"),
         None => format!("{service} is up"),
-    }
-}
-
-/// Takes the lock; a sync or archive that holds it is asked to give way.
-pub(super) fn lock_first(
-    context: &mut Context<'_>,
-    service: &ServiceName,
-    verb: &str,
-    patience: &Patience<'_>,
-) -> Result<ServiceLock, Failure> {
-    let directory = &context.config.lock_dir;
-    let (name, locking) = (service.as_str(), || {
-        Failure::io(format!("the lock of {service} in {directory}"))
-    });
-    let mut intent = StartIntent::announce(directory, name).map_err(locking())?;
-    let mut told = false;
-    loop {
-        if let Some(lock) = ServiceLock::try_take(directory, name, verb).map_err(locking())? {
-            // A stop command whose gate was killed may have left something that goes on stopping.
-            context.host.sweep();
-            return Ok(lock);
-        }
-        if !intent.is_known() {
-            intent = StartIntent::announce(directory, name).map_err(locking())?;
-        }
-        let holder =
-            ServiceLock::holder(directory, name).unwrap_or_else(|| "another action".into());
-        if !told {
-            told = true;
-            context.host.waiting(&format!("{holder} to give way"));
-            context.say(format!("asking {holder} to give way"));
-        }
-        context
-            .host
-            .pause(AGAIN, patience)
-            .map_err(|cause| Failure::Interrupted {
-                what: format!("waiting for {holder}, which is working on {service}"),
-                cause,
-            })?;
     }
 }

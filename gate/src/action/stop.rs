@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use super::Context;
 use super::keeping::{end, keep};
 use super::room;
-use super::service::{bring_down, bring_up, settled_state};
+use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::owners::trusted;
 use crate::lease::store::Leases;
-use crate::lease::{KeptBy, Lease};
+use crate::lease::{Before, KeptBy, Lease};
 use crate::names::ServiceName;
+
+/// How often a service is asked for an answer before it counts as one that gives none.
+const ASK: u32 = 3;
 
 /// What a service is stopped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +37,9 @@ pub(super) fn stop(
     until: Instant,
     timeout: Duration,
 ) -> Result<String, Failure> {
-    let patience = Patience::attended(until);
-    let _lock = context.lock(service.as_str(), "--stop", &patience)?;
+    let lock = context.lock(service.as_str(), "--stop", &Patience::attended(until))?;
+    // A start that waits comes first: then the service is brought back, as after any stop that failed.
+    let patience = Patience::attended(until).yielding(&lock);
     stop_held(context, service, Purpose::Backup, &patience, timeout)
 }
 
@@ -48,6 +52,9 @@ pub(super) fn stop_held(
     timeout: Duration,
 ) -> Result<String, Failure> {
     let controls = Controls::of(context.config, service, timeout);
+    let limit = Duration::from_secs(context.config.limits.start.default.into());
+    // Undoing a stop has the time of a start, however short that of the stop is.
+    let back = Controls::of(context.config, service, limit);
     // Also the one that starts it: better not stopped than not started again.
     for argv in [&controls.stop, &controls.start, &controls.status] {
         trusted(argv)?;
@@ -58,12 +65,12 @@ pub(super) fn stop_held(
     let mut state = settled_state(context, service, &controls, patience)?;
     let now = context.host.moment();
     if let Some(overdue) = former.take_if(|lease| lease.due(&now)) {
-        settle(context, &leases, service, &controls, &state, &overdue)?;
+        settle(context, &leases, service, &back, &state, &overdue)?;
         state = State::Up;
     }
     let (mut lease, fresh) = match former.filter(|lease| stands(lease, &state, lease.left(&now))) {
         Some(lease) => (lease, false),
-        None => (promise(context, service, &state), true),
+        None => (promise(context, service, &state, patience)?, true),
     };
     if !fresh {
         // Whatever becomes of this one, what an earlier one has promised is kept.
@@ -83,7 +90,7 @@ pub(super) fn stop_held(
         && let Err(failure) = bring_down(context, service, &controls, patience)
     {
         if lease.owed() {
-            take_back(context, &leases, service, &controls, &lease, &failure)?;
+            take_back(context, &leases, service, &back, &lease, &failure)?;
         }
         return Err(failure);
     }
@@ -112,15 +119,48 @@ fn stands(lease: &Lease, state: &State, left: Option<Duration>) -> bool {
     }
 }
 
-fn promise(context: &Context<'_>, service: &ServiceName, state: &State) -> Lease {
-    Lease {
+fn promise(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    state: &State,
+    patience: &Patience<'_>,
+) -> Result<Lease, Failure> {
+    let before = Before {
+        unclear: matches!(state, State::Unclear(_)),
+        silent: *state != State::Down && does_not_answer(context, service, patience)?,
+    };
+    Ok(Lease {
         // Partly up counts as up: better started as a whole than not at all.
         was_up: *state != State::Down,
         stopped: context.host.moment(),
         seconds: context.config.lease_of(service),
         kept_by: KeptBy::Nobody,
         back: None,
+        before,
+    })
+}
+
+/// Whether a service does not answer although nothing was done to it, asked a few times. Then its start cannot wait for
+/// an answer either.
+fn does_not_answer(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+) -> Result<bool, Failure> {
+    for _ in 0..ASK {
+        let Some(why) = silent(context, service, patience)? else {
+            return Ok(false);
+        };
+        let what = format!("asking whether {service} answers ({why})");
+        context
+            .host
+            .pause(ASK_AGAIN, patience)
+            .map_err(|cause| Failure::Interrupted { what, cause })?;
     }
+    context.warn(format!(
+        "{service} does not answer (services.{service}.ready or ready_url), and is stopped all the same"
+    ));
+    Ok(true)
 }
 
 /// A service whose lease is over should be up. Before it may be stopped anew it is.
@@ -137,7 +177,7 @@ fn settle(
         context.warn(format!(
             "{service} should have come back by now; bringing it back before it is stopped anew"
         ));
-        bring_up(context, service, controls, &patience)?;
+        bring_up(context, service, controls, overdue.before, &patience)?;
     }
     end(context, leases, service, Some(overdue), &patience)
 }
@@ -153,7 +193,7 @@ fn take_back(
 ) -> Result<(), Failure> {
     context.warn(format!("{failure}; bringing {service} back"));
     let patience = start_time(context);
-    match bring_up(context, service, controls, &patience) {
+    match bring_up(context, service, controls, lease.before, &patience) {
         Ok(()) => {
             end(context, leases, service, Some(lease), &patience)?;
             context.warn(format!("{service} is up again"));

@@ -16,8 +16,10 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 
 use super::dirfd::private_dir;
+use super::holder;
 use crate::names::{PlainPath, ServiceName};
 
 /// The lock of one service, held.
@@ -102,6 +104,26 @@ impl ServiceLock {
     pub fn busy(directory: &PlainPath, service: &ServiceName) -> Option<String> {
         Self::holder(directory, service.as_str())
             .or_else(|| Self::holder(directory, &archive_lock(service)))
+    }
+
+    /// The process that holds the lock, as the kernel says, and its words about itself.
+    #[must_use]
+    pub fn process(directory: &PlainPath, name: &str) -> Option<(Pid, String)> {
+        let directory = private_dir(directory, nix::unistd::geteuid().as_raw()).ok()?;
+        let file = file(&directory, &format!("{name}.lock")).ok()?;
+        let mut words = String::new();
+        let _ = (&file).take(200).read_to_string(&mut words);
+        let words = words.trim().to_owned();
+        let number = words.rsplit_once("(process ").map(|(_, rest)| rest);
+        let written: Option<i32> = number.and_then(|rest| rest.trim_end_matches(')').parse().ok());
+        let pid = holder::holder(&file, written)?;
+        // On a full disk the words of an earlier holder stay in the file.
+        let words = if written == Some(pid.as_raw()) {
+            words
+        } else {
+            format!("another action (process {pid})")
+        };
+        Some((pid, words))
     }
 
     /// Whether a `--start` of this service waits.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod descendants;
 pub mod dirfd;
 pub mod durable;
+pub mod holder;
 pub mod leftovers;
 pub mod linux;
 pub mod lock;

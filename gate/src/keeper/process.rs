@@ -32,6 +32,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::gate::{carry_out, decide, load};
 use crate::hardening::Surroundings;
 use crate::host::clock;
+use crate::host::holder::{Suspicion, end};
 use crate::lease::Lease;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
@@ -52,6 +53,9 @@ const REPLACE: Duration = Duration::from_secs(1);
 
 /// How long to wait after a round of attempts that did not bring the service back.
 const ROUND: Duration = Duration::from_secs(60);
+
+/// How long a keeper may be stopped, or wait in the kernel, once its lease is over.
+const HUNG: Duration = Duration::from_secs(2);
 
 /// How often to look where the kernel has no more inotify instances to give.
 const LOOK: Duration = Duration::from_secs(30);
@@ -194,9 +198,17 @@ impl Keeping {
         Ok(keeper)
     }
 
-    /// Waits for the end of the keeper, and takes its place where the lease is not over.
+    /// Waits for the end of the keeper, and takes its place where the lease is not over. A keeper that hangs when the
+    /// service should be brought back is ended.
     fn stand_by(self) -> u8 {
-        Standby::wait_for_keeper();
+        let mut suspicion = Suspicion::new(HUNG);
+        while !Standby::wait_for_keeper(self.time_to_look()) {
+            if let Some(keeper) = self.leases.keeper(&self.service)
+                && suspicion.hangs(keeper, Instant::now())
+            {
+                end(keeper);
+            }
+        }
         // The pipes lead nowhere any more.
         let silent = dup2_stdin(&self.null).and_then(|()| dup2_stdout(&self.null));
         match self.lease() {
@@ -205,6 +217,16 @@ impl Keeping {
             }
             // It is over, or another process keeps it by now.
             _ => ExitStatus::Done.code(),
+        }
+    }
+
+    /// How long the keeper needs no look.
+    fn time_to_look(&self) -> Duration {
+        match self.leases.load(&self.service) {
+            Ok(Some(lease)) => lease
+                .left(&clock::moment())
+                .map_or(HUNG / 4, |left| left + HUNG / 4),
+            _ => LOOK,
         }
     }
 

@@ -4,12 +4,17 @@
 //! which the kernel does for a process however it dies. So each sees at once that the other one is gone: the standby
 //! becomes the keeper, and a keeper without a standby starts another one.
 //!
+//! A keeper that was stopped by a signal keeps its end open. So the standby also looks when the lease is over: where the
+//! service is not back and the keeper does not run, the standby ends it and takes its place.
+//!
 //! Invariant: as long as not both die at the same moment, a lease is kept.
 
 use std::ffi::OsString;
-use std::io::{PipeReader, PipeWriter, Read, stdin};
+use std::io::{PipeReader, PipeWriter, stdin};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 
 use crate::program;
@@ -47,9 +52,12 @@ impl Standby {
         self.theirs.as_fd()
     }
 
-    /// In the standby: returns when the keeper is no more.
-    pub(super) fn wait_for_keeper() {
-        // At its end, or where it cannot be read, there is nobody left.
-        let _ = stdin().read_to_end(&mut Vec::new());
+    /// In the standby: returns `true` when the keeper is no more, and `false` after so long.
+    pub(super) fn wait_for_keeper(time: Duration) -> bool {
+        let input = stdin();
+        let mut fds = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        // Nothing is ever written to the pipe, so whatever happens to it is the keeper's end.
+        poll(&mut fds, time) != Ok(0)
     }
 }

@@ -15,12 +15,13 @@ use chrono::{DateTime, Utc};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
+use nix::unistd::{Pid, UnlinkatFlags, fsync, geteuid, unlinkat};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{KeptBy, Lease, Moment};
+use super::{Before, KeptBy, Lease, Moment};
 use crate::host::dirfd::{entries, private_dir};
+use crate::host::holder::holder;
 use crate::names::{PlainPath, ServiceName};
 
 /// How often a lock is tried before it counts as held by somebody who means it.
@@ -86,6 +87,7 @@ impl Leases {
             seconds: self.seconds,
             kept_by: KeptBy::Nobody,
             back: None,
+            before: Before::default(),
         })
     }
 
@@ -173,6 +175,12 @@ impl Leases {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(None)
+    }
+
+    /// The process that keeps the lease of a service.
+    #[must_use]
+    pub fn keeper(&self, service: &ServiceName) -> Option<Pid> {
+        holder(&read(&self.directory, service).ok()??, None)
     }
 
     /// Whether a process keeps the lease of a service.

@@ -20,6 +20,7 @@ mod corpus;
 mod doctor;
 mod ending;
 mod from_mirror;
+mod hanging;
 mod hardening;
 mod harness;
 mod in_place;

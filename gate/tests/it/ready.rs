@@ -15,8 +15,8 @@ fn a_start_waits_for_the_ready_command() {
         "ready",
         &format!("echo x >> {here}/asked\ntest $(wc -l < {here}/asked) -ge 3\n"),
     );
-    world.configure_app(&format!("ready = [\"{ready}\"]"));
     world.request("backupctl --stop app").expect(0);
+    world.configure_app(&format!("ready = [\"{ready}\"]"));
     world.request("backupctl --start app").expect(0);
     assert_eq!(world.read("asked"), "x\nx\nx\n");
     assert!(!world.exists(LEASE));
@@ -25,9 +25,10 @@ fn a_start_waits_for_the_ready_command() {
 #[test]
 fn a_service_that_is_up_and_does_not_answer_is_not_back() {
     let world = World::new();
-    let ready = world.script("ready", "echo warming up >&2\nexit 1\n");
+    let ready = world.script("ready", "exit 0\n");
     world.configure_app(&format!("ready = [\"{ready}\"]"));
     world.request("backupctl --stop app").expect(0);
+    world.script("ready", "echo warming up >&2\nexit 1\n");
     let answer = world
         .request("backupctl --start app --timeout 3")
         .expect(124);
@@ -49,8 +50,8 @@ fn a_start_waits_until_the_url_answers_well() {
     let world = World::new();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
-    world.configure_app(&format!("ready_url = \"http://{address}/alive\""));
     world.request("backupctl --stop app").expect(0);
+    world.configure_app(&format!("ready_url = \"http://{address}/alive\""));
     let asked = std::thread::spawn(move || {
         ["503 Not Yet", "404 Not Found", "204 No Content"].map(|status| {
             let (mut stream, _) = server.accept().unwrap();
@@ -209,4 +210,45 @@ fn a_daemon_that_was_started_early_outlives_the_upload() {
     assert_eq!(nix::sys::signal::kill(pid, None), Ok(()));
     world.request("backupctl --start app").expect(0);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_service_that_did_not_answer_before_its_stop_owes_no_answer_after_it() {
+    let world = World::new();
+    let ready = world.script("ready", "echo no such program >&2\nexit 127\n");
+    world.configure_app(&format!("ready = [\"{ready}\"]"));
+    // Two nights: the first must not end all further ones.
+    for _ in 0..2 {
+        let stop = world.request("backupctl --stop app").expect(0);
+        assert!(stop.err.contains("app does not answer"), "{}", stop.err);
+        let start = world.request("backupctl --start app --timeout 8").expect(0);
+        assert!(
+            start.err.contains("did not answer before it was stopped"),
+            "{}",
+            start.err
+        );
+        assert!(world.exists("up") && !world.exists(LEASE));
+    }
+}
+
+#[test]
+fn a_service_that_was_neither_up_nor_down_is_brought_back_to_that() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    // Degraded while it runs, as one is whose health check never passes.
+    world.script(
+        "status",
+        &format!("test -e {here}/up || exit 3\necho degraded >&2\nexit 1\n"),
+    );
+    for _ in 0..2 {
+        world.request("backupctl --stop app").expect(0);
+        assert!(!world.exists("up"));
+        let start = world.request("backupctl --start app --timeout 5").expect(0);
+        assert!(
+            start.err.contains("as it was before it was stopped"),
+            "{}",
+            start.err
+        );
+        assert!(world.exists("up") && !world.exists(LEASE));
+    }
 }

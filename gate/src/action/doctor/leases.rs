@@ -140,6 +140,7 @@ mod tests {
             seconds: 60,
             kept_by: KeptBy::Process,
             back: None,
+            before: crate::lease::Before::default(),
         };
         let verdict =
             |lease: &Lease, now, kept| judge(&service, lease, &at(now), kept, true).verdict;

@@ -28,7 +28,7 @@ use crate::policy::Restore;
 use crate::request::Target;
 use crate::scratch::Scratch;
 
-pub(in crate::action) use place::heal;
+pub(in crate::action) use place::{Interrupted, heal};
 use staging::Staging;
 
 /// What an entry may take on a disk beside its content.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::staging::{BEFORE, Staging, clear_service};
 use crate::action::Context;
-use crate::action::start::{bring_back, lock_first, start_held};
+use crate::action::precedence::lock_first;
+use crate::action::start::{bring_back, start_held};
 use crate::action::stop::{Purpose, stop_held};
 use crate::control::Controls;
 use crate::error::Failure;
@@ -181,7 +182,13 @@ pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Res
     }
     let limit = Duration::from_secs(context.config.limits.start.default.into());
     let patience = Patience::unattended(context.host.now() + limit);
-    let lock = lock_first(context, service, "--recover", &patience)?;
+    // Data changes places under the lock alone.
+    let Some(lock) = lock_first(context, service, "--recover", &patience)? else {
+        return Err(Failure::Tool {
+            what: format!("the interrupted restore of {service}"),
+            detail: "the service is locked; run --recover again once that action has ended".into(),
+        });
+    };
     let Some(record) = records.load(service).map_err(recording())? else {
         return Ok(false);
     };
@@ -210,15 +217,31 @@ pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Res
     Ok(true)
 }
 
+/// The restores that are brought to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::action) enum Interrupted {
+    /// Those that had begun to replace data. Of other services not even the disk is touched.
+    Only,
+    /// Those too that left folders behind.
+    All,
+}
+
 /// Brings all interrupted restores to their end, but those that are going on.
 pub(in crate::action) fn heal(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,
+    which: Interrupted,
 ) -> Result<(), Failure> {
     let services: Vec<ServiceName> = context.config.services.keys().cloned().collect();
     for service in services {
         if only.is_some_and(|only| *only != service) {
             continue;
+        }
+        if which == Interrupted::Only {
+            let records = context.records()?;
+            if matches!(records.load(&service), Ok(None)) {
+                continue;
+            }
         }
         let directory = &context.config.lock_dir;
         let lock = ServiceLock::try_take(directory, &restore_lock(&service), "--recover");

@@ -1,0 +1,160 @@
+//! The lock of a service for those that bring it back: they come first.
+//!
+//! A sync or an archive that holds the lock is asked to give way. One that cannot, because it was stopped by a signal or
+//! waits for a file system that does not answer, is ended. Where even that does not free the lock in time, or where
+//! there is no room for a lock file, the start goes on without the lock: a service that stays down is worse than a
+//! copy that has to be made again.
+//!
+//! Invariant: a start spends at most half of its time on the lock.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::{AGAIN, Context};
+use crate::error::Failure;
+use crate::host::Patience;
+use crate::host::holder::{Suspicion, end};
+use crate::host::lock::{ServiceLock, StartIntent};
+use crate::names::ServiceName;
+
+/// How long a process that holds the lock may be stopped, or wait in the kernel.
+const HUNG: Duration = Duration::from_secs(5);
+
+/// How long a copy that was asked to give way may take for it: its programs get some seconds to end.
+const GIVE_WAY: Duration = Duration::from_secs(15);
+
+/// How long a process may take to die.
+const DYING: Duration = Duration::from_secs(2);
+
+/// The holders that end soon when they are asked to give way, by the words in their lock. A `--stop` does so too, but
+/// first brings the service back itself.
+const GIVES_WAY: [&str; 3] = ["--sync", "--archive", "its lease"];
+
+/// Takes the lock for a start. `None` where the start has to go on without it; then the reason has been told.
+pub(super) fn lock_first(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    verb: &str,
+    patience: &Patience<'_>,
+) -> Result<Option<ServiceLock>, Failure> {
+    let directory = &context.config.lock_dir;
+    let name = service.as_str();
+    let begun = context.host.now();
+    let time = patience.until.saturating_duration_since(begun);
+    let mut siege = Siege::new(begun, time);
+    // Without it the holder does not hear of us, and is ended when its time to give way is over.
+    let mut intent = StartIntent::announce(directory, name).ok();
+    loop {
+        match ServiceLock::try_take(directory, name, verb) {
+            Ok(Some(lock)) => {
+                // A stop command whose gate was killed may have left something that goes on stopping.
+                context.host.sweep();
+                return Ok(Some(lock));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                context.warn(format!(
+                    "the lock of {service} in {directory} cannot be taken ({error}); starting {service} without it"
+                ));
+                return Ok(None);
+            }
+        }
+        if intent.as_ref().is_none_or(|intent| !intent.is_known()) {
+            intent = StartIntent::announce(directory, name).ok().or(intent);
+        }
+        let held = ServiceLock::process(directory, name);
+        let words = held.as_ref().map(|(_, words)| words.clone());
+        let words = words
+            .filter(|words| !words.is_empty())
+            .unwrap_or_else(|| "another action".into());
+        if !std::mem::replace(&mut siege.told, true) {
+            context.host.waiting(&format!("{words} to give way"));
+            context.say(format!("asking {words} to give way"));
+        }
+        let now = context.host.now();
+        match siege.look(held.map(|(pid, _)| pid), &words, now) {
+            Next::Wait => {}
+            Next::Ended(reason) => {
+                context.warn(format!(
+                    "{words} {reason}; it is ended, so that {service} can start"
+                ));
+            }
+            Next::GoOn => {
+                context.warn(format!(
+                    "{words} holds the lock of {service} and cannot be ended; starting {service} without the lock"
+                ));
+                context.host.sweep();
+                return Ok(None);
+            }
+        }
+        context
+            .host
+            .pause(AGAIN, patience)
+            .map_err(|cause| Failure::Interrupted {
+                what: format!("waiting for {words}, which is working on {service}"),
+                cause,
+            })?;
+    }
+}
+
+/// The next step of a start that waits for the lock.
+enum Next {
+    Wait,
+    /// The holder was ended, for this reason.
+    Ended(&'static str),
+    /// The holder does not die; go on without the lock.
+    GoOn,
+}
+
+/// The wait for a lock, and the process that holds it.
+struct Siege {
+    begun: Instant,
+    give_way: Duration,
+    dying: Duration,
+    suspicion: Suspicion,
+    /// The holder that was ended, and when.
+    ended: Option<(Pid, Instant)>,
+    told: bool,
+}
+
+impl Siege {
+    fn new(begun: Instant, time: Duration) -> Self {
+        Self {
+            begun,
+            give_way: GIVE_WAY.min(time / 3),
+            dying: DYING.min(time / 8),
+            suspicion: Suspicion::new(HUNG.min(time / 4)),
+            ended: None,
+            told: false,
+        }
+    }
+
+    fn look(&mut self, held: Option<Pid>, words: &str, now: Instant) -> Next {
+        let Some(pid) = held else {
+            return Next::Wait;
+        };
+        if let Some((victim, at)) = self.ended {
+            if victim != pid {
+                // Another one took the lock meanwhile.
+                self.ended = None;
+                self.begun = now;
+            } else if now.duration_since(at) >= self.dying {
+                return Next::GoOn;
+            } else {
+                return Next::Wait;
+            }
+        }
+        let gives_way = GIVES_WAY.iter().any(|verb| words.starts_with(verb));
+        let reason = if self.suspicion.hangs(pid, now) {
+            "does not run any more"
+        } else if gives_way && now.duration_since(self.begun) >= self.give_way {
+            "does not give way"
+        } else {
+            return Next::Wait;
+        };
+        end(pid);
+        self.ended = Some((pid, now));
+        Next::Ended(reason)
+    }
+}
