@@ -1,14 +1,17 @@
 //! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression;
 //! the layers below depend on each other in one direction only:
-//! `domain` ← `secrets`, `scripts`, `setting` ← `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
+//! `panics`, `faults` ← `blocking` ← `domain` ← `secrets`, `scripts`, `setting` ← `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod faults;
 pub mod libraries;
 pub mod notify;
+pub mod panics;
 pub mod scripts;
 pub mod secrets;
 pub mod setting;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A module may use those before it, and itself.
 const LAYERS: &[&[&str]] = &[
+    &["panics", "faults"],
+    &["blocking"],
     &["domain"],
     &["secrets", "scripts", "libraries", "setting"],
     &["store"],

@@ -5,6 +5,7 @@ use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::libraries::Libraries;
 use crate::notify::{self, Notifier};
+use crate::panics::{install_hook, restarted};
 use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
@@ -21,7 +22,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -119,21 +119,18 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// The one thread on which the server waits; files and hashes have threads of their own.
+/// The one thread on which the server waits; files and hashes have threads of their own, see [`crate::blocking`].
 ///
 /// # Errors
 /// Where the system gives no event queue.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(8)
-        .thread_keep_alive(Duration::from_secs(2))
-        .thread_stack_size(512 * 1024)
         .build()
         .context("cannot start the runtime")
 }
 
-/// Writes the log to standard error, in colour only for people. `LIGHTFLOW_LOG` is a
+/// Writes the log, panics included, to standard error, in colour only for people. `LIGHTFLOW_LOG` is a
 /// level, or levels by module such as `info,lightflow::engine=debug`.
 pub fn start_logging() {
     let wanted = std::env::var("LIGHTFLOW_LOG").unwrap_or_default();
@@ -148,6 +145,7 @@ pub fn start_logging() {
         .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
     // Fails only where a log is set up already, as in a test.
     let _ = tracing_subscriber::registry().with(lines).try_init();
+    install_hook();
 }
 
 /// A server that runs.
@@ -239,7 +237,10 @@ impl Server {
             base_url,
             backups: config.data.join("backup"),
         }));
-        tokio::spawn(web::renew_in_time(app.clone()));
+        let renewed = app.clone();
+        tokio::spawn(restarted("renewal of the certificate", move || {
+            web::renew_in_time(renewed.clone())
+        }));
         let zone_name = app.zone.get().name();
         let router = web::router(app);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone_name, "lightflow serves {usual}");
@@ -250,7 +251,10 @@ impl Server {
             engine,
             url: base,
             setup_url,
-            serving: tokio::spawn(web::serve(listeners, tls, router)),
+            serving: tokio::spawn(async move {
+                let serve = || web::serve(&listeners, tls.clone(), router.clone());
+                restarted("web server", serve).await;
+            }),
             _lock: lock,
         })
     }

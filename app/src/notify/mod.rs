@@ -17,6 +17,8 @@ use crate::domain::channel::Occasion;
 use crate::domain::names::ChannelName;
 use crate::domain::target::Target;
 use crate::engine::{Change, Clock, Feed};
+use crate::faults::{self, Place};
+use crate::panics::{Panicked, caught_in, restarted};
 use crate::secrets::{SecretError, SecretKey};
 use crate::setting::Setting;
 use crate::store::{self, Message, Store, StoreError};
@@ -86,6 +88,9 @@ pub enum SendError {
         /// What is wrong.
         why: String,
     },
+    /// The message could not be put together or sent because of a fault in this program.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// The target cannot be opened.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -108,8 +113,13 @@ impl Notifier {
             parts: Arc::new(parts),
             wake: Arc::default(),
         };
-        let changes = notifier.parts.feed.subscribe();
-        tokio::spawn(work(notifier.parts.clone(), notifier.wake.clone(), changes));
+        let (parts, wake) = (notifier.parts.clone(), notifier.wake.clone());
+        // Subscribed here, so that no end of a run is missed before the task is first polled.
+        let mut first = Some(parts.feed.subscribe());
+        tokio::spawn(restarted("notifications", move || {
+            let changes = first.take().unwrap_or_else(|| parts.feed.subscribe());
+            work(parts.clone(), wake.clone(), changes)
+        }));
         notifier
     }
 
@@ -146,6 +156,7 @@ impl Notifier {
 async fn work(parts: Arc<Parts>, wake: Arc<Notify>, mut changes: Receiver<Change>) {
     let mut watch = watch::Watch::default();
     loop {
+        faults::check(Place::Maintenance);
         let overdue = watch.look(&parts).await;
         let due = outbox::send_due(&parts).await;
         let next = [overdue, due].into_iter().flatten().min();
@@ -181,8 +192,14 @@ async fn something_ended(changes: &mut Receiver<Change>) -> bool {
     true
 }
 
-/// Sends one message; what it says of a failure holds no secret of the target.
+/// Sends one message; the text of a failure holds no secret of the target. A panic is a failure like others, so that
+/// one message cannot keep back those of other channels.
 async fn send(parts: &Parts, target: &Target, message: &Message) -> Result<(), SendError> {
+    caught_in(deliver(parts, target, message)).await?
+}
+
+async fn deliver(parts: &Parts, target: &Target, message: &Message) -> Result<(), SendError> {
+    faults::check(Place::Notification);
     let limit = std::time::Duration::from_secs(PATIENCE_S);
     let base_url = parts.base_url.get();
     let sent = match target {

@@ -4,9 +4,12 @@
 //! everything else that is kept, and messages are rare.
 
 use super::SendError;
+use crate::blocking;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::io;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,12 +22,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Connects to a host.
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, SendError> {
-    TcpStream::connect((host, port))
+    let failed = |error: io::Error| SendError::Connect {
+        place: format!("{host}:{port}"),
+        why: error.to_string(),
+    };
+    // tokio looks names up with `spawn_blocking`, which panics where the system gives no thread.
+    let place = (host.to_owned(), port);
+    let look_up = move || Ok::<Vec<_>, io::Error>(place.to_socket_addrs()?.collect());
+    let addresses = blocking::run(look_up)
         .await
-        .map_err(|error| SendError::Connect {
-            place: format!("{host}:{port}"),
-            why: error.to_string(),
-        })
+        .map_err(|error| failed(error.into()))?
+        .map_err(failed)?;
+    TcpStream::connect(addresses.as_slice())
+        .await
+        .map_err(failed)
 }
 
 /// Protects a connection and checks that it leads to `host`.
@@ -53,7 +64,7 @@ async fn config(bundle: PathBuf) -> Result<Arc<ClientConfig>, SendError> {
         why,
     };
     let path = bundle.clone();
-    let roots = tokio::task::spawn_blocking(move || {
+    let roots = blocking::run(move || {
         let certificates = CertificateDer::pem_file_iter(&path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| error.to_string())?;

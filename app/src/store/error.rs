@@ -57,6 +57,9 @@ pub enum StoreError {
     /// A file that belongs to the change could not be written.
     #[error(transparent)]
     File(#[from] std::io::Error),
+    /// The work on the database panicked; nothing was changed.
+    #[error(transparent)]
+    Panicked(#[from] crate::panics::Panicked),
     /// The thread that owns the database is gone; the process is going down.
     #[error("the database is closed")]
     Closed,

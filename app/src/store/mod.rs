@@ -36,6 +36,7 @@ pub use tasks::{Fire, StoredTask};
 pub use tokens::TokenInfo;
 pub use variables::{Content, StoredVariable};
 
+use crate::panics::{Panicked, abort, caught};
 use connection::Mode;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,16 @@ pub struct Store {
     writer: mpsc::Sender<Job>,
     reader: mpsc::Sender<Job>,
     path: PathBuf,
+    on_panic: OnPanic,
+}
+
+/// The consequence of a panic in work on the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnPanic {
+    /// An error for the caller; the transaction is rolled back.
+    Report,
+    /// The end of the process.
+    Abort,
 }
 
 impl Store {
@@ -69,7 +80,17 @@ impl Store {
             writer: serve("store-writer", writer)?,
             reader: serve("store-reader", reader)?,
             path: path.to_owned(),
+            on_panic: OnPanic::Report,
         })
+    }
+
+    /// A handle for the engine: a panic in its work ends the process, see [`crate::panics`].
+    #[must_use]
+    pub fn for_engine(&self) -> Self {
+        Self {
+            on_panic: OnPanic::Abort,
+            ..self.clone()
+        }
     }
 
     /// The database file.
@@ -86,7 +107,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        ask(&self.writer, |connection| {
+        ask(&self.writer, self.on_panic, |connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&tx)?;
             tx.commit()?;
@@ -104,7 +125,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        ask(&self.reader, |connection| {
+        ask(&self.reader, self.on_panic, |connection| {
             let tx = connection.transaction()?;
             work(&tx)
         })
@@ -127,15 +148,21 @@ fn serve(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, St
     Ok(sender)
 }
 
-async fn ask<T, F>(lane: &mpsc::Sender<Job>, work: F) -> Result<T, StoreError>
+async fn ask<T, F>(lane: &mpsc::Sender<Job>, on_panic: OnPanic, work: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
     F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
     let job: Job = Box::new(move |connection| {
-        // Whoever asked may have gone away (a closed browser); the work is done all the same.
-        let _ = reply.send(work(connection));
+        // An unfinished transaction is rolled back while the panic unwinds, so the connection stays good.
+        let done = match (caught(|| work(connection)), on_panic) {
+            (Ok(done), _) => done,
+            (Err(Panicked), OnPanic::Abort) => abort(),
+            (Err(panicked), OnPanic::Report) => Err(panicked.into()),
+        };
+        // The caller may have gone away, as a closed browser does; the work is done all the same.
+        let _ = reply.send(done);
     });
     lane.send(job).map_err(|_| StoreError::Closed)?;
     answer.await.map_err(|_| StoreError::Closed)?

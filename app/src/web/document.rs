@@ -6,6 +6,7 @@ use super::api::{seal, set_in, write_in};
 use super::caller::Admin;
 use super::change::Ledger;
 use super::error::ApiError;
+use crate::blocking;
 use crate::domain::audit::SubjectKind;
 use crate::domain::field::FieldError;
 use crate::domain::names::{PoolName, ScriptName, VariableKey};
@@ -23,9 +24,7 @@ use std::collections::BTreeMap;
 pub(super) async fn export(app: &App) -> Result<String, ApiError> {
     let mut document = app.store.read(read).await?;
     let scripts = app.scripts.clone();
-    document.scripts = tokio::task::spawn_blocking(move || texts(&scripts))
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    document.scripts = blocking::run(move || texts(&scripts)).await??;
     let head = "# Lightflow: pools, variables, scripts and tasks. Secrets appear by name only.\n\n";
     let body = toml::to_string_pretty(&document).map_err(|e| ApiError::Internal(e.to_string()))?;
     Ok(format!("{head}{body}"))
@@ -98,12 +97,8 @@ pub(super) async fn import(
         dry_run,
         ..ImportReport::default()
     };
-    let before = tokio::task::spawn_blocking({
-        let scripts = scripts.clone();
-        move || texts(&scripts)
-    })
-    .await
-    .map_err(|e| ApiError::Internal(e.to_string()))??;
+    let present = scripts.clone();
+    let before = blocking::run(move || texts(&present)).await??;
     let mut script_items = Vec::new();
     for (name, text) in &checked.scripts {
         let was = before.get(name.as_str());

@@ -1,5 +1,6 @@
 //! Every error of the web layer, and the one table that turns it into a status.
 
+use crate::blocking::BlockingError;
 use crate::domain::field::FieldError;
 use crate::engine::{CancelError, TriggerError};
 use crate::notify::SendError;
@@ -67,6 +68,8 @@ pub(super) enum ApiError {
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Internal(String),
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
 }
 
 impl From<StoreError> for ApiError {
@@ -184,6 +187,7 @@ impl ApiError {
                     (StatusCode::CONFLICT, "already-run", "It ran already")
                 }
                 StoreError::Closed => CLOSING,
+                StoreError::Panicked(_) => INTERNAL,
                 StoreError::Open { .. }
                 | StoreError::Corrupt { .. }
                 | StoreError::File(_)
@@ -199,14 +203,22 @@ impl ApiError {
                 "not-sent",
                 "The notification was not sent",
             ),
-            Self::Secret(_) | Self::Io(_) | Self::Internal(_) => INTERNAL,
+            Self::Blocking(BlockingError::NoThread(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-threads",
+                "The server is out of threads",
+            ),
+            Self::Secret(_)
+            | Self::Io(_)
+            | Self::Internal(_)
+            | Self::Blocking(BlockingError::Panicked(_)) => INTERNAL,
         }
     }
 
     /// After how many seconds it may go better.
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyLogins => Some(5),
+            Self::TooManyLogins | Self::Blocking(BlockingError::NoThread(_)) => Some(5),
             Self::SlowDown(seconds) => Some(*seconds),
             _ => None,
         }

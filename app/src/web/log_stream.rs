@@ -3,6 +3,7 @@
 use super::App;
 use super::error::ApiError;
 use super::log_part::times;
+use crate::blocking;
 use crate::domain::lifecycle::{Run, RunId};
 use crate::engine::{Change, LogId, Piece};
 use crate::store;
@@ -147,10 +148,7 @@ impl Tail {
             let times = times(&logs, id, piece.offset, end)?;
             Ok::<_, std::io::Error>((piece, times))
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|e| ApiError::Internal(e.to_string()))?
-            .map_err(ApiError::from)
+        Ok(blocking::run(read).await??)
     }
 
     async fn attempt_is_over(&self) -> Result<bool, ApiError> {

@@ -2,6 +2,7 @@
 //! one call of the engine; it holds no rule, no SQL and no lock.
 
 mod api;
+mod boundary;
 mod caller;
 mod certificate;
 mod change;
@@ -169,11 +170,14 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|method| async { ApiError::NoMethod(method) })
-        // Streams of events are left alone, and what is small already.
+        // Inside of the compression, which polls a finished body again; and around the other layers.
+        .layer(axum::middleware::from_fn(boundary::boundary))
+        // Streams of events are left alone, and small answers.
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             guard::guard,
         ))
+        .layer(axum::middleware::from_fn(boundary::boundary))
         .with_state(app)
 }

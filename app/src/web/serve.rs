@@ -165,16 +165,16 @@ fn bind_with_mode(path: &Path, mode: u32) -> io::Result<UnixListener> {
 
 /// Serves both doors for ever. Each has its own room, so that strangers who fill the one
 /// do not lock out the owner at the other.
-pub async fn serve(listeners: Listeners, tls: Option<ServerConfig>, router: Router) {
+pub async fn serve(listeners: &Listeners, tls: Option<ServerConfig>, router: Router) {
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let Listeners { network, local } = listeners;
     let at_home = async {
         let room = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
-        serve_socket(&local, &room, Door::Local, &router).await;
+        serve_socket(local, &room, Door::Local, &router).await;
     };
     let outside = async {
         let room = Arc::new(Semaphore::new(network_connections()));
-        match &network {
+        match network {
             Network::Unix(socket) => {
                 serve_socket(socket, &room, Door::Network(None), &router).await;
             }

@@ -1,6 +1,7 @@
 //! Logging in: passwords, session cookies and the link of the first start.
 
 use super::error::ApiError;
+use crate::blocking;
 use crate::domain::field::FieldError;
 use crate::secrets::{SecretError, SecretKey, random_token, token_hash};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -104,7 +105,7 @@ impl Passwords {
         }
         let hasher = argon2id()?;
         let _turn = self.hashing.acquire().await;
-        blocking(move || {
+        blocking::run(move || {
             hasher
                 .hash_password(password.as_bytes())
                 .map(|hash| hash.to_string())
@@ -151,24 +152,16 @@ impl Passwords {
     async fn check(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         let hasher = argon2id()?;
         let _turn = self.hashing.acquire().await;
-        blocking(move || match hash {
+        let compare = move || match hash {
             Some(hash) => argon2::PasswordHash::new(&hash)
                 .is_ok_and(|hash| hasher.verify_password(password.as_bytes(), &hash).is_ok()),
             None => {
                 let _ = hasher.hash_password(password.as_bytes());
                 false
             }
-        })
-        .await
+        };
+        Ok(blocking::run(compare).await?)
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))
 }
 
 /// The link by which the first admin is made: valid once, and only until then.

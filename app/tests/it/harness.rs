@@ -3,6 +3,7 @@
 use crate::http::{Address, Answer, Event, Events};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -36,11 +37,28 @@ impl Server {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        Self::launch(dir, env)
+        let server = command(dir.path());
+        Self::launch(server, dir, env)
     }
 
-    fn launch(dir: Arc<tempfile::TempDir>, env: Vec<(String, String)>) -> Self {
-        let mut child = command(dir.path())
+    /// A server of another user; needs root.
+    pub(crate) fn start_as(uid: u32) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        std::os::unix::fs::chown(dir.path(), Some(uid), Some(uid)).unwrap();
+        // The folder in which it was built may be closed to that user.
+        let program = dir.path().join("program");
+        std::fs::copy(BINARY, &program).unwrap();
+        let mut server = command_of(&program, dir.path());
+        server.uid(uid).gid(uid);
+        Self::launch(server, dir, Vec::new())
+    }
+
+    fn launch(
+        mut server: Command,
+        dir: Arc<tempfile::TempDir>,
+        env: Vec<(String, String)>,
+    ) -> Self {
+        let mut child = server
             .arg("serve")
             .env("LIGHTFLOW_LISTEN", "127.0.0.1:0")
             .env("LIGHTFLOW_TLS", "off")
@@ -113,8 +131,13 @@ impl Server {
     /// Kills the server as a power loss would, and starts it again on the same data.
     pub(crate) fn crash_and_restart(mut self) -> Self {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        Self::launch(self.dir.clone(), self.env.clone())
+        self.restart_after_its_end()
+    }
+
+    /// Waits until the server ended by itself, which it must not do well, and starts it again on the same data.
+    pub(crate) fn restart_after_its_end(mut self) -> Self {
+        assert!(!self.child.wait().unwrap().success());
+        Self::launch(command(self.dir.path()), self.dir.clone(), self.env.clone())
     }
 
     /// Asks the server to stop and starts it again on the same data.
@@ -128,7 +151,7 @@ impl Server {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
         change(self.dir.path());
-        Self::launch(self.dir.clone(), self.env.clone())
+        Self::launch(command(self.dir.path()), self.dir.clone(), self.env.clone())
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -219,7 +242,11 @@ impl Drop for Server {
 
 /// The binary with nothing of the test's own environment but the data directory.
 pub(crate) fn command(data: &Path) -> Command {
-    let mut command = Command::new(BINARY);
+    command_of(Path::new(BINARY), data)
+}
+
+fn command_of(program: &Path, data: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")

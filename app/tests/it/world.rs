@@ -40,7 +40,12 @@ pub(crate) struct World {
 impl World {
     /// `rounds` is how many runs each task has.
     pub(crate) fn start(rounds: usize) -> Self {
-        let server = Server::start();
+        Self::start_with(rounds, &[])
+    }
+
+    /// The same, with settings in the environment.
+    pub(crate) fn start_with(rounds: usize, env: &[(&str, &str)]) -> Self {
+        let server = Server::start_with(env);
         add_settings(&server);
         let receivers = add_channels(&server);
         add_tasks(&server);
@@ -95,6 +100,11 @@ impl World {
             path = path.replace(name, &run.to_string());
         }
         path
+    }
+
+    /// The number of the run that pages name so, with its braces.
+    pub(crate) fn run_named(&self, name: &str) -> i64 {
+        self.runs.iter().find(|(n, _)| *n == name).unwrap().1
     }
 
     /// An admin, a viewer and two programs, once.

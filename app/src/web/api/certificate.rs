@@ -1,5 +1,6 @@
 //! The server's certificate.
 
+use crate::blocking;
 use crate::domain::audit::{Action, Deed, HIDDEN, SubjectKind};
 use crate::domain::field::FieldError;
 use crate::view::{CertificateBody, CertificateView, rfc3339};
@@ -88,9 +89,7 @@ where
 {
     let certificates = certificates(app)?;
     let old = certificates.about().fingerprint;
-    let done = tokio::task::spawn_blocking(move || work(&certificates))
-        .await
-        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    let done = blocking::run(move || work(&certificates)).await?;
     let about = done.map_err(|error| match &error {
         CertificateError::Chain(_) | CertificateError::Time(_) => {
             FieldError::new("chain", error.to_string()).into()

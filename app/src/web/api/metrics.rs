@@ -3,6 +3,7 @@
 
 use crate::domain::lifecycle::{Run, RunState};
 use crate::engine::PoolState;
+use crate::panics;
 use crate::store::measure::{Measured, measure};
 use crate::store::{self, PoolUse, RunQuery, StoreError, StoredTask};
 use crate::web::App;
@@ -113,6 +114,13 @@ pub(super) async fn metrics(_: Viewer, State(app): State<Arc<App>>) -> Result<Re
     pools(&mut text, "lightflow_pool_waiting", |state| {
         state.waiting.len()
     });
+    text.family(
+        "lightflow_panics_total",
+        "counter",
+        "Panics since the start: each one is a fault of the program.",
+    );
+    let panics = i64::try_from(panics::count()).unwrap_or(i64::MAX);
+    text.sample("lightflow_panics_total", &[], panics);
     text.process(app.started_at.timestamp());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text.0).into_response())

@@ -3,6 +3,8 @@
 pub(super) mod audit;
 pub(super) mod certificate;
 mod events;
+#[cfg(debug_assertions)]
+mod faults;
 pub(super) mod libraries;
 mod metrics;
 pub(super) mod notifications;
@@ -91,7 +93,10 @@ impl utoipa::Modify for Bearer {
 /// The routes of the API. Their descriptions are in [`Document`], which is built only when
 /// somebody asks for it; a test compares the two.
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
+    let routes = Router::new();
+    #[cfg(debug_assertions)]
+    let routes = routes.merge(faults::routes());
+    routes
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route(
             "/tasks/{name}",

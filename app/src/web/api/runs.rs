@@ -1,6 +1,7 @@
 //! Runs and their logs.
 
 use super::tasks::resolve;
+use crate::blocking;
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::field::FieldError;
 use crate::domain::lifecycle::{Cancel, RunId};
@@ -108,7 +109,7 @@ pub(in crate::web) async fn remove(
     app.engine.feed().publish(Change::Tasks);
     // The run is gone; a log that stays behind is found at the next start.
     let logs = app.logs.clone();
-    let _ = tokio::task::spawn_blocking(move || logs.remove_runs(vec![id])).await;
+    let _ = blocking::run(move || logs.remove_runs(vec![id])).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -238,9 +239,7 @@ pub(super) async fn log_part(
         (None, None) => Place::End,
     };
     let logs = app.logs.clone();
-    let part = tokio::task::spawn_blocking(move || log_part::part(&logs, id, place))
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    let part = blocking::run(move || log_part::part(&logs, id, place)).await??;
     Ok(JsonReply(part))
 }
 
@@ -272,9 +271,7 @@ pub(super) async fn log_search(
     let id = find(&app, run, position, params.attempt).await?;
     let logs = app.logs.clone();
     let search = move || log_part::matches(&logs, id, &params.q, params.from.unwrap_or(0));
-    let found = tokio::task::spawn_blocking(search)
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))??;
+    let found = blocking::run(search).await??;
     Ok(JsonReply(found))
 }
 

@@ -39,10 +39,7 @@ pub(in crate::web) fn missing(name: &ScriptName) -> ApiError {
 pub(in crate::web) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| ApiError::Internal(e.to_string()))?
-        .map_err(ApiError::from)
+    Ok(crate::blocking::run(work).await??)
 }
 
 /// All scripts by name.

@@ -1,5 +1,6 @@
 //! Copies of the server's own database.
 
+use crate::blocking;
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::store::snapshot::{self, SnapshotFile};
 use crate::view::{SnapshotList, SnapshotView, rfc3339};
@@ -29,14 +30,6 @@ fn view(file: SnapshotFile) -> SnapshotView {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ApiError::Internal(error.to_string()))
-}
-
 fn missing(name: &str) -> ApiError {
     ApiError::NotFound(format!("snapshot {name:?}"))
 }
@@ -48,7 +41,7 @@ pub(in crate::web) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<JsonReply<SnapshotList>, ApiError> {
     let folder = app.backups.clone();
-    let files = blocking(move || snapshot::list(&folder)).await??;
+    let files = blocking::run(move || snapshot::list(&folder)).await??;
     Ok(JsonReply(SnapshotList {
         snapshots: files.into_iter().map(view).collect(),
     }))
@@ -63,7 +56,7 @@ pub(in crate::web) async fn take(
     let (live, folder) = (app.store.path().to_owned(), app.backups.clone());
     let now = app.clock.now();
     let _turn = app.snapshots.lock().await;
-    let taken = blocking(move || snapshot::take(&live, &folder, now)).await?;
+    let taken = blocking::run(move || snapshot::take(&live, &folder, now)).await?;
     let file = taken.map_err(|error| ApiError::Internal(error.to_string()))?;
     let deed = Deed::new(Action::Added, SubjectKind::Snapshot, file.name.as_str()).with(
         "bytes",
@@ -86,7 +79,7 @@ pub(in crate::web) async fn download(
         return Err(missing(&name));
     }
     let path = app.backups.join(&name);
-    let opened = blocking(move || -> io::Result<(File, u64)> {
+    let opened = blocking::run(move || -> io::Result<(File, u64)> {
         let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
         let mut options = File::options();
         let file = options.read(true).custom_flags(flags).open(path)?;
@@ -101,16 +94,13 @@ pub(in crate::web) async fn download(
     app.note(admin.actor(), deed).await?;
     let pieces = unfold(Some(file), |file| async move {
         let mut file = file?;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking::run(move || {
             let mut piece = vec![0; PIECE];
             let n = file.read(&mut piece)?;
             piece.truncate(n);
             Ok::<_, io::Error>((file, piece))
         });
-        match read
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-        {
+        match read.await.unwrap_or_else(|error| Err(error.into())) {
             Ok((_, piece)) if piece.is_empty() => None,
             Ok((file, piece)) => Some((Ok(Bytes::from(piece)), Some(file))),
             Err(error) => Some((Err(error), None)),
@@ -139,7 +129,7 @@ pub(in crate::web) async fn delete(
         return Err(missing(&name));
     }
     let path = app.backups.join(&name);
-    match blocking(move || std::fs::remove_file(path)).await? {
+    match blocking::run(move || std::fs::remove_file(path)).await? {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(&name)),
         other => other?,
     }

@@ -1,6 +1,7 @@
 //! Tasks.
 
 use super::settings::usual_retention;
+use crate::blocking;
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::names::TaskName;
 use crate::domain::task::{Task, TaskId};
@@ -220,7 +221,7 @@ pub(in crate::web) async fn delete(
     app.engine.tasks_changed().await;
     // The task is gone; a log that stays behind is found at the next start.
     let logs = app.logs.clone();
-    let _ = tokio::task::spawn_blocking(move || logs.remove_runs(runs)).await;
+    let _ = blocking::run(move || logs.remove_runs(runs)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
