@@ -22,6 +22,8 @@ pub enum Outcome {
     },
     /// The command could not be started; the text says why.
     CannotStart(String),
+    /// The system had no process, thread or descriptor for it; the command did not run.
+    OutOfResources(String),
     /// A person stopped it.
     Cancelled,
     /// The runner or the machine went down while it ran.
@@ -40,6 +42,7 @@ impl Outcome {
             | Self::Signalled(_)
             | Self::TimedOut { .. }
             | Self::CannotStart(_)
+            | Self::OutOfResources(_)
             | Self::Lost(_) => StepState::Failed,
             Self::Cancelled => StepState::Cancelled,
             Self::Interrupted => StepState::Interrupted,
@@ -51,7 +54,7 @@ impl Outcome {
         match self {
             Self::Exited(code) => Some(*code),
             Self::Signalled(signal) => Some(128 + signal),
-            Self::CannotStart(_) => Some(127),
+            Self::CannotStart(_) | Self::OutOfResources(_) => Some(127),
             Self::TimedOut { .. } | Self::Cancelled | Self::Interrupted | Self::Lost(_) => None,
         }
     }
@@ -74,7 +77,9 @@ impl Outcome {
                 "timed out after {} s: the command had ended, but a process it started in the background held its output open",
                 limit.as_secs()
             )),
-            Self::CannotStart(why) => Some(format!("cannot start: {why}")),
+            Self::CannotStart(why) | Self::OutOfResources(why) => {
+                Some(format!("cannot start: {why}"))
+            }
             Self::Cancelled => Some("cancelled".to_owned()),
             Self::Interrupted => Some("the runner went down while this step ran".to_owned()),
             Self::Lost(how) => Some(format!("the step's supervisor vanished: {how}")),

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::listen::Listener;
 use super::log_file::LogWriter;
 use crate::domain::figure::Figures;
+use crate::panics::{abort, caught};
 use crate::secrets::Masker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
@@ -40,11 +41,12 @@ pub(super) struct Captured {
     failure: Option<io::Error>,
 }
 
-/// Starts capturing `pipe` into the log of `captured`.
+/// Starts capturing into the log of `captured`; returns the end of the pipe that takes the output.
 ///
 /// # Errors
 /// Where the system gives no thread or pipe.
-pub(super) fn start(pipe: OwnedFd, mut captured: Captured) -> io::Result<Capture> {
+pub(super) fn start(mut captured: Captured) -> io::Result<(Capture, OwnedFd)> {
+    let (pipe, output) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     // Closing one end of this pipe ends the poll at the other.
     let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let (report, done) = oneshot::channel();
@@ -52,14 +54,17 @@ pub(super) fn start(pipe: OwnedFd, mut captured: Captured) -> io::Result<Capture
         .name("capture".to_owned())
         .stack_size(128 * 1024)
         .spawn(move || {
-            captured.drain(pipe, &stopped);
+            if caught(|| captured.drain(pipe, &stopped)).is_err() {
+                abort();
+            }
             // The step's task may be gone when the runner goes down.
             let _ = report.send(captured);
         })?;
-    Ok(Capture {
+    let capture = Capture {
         done,
         stop: Some(stop),
-    })
+    };
+    Ok((capture, output))
 }
 
 impl Capture {

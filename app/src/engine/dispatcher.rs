@@ -13,6 +13,7 @@ use super::{CancelError, Parts, PoolState, TriggerError};
 use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
 use crate::domain::names::PoolName;
 use crate::domain::task::{MissedPolicy, Retention, TaskId};
+use crate::faults::{self, Place};
 use crate::store::{self, StoreError, StoredTask};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -132,6 +133,7 @@ impl Dispatcher {
 
     /// Replies are dropped silently where whoever asked has gone.
     async fn obey(&mut self, command: Command) {
+        faults::check(Place::Engine);
         match command {
             Command::Trigger { task, reply } => {
                 let _ = reply.send(self.trigger(task).await);

@@ -28,9 +28,11 @@ pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::Mark;
 
+use crate::blocking;
 use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::task::TaskId;
+use crate::panics::fatal;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::{Store, StoreError};
@@ -126,11 +128,19 @@ impl Engine {
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let known = parts.store.read(crate::store::runs::ids).await?;
         let logs = parts.logs.clone();
-        tokio::task::spawn_blocking(move || logs.sweep(&known));
+        tokio::spawn(async move {
+            if let Err(error) = blocking::run(move || logs.sweep(&known)).await {
+                tracing::warn!(%error, "the logs of removed runs stay until the next start");
+            }
+        });
+        let parts = Parts {
+            store: parts.store.for_engine(),
+            ..parts
+        };
         let (commands, inbox) = mpsc::channel(64);
         let feed = Feed::default();
         let dispatcher = dispatcher::Dispatcher::new(parts, feed.clone(), commands.clone()).await?;
-        tokio::spawn(dispatcher.run(inbox));
+        tokio::spawn(fatal(dispatcher.run(inbox)));
         Ok(Self { commands, feed })
     }
 

@@ -4,30 +4,38 @@ use super::Parts;
 use super::environment::{build, working_dir};
 use super::feed::LogId;
 use super::step_task::Attempt;
+use crate::blocking::{self, BlockingError};
 use crate::domain::lifecycle::Run;
+use crate::domain::outcome::Outcome;
 use crate::domain::variable::Variable;
+use crate::panics::abort;
 use crate::secrets::{Masker, SecretKey};
 use crate::store::{self, Content, Store};
 use tokio::sync::watch;
 
-/// Gathers what a step needs at the moment it starts.
+/// Gathers what a step needs at the moment it starts. An error is the outcome of the step.
 pub(super) async fn attempt(
     parts: &Parts,
     log: LogId,
     run: &Run,
     stop: watch::Receiver<bool>,
-) -> Result<Attempt, String> {
-    let variables = variables(&parts.store, &parts.secrets).await?;
+) -> Result<Attempt, Outcome> {
+    let variables = variables(&parts.store, &parts.secrets)
+        .await
+        .map_err(Outcome::CannotStart)?;
     let secrets: Vec<String> = variables
         .iter()
         .filter(|v| v.secret)
         .map(|v| v.value.clone())
         .collect();
-    let masker =
-        tokio::task::spawn_blocking(move || Masker::new(secrets.iter().map(String::as_str)))
-            .await
-            .map_err(|e| e.to_string())?
-            .map_err(|e| format!("the secrets cannot be masked: {e}"))?;
+    let masker = blocking::run(move || Masker::new(secrets.iter().map(String::as_str)))
+        .await
+        .map_err(|error| match error {
+            BlockingError::NoThread(_) => Outcome::OutOfResources(error.to_string()),
+            // The mask is part of the engine: without it secrets would stand in logs.
+            BlockingError::Panicked(_) => abort(),
+        })?
+        .map_err(|e| Outcome::CannotStart(format!("the secrets cannot be masked: {e}")))?;
     let step = &run.steps[log.position];
     Ok(Attempt {
         id: log,

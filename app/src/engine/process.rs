@@ -20,6 +20,8 @@ pub(super) struct Launch<'a> {
     pub(super) args: &'a [String],
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) dir: PathBuf,
+    /// The end of a pipe that takes what the step prints.
+    pub(super) output: OwnedFd,
 }
 
 /// What the supervisor says.
@@ -29,6 +31,8 @@ pub(super) enum Said {
     Started,
     /// The command could not be started, and why.
     Failed(String),
+    /// The system had no process for the command, and why.
+    OutOfResources(String),
     /// The command itself ended with an exit code.
     Exited(i32),
     /// A signal ended the command itself.
@@ -50,11 +54,11 @@ pub(super) struct Supervised {
     pid: Option<i32>,
 }
 
-/// Starts the supervisor; returns it and the pipe that carries what the step prints.
+/// Starts the supervisor.
 ///
 /// # Errors
-/// The working directory does not exist, or the system gives no process, pipe or socket.
-pub(super) fn launch(what: &Launch<'_>) -> io::Result<(Supervised, OwnedFd)> {
+/// The working directory does not exist, or the system gives no process or socket.
+pub(super) fn launch(what: Launch<'_>) -> io::Result<Supervised> {
     if !what.dir.is_dir() {
         return Err(io::Error::other(format!(
             "the working directory {} does not exist",
@@ -63,7 +67,6 @@ pub(super) fn launch(what: &Launch<'_>) -> io::Result<(Supervised, OwnedFd)> {
     }
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let (pipe, printed) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let child = Command::new(what.supervisor)
         .arg(super::supervisor::SUBCOMMAND)
         .arg(what.program)
@@ -72,22 +75,19 @@ pub(super) fn launch(what: &Launch<'_>) -> io::Result<(Supervised, OwnedFd)> {
         .envs(what.env)
         .current_dir(&what.dir)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::from(printed.try_clone()?))
-        .stderr(Stdio::from(printed))
+        .stdout(Stdio::from(what.output.try_clone()?))
+        .stderr(Stdio::from(what.output))
         // Keys typed at the runner's terminal are not meant for its steps.
         .process_group(0)
         .spawn()?;
     let (reader, writer) = UnixStream::from_std(ours)?.into_split();
-    Ok((
-        Supervised {
-            child,
-            reader: BufReader::new(reader),
-            writer,
-            line: Vec::new(),
-            pid: None,
-        },
-        pipe,
-    ))
+    Ok(Supervised {
+        child,
+        reader: BufReader::new(reader),
+        writer,
+        line: Vec::new(),
+        pid: None,
+    })
 }
 
 impl Supervised {
@@ -107,6 +107,7 @@ impl Supervised {
                     return Said::Started;
                 }
                 ("failed", _) => return Said::Failed(rest.to_owned()),
+                ("starved", _) => return Said::OutOfResources(rest.to_owned()),
                 ("exit", Some(code)) => return Said::Exited(code),
                 ("signal", Some(signal)) => return Said::Signalled(signal),
                 ("end", Some(killed)) => {

@@ -8,12 +8,15 @@ use super::listen::Listener;
 use super::plan::Plan;
 use super::pool_slots::PoolSlots;
 use super::prepare::attempt;
+use crate::blocking;
 use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Event, Next, Run, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Progress;
+use crate::domain::step::RunRule;
 use crate::domain::task::{Retention, TaskId};
+use crate::panics::fatal;
 use crate::store;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,9 @@ use tokio::sync::watch;
 
 /// How long after a failed write it is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// Pauses between the attempts of an `always` step for which the system has no process or thread.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long after a step said how far it is it is listened to again.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
@@ -102,10 +108,10 @@ impl Dispatcher {
         }
         for (run, position, delay) in plan.retries {
             let own = self.own.clone();
-            tokio::spawn(async move {
+            tokio::spawn(fatal(async move {
                 tokio::time::sleep(delay).await;
                 let _ = own.send(Command::RetryDue { run, position }).await;
-            });
+            }));
         }
     }
 
@@ -166,10 +172,10 @@ impl Dispatcher {
                 tracing::error!(%error, "the state of runs cannot be written; trying again");
                 if !std::mem::replace(&mut self.save_pending, true) {
                     let own = self.own.clone();
-                    tokio::spawn(async move {
+                    tokio::spawn(fatal(async move {
                         tokio::time::sleep(SAVE_AGAIN).await;
                         let _ = own.send(Command::SaveAgain).await;
-                    });
+                    }));
                 }
             }
         }
@@ -197,14 +203,12 @@ impl Dispatcher {
             progress: progress.clone(),
         };
         feed.log_opened(log, growing);
-        tokio::spawn(async move {
-            let (outcome, figures) = match attempt(&parts, log, &run, stopped).await {
-                Ok(attempt) => tokio::select! {
-                    end = attempt.run(length, Listener::new(said)) => end,
-                    never = tell(&feed, log, progress) => match never {},
-                },
-                Err(why) => (Outcome::CannotStart(why), Figures::default()),
+        tokio::spawn(fatal(async move {
+            let ended = tokio::select! {
+                end = attempts(&parts, log, &run, stopped, length, said) => end,
+                never = tell(&feed, log, progress) => match never {},
             };
+            let (outcome, figures) = ended;
             feed.log_closed(log);
             let _ = own
                 .send(Command::Ended {
@@ -214,7 +218,44 @@ impl Dispatcher {
                     figures,
                 })
                 .await;
-        });
+        }));
+    }
+}
+
+/// Carries out one attempt of a step. While the system has no process or thread for it, an `always` step waits and is
+/// tried again: it may be the step that brings a service back.
+async fn attempts(
+    parts: &Parts,
+    log: LogId,
+    run: &Run,
+    mut stop: watch::Receiver<bool>,
+    length: watch::Sender<u64>,
+    said: watch::Sender<Option<Progress>>,
+) -> (Outcome, Figures) {
+    let always = run.steps[log.position].step.rule == RunRule::Always;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let ended = match attempt(parts, log, run, stop.clone()).await {
+            Ok(attempt) => {
+                attempt
+                    .run(length.clone(), Listener::new(said.clone()))
+                    .await
+            }
+            Err(outcome) => (outcome, Figures::default()),
+        };
+        let (Outcome::OutOfResources(why), true) = (&ended.0, always) else {
+            return ended;
+        };
+        tracing::warn!(
+            run = run.id.0,
+            step = log.position,
+            why,
+            "an `always` step cannot start yet; trying again"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            Ok(_) = stop.wait_for(|stop| *stop) => return (Outcome::Cancelled, Figures::default()),
+        }
     }
 }
 
@@ -241,5 +282,9 @@ fn remove_logs(parts: &Parts, runs: Vec<i64>) {
         return;
     }
     let logs = parts.logs.clone();
-    tokio::task::spawn_blocking(move || logs.remove_runs(runs));
+    tokio::spawn(async move {
+        if let Err(error) = blocking::run(move || logs.remove_runs(runs)).await {
+            tracing::warn!(%error, "the logs of removed runs stay until the next start");
+        }
+    });
 }

@@ -6,12 +6,14 @@ use super::feed::LogId;
 use super::listen::Listener;
 use super::log_file::LogStore;
 use super::process::{Launch, Said, Supervised, launch};
+use super::supervisor::is_shortage;
 use crate::domain::figure::Figures;
 use crate::domain::outcome::Outcome;
 use crate::domain::step::Step;
 use crate::secrets::Masker;
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +53,7 @@ impl Attempt {
         listener: Listener,
     ) -> (Outcome, Figures) {
         let masker = std::mem::take(&mut self.masker);
-        let mut log = Captured::new(
+        let log = Captured::new(
             self.logs.create(self.id),
             masker,
             length,
@@ -61,29 +63,37 @@ impl Attempt {
         if let Some(error) = log.failure() {
             tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step runs without a log");
         }
-        let started = launch(&Launch {
+        // Before the command starts: one that cannot be captured must not run, and be killed at once.
+        let (capture, output) = match capture::start(log) {
+            Ok(both) => both,
+            Err(error) => {
+                let why = format!("its output cannot be captured: {error}");
+                return (not_started(&error, why), Figures::default());
+            }
+        };
+        let started = launch(Launch {
             supervisor: &self.supervisor,
             program: self.step.command.program(),
             args: self.step.command.args(),
             env: &self.env,
             dir: self.dir.clone(),
+            output,
         });
-        let (supervised, pipe) = match started {
-            Ok(both) => both,
+        match started {
+            Ok(supervised) => self.watch(supervised, capture).await,
             Err(error) => {
-                // The log says it too, because that is where people look.
-                let outcome = Outcome::CannotStart(error.to_string());
-                log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
-                return (outcome, Figures::default());
+                let outcome = not_started(&error, error.to_string());
+                self.tell(capture, &outcome).await;
+                (outcome, Figures::default())
             }
-        };
-        match capture::start(pipe, log) {
-            Ok(capture) => self.watch(supervised, capture).await,
-            Err(error) => {
-                supervised.close(true).await;
-                let why = format!("its output cannot be captured: {error}");
-                (Outcome::CannotStart(why), Figures::default())
-            }
+        }
+    }
+
+    /// Writes why the step did not start to its log, because that is where people look.
+    async fn tell(&self, mut capture: Capture, outcome: &Outcome) {
+        // Nobody holds the pipe any more, so the capture ends by itself.
+        if let Some(mut log) = capture.finished().await {
+            log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
         }
     }
 
@@ -101,6 +111,7 @@ impl Attempt {
                 said = supervised.said() => match said {
                     Said::Started => {}
                     Said::Failed(why) => state.ended = Some(Outcome::CannotStart(self.explain(&why))),
+                    Said::OutOfResources(why) => state.ended = Some(Outcome::OutOfResources(why)),
                     Said::Exited(code) => state.ended = Some(Outcome::Exited(code)),
                     Said::Signalled(signal) => state.ended = Some(Outcome::Signalled(signal)),
                     Said::End { killed } => { state.killed = killed; break false; }
@@ -167,6 +178,14 @@ impl Attempt {
         } else {
             format!("{program}: {why} (looked in PATH {path})")
         }
+    }
+}
+
+fn not_started(error: &io::Error, why: String) -> Outcome {
+    if is_shortage(error) {
+        Outcome::OutOfResources(why)
+    } else {
+        Outcome::CannotStart(why)
     }
 }
 

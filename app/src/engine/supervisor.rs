@@ -6,7 +6,7 @@
 //! stops everything: no step outlives its runner.
 //!
 //! It talks over a socket, its standard input. It says, a line each: `started PID`,
-//! `failed WHY`, `exit CODE`, `signal NUMBER`, and last `end KILLED`, with the number
+//! `failed WHY`, `starved WHY` (no process to be had), `exit CODE`, `signal NUMBER`, and last `end KILLED`, with the number
 //! of processes it had to kill. It is told, a byte each: `t` to terminate politely, `k`
 //! to kill; a closed socket means kill.
 
@@ -58,8 +58,13 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     nix::unistd::dup2_stderr(&null)?;
     let mut step = match spawned {
         Err(error) => {
+            let word = if is_shortage(&error) {
+                "starved"
+            } else {
+                "failed"
+            };
             let why = error.to_string().replace('\n', " ");
-            return say(&mut socket, &format!("failed {why}\nend 0"));
+            return say(&mut socket, &format!("{word} {why}\nend 0"));
         }
         Ok(child) => Step {
             main: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
@@ -72,6 +77,15 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
         step.kill_all(&mut socket)?;
     }
     say(&mut socket, &format!("end {}", step.killed.len()))
+}
+
+/// Whether the system only lacks processes, memory or descriptors at this moment (fork(2), open(2)).
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+    matches!(
+        error.raw_os_error(),
+        Some(EAGAIN | ENOMEM | EMFILE | ENFILE)
+    )
 }
 
 /// Gives the command the customary limit of 1024 descriptors again, which the runner had

@@ -1,10 +1,13 @@
-//! A panic ends the request, stream, notification or maintenance task that it happens in, and no run.
+//! A panic ends the request, stream, notification or maintenance task that it happens in, and no run. A panic in the
+//! engine ends the process, and the next start recovers.
 
 use crate::harness::{Server, states, wait_for};
 use crate::http::Answer;
 use crate::receivers::WebServer;
 use serde_json::json;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 fn fault(server: &Server, place: &str) -> Answer {
     server.post(&format!("/api/v1/faults/{place}"), json!({}))
@@ -101,4 +104,76 @@ fn a_panic_while_sending_is_a_failed_attempt() {
         (panics(&server) == 2).then_some(())
     });
     let_it_end(&server, run);
+}
+
+#[test]
+fn a_panic_in_the_engine_ends_the_process_and_the_next_start_recovers() {
+    let server = Server::start();
+    let run = waiting_run(&server);
+    fault(&server, "engine").expect(204);
+    // Any command reaches the engine; this one may get no answer.
+    std::fs::write(server.data().join("go"), "").unwrap();
+    let server = server.restart_after_its_end();
+    let ended = server.finished(run);
+    assert_eq!(states(&ended), ["interrupted", "success"]);
+}
+
+/// Sets how many processes and threads the server's user may have before the server gets no more.
+fn limit(server: &Server, uid: u32, most: &str) {
+    // As the same user, who may do so without any capability.
+    let status = Command::new("prlimit")
+        .args(["--pid", &server.pid().to_string()])
+        .arg(format!("--nproc={most}:"))
+        .uid(uid)
+        .gid(uid)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// The most that the server's user may allow itself.
+fn hard_limit(server: &Server) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max processes"));
+    line.unwrap().split_whitespace().nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn without_threads_requests_are_refused_and_an_always_step_waits() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: a limit of processes needs a user of its own, and so root");
+        return;
+    }
+    // A number of its own for each test process, so that nobody else's tasks count.
+    let uid = 200_000 + std::process::id() % 100_000;
+    let server = Server::start_as(uid);
+    let always = json!({"rule": "always"});
+    let wait = "while ! test -e ../go; do sleep 0.02; done";
+    server.shell_task(
+        "t",
+        &[("work", wait, json!({})), ("start", "echo back", always)],
+    );
+    let run = server.trigger("t");
+    server.step_is(run, 0, "running");
+    let hard = hard_limit(&server);
+    limit(&server, uid, "1");
+    let refused = server.get("/api/v1/scripts");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    server.get("/healthz").expect(200);
+    std::fs::write(server.data().join("go"), "").unwrap();
+    // The first step is over; the second finds neither thread nor process.
+    wait_for("the always step to wait", || {
+        server.log().contains("cannot start yet").then_some(())
+    });
+    assert_eq!(server.run(run)["finished"], false);
+    limit(&server, uid, &hard);
+    let ended = server.finished(run);
+    assert_eq!(states(&ended), ["success", "success"]);
+    assert_eq!(ended["steps"][1]["attempt"], 1);
+    assert_eq!(server.step_log(run, 1), "back\n");
+    server.get("/api/v1/scripts").expect(200);
+    assert_eq!(panics(&server), 0);
 }
