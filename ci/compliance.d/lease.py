@@ -76,7 +76,7 @@ class Lease:
         # A script in rclone's place needs more than rclone does.
         landlock = "preferred" if rclone == "/usr/bin/rclone" else "off"
         section = f'[rclone]\nprogram = "{rclone}"\nlandlock = "{landlock}"\n'
-        rest = self.configuration.replace("[rclone]\n", section)
+        rest = self.configuration.replace('[rclone]\nprogram = "/usr/bin/rclone"\n', section)
         self.machine.write(CONFIG, lease + limits + rest)
 
     def hanging_rclone(self):

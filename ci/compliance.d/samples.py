@@ -11,6 +11,7 @@ PROGRAM = "/usr/local/sbin/sample-service"
 
 # Both remotes are folders of the host.
 RCLONE = """[rclone]
+program = "/usr/bin/rclone"
 local_folders = ["/srv/onedrive", "/srv/second"]
 """
 

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::mirror::change::Change;
+use crate::names::ServiceName;
 use crate::policy::Reason;
 use crate::rclone::outcome::Trouble;
 use crate::request::ParseError;
@@ -178,6 +179,16 @@ pub enum Failure {
     /// There is no such archive.
     #[error("{0}")]
     NoArchive(String),
+    /// No remote would take a backup, so there is nothing to stop a service for.
+    #[error("{service} is not stopped, because no remote would take its backup: {words}")]
+    NoRemote {
+        /// The service, which is up.
+        service: ServiceName,
+        /// The reason of each remote.
+        words: String,
+        /// That of the remotes.
+        status: ExitStatus,
+    },
     /// `--doctor` found something that does not work.
     #[error("{words}; each FAIL above says what mends it")]
     Unwell {
@@ -223,7 +234,7 @@ impl Failure {
             | Self::TargetTaken(_) => ExitStatus::Unsafe,
             Self::NoSpace(_) => ExitStatus::CannotCreate,
             Self::Changed(_) | Self::Verification(_) => ExitStatus::BadData,
-            Self::Unwell { status, .. } => *status,
+            Self::Unwell { status, .. } | Self::NoRemote { status, .. } => *status,
             Self::Io { source, .. } => match source.raw_os_error() {
                 Some(code) if code == nix::libc::ENOSPC || code == nix::libc::EDQUOT => {
                     ExitStatus::CannotCreate

@@ -15,7 +15,7 @@ use crate::control::Controls;
 use crate::error::ExitStatus;
 use crate::keeper;
 use crate::lease::KeptBy;
-use crate::names::ServiceName;
+use crate::names::{Remote, ServiceName};
 use crate::policy::{self, Archive, Decision, Grant, Mirror, Order};
 use crate::rclone::{self, Scope};
 use crate::request::Request;
@@ -86,12 +86,25 @@ fn step(what: &str, argv: Vec<String>) -> Value {
 
 fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
     match grant.order() {
-        Order::Stop(service) => {
+        Order::Stop {
+            service,
+            ask_remotes,
+        } => {
             let controls = Controls::of(config, service, grant.timeout());
             let mut steps = vec![step(
                 "ask whether it is up, and record that",
                 controls.status.clone(),
             )];
+            if *ask_remotes {
+                let mut names: Vec<&str> = config.remotes.iter().map(Remote::name).collect();
+                names.dedup();
+                steps.extend(names.into_iter().map(|name| {
+                    step(
+                        "unless it is down already, ask this remote, for at most 5 seconds in all, and leave the service up if every remote says no for certain",
+                        rclone::about_at_once(config, name),
+                    )
+                }));
+            }
             if config.asks_for_room(service) {
                 steps.push(room(config, service));
             }

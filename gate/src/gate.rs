@@ -88,6 +88,7 @@ enum Invocation {
     Completions(OsString),
     Gate,
     Installer(Verb, Vec<OsString>),
+    Probe(OsString),
     Request(Vec<OsString>),
 }
 
@@ -106,6 +107,7 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         [word, rest @ ..] if word == "--uninstall" => {
             Invocation::Installer(Verb::Uninstall, rest.to_vec())
         }
+        [word, remote] if word == action::probe::ENTRY => Invocation::Probe(remote.clone()),
         [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
         [word, shell] if word == "--completions" => Invocation::Completions(shell.clone()),
         words => Invocation::Request(words.to_vec()),
@@ -133,6 +135,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
             let audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
             return install::command(verb, &words, &audit, reply);
         }
+        Invocation::Probe(remote) => return probed(config, &remote, surroundings, reply),
         Invocation::Gate => (Door::Ssh, Vec::new()),
         Invocation::Request(words) => (Door::Host, words),
     };
@@ -305,6 +308,40 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) 
             ("outcome", words),
         ],
     );
+    status
+}
+
+/// A write probe of one remote, for `--doctor`.
+fn probed(
+    config: Option<PathBuf>,
+    remote: &OsString,
+    surroundings: &Surroundings,
+    mut reply: Reply,
+) -> ExitStatus {
+    let started = Instant::now();
+    let audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
+    let prepared = load(config).and_then(|config| {
+        capabilities::give_up(capabilities::at_first(None))?;
+        let preparing = Failure::errno("preparing for child processes");
+        Ok((
+            config,
+            LinuxHost::take_over(Reply::default()).map_err(preparing)?,
+        ))
+    });
+    let (config, mut host) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            reply.line(Stream::Err, &format!("backupctl: {failure}"));
+            return failure.status();
+        }
+    };
+    let word = remote.to_string_lossy();
+    let (report, status) = action::probe::entry(&config, &mut host, started, &word);
+    audit.line(
+        "probed",
+        &[("remote", word.into_owned()), ("outcome", report.clone())],
+    );
+    host.say(Stream::Out, &report);
     status
 }
 

@@ -120,7 +120,12 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
         Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {
             controlled(config, service)?;
-            (Order::Stop(service.clone()), limits.stop, *timeout)
+            let order = Order::Stop {
+                service: service.clone(),
+                // An administrator on the host decides without the remotes.
+                ask_remotes: config.ask_before_stop && caller.door() == Door::Ssh,
+            };
+            (order, limits.stop, *timeout)
         }
         Request::Start { service, timeout } => {
             controlled(config, service)?;

@@ -33,7 +33,7 @@ pub(super) fn archive(
     let _archives = context.lock(&archive_lock(&order.service), "--archive", &waiting)?;
     let lock = context.lock(order.service.as_str(), "--archive", &waiting)?;
     let patience = Patience::attended(until).yielding(&lock);
-    context.rclone_is_trusted()?;
+    context.rclone_fits(&order.folder, &patience)?;
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
     let spool = Spool::open(context, &order.service, &name)?;

@@ -5,12 +5,15 @@
 
 mod approve;
 mod archive;
+mod ask_remotes;
 mod databases;
 mod doctor;
 mod fetch;
+mod fit_rclone;
 mod keeping;
 mod list;
 mod precedence;
+pub(crate) mod probe;
 mod recover;
 mod remote;
 mod restore;
@@ -66,7 +69,10 @@ pub struct Context<'a> {
 pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failure> {
     let until = context.started + grant.timeout();
     match grant.order() {
-        Order::Stop(service) => stop::stop(context, service, until, grant.timeout()),
+        Order::Stop {
+            service,
+            ask_remotes,
+        } => stop::stop(context, service, *ask_remotes, until, grant.timeout()),
         Order::Start(service) => start::start(context, service, until, grant.timeout()),
         Order::Sync(mirror) => sync::sync(context, mirror, until),
         Order::Archive(archive) => archive::archive(context, archive, until),
@@ -87,7 +93,7 @@ pub fn guard(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
         // They touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
-        Order::Stop(service) => Some(service),
+        Order::Stop { service, .. } => Some(service),
         Order::Sync(_)
         | Order::Archive(_)
         | Order::Start(_)

@@ -2,12 +2,13 @@
 //!
 //! Invariant: before anything is stopped the lease is on disk and somebody keeps it. When this does not end with
 //! the service down, the service is brought back before the answer is given, and where that fails too the lease
-//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said. Where an archive
-//! should have room first, that was asked before any of it.
+//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said. Room for
+//! the archive, and a remote for the backup, are asked for before all of that.
 
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::ask_remotes;
 use super::keeping::{end, keep};
 use super::room;
 use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
@@ -25,8 +26,11 @@ const ASK: u32 = 3;
 /// What a service is stopped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be copied, which may take room in the spool.
-    Backup,
+    /// To be copied, which takes a remote, and may take room in the spool.
+    Backup {
+        /// The remotes are asked first.
+        ask_remotes: bool,
+    },
     /// To get other data.
     Restore,
 }
@@ -34,13 +38,15 @@ pub(super) enum Purpose {
 pub(super) fn stop(
     context: &mut Context<'_>,
     service: &ServiceName,
+    ask_remotes: bool,
     until: Instant,
     timeout: Duration,
 ) -> Result<String, Failure> {
     let lock = context.lock(service.as_str(), "--stop", &Patience::attended(until))?;
     // A start that waits comes first: then the service is brought back, as after any stop that failed.
     let patience = Patience::attended(until).yielding(&lock);
-    stop_held(context, service, Purpose::Backup, &patience, timeout)
+    let purpose = Purpose::Backup { ask_remotes };
+    stop_held(context, service, purpose, &patience, timeout)
 }
 
 /// The same for one who holds the service's lock.
@@ -76,7 +82,10 @@ pub(super) fn stop_held(
         // Whatever becomes of this one, what an earlier one has promised is kept.
         keep(context, &leases, service, &mut lease, patience)?;
     }
-    if purpose == Purpose::Backup {
+    if let Purpose::Backup { ask_remotes } = purpose {
+        if ask_remotes {
+            ask_remotes::ask(context, service, &state, patience)?;
+        }
         room::ask(context, service, &state, patience)?;
     }
     if fresh {

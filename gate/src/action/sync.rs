@@ -38,7 +38,7 @@ pub(super) fn sync(
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
     let patience = Patience::attended(until).yielding(&lock);
     let directory = context.open_source(&mirror.source)?;
-    context.rclone_is_trusted()?;
+    context.rclone_fits(&mirror.destination, &patience)?;
     let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
     let heard = compare(context, mirror, &directory, &patience)?;
     let change = heard.survey().change(heard.stats());

@@ -102,7 +102,7 @@ fn run(
 ) -> (Result<String, Failure>, Vec<String>, Duration) {
     let here = folder.display();
     let config = Config::parse(&format!(
-        "state_dir = \"{here}/state\"\nlock_dir = \"{here}/lock\"\nlease = {{ keeper = \"process\" }}\n[services.app]\nstop = [\"/fake/stop\"]\nstart = [\"/fake/start\"]\nstatus = [\"/fake/status\"]"
+        "state_dir = \"{here}/state\"\nlock_dir = \"{here}/lock\"\nask_before_stop = false\nlease = {{ keeper = \"process\" }}\n[services.app]\nstop = [\"/fake/stop\"]\nstart = [\"/fake/start\"]\nstatus = [\"/fake/status\"]"
     ))
     .unwrap();
     let request = Request::parse(&[verb, "app", "--timeout", "60"]).unwrap();

@@ -42,7 +42,7 @@ pub(super) fn verify(
     until: Instant,
 ) -> Result<String, Failure> {
     let patience = Patience::attended(until);
-    context.rclone_is_trusted()?;
+    context.rclone_reads(&wanted.remotes, &patience)?;
     let stored = find(context, wanted, &patience)?;
     context.say(format!(
         "reading {} ({}) from {}",

@@ -20,7 +20,7 @@ use thiserror::Error;
 pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Limits, OwnLimits, Timeout};
-pub use rclone::{Bandwidth, Landlock, Pin, Rclone};
+pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Pin, Rclone};
 pub use retention::{Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 
@@ -77,6 +77,8 @@ pub struct Config {
     pub early_start: bool,
     /// Whether a service is only stopped when an archive of it would have room in the spool.
     pub room_before_stop: bool,
+    /// Whether a service is stopped over SSH only when a remote may take its backup.
+    pub ask_before_stop: bool,
     /// For how long a backup may keep a service down.
     pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
@@ -115,6 +117,7 @@ impl Default for Config {
             account: Account::default(),
             early_start: false,
             room_before_stop: false,
+            ask_before_stop: true,
             lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),

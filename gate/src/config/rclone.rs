@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::plain;
 use crate::names::PlainPath;
 
+/// The rclone that a release brings, and the default.
+pub const BUNDLED_RCLONE: &str = "/usr/local/lib/backupctl/rclone";
+
+/// The default before a release brought an rclone: Debian's.
+pub const FORMER_RCLONE: &str = "/usr/bin/rclone";
+
 /// The transfer program and how it is run.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -99,7 +105,7 @@ pub enum Pin {
 impl Default for Rclone {
     fn default() -> Self {
         Self {
-            program: plain("/usr/bin/rclone"),
+            program: plain(BUNDLED_RCLONE),
             config: plain("/etc/backupctl/rclone.conf"),
             pin: Pin::Mount,
             transfers: 4,

@@ -59,6 +59,28 @@ pub fn kinds(ini: &Ini<'_>, name: &str) -> Vec<String> {
     kinds
 }
 
+/// True where files are encrypted before they reach the storage, so that only `rclone cryptcheck` can compare hashes.
+#[must_use]
+pub fn is_encrypted(ini: &Ini<'_>, name: &str) -> bool {
+    let outermost = behind(ini, name)
+        .into_iter()
+        .find(|backend| backend.kind.as_deref() != Some("alias"));
+    outermost.is_some_and(|backend| backend.kind.as_deref() == Some("crypt"))
+}
+
+/// The settings of a remote and of all sections behind it, without tokens: two equal texts mean the same storage.
+#[must_use]
+pub fn describe(ini: &Ini<'_>, name: &str) -> String {
+    let mut text = String::new();
+    for backend in behind(ini, name) {
+        text.push_str(&format!("[{}]\n", backend.section));
+        for (key, value) in ini.settings(&backend.section) {
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+    }
+    text
+}
+
 /// A remote that another one names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
@@ -147,6 +169,11 @@ mod tests {
         assert_eq!(kinds(&ini, "union"), ["local", "onedrive"]);
         assert_eq!(kinds(&ini, "combine"), ["local", "sftp"]);
         assert_eq!(kinds(&ini, "nowhere"), [""; 0]);
+        assert!(is_encrypted(&ini, "crypt") && !is_encrypted(&ini, "union"));
+        let chained = Ini::parse("[a]\ntype = alias\nremote = c:\n[c]\ntype = crypt\n");
+        assert!(is_encrypted(&chained, "a"));
+        assert!(!describe(&chained, "a").contains("onedrive"));
+        assert!(describe(&ini, "alias").contains("[drive]\ntype = onedrive\n"));
     }
 
     #[test]

@@ -71,6 +71,14 @@ pub fn recover(config: &Config) -> Result<bool, Failure> {
     Ok(before != after)
 }
 
+/// The configured text. It amounts to code, so only the gate's own user may be able to write it.
+///
+/// # Errors
+/// When another user could write it, or it cannot be read.
+pub fn configured(config: &Config) -> Result<String, Failure> {
+    Store::of(config).read_configured()
+}
+
 impl WorkingCopy {
     /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
     ///

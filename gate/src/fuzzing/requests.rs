@@ -117,7 +117,7 @@ fn allow_listed(config: &Config, grant: &Grant) -> Option<String> {
         Some(found.to_owned())
     };
     let (limit, place) = match grant.order() {
-        Order::Stop(service) => {
+        Order::Stop { service, .. } => {
             assert!(config.services.contains_key(service));
             (limits.stop, None)
         }

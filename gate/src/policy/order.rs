@@ -10,7 +10,12 @@ use crate::request::Target;
 #[derive(Debug)]
 pub enum Order {
     /// Stop a service.
-    Stop(ServiceName),
+    Stop {
+        /// The service.
+        service: ServiceName,
+        /// The remotes are asked first, and a definite no of all keeps it up.
+        ask_remotes: bool,
+    },
     /// Start a service.
     Start(ServiceName),
     /// Mirror a directory.

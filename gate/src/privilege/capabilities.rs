@@ -10,6 +10,7 @@ use nix::sys::prctl::set_no_new_privs;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::names::ServiceName;
 use crate::policy::Order;
 use crate::request::Target;
 
@@ -86,6 +87,14 @@ const MEASURE: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
+/// As [`MEASURE`], and to ask remotes before: rclone's configuration gets its group back (`CHOWN`).
+const ASK: &[Capability] = &[
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_KILL,
+    Capability::CAP_SYS_PTRACE,
+];
+
 /// For an rclone that fetches, and sees nothing of this host.
 const FETCH: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_SETPCAP];
 
@@ -147,6 +156,17 @@ pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
     }
 }
 
+/// The capabilities of a stop once the remotes were asked.
+#[must_use]
+pub fn once_asked(config: &Config, service: &ServiceName) -> (&'static [Capability], Children) {
+    let kept = if config.asks_for_room(service) {
+        MEASURE
+    } else {
+        SERVICE
+    };
+    (kept, Children::Root)
+}
+
 /// What the gate keeps of that once nothing is left to be measured.
 #[must_use]
 pub fn once_measured() -> (&'static [Capability], Children) {
@@ -164,8 +184,11 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
         Order::Restore(_) => (RESTORE, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),
-        Order::Stop(service) if config.asks_for_room(service) => (MEASURE, Children::Root),
-        Order::Status { .. } | Order::Stop(_) | Order::Start(_) => (SERVICE, Children::Root),
+        Order::Stop {
+            ask_remotes: true, ..
+        } => (ASK, Children::Root),
+        Order::Stop { service, .. } => once_asked(config, service),
+        Order::Status { .. } | Order::Start(_) => (SERVICE, Children::Root),
         // It writes a file of its own and runs nothing.
         Order::Approve { .. } => (&[], Children::Same),
         // It looks after rclone's configuration as well.

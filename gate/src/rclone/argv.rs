@@ -216,6 +216,81 @@ pub fn about(config: &Config, name: &str) -> Vec<String> {
     briefly(argv(config, "about", &[&remote, "--json"]))
 }
 
+/// The same for one who waits: it ends by itself within a few seconds, so that nothing has to be killed while a token
+/// is renewed.
+#[must_use]
+pub fn about_at_once(config: &Config, name: &str) -> Vec<String> {
+    let mut argv = about(config, name);
+    for word in [
+        "--low-level-retries",
+        "1",
+        "--contimeout",
+        "2s",
+        "--timeout",
+        "3s",
+    ] {
+        argv.push(word.into());
+    }
+    argv
+}
+
+/// Asks the program for its version.
+#[must_use]
+pub fn version(config: &Config) -> Vec<String> {
+    let program = config.rclone.program.to_string();
+    ["version", "--config", "/dev/null"]
+        .iter()
+        .fold(vec![program], |mut argv, &word| {
+            argv.push(word.into());
+            argv
+        })
+}
+
+/// Copies one small file to one place, and does not wait for a remote that does not take it.
+#[must_use]
+pub fn upload_probe(config: &Config, file: &str, to: &str) -> Vec<String> {
+    briefly(argv(config, "copyto", &[file, to]))
+}
+
+/// Compares one file of a local folder with that of a remote folder, by hash. With a crypt only `cryptcheck` can.
+#[must_use]
+pub fn compare_probe(
+    config: &Config,
+    folder: &str,
+    to: &str,
+    file: &str,
+    encrypted: bool,
+) -> Vec<String> {
+    let verb = if encrypted { "cryptcheck" } else { "check" };
+    let file = format!("/{file}");
+    let words = [folder, to, "--one-way", "--include", &file];
+    briefly(argv(config, verb, &words))
+}
+
+/// Writes one small file on the remote to standard output.
+#[must_use]
+pub fn read_probe(config: &Config, file: &str) -> Vec<String> {
+    briefly(argv(config, "cat", &[file]))
+}
+
+/// Renames one small file on the remote.
+#[must_use]
+pub fn rename_probe(config: &Config, from: &str, to: &str) -> Vec<String> {
+    briefly(argv(config, "moveto", &[from, to]))
+}
+
+/// Removes one small file on the remote.
+#[must_use]
+pub fn delete_probe(config: &Config, file: &str) -> Vec<String> {
+    briefly(argv(config, "deletefile", &[file]))
+}
+
+/// Removes the folder of a probe with all that is in it.
+#[must_use]
+pub fn purge_probe(config: &Config, folder: &str) -> Vec<String> {
+    briefly(argv(config, "purge", &[folder]))
+}
+
 /// Counts the files below a remote folder, and their bytes, as JSON.
 #[must_use]
 pub fn size(config: &Config, folder: &str) -> Vec<String> {

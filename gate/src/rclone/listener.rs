@@ -21,6 +21,7 @@ pub struct Listener {
     deleted: u64,
     survey: Survey,
     errors: Vec<String>,
+    unchecked: bool,
 }
 
 impl Listener {
@@ -34,6 +35,7 @@ impl Listener {
             deleted: 0,
             survey: Survey::default(),
             errors: Vec::new(),
+            unchecked: false,
         }
     }
 
@@ -62,6 +64,12 @@ impl Listener {
     #[must_use]
     pub fn errors(&self) -> &[String] {
         &self.errors
+    }
+
+    /// Whether a comparison had no hash that both sides know, and so compared sizes alone.
+    #[must_use]
+    pub fn compared_sizes_alone(&self) -> bool {
+        self.unchecked
     }
 
     /// The last report of progress.
@@ -118,6 +126,8 @@ impl Listener {
         if self.survey.take(message) {
             return None;
         }
+        self.unchecked |= message.text.contains("hashes could not be checked")
+            || message.text.starts_with("No common hash found");
         if matches!(message.text.as_str(), "Deleted" | "Moved into backup dir") {
             self.deleted += 1;
         }

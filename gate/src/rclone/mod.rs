@@ -5,6 +5,7 @@
 //! and 13 have; what it says was tried with that version.
 
 pub mod argv;
+pub mod known;
 pub mod listener;
 pub mod log;
 pub mod outcome;
@@ -12,8 +13,9 @@ pub mod survey;
 pub mod version;
 
 pub use argv::{
-    Scope, about, cat, compare, days, delete, fetch, inventory, list, purge, rehearsal, rename,
-    size, sync, upload,
+    Scope, about, about_at_once, cat, compare, compare_probe, days, delete, delete_probe, fetch,
+    inventory, list, purge, purge_probe, read_probe, rehearsal, rename, rename_probe, size, sync,
+    upload, upload_probe, version,
 };
 pub use listener::Listener;
 pub use outcome::{folder_missing, judge};

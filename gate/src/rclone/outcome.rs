@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::Listener;
-use crate::config::{Config, Landlock};
+use crate::config::{BUNDLED_RCLONE, Config, Landlock};
 use crate::error::Failure;
 use crate::host::{Ended, Exit};
 use crate::names::PlainPath;
@@ -21,12 +21,32 @@ pub enum Trouble {
         /// The command that renews it.
         renew: String,
     },
+    /// The sign-in could not be renewed, and the reason is not known.
+    Renewal {
+        /// The command that makes a new one.
+        renew: String,
+    },
+    /// The transfer carried the sign-in to a host that refuses it, as an old rclone does.
+    OldRclone {
+        /// The program.
+        program: PlainPath,
+    },
+    /// `drive_id` names a drive that is not for files.
+    WrongDrive {
+        /// The command that asks for the drive again.
+        choose: String,
+    },
+    /// It may read and not write.
+    AccessDenied {
+        /// The command that makes a new sign-in.
+        renew: String,
+    },
     /// rclone's configuration does not know the remote.
     NotSetUp {
         /// The remote's name.
         name: String,
-        /// rclone's configuration.
-        config: PlainPath,
+        /// The command that makes it.
+        create: String,
     },
     /// No way to get there.
     Unreachable,
@@ -48,9 +68,25 @@ impl fmt::Display for Trouble {
                 f,
                 "the remote no longer accepts the stored sign-in; renew it on the host with `{renew}`"
             ),
-            Self::NotSetUp { name, config } => write!(
+            Self::Renewal { renew } => write!(
                 f,
-                "rclone knows no remote '{name}'; set it up on the host with `sudo rclone --config {config} config`"
+                "the stored sign-in could not be renewed; run it again later, and if this comes back renew it on the host with `{renew}`"
+            ),
+            Self::OldRclone { program } => write!(
+                f,
+                "Microsoft refused a transfer because it carried the sign-in, as transfers of rclone before 1.67 do; {program} is too old for this account: set rclone.program = \"{BUNDLED_RCLONE}\" (a release brings it), or install a newer rclone there"
+            ),
+            Self::WrongDrive { choose } => write!(
+                f,
+                "drive_id in rclone's configuration names a drive that cannot hold files; choose the drive called OneDrive, of type personal or business, on the host with `{choose}`"
+            ),
+            Self::AccessDenied { renew } => write!(
+                f,
+                "the remote refuses to store files: its sign-in may only read, or the account is locked; sign in again with the right to write on the host with `{renew}`"
+            ),
+            Self::NotSetUp { name, create } => write!(
+                f,
+                "rclone knows no remote '{name}'; set it up on the host with `{create}`"
             ),
             Self::Unreachable => f.write_str(
                 "the remote cannot be reached; check the network and the name resolution of this host, then run it again",
@@ -70,15 +106,20 @@ impl fmt::Display for Trouble {
 
 /// Words that rclone and its backends use, in the order in which they decide.
 const SIGN_IN: [&str; 8] = [
-    "couldn't fetch token",
     "invalid_grant",
     "invalid_client",
-    "config reconnect",
+    "cannot fetch token: 400",
+    "cannot fetch token: 401",
     "invalidauthenticationtoken",
     "empty token found",
     "token expired",
     "401 unauthorized",
 ];
+/// rclone says this of every renewal that fails: "maybe it has expired?"
+const RENEWAL: [&str; 2] = ["couldn't fetch token", "config reconnect"];
+const OLD_RCLONE: [&str; 1] = ["unauthenticated: unauthenticated"];
+const WRONG_DRIVE: [&str; 1] = ["objecthandle is invalid"];
+const ACCESS_DENIED: [&str; 1] = ["accessdenied"];
 const NOT_SET_UP: [&str; 2] = [
     "didn't find section in config file",
     "couldn't find section",
@@ -115,6 +156,13 @@ const UNREACHABLE: [&str; 8] = [
     "server misbehaving",
 ];
 
+/// A command of rclone's for a person to type on the host, with the gate's own rclone and configuration.
+#[must_use]
+pub fn command(config: &Config, words: &str) -> String {
+    let rclone = &config.rclone;
+    format!("sudo {} --config {} {words}", rclone.program, rclone.config)
+}
+
 /// What rclone's way to end means: `what` it was doing, in words, with a place on `remote`.
 ///
 /// # Errors
@@ -145,7 +193,8 @@ pub fn judge(
     }
     let detail = describe(ended, heard);
     let name = remote.split(':').next().unwrap_or_default();
-    let file = &config.rclone.config;
+    let command = |words: &str| command(config, words);
+    let renew = || command(&format!("config reconnect {name}:"));
     let confined = config.rclone.landlock != Landlock::Off;
     // First, because other words follow from it: no token can be fetched through a closed port.
     let trouble = if confined && said(&PORT_CLOSED) {
@@ -153,12 +202,16 @@ pub fn judge(
     } else if said(&NOT_SET_UP) {
         Trouble::NotSetUp {
             name: name.to_owned(),
-            config: file.clone(),
+            create: command("config"),
         }
+    } else if said(&OLD_RCLONE) {
+        Trouble::OldRclone {
+            program: config.rclone.program.clone(),
+        }
+    } else if said(&WRONG_DRIVE) {
+        Trouble::WrongDrive { choose: renew() }
     } else if said(&SIGN_IN) {
-        Trouble::SignIn {
-            renew: format!("sudo rclone --config {file} config reconnect {name}:"),
-        }
+        Trouble::SignIn { renew: renew() }
     } else if said(&FULL) {
         return Err(Failure::NoSpace(format!(
             "{}: the remote is full; make room there (its recycle bin counts too), then run it again ({detail})",
@@ -170,6 +223,10 @@ pub fn judge(
         Trouble::Certificate
     } else if said(&UNREACHABLE) {
         Trouble::Unreachable
+    } else if said(&RENEWAL) {
+        Trouble::Renewal { renew: renew() }
+    } else if said(&ACCESS_DENIED) {
+        Trouble::AccessDenied { renew: renew() }
     } else if confined && said(&FILE_CLOSED) {
         Trouble::FileClosed
     } else {
@@ -249,7 +306,32 @@ mod tests {
             (
                 "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": oauth2: cannot fetch token: 400 Bad Request",
                 ExitStatus::Unavailable,
-                "`sudo rclone --config /etc/backupctl/rclone.conf config reconnect onedrive:`",
+                "`sudo /usr/local/lib/backupctl/rclone --config /etc/backupctl/rclone.conf config reconnect onedrive:`",
+            ),
+            (
+                "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": Post \"https://login.microsoftonline.com\": dial tcp: lookup login.microsoftonline.com: no such host",
+                ExitStatus::Unavailable,
+                "name resolution",
+            ),
+            (
+                "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": unexpected EOF",
+                ExitStatus::Unavailable,
+                "could not be renewed",
+            ),
+            (
+                "Failed to copy: unauthenticated: Unauthenticated",
+                ExitStatus::Unavailable,
+                "before 1.67",
+            ),
+            (
+                "failed to get root: invalidRequest: ObjectHandle is Invalid",
+                ExitStatus::Unavailable,
+                "choose the drive called OneDrive",
+            ),
+            (
+                "Failed to copy: accessDenied: Access Denied",
+                ExitStatus::Unavailable,
+                "right to write",
             ),
             (
                 "Failed to copy: activityLimitReached: The request has been throttled",

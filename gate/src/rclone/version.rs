@@ -79,7 +79,7 @@ impl Version {
         Some(Self(major, minor, parts.next().flatten().unwrap_or(0)))
     }
 
-    /// How well this version works with a kind of remote (the value of `type`).
+    /// The advice on this version for a kind of remote (the value of `type`).
     #[must_use]
     pub fn fitness(self, kind: &str) -> Fitness {
         let row = TABLE
@@ -117,7 +117,7 @@ impl Version {
     }
 }
 
-/// Whether a kind of remote needs more than the rclone of Debian, so that the version has to be known.
+/// True for a kind of remote that needs more than the rclone of Debian, so that the version has to be known.
 #[must_use]
 pub fn is_particular(kind: &str) -> bool {
     TABLE.iter().any(|row| row.kind == kind)

@@ -34,7 +34,7 @@ fn a_remote_that_hangs_times_out_and_nothing_stays_behind() {
     assert!(answer.err.contains("timed out"), "{}", answer.err);
     nothing_left(&world);
     // The lock is free again.
-    world.request("backupctl --stop app --timeout 2").expect(0);
+    world.request("backupctl --stop app --timeout 20").expect(0);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn an_expired_token_of_onedrive_is_recognised_and_the_way_out_is_named() {
         ),
     );
     let renew = format!(
-        "`sudo rclone --config {} config reconnect onedrive:`",
+        "`sudo /usr/bin/rclone --config {} config reconnect onedrive:`",
         world.path("rclone.conf").display()
     );
     let answer = world.request(&world.sync()).expect(69);

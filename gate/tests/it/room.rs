@@ -228,7 +228,8 @@ fn explain_says_so() {
         room
     };
     assert_eq!(what(""), None);
-    assert_eq!(what("room_before_stop = true"), Some(1));
+    // After the remotes.
+    assert_eq!(what("room_before_stop = true"), Some(2));
 }
 
 #[test]

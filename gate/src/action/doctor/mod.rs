@@ -3,8 +3,8 @@
 //! Each hop is a file: a thin collection of facts, and a pure judgement of them that is tried with made-up
 //! ones.
 //!
-//! Invariant: nothing is changed, but for the gate's own folders, which are made where a program is run. Programs that are asked have a deadline, what they print is bounded, and what
-//! is shown of it is printable.
+//! Invariant: nothing is changed, but for the gate's own folders, which are made where a program is run, and a small file on
+//! each remote, which is removed again. Every program has a deadline; its output is bounded, and printable where it is shown.
 
 mod account;
 mod clock;
@@ -23,7 +23,7 @@ mod sshd;
 mod sudo;
 mod transfer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,6 +37,7 @@ use crate::program::{Output, Profile, Program, Tether};
 
 use account::Account;
 use finding::{Finding, Verdict};
+pub(in crate::action) use remote::remedy;
 
 /// How long all of it may take.
 const ALL: Duration = Duration::from_secs(300);
@@ -52,6 +53,8 @@ struct Examination<'a> {
     trusted: u32,
     /// This program's own path.
     gate: String,
+    /// The gate's configuration, as it was named.
+    configuration: PathBuf,
     account: Option<Account>,
     sshd: Result<sshd::Settings, String>,
     /// Services that the gate has stopped.
@@ -92,6 +95,7 @@ pub(crate) fn doctor(
         root: nix::unistd::geteuid().is_root(),
         trusted: nix::unistd::geteuid().as_raw(),
         gate: gate.display().to_string(),
+        configuration: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         account: Account::find(&config.account),
         sshd: Err("not asked yet".into()),
         stopped: Vec::new(),

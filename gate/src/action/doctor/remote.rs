@@ -1,4 +1,5 @@
-//! The remotes: whether they answer, how much room they have, how old the newest archives are.
+//! The remotes: whether they answer, how much room they have, how old the newest archives are, and whether a file can be
+//! stored there.
 //!
 //! Invariant: rclone's own words decide what is wrong; where they are not known, they are passed on.
 
@@ -8,20 +9,25 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use crate::action::list::remote::{Inventory, Look};
+use crate::action::probe::{self, Report};
 use crate::action::remote::{Access, Ran, Task};
+use crate::config::{BUNDLED_RCLONE, Config};
 use crate::error::{Failure, Interrupt};
 use crate::host::{Ended, Patience};
 use crate::measure;
-use crate::names::PlainPath;
+use crate::names::Remote;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
-use crate::rclone::outcome::Trouble;
+use crate::rclone::outcome::{Trouble, command};
 
 /// How long a remote may take to tell its quota.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long the test with a small file may take: a little longer than the test gives itself.
+const WRITING: Duration = Duration::from_secs(150);
 
 /// An archive a week, and one that failed.
 const STALE_DAYS: i64 = 15;
@@ -36,7 +42,6 @@ struct Quota {
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let config = doctor.context.config;
-    let shown = quoted(&config.rclone.config.to_string());
     let mut asked: Vec<&str> = Vec::new();
     for remote in &config.remotes {
         let name = remote.name();
@@ -57,20 +62,20 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
                     "{name}: this kind of remote does not tell its quota"
                 )),
                 Ok(ran) => match doctor.context.judge(&task, &ran.ended, &ran.heard) {
-                    Ok(()) => quota(name, &ran.ended, doctor.largest, &shown),
-                    Err(failure) => trouble(name, &failure, &shown),
+                    Ok(()) => quota(config, name, &ran.ended, doctor.largest),
+                    Err(failure) => trouble(config, name, &failure),
                 },
                 Err(Failure::Interrupted {
                     cause: Interrupt::DeadlinePassed,
                     ..
                 }) => Finding::fail(
                     format!("{name}: did not answer in {} seconds", ANSWER.as_secs()),
-                    vec![look(name, &shown)],
+                    vec![look(config, name)],
                 ),
                 Err(Failure::Interrupted { what, cause }) => {
                     return Err(Failure::Interrupted { what, cause });
                 }
-                Err(failure) => trouble(name, &failure, &shown),
+                Err(failure) => trouble(config, name, &failure),
             };
             let reachable = finding.verdict != super::finding::Verdict::Fail;
             doctor.tell("remote", [finding])?;
@@ -82,13 +87,18 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         let today = doctor.context.host.today();
         let looked = Look::without_counting(&mut doctor.context, until).at(remote);
         let findings = match looked {
-            Ok(inventory) => archives(&inventory, today, &config.data_root, &shown),
+            Ok(inventory) => archives(config, &inventory, today),
             Err(Failure::Interrupted { what, cause }) => {
                 return Err(Failure::Interrupted { what, cause });
             }
-            Err(failure) => vec![Finding::fail(format!("{remote}: {failure}"), Vec::new())],
+            Err(failure) => vec![Finding::fail(
+                format!("{remote}: {failure}"),
+                vec![look(config, remote.name())],
+            )],
         };
         doctor.tell("archives", findings)?;
+        let finding = write_probe(doctor, remote)?;
+        doctor.tell("write", [finding])?;
     }
     Ok(())
 }
@@ -103,22 +113,27 @@ fn unsupported(ran: &Ran) -> bool {
 }
 
 /// The command that shows everything.
-fn look(name: &str, shown: &str) -> String {
-    format!("rclone about {name}: --config {shown} -vv")
+fn look(config: &Config, name: &str) -> String {
+    command(config, &format!("about {name}: -vv"))
 }
 
-/// What is wrong, and what to do about it.
-fn trouble(name: &str, failure: &Failure, shown: &str) -> Finding {
-    let fix = match failure {
+/// The command that mends a failure of rclone's, or a sentence that says how.
+pub(in crate::action) fn remedy(config: &Config, name: &str, failure: &Failure) -> String {
+    let bundled = BUNDLED_RCLONE;
+    match failure {
         Failure::Remote { trouble, .. } => match trouble {
             Trouble::Throttled => {
                 "# wait; then lower rclone.transfers and rclone.checkers in the configuration"
                     .into()
             }
-            Trouble::SignIn { renew } => renew.clone(),
-            Trouble::NotSetUp { .. } => {
-                format!("rclone config create {name} onedrive --config {shown}")
+            Trouble::SignIn { renew }
+            | Trouble::Renewal { renew }
+            | Trouble::AccessDenied { renew } => renew.clone(),
+            Trouble::OldRclone { .. } => {
+                format!("# set rclone.program = \"{bundled}\" in the gate's configuration")
             }
+            Trouble::WrongDrive { choose } => choose.clone(),
+            Trouble::NotSetUp { .. } => command(config, &format!("config create {name} onedrive")),
             Trouble::Unreachable => "getent hosts graph.microsoft.com; ip route".into(),
             Trouble::Certificate => "date; apt install --reinstall ca-certificates".into(),
             Trouble::PortClosed => {
@@ -128,12 +143,56 @@ fn trouble(name: &str, failure: &Failure, shown: &str) -> Finding {
                 "# add what the remote leads to to rclone.local_folders in the configuration".into()
             }
         },
-        _ => look(name, shown),
-    };
-    Finding::fail(format!("{name}: {failure}"), vec![fix])
+        Failure::NoSpace(_) => format!(
+            "{}   # see what takes the room; then empty the recycle bin",
+            command(config, &format!("ncdu {name}:"))
+        ),
+        _ => look(config, name),
+    }
 }
 
-fn quota(name: &str, ended: &Ended, largest: Option<u64>, shown: &str) -> Finding {
+fn trouble(config: &Config, name: &str, failure: &Failure) -> Finding {
+    Finding::fail(
+        format!("{name}: {failure}"),
+        vec![remedy(config, name, failure)],
+    )
+}
+
+/// Has a small file stored, compared, read back, renamed and deleted below the backup folder.
+fn write_probe(doctor: &mut Examination<'_>, remote: &Remote) -> Result<Finding, Failure> {
+    let gate = doctor.gate.clone();
+    let file = doctor.configuration.display().to_string();
+    let word = remote.to_string();
+    let words = [gate.as_str(), "--config", &file, probe::ENTRY, &word];
+    let answer = doctor.ask("testing a remote", &words, WRITING)?;
+    let said = answer.and_then(|ended| {
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let report = text.lines().last().unwrap_or_default();
+        serde_json::from_str(report).map_err(|_| ended.describe())
+    });
+    Ok(match said {
+        Ok(Report::Passed { hash: true }) => Finding::ok(format!(
+            "{remote}: a small file was stored, compared by hash, read back, renamed and deleted"
+        )),
+        Ok(Report::Passed { hash: false }) => Finding::warn(
+            format!(
+                "{remote}: a small file was stored, read back, renamed and deleted; hashes cannot be compared on this remote, so only reading back can check a copy"
+            ),
+            vec![format!(
+                "sudo backupctl --verify SERVICE --remote {remote}   # now and then"
+            )],
+        ),
+        Ok(Report::Failed { words, fix, .. }) => {
+            Finding::fail(format!("{remote}: {words}"), vec![fix])
+        }
+        Err(reason) => Finding::fail(
+            format!("{remote}: the test with a small file gave no answer: {reason}"),
+            vec![format!("sudo {gate} {} {word}", probe::ENTRY)],
+        ),
+    })
+}
+
+fn quota(config: &Config, name: &str, ended: &Ended, largest: Option<u64>) -> Finding {
     let Ok(quota) = serde_json::from_slice::<Quota>(&ended.stdout) else {
         return Finding::ok(format!("{name} answers, and tells no quota"));
     };
@@ -152,7 +211,8 @@ fn quota(name: &str, ended: &Ended, largest: Option<u64>, shown: &str) -> Findin
                 measure::size(largest)
             ),
             vec![format!(
-                "rclone ncdu {name}: --config {shown}   # see what takes the room"
+                "{}   # see what takes the room",
+                command(config, &format!("ncdu {name}:"))
             )],
         ),
         _ => Finding::ok(room),
@@ -160,15 +220,10 @@ fn quota(name: &str, ended: &Ended, largest: Option<u64>, shown: &str) -> Findin
 }
 
 /// What is there, and how old the newest of it is.
-fn archives(
-    inventory: &Inventory,
-    today: NaiveDate,
-    data_root: &PlainPath,
-    shown: &str,
-) -> Vec<Finding> {
+fn archives(config: &Config, inventory: &Inventory, today: NaiveDate) -> Vec<Finding> {
     let remote = &inventory.remote;
     if let Some(problem) = &inventory.problem {
-        let fix = vec![look(remote.name(), shown)];
+        let fix = vec![look(config, remote.name())];
         return vec![Finding::fail(format!("{remote}: {problem}"), fix)];
     }
     let newest: Vec<(&str, Option<NaiveDate>)> = inventory
@@ -206,7 +261,7 @@ fn archives(
         ));
     }
     let path = |service: &str| {
-        let data = data_root.below(&[service, "data"]);
+        let data = config.data_root.below(&[service, "data"]);
         format!("backupctl --archive {service} --path {data} --remote {remote}")
     };
     if !none.is_empty() {
@@ -241,7 +296,7 @@ mod tests {
     use super::*;
     use crate::action::list::remote::{Holding, Mirror, Stored};
     use crate::host::Exit;
-    use crate::names::{Remote, ServiceName};
+    use crate::names::ServiceName;
     use crate::retention::ArchiveName;
 
     fn ended(code: i32, stdout: &str, words: &str) -> Ended {
@@ -260,7 +315,9 @@ mod tests {
                 trouble,
                 detail: "words".into(),
             };
-            super::trouble("onedrive", &failure, "/c").fix.join("\n")
+            super::trouble(&Config::default(), "onedrive", &failure)
+                .fix
+                .join("\n")
         };
         let renew = "rclone config reconnect onedrive:".to_owned();
         assert_eq!(
@@ -269,6 +326,10 @@ mod tests {
             }),
             renew
         );
+        let choose = || renew.clone();
+        assert_eq!(fix(Trouble::WrongDrive { choose: choose() }), renew);
+        let program = Config::default().rclone.program;
+        assert!(fix(Trouble::OldRclone { program }).contains("rclone.program"));
         assert!(fix(Trouble::Throttled).contains("transfers"));
         assert!(fix(Trouble::Unreachable).contains("getent"));
         assert!(fix(Trouble::Certificate).contains("ca-certificates"));
@@ -276,7 +337,7 @@ mod tests {
             what: "asking".into(),
             detail: "something else".into(),
         };
-        let finding = super::trouble("onedrive", &other, "/c");
+        let finding = super::trouble(&Config::default(), "onedrive", &other);
         assert_eq!(finding.verdict, Verdict::Fail);
         assert!(finding.fix[0].ends_with("-vv"));
     }
@@ -284,12 +345,13 @@ mod tests {
     #[test]
     fn a_quota_is_compared_with_the_largest_service() {
         let json = r#"{"total":1000,"used":900,"free":100}"#;
-        let of = |largest| quota("onedrive", &ended(0, json, ""), largest, "/c").verdict;
+        let config = Config::default();
+        let of = |largest| quota(&config, "onedrive", &ended(0, json, ""), largest).verdict;
         assert_eq!(of(Some(100)), Verdict::Ok);
         assert_eq!(of(Some(101)), Verdict::Warn);
         assert_eq!(of(None), Verdict::Ok);
         assert_eq!(
-            quota("x", &ended(0, "", ""), None, "/c").verdict,
+            quota(&config, "x", &ended(0, "", ""), None).verdict,
             Verdict::Ok
         );
     }
@@ -317,8 +379,11 @@ mod tests {
                 extra: Default::default(),
                 strangers: Vec::new(),
             };
-            let root = PlainPath::parse("/srv").unwrap();
-            archives(&inventory, "2026-11-22".parse().unwrap(), &root, "/c")
+            archives(
+                &Config::default(),
+                &inventory,
+                "2026-11-22".parse().unwrap(),
+            )
         };
         assert_eq!(of(&[("a", Some("2026-11-07"))])[0].verdict, Verdict::Ok);
         let found = of(&[

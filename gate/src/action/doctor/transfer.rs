@@ -1,9 +1,8 @@
-//! rclone and its configuration: a program nobody else can change, a file nobody else can read, a token that
-//! still works.
+//! rclone and its configuration: a program that only root can change and whose version fits the remotes, a file that only
+//! root can read, a token that still works.
 //!
 //! Invariant: of a token only its dates are looked at, and none of its secrets is ever told.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -14,14 +13,15 @@ use super::Examination;
 use super::finding::{Finding, quoted};
 use super::ownership::{levels, loose};
 use crate::config::Config;
+use crate::credentials::backends::{Backend, behind, kinds};
+use crate::credentials::ini::Ini;
 use crate::error::Failure;
 use crate::host::clock;
 use crate::host::dirfd::{Trusted, read_trusted};
 use crate::measure;
-use crate::names::Remote;
-
-/// The oldest rclone that the gate is tried with: Debian 12's.
-const OLDEST: (u32, u32) = (1, 60);
+use crate::rclone::Version;
+use crate::rclone::outcome::command;
+use crate::rclone::version::Fitness;
 
 /// Microsoft forgets a refresh token of a personal account that was not used for 90 days.
 const FORGOTTEN: TimeDelta = TimeDelta::days(90);
@@ -34,9 +34,6 @@ const HOUR: TimeDelta = TimeDelta::hours(1);
 
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The sections of rclone's configuration, each with its keys.
-pub(super) type Sections = BTreeMap<String, BTreeMap<String, String>>;
-
 #[derive(Deserialize)]
 struct Token {
     #[serde(default)]
@@ -46,11 +43,51 @@ struct Token {
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let config = doctor.context.config;
+    let path = config.rclone.config.to_path_buf();
+    let trusted = Trusted {
+        uid: doctor.trusted,
+    };
+    let text = read_trusted(&path, trusted, MAX_BYTES)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let ini = Ini::parse(text.as_deref().unwrap_or_default());
+    program(doctor, &ini)?;
+
+    let shown = quoted(&path.display().to_string());
+    if let Err(reason) = &text {
+        let fix = match levels(&path).map(|levels| loose(&levels, doctor.trusted)) {
+            Ok(loose) if !loose.is_empty() => {
+                loose.into_iter().flat_map(|level| level.fix).collect()
+            }
+            _ => vec![command(config, "config")],
+        };
+        return doctor.tell("rclone", [Finding::fail(reason, fix)]);
+    }
+    let mode = std::fs::metadata(&path).map_or(0, |seen| seen.mode() & 0o7777);
+    let mut findings = Vec::new();
+    if mode & 0o077 != 0 {
+        findings.push(Finding::fail(
+            format!("{shown} has mode {mode:04o}, and a token is kept there: others may read it"),
+            vec![format!("chmod 0600 {shown}")],
+        ));
+    }
+    findings.extend(judge(
+        config,
+        &shown,
+        text.as_deref().unwrap_or_default(),
+        &ini,
+        clock::utc(),
+    ));
+    doctor.tell("rclone", findings)
+}
+
+/// Examines the program: its owners, and its version beside the remotes.
+fn program(doctor: &mut Examination<'_>, ini: &Ini<'_>) -> Result<(), Failure> {
+    let config = doctor.context.config;
     let program = config.rclone.program.to_string();
     let mut findings = match levels(&config.rclone.program.to_path_buf()) {
         Err(reason) => vec![Finding::fail(
             format!("rclone: {reason}"),
-            vec!["apt install rclone   # or set rclone.program in the configuration".into()],
+            vec![newer_rclone(config)],
         )],
         Ok(levels) => loose(&levels, doctor.trusted)
             .into_iter()
@@ -69,136 +106,100 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
             &words,
             Duration::from_secs(20),
         )?;
+        let mut found: Vec<String> = config
+            .remotes
+            .iter()
+            .flat_map(|remote| kinds(ini, remote.name()))
+            .collect();
+        found.sort();
+        found.dedup();
         findings.push(match answer {
-            Ok(ended) => version(&program, &String::from_utf8_lossy(&ended.stdout)),
+            Ok(ended) => version(config, &String::from_utf8_lossy(&ended.stdout), &found),
             Err(reason) => Finding::fail(
                 format!("{program} cannot be run: {reason}"),
-                vec!["apt install --reinstall rclone".into()],
+                vec![newer_rclone(config)],
             ),
         });
     }
-    doctor.tell("rclone", findings)?;
-
-    let path = config.rclone.config.to_path_buf();
-    let shown = quoted(&path.display().to_string());
-    let trusted = Trusted {
-        uid: doctor.trusted,
-    };
-    let text = match read_trusted(&path, trusted, MAX_BYTES) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(reason) => {
-            let fix = match levels(&path).map(|levels| loose(&levels, doctor.trusted)) {
-                Ok(loose) if !loose.is_empty() => {
-                    loose.into_iter().flat_map(|level| level.fix).collect()
-                }
-                _ => vec![format!("rclone config --config {shown}")],
-            };
-            return doctor.tell("rclone", [Finding::fail(reason, fix)]);
-        }
-    };
-    let mode = std::fs::metadata(&path).map_or(0, |seen| seen.mode() & 0o7777);
-    let sections = sections(&text);
-    let mut findings = Vec::new();
-    if mode & 0o077 != 0 {
-        findings.push(Finding::fail(
-            format!("{shown} has mode {mode:04o}, and a token is kept there: others may read it"),
-            vec![format!("chmod 0600 {shown}")],
-        ));
-    }
-    findings.extend(judge(config, &shown, &text, &sections, clock::utc()));
     doctor.tell("rclone", findings)
 }
 
-/// `rclone v1.60.1-DEV`
-fn version(program: &str, said: &str) -> Finding {
+/// The way to an rclone that fits: the release's own, or a newer one in the place of the administrator's.
+fn newer_rclone(config: &Config) -> String {
+    let bundled = crate::config::BUNDLED_RCLONE;
+    if config.rclone.program.to_string() == bundled {
+        "# run the `install` of a release again: it brings rclone".into()
+    } else {
+        format!(
+            "# set rclone.program = \"{bundled}\" in the gate's configuration, or install a newer rclone there"
+        )
+    }
+}
+
+/// Compares the version with the kinds of all remotes.
+fn version(config: &Config, said: &str, kinds: &[String]) -> Finding {
+    let program = &config.rclone.program;
     let first = said.lines().next().unwrap_or_default();
-    let number = first.strip_prefix("rclone v").and_then(|rest| {
-        let mut parts = rest.split(['.', '-']);
-        let major: u32 = parts.next()?.parse().ok()?;
-        let minor: u32 = parts.next()?.parse().ok()?;
-        Some((major, minor))
-    });
-    match number {
-        Some(number) if number >= OLDEST => Finding::ok(format!("{program} is {first}")),
-        Some(_) => Finding::warn(
-            format!(
-                "{program} is {first}; the gate is tried with v{}.{} and newer",
-                OLDEST.0, OLDEST.1
-            ),
-            vec!["apt install rclone   # or a newer one from rclone.org".into()],
-        ),
-        None => Finding::warn(
+    let Some(number) = Version::parse(said) else {
+        return Finding::warn(
             format!("{program} does not tell its version"),
             vec![format!("{program} version")],
+        );
+    };
+    let fix = || vec![newer_rclone(config)];
+    match number.worst(kinds) {
+        (_, Fitness::Fine) => Finding::ok(format!("{program} is {first}")),
+        (kind, Fitness::Faulty { needs, reason }) => Finding::warn(
+            format!("{program} is {first}, and remotes of type {kind} need {needs}: {reason}"),
+            fix(),
+        ),
+        (kind, Fitness::TooOld { needs, reason }) => Finding::fail(
+            format!("{program} is {first}, and remotes of type {kind} need {needs}: {reason}"),
+            fix(),
         ),
     }
-}
-
-/// rclone's configuration is an INI file.
-pub(super) fn sections(text: &str) -> Sections {
-    let mut sections = Sections::new();
-    let mut current: Option<String> = None;
-    for line in text.lines().map(str::trim) {
-        if line.is_empty() || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            sections.entry(name.to_owned()).or_default();
-            current = Some(name.to_owned());
-        } else if let (Some(section), Some((key, value))) = (&current, line.split_once('=')) {
-            let keys = sections.entry(section.clone()).or_default();
-            keys.insert(key.trim().to_owned(), value.trim().to_owned());
-        }
-    }
-    sections
-}
-
-/// A remote, and those it leads to: a crypt or an alias names another one.
-fn chain(sections: &Sections, remote: &Remote) -> Vec<String> {
-    let mut names = vec![remote.name().to_owned()];
-    while let Some(next) = names
-        .last()
-        .and_then(|name| sections.get(name)?.get("remote"))
-        .and_then(|target| target.split_once(':'))
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| !name.is_empty() && !name.contains('/') && !names.contains(name))
-    {
-        names.push(next);
-    }
-    names
 }
 
 fn judge(
     config: &Config,
     shown: &str,
     text: &str,
-    sections: &Sections,
+    ini: &Ini<'_>,
     now: DateTime<Utc>,
 ) -> Vec<Finding> {
     if text.contains("RCLONE_ENCRYPT_V0") {
         return vec![Finding::fail(
             format!("{shown} is encrypted, and nobody is there to type its password"),
-            vec![format!("rclone config encryption remove --config {shown}")],
+            vec![command(config, "config encryption remove")],
+        )];
+    }
+    if let Some(line) = ini.first_unreadable_line() {
+        return vec![Finding::fail(
+            format!("{shown}: rclone cannot read line {line}, and refuses the whole file for it"),
+            vec![format!("editor {shown}")],
         )];
     }
     let mut findings = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     for remote in &config.remotes {
-        for name in chain(sections, remote) {
-            if seen.contains(&name) {
+        for Backend {
+            section: name,
+            kind,
+        } in behind(ini, remote.name())
+        {
+            if name.is_empty() || seen.contains(&name) {
                 continue;
             }
-            findings.push(match sections.get(&name) {
+            findings.push(match kind.as_deref() {
                 None => Finding::fail(
                     format!("{shown} has no section [{name}], which {remote} needs"),
-                    vec![format!(
-                        "rclone config create {name} onedrive --config {shown}"
-                    )],
+                    vec![command(config, &format!("config create {name} onedrive"))],
                 ),
-                Some(keys) => section(&name, shown, keys, now),
+                Some("") => Finding::fail(
+                    format!("[{name}] in {shown} has no type"),
+                    vec![command(config, "config")],
+                ),
+                Some(kind) => section(config, &name, kind, ini.get(&name, "token"), now),
             });
             seen.push(name);
         }
@@ -207,14 +208,14 @@ fn judge(
 }
 
 fn section(
+    config: &Config,
     name: &str,
-    shown: &str,
-    keys: &BTreeMap<String, String>,
+    kind: &str,
+    token: Option<&str>,
     now: DateTime<Utc>,
 ) -> Finding {
-    let kind = keys.get("type").map_or("", String::as_str);
-    let again = || vec![format!("rclone config reconnect {name}: --config {shown}")];
-    let Some(token) = keys.get("token") else {
+    let again = || vec![command(config, &format!("config reconnect {name}:"))];
+    let Some(token) = token else {
         return if matches!(kind, "onedrive" | "drive" | "dropbox" | "box" | "pcloud") {
             Finding::fail(
                 format!("[{name}] is of type {kind} and has no token"),
@@ -267,7 +268,7 @@ mod tests {
     fn found(text: &str, now: &str) -> Vec<Finding> {
         let config = Config::parse("remotes = [\"onedrive:/OdroidBackup\"]").unwrap();
         let now = now.parse().unwrap();
-        let found = judge(&config, "/etc/rclone.conf", text, &sections(text), now);
+        let found = judge(&config, "/etc/rclone.conf", text, &Ini::parse(text), now);
         for finding in &found {
             assert!(!format!("{finding:?}").contains("SECRET"), "{finding:?}");
         }
@@ -295,7 +296,10 @@ mod tests {
         assert_eq!(gone[0].verdict, Verdict::Fail);
         assert_eq!(
             gone[0].fix,
-            ["rclone config reconnect onedrive: --config /etc/rclone.conf"]
+            [format!(
+                "sudo {} --config /etc/backupctl/rclone.conf config reconnect onedrive:",
+                crate::config::BUNDLED_RCLONE
+            )]
         );
     }
 
@@ -327,10 +331,24 @@ mod tests {
         let found = found(crypt, now);
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(found[2].verdict, Verdict::Fail);
-        let local = "[onedrive]\ntype = alias\nremote = /srv/a:b\n";
-        let config = Config::parse("remotes = [\"onedrive:/B\"]").unwrap();
-        let sections = sections(local);
-        assert_eq!(chain(&sections, &config.remotes[0]), ["onedrive"]);
+    }
+
+    #[test]
+    fn a_colon_does_where_rclone_takes_one() {
+        let colons = onedrive(TOKEN).replace(" = ", ": ");
+        let found = found(&colons, "2026-11-22T03:30:00Z");
+        assert!(found[0].what.contains("last refreshed"), "{found:?}");
+    }
+
+    #[test]
+    fn a_line_that_rclone_refuses_is_named() {
+        let found = found(
+            "[onedrive]\ntype = local\nnonsense\n",
+            "2026-11-22T03:30:00Z",
+        );
+        assert!(found[0].what.contains("line 3"), "{found:?}");
+        let found = self::found("[onedrive]\nremote = x:\n", "2026-11-22T03:30:00Z");
+        assert!(found[0].what.contains("no type"), "{found:?}");
     }
 
     #[test]
@@ -340,13 +358,21 @@ mod tests {
             found(text, "2026-11-22T03:30:00Z")[0].verdict,
             Verdict::Fail
         );
-        let verdict = |said: &str| version("/usr/bin/rclone", said).verdict;
-        assert_eq!(
-            verdict("rclone v1.60.1-DEV\n- os/version: debian 12\n"),
-            Verdict::Ok
-        );
-        assert_eq!(verdict("rclone v1.53.3-DEV\n"), Verdict::Warn);
-        assert_eq!(verdict("rclone v2.0.0\n"), Verdict::Ok);
-        assert_eq!(verdict("something else"), Verdict::Warn);
+        let config = Config::default();
+        let verdict = |said: &str, kind: &str| version(&config, said, &[kind.into()]).verdict;
+        for (said, onedrive, local) in [
+            (
+                "rclone v1.60.1-DEV\n- os/version: debian 12\n",
+                Verdict::Fail,
+                Verdict::Ok,
+            ),
+            ("rclone v1.53.3-DEV\n", Verdict::Fail, Verdict::Warn),
+            ("rclone v1.69.0\n", Verdict::Warn, Verdict::Ok),
+            ("rclone v2.0.0\n", Verdict::Ok, Verdict::Ok),
+            ("something else", Verdict::Warn, Verdict::Warn),
+        ] {
+            assert_eq!(verdict(said, "onedrive"), onedrive, "{said}");
+            assert_eq!(verdict(said, "local"), local, "{said}");
+        }
     }
 }

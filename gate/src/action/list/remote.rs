@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use crate::action::Context;
+use crate::action::probe;
 use crate::action::remote::{Access, Task};
 use crate::config::Config;
 use crate::error::{Failure, Interrupt};
@@ -273,7 +274,7 @@ fn strangers(config: &Config, entries: &[Entry]) -> Vec<String> {
         .services
         .keys()
         .map(ServiceName::as_str)
-        .chain([EXTRA])
+        .chain([EXTRA, probe::FOLDER])
         .collect();
     let mut found: Vec<String> = entries
         .iter()

@@ -42,7 +42,7 @@ pub(super) fn restore(
     let service = &order.wanted.service;
     let patience = Patience::attended(until);
     let _restores = context.lock(&restore_lock(service), "--restore", &patience)?;
-    context.rclone_is_trusted()?;
+    context.rclone_reads(&order.wanted.remotes, &patience)?;
     if order.target == Target::InPlace {
         place::heal_held(context, service)?;
         place::may_be_replaced(context, order)?;

@@ -1,0 +1,262 @@
+//! Checks at the start of each action that transfers: the version of the configured rclone beside the kind of the remote.
+//!
+//! Most versions work with most remotes; `rclone::version` has the table. A version that may be too old is not refused for
+//! its number: a write probe decides, once, and its result is remembered for this very program and configuration.
+//!
+//! Invariant: only an rclone whose write probe failed because of its age is refused; a probe that failed for another reason,
+//! or could not be made, leaves the decision to the action itself.
+
+use std::time::Duration;
+
+use super::Context;
+use super::probe;
+use super::remote::{Access, Task};
+use crate::config::Config;
+use crate::credentials;
+use crate::credentials::backends::kinds;
+use crate::credentials::ini::Ini;
+use crate::error::{Failure, Interrupt};
+use crate::host::Patience;
+use crate::names::Remote;
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone::known::Known;
+use crate::rclone::outcome::Trouble;
+use crate::rclone::version::{Fitness, is_particular};
+use crate::rclone::{self, Version};
+
+/// The time for a program to say its version.
+const VERSION: Duration = Duration::from_secs(20);
+
+/// The time for a write probe.
+pub(super) const PROBE: Duration = Duration::from_secs(120);
+
+/// The configured remote of a place, as `onedrive:/Backup` is for `onedrive:/Backup/app/data`.
+fn remote_of<'c>(config: &'c Config, place: &str) -> Option<&'c Remote> {
+    let within = |remote: &&Remote| place.starts_with(&remote.to_string());
+    config
+        .remotes
+        .iter()
+        .filter(within)
+        .max_by_key(|remote| remote.to_string().len())
+}
+
+impl Context<'_> {
+    /// Checks that an action that writes to this place can work, and warns where it works with faults.
+    ///
+    /// # Errors
+    /// When rclone's configuration cannot be trusted, or rclone cannot write there because it is too old.
+    pub(super) fn rclone_fits(
+        &mut self,
+        place: &str,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        self.rclone_is_trusted()?;
+        let text = credentials::configured(self.config)?;
+        let ini = Ini::parse(&text);
+        let Some(remote) = remote_of(self.config, place) else {
+            return Ok(());
+        };
+        let name = remote.name();
+        if !self.advise(&ini, name, patience)? {
+            return Ok(());
+        }
+        let mut known = self.known_rclone()?;
+        if known.probed(&ini, name) == Some(true) {
+            return Ok(());
+        }
+        let limit = patience.until.min(self.host.now() + PROBE);
+        let patience = Patience {
+            until: limit,
+            ..*patience
+        };
+        self.say(format!("{remote}: storing a small file as a test"));
+        match probe::probe(self, remote, &patience)? {
+            Ok(_) => {
+                known.set_probed(&ini, name, true);
+                self.remember(&known);
+                Ok(())
+            }
+            Err(broken) if broken.is_too_old() => {
+                known.set_probed(&ini, name, false);
+                self.remember(&known);
+                Err(broken.failure)
+            }
+            Err(broken) => {
+                self.warn(format!("the test did not pass: {broken}; going on"));
+                Ok(())
+            }
+        }
+    }
+
+    /// The same for an action that only reads: there is nothing to be probed, and the advice is given.
+    ///
+    /// # Errors
+    /// When rclone's configuration cannot be trusted.
+    pub(super) fn rclone_reads(
+        &mut self,
+        remotes: &[Remote],
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        self.rclone_is_trusted()?;
+        let text = credentials::configured(self.config)?;
+        let ini = Ini::parse(&text);
+        let mut names: Vec<&str> = remotes.iter().map(Remote::name).collect();
+        names.dedup();
+        for name in names {
+            self.advise(&ini, name, patience)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the advice of the table. Returns whether rclone may be too old to work at all.
+    fn advise(
+        &mut self,
+        ini: &Ini<'_>,
+        name: &str,
+        patience: &Patience<'_>,
+    ) -> Result<bool, Failure> {
+        let kinds = kinds(ini, name);
+        if !kinds.iter().any(|kind| is_particular(kind)) {
+            return Ok(false);
+        }
+        let program = &self.config.rclone.program;
+        let Some(version) = self.rclone_version(patience)? else {
+            self.warn(format!("{program} does not tell its version"));
+            return Ok(false);
+        };
+        let (words, too_old) = match version.worst(&kinds) {
+            (_, Fitness::Fine) => return Ok(false),
+            (kind, Fitness::Faulty { needs, reason }) => {
+                (advice(kind, version, needs, reason), false)
+            }
+            (kind, Fitness::TooOld { needs, reason }) => {
+                (advice(kind, version, needs, reason), true)
+            }
+        };
+        self.warn(words);
+        Ok(too_old)
+    }
+
+    /// The version of the configured rclone, asked once for each program; `None` where it does not say one.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub(super) fn rclone_version(
+        &mut self,
+        patience: &Patience<'_>,
+    ) -> Result<Option<Version>, Failure> {
+        let mut known = self.known_rclone()?;
+        if !known.was_asked() {
+            let task = Task {
+                what: "asking rclone for its version",
+                argv: rclone::version(self.config),
+                remote: "",
+                access: Access::Remote,
+                output: Output::Silent,
+                phase: Phase::Comparing,
+            };
+            let until = patience.until.min(self.host.now() + VERSION);
+            let ran = self.rclone(&task, &Patience { until, ..*patience })?;
+            known.set_version(&String::from_utf8_lossy(&ran.ended.stdout));
+            self.remember(&known);
+        }
+        Ok(known.version())
+    }
+
+    /// The remembered facts about the configured rclone.
+    pub(super) fn known_rclone(&self) -> Result<Known, Failure> {
+        let program = self.config.rclone.program.to_string();
+        let seen = std::fs::metadata(&program).map_err(|source| Failure::ToolMissing {
+            program: program.clone(),
+            source,
+        })?;
+        let folder = self.own_directory(&self.config.state_dir)?;
+        Ok(Known::load(&folder, &program, &seen))
+    }
+
+    /// Keeps it. A disk that does not take it costs the next action a question.
+    fn remember(&self, known: &Known) {
+        if let Ok(folder) = self.own_directory(&self.config.state_dir) {
+            let _ = known.save(&folder);
+        }
+    }
+
+    /// True when a write probe of this remote has failed because this rclone is too old for it.
+    pub(super) fn rclone_is_known_to_fail(
+        &mut self,
+        ini: &Ini<'_>,
+        name: &str,
+        patience: &Patience<'_>,
+    ) -> Result<bool, Failure> {
+        let kinds = kinds(ini, name);
+        if !kinds.iter().any(|kind| is_particular(kind)) {
+            return Ok(false);
+        }
+        let version = self.rclone_version(patience)?;
+        let too_old = version
+            .is_some_and(|version| matches!(version.worst(&kinds).1, Fitness::TooOld { .. }));
+        Ok(too_old && self.known_rclone()?.probed(ini, name) == Some(false))
+    }
+
+    /// Makes a write probe that was asked for, and remembers its result.
+    pub(super) fn probe_and_remember(
+        &mut self,
+        remote: &Remote,
+        patience: &Patience<'_>,
+    ) -> Result<Result<probe::Passed, probe::Broken>, Failure> {
+        self.rclone_is_trusted()?;
+        let text = credentials::configured(self.config)?;
+        let ini = Ini::parse(&text);
+        let probed = probe::probe(self, remote, patience)?;
+        let works = match &probed {
+            Ok(_) => Some(true),
+            Err(broken) if broken.is_too_old() => Some(false),
+            Err(_) => None,
+        };
+        if let Some(works) = works {
+            let mut known = self.known_rclone()?;
+            known.set_probed(&ini, remote.name(), works);
+            self.remember(&known);
+        }
+        Ok(probed)
+    }
+}
+
+fn advice(kind: &str, version: Version, needs: Version, reason: &str) -> String {
+    format!(
+        "rclone is {version}, and remotes of type {kind} need {needs}: {reason}; see rclone.program in backupctl.toml(5)"
+    )
+}
+
+impl probe::Broken {
+    /// True when the reason is the age of rclone.
+    fn is_too_old(&self) -> bool {
+        matches!(
+            &self.failure,
+            Failure::Remote {
+                trouble: Trouble::OldRclone { .. },
+                ..
+            }
+        )
+    }
+}
+
+/// True for an interruption of the whole action: each but a deadline, which may be that of one question.
+pub(super) fn ends_the_action(cause: Interrupt) -> bool {
+    !matches!(cause, Interrupt::DeadlinePassed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_belongs_to_the_remote_that_it_lies_in() {
+        let config = Config::parse("remotes = [\"a:/B\", \"a:/B/C\", \"b:/B\"]").unwrap();
+        let of = |place: &str| remote_of(&config, place).map(ToString::to_string);
+        assert_eq!(of("a:/B/app/data").as_deref(), Some("a:/B"));
+        assert_eq!(of("a:/B/C/app/data").as_deref(), Some("a:/B/C"));
+        assert_eq!(of("c:/B/app"), None);
+    }
+}

@@ -1,0 +1,294 @@
+//! A write probe: store, compare, read back, rename and delete a small file below a remote's folder, as a backup would.
+//!
+//! It finds at once an rclone that is too old, a sign-in that may only read, a full drive and a wrong drive. The rclone that
+//! does it is confined as in any transfer. `--doctor` has it made by a hidden entry of this program ([`ENTRY`]), because only
+//! this program can confine rclone.
+//!
+//! Invariant: everything that a probe stores lies in one folder of its own on the remote, which is removed at the end; one
+//! probe at a time.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use super::doctor::remedy;
+use super::fit_rclone::ends_the_action;
+use super::remote::{Access, Ran, Task};
+use crate::config::Config;
+use crate::credentials;
+use crate::credentials::backends::is_encrypted;
+use crate::credentials::ini::Ini;
+use crate::error::{ExitStatus, Failure};
+use crate::host::{Host, Patience};
+use crate::names::{PlainPath, Remote};
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone;
+use crate::scratch::Scratch;
+
+/// The hidden first argument for a probe; a remote follows.
+pub(crate) const ENTRY: &str = "__probe";
+
+/// The folder of probes below the backup folder. No service's name begins with a dot.
+pub(super) const FOLDER: &str = ".probe";
+
+/// The local file, and its two names on the remote.
+const FILE: &str = "probe";
+const RENAMED: &str = "probe-renamed";
+
+/// The time for removing the folder at the end.
+const CLEANUP: Duration = Duration::from_secs(20);
+
+/// The steps, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// Make it.
+    Store,
+    /// Compare size and hash with the local file.
+    Compare,
+    /// Download it.
+    ReadBack,
+    /// Give it another name.
+    Rename,
+    /// Remove it.
+    Delete,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store => "storing a small file",
+            Self::Compare => "comparing the stored file",
+            Self::ReadBack => "reading the file back",
+            Self::Rename => "renaming the file",
+            Self::Delete => "deleting the file",
+        })
+    }
+}
+
+/// All steps passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// A hash was compared, and not the size alone.
+    pub(super) hash: bool,
+}
+
+/// A step failed.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// The step.
+    pub(super) step: Step,
+    /// Its failure.
+    pub(super) failure: Failure,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The failure begins with the name of the step.
+        self.failure.fmt(f)
+    }
+}
+
+/// The output of the hidden entry: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// All steps passed.
+    #[serde(rename = "passed")]
+    Passed {
+        /// A hash was compared.
+        hash: bool,
+    },
+    /// One failed.
+    #[serde(rename = "failed")]
+    Failed {
+        /// The step; none where not even the first could be tried.
+        step: Option<Step>,
+        /// The reason.
+        words: String,
+        /// The command that mends it.
+        fix: String,
+    },
+}
+
+/// Makes a probe. The inner error is the result of the probe; the outer one ends the action.
+pub(super) fn probe(
+    context: &mut Context<'_>,
+    remote: &Remote,
+    patience: &Patience<'_>,
+) -> Result<Result<Passed, Broken>, Failure> {
+    let _lock = context.lock(".probe", "a write probe", patience)?;
+    let text = credentials::configured(context.config)?;
+    let local = Local::write(context)?;
+    let mut probe = Probe {
+        context,
+        folder: remote.join(FOLDER),
+        encrypted: is_encrypted(&Ini::parse(&text), remote.name()),
+        local: &local,
+        patience,
+        step: Step::Store,
+    };
+    let outcome = probe.all();
+    let step = probe.step;
+    probe.clean_up(outcome.is_ok());
+    match outcome {
+        Ok(hash) => Ok(Ok(Passed { hash })),
+        Err(Failure::Interrupted { what, cause }) if ends_the_action(cause) => {
+            Err(Failure::Interrupted { what, cause })
+        }
+        Err(failure) => Ok(Err(Broken { step, failure })),
+    }
+}
+
+/// The file that is sent.
+struct Local {
+    folder: Scratch,
+    content: Vec<u8>,
+}
+
+impl Local {
+    fn write(context: &Context<'_>) -> Result<Self, Failure> {
+        let parent = context.config.state_dir.below(&["tmp"]);
+        let writing = || Failure::io(format!("a small file in {parent}"));
+        let folder = Scratch::take(&parent).map_err(writing())?;
+        let content = format!(
+            "backupctl made this file to test the remote, and removes it at once.\n{} {}\n",
+            context.host.local(),
+            std::process::id()
+        )
+        .into_bytes();
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file = openat(folder.fd(), FILE, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(Failure::errno(format!("a small file in {parent}")))?;
+        std::io::Write::write_all(&mut std::fs::File::from(file), &content).map_err(writing())?;
+        Ok(Self { folder, content })
+    }
+
+    fn path(&self) -> &PlainPath {
+        self.folder.path()
+    }
+}
+
+struct Probe<'p, 'c> {
+    context: &'p mut Context<'c>,
+    folder: String,
+    encrypted: bool,
+    local: &'p Local,
+    patience: &'p Patience<'p>,
+    step: Step,
+}
+
+impl Probe<'_, '_> {
+    fn run(&mut self, argv: Vec<String>, access: Access<'_>) -> Result<Ran, Failure> {
+        let what = format!("{} in {}", self.step, self.folder);
+        let task = Task {
+            what: &what,
+            argv,
+            remote: &self.folder,
+            access,
+            output: Output::Silent,
+            phase: Phase::Comparing,
+        };
+        self.context.rclone_must(&task, self.patience)
+    }
+
+    /// The steps, one after the other. Returns whether a hash was compared.
+    fn all(&mut self) -> Result<bool, Failure> {
+        let config: &Config = self.context.config;
+        let (local, folder) = (self.local, self.folder.clone());
+        let [file, renamed] = [FILE, RENAMED].map(|name| format!("{folder}/{name}"));
+        let from = local.path().below(&[FILE]).to_string();
+        self.run(
+            rclone::upload_probe(config, &from, &file),
+            Access::Reads(local.path()),
+        )?;
+        self.step = Step::Compare;
+        let here = local.path().to_string();
+        let compare = rclone::compare_probe(config, &here, &folder, FILE, self.encrypted);
+        let ran = self.run(compare, Access::Reads(local.path()))?;
+        let hash = !ran.heard.compared_sizes_alone();
+        self.step = Step::ReadBack;
+        let ran = self.run(rclone::read_probe(config, &file), Access::Remote)?;
+        if ran.ended.stdout != local.content {
+            return Err(Failure::Verification(format!(
+                "{} in {folder}: it came back with {} bytes that are not those that were stored",
+                self.step,
+                ran.ended.stdout.len()
+            )));
+        }
+        self.step = Step::Rename;
+        self.run(
+            rclone::rename_probe(config, &file, &renamed),
+            Access::Remote,
+        )?;
+        self.step = Step::Delete;
+        self.run(rclone::delete_probe(config, &renamed), Access::Remote)?;
+        Ok(hash)
+    }
+
+    /// Removes the folder. Where that fails the next probe does it.
+    fn clean_up(&mut self, passed: bool) {
+        if !passed && self.step == Step::Store && self.context.host.check(self.patience).is_err() {
+            return;
+        }
+        let patience = Patience::attended(self.context.host.now() + CLEANUP);
+        let what = format!("removing {}", self.folder);
+        let task = Task {
+            what: &what,
+            argv: rclone::purge_probe(self.context.config, &self.folder),
+            remote: &self.folder,
+            access: Access::Remote,
+            output: Output::Silent,
+            phase: Phase::Comparing,
+        };
+        let _ = self.context.rclone(&task, &patience);
+    }
+}
+
+/// The hidden entry: a probe of one remote, and its report.
+pub(crate) fn entry(
+    config: &Config,
+    host: &mut dyn Host,
+    started: Instant,
+    word: &str,
+) -> (String, ExitStatus) {
+    let mut context = Context {
+        config,
+        host,
+        started,
+    };
+    let until = started + super::fit_rclone::PROBE;
+    let named = config
+        .remotes
+        .iter()
+        .find(|remote| remote.to_string() == word);
+    let report = match named {
+        None => Report::Failed {
+            step: None,
+            words: format!("{word} is not among the remotes of the configuration"),
+            fix: "# name one of the remotes of the configuration".into(),
+        },
+        Some(remote) => match context.probe_and_remember(remote, &Patience::attended(until)) {
+            Ok(Ok(Passed { hash })) => Report::Passed { hash },
+            Ok(Err(Broken { step, failure })) => Report::Failed {
+                step: Some(step),
+                words: failure.to_string(),
+                fix: remedy(config, remote.name(), &failure),
+            },
+            Err(failure) => Report::Failed {
+                step: None,
+                words: failure.to_string(),
+                fix: remedy(config, remote.name(), &failure),
+            },
+        },
+    };
+    let status = match &report {
+        Report::Passed { .. } => ExitStatus::Done,
+        Report::Failed { .. } => ExitStatus::Unavailable,
+    };
+    (serde_json::to_string(&report).unwrap_or_default(), status)
+}
