@@ -241,10 +241,24 @@ fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Valu
         step("move it into place", rename(&archive_partial, &archive)),
         step("list the archives again", list()),
         json!({
-            "what": "remove each archive that retention gives up, and its manifest",
-            "argv": rclone::delete(config, &format!("{}/{}-YYYY-MM-DD.tar.gz", order.folder, order.service)),
+            "what": "put each archive aside that retention gives up, its manifest first; where there is one, read the manifests that were not read before",
+            "argv": rclone::rename(
+                config,
+                &place(&format!("{}-YYYY-MM-DD.tar.gz", order.service)),
+                &format!("{}/{today}/{}-YYYY-MM-DD.tar.gz", order.pruned, order.service),
+            ),
             "keep_weekly": order.keep_weekly,
             "keep_monthly": order.keep_monthly,
+            "raised": order.raised.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+        step(
+            "list the days on which archives were put aside",
+            rclone::days(config, &order.pruned),
+        ),
+        json!({
+            "what": "remove each day whose time has come",
+            "argv": rclone::purge(config, &format!("{}/YYYY-MM-DD", order.pruned)),
+            "pruned_days": config.retention.pruned_days,
         }),
     ]
 }

@@ -29,6 +29,7 @@ pub mod mirror;
 pub mod rclone;
 pub mod ready;
 pub mod replacement;
+pub mod result_line;
 pub mod retention;
 pub mod scratch;
 pub mod shelf;

@@ -13,7 +13,7 @@ use crate::config::{Config, Timeout};
 use crate::names::{Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::request::{HostVerb, Request};
 
-pub use order::{Archive, Mirror, Order, Restore, Wanted};
+pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
 pub use reason::Reason;
 
 /// What was decided.
@@ -182,22 +182,29 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             let hot = own_path(config, service, path)?;
             allowed(config, remote)?;
             let kept = &config.retention;
+            let (weekly, monthly) = kept.floors();
+            let mut raised = Vec::new();
+            let mut bounded = |option, asked: &Option<Count>, default, floor| match asked {
+                Some(asked) if asked.get() < floor => {
+                    let asked = asked.get();
+                    raised.push(Raised {
+                        option,
+                        asked,
+                        kept: floor,
+                    });
+                    floor
+                }
+                Some(asked) => asked.get(),
+                None => default,
+            };
             let archive = Archive {
                 service: service.clone(),
                 source: path.clone(),
                 folder: remote.join(&format!("{service}/archives")),
-                keep_weekly: floored(
-                    "--keep-weekly",
-                    *keep_weekly,
-                    kept.keep_weekly,
-                    kept.floor_weekly,
-                )?,
-                keep_monthly: floored(
-                    "--keep-monthly",
-                    *keep_monthly,
-                    kept.keep_monthly,
-                    kept.floor_monthly,
-                )?,
+                pruned: remote.join(&format!("{service}/.pruned")),
+                keep_weekly: bounded("--keep-weekly", keep_weekly, kept.keep_weekly, weekly),
+                keep_monthly: bounded("--keep-monthly", keep_monthly, kept.keep_monthly, monthly),
+                raised,
                 hot,
             };
             (Order::Archive(archive), limits.archive, *timeout)
@@ -322,23 +329,6 @@ fn bounded(verb: &'static str, asked: Option<Seconds>, limit: Timeout) -> Result
         None => limit.default,
     };
     Ok(Duration::from_secs(seconds.into()))
-}
-
-fn floored(
-    option: &'static str,
-    asked: Option<Count>,
-    default: u32,
-    floor: u32,
-) -> Result<u32, Reason> {
-    match asked {
-        Some(asked) if asked.get() < floor => Err(Reason::BelowFloor {
-            option,
-            asked,
-            floor,
-        }),
-        Some(asked) => Ok(asked.get()),
-        None => Ok(default),
-    }
 }
 
 #[cfg(test)]

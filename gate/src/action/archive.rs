@@ -6,9 +6,10 @@ use std::io::Seek;
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::prune::prune;
 use super::spool::Spool;
 use super::start::start_early;
-use super::upload::{Upload, prune};
+use super::upload::Upload;
 use crate::archive;
 use crate::archive::check::{Comparison, check};
 use crate::archive::estimate::{Estimate, estimate};
@@ -22,6 +23,7 @@ use crate::measure;
 use crate::policy::Archive;
 use crate::progress::{Meter, Phase};
 use crate::reply::Stream;
+use crate::result_line::WarningCode;
 use crate::retention::ArchiveName;
 
 pub(super) fn archive(
@@ -34,6 +36,7 @@ pub(super) fn archive(
     let lock = context.lock(order.service.as_str(), "--archive", &waiting)?;
     let patience = Patience::attended(until).yielding(&lock);
     context.rclone_fits(&order.folder, &patience)?;
+    tell_raised(context, order);
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
     let spool = Spool::open(context, &order.service, &name)?;
@@ -44,11 +47,22 @@ pub(super) fn archive(
     drop(lock);
     let patience = Patience::attended(until);
     Upload::new(order, &name, &spool).store(context, &patience)?;
-    let pruned = prune(context, order, &name, &patience)?;
+    let pruned = prune(context, order, &name, &totals, &patience)?;
     Ok(format!(
-        "{name} is stored in {} ({} bytes, SHA-256 {}, {pruned} old archives removed)",
+        "{name} is stored in {} ({} bytes, SHA-256 {}, {pruned} old archives put aside)",
         order.folder, totals.archive_bytes, totals.archive
     ))
+}
+
+/// Says that more is kept than the request asked for.
+fn tell_raised(context: &mut Context<'_>, order: &Archive) {
+    for raised in &order.raised {
+        let (code, subject) = (WarningCode::RetentionRaised, order.service.as_str());
+        context.alert(code, subject, &raised.to_string());
+    }
+    if !order.raised.is_empty() && context.config.retention.has_former_floors() {
+        context.warn("floor_weekly = 2 and floor_monthly = 3 in [retention] are the defaults of release 0.1 and count no longer: keep_weekly and keep_monthly are the floors; remove both lines, or set other numbers");
+    }
 }
 
 /// How much an archive may need.

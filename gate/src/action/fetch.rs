@@ -18,7 +18,8 @@ use crate::program::Output;
 use crate::progress::{Meter, Phase};
 use crate::rclone;
 use crate::reply::Stream;
-use crate::retention::ArchiveName;
+use crate::result_line::WarningCode;
+use crate::retention::{ArchiveName, horizon};
 
 /// The most days that a message names.
 const NAMED: usize = 30;
@@ -85,11 +86,22 @@ fn archives(
         .collect())
 }
 
-/// The archive that is wanted: that of the day, or the newest. Where two remotes have it, that of the first one.
+/// The archive that is wanted: that of the day, or the newest up to tomorrow. Where two remotes have it, that of the
+/// first one.
 pub(super) fn find(
     context: &mut Context<'_>,
     wanted: &Wanted,
     patience: &Patience<'_>,
+) -> Result<Stored, Failure> {
+    find_where(context, wanted, patience, |_| true)
+}
+
+/// As [`find`], among the archives that `suits`.
+pub(super) fn find_where(
+    context: &mut Context<'_>,
+    wanted: &Wanted,
+    patience: &Patience<'_>,
+    suits: fn(&Stored) -> bool,
 ) -> Result<Stored, Failure> {
     let mut all: Vec<Stored> = Vec::new();
     let mut silent = None;
@@ -105,13 +117,38 @@ pub(super) fn find(
             }
         }
     }
-    let fits = |stored: &&Stored| wanted.day.is_none_or(|day| stored.name.date() == day.get());
+    let limit = horizon(context.host.today());
+    if wanted.day.is_none() {
+        tell_future(context, wanted, &all);
+    }
+    let fits = |stored: &&Stored| {
+        let date = stored.name.date();
+        suits(stored) && wanted.day.map_or(date <= limit, |day| date == day.get())
+    };
     // Of equal ones `max_by_key` takes the last.
     let best = all.iter().filter(fits).rev().max_by_key(|s| s.name.date());
     match (best, silent) {
         (Some(best), _) => Ok(best.clone()),
         (None, Some(failure)) => Err(failure),
         (None, None) => Err(Failure::NoArchive(absent(wanted, &all))),
+    }
+}
+
+/// Names archives with a date that no archive can have yet: a clock was wrong, or the remote is not trustworthy.
+fn tell_future(context: &mut Context<'_>, wanted: &Wanted, all: &[Stored]) {
+    let limit = horizon(context.host.today());
+    let later: Vec<String> = all
+        .iter()
+        .filter(|stored| stored.name.date() > limit)
+        .map(|stored| stored.name.to_string())
+        .collect();
+    if !later.is_empty() {
+        let message = format!(
+            "dated in the future, and so not taken for the newest: {}; name the day with --from to take it",
+            later.join(", ")
+        );
+        let subject = wanted.service.as_str();
+        context.alert(WarningCode::ArchiveInTheFuture, subject, &message);
     }
 }
 

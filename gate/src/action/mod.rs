@@ -14,6 +14,7 @@ mod keeping;
 mod list;
 mod precedence;
 pub(crate) mod probe;
+mod prune;
 mod recover;
 mod remote;
 mod restore;
@@ -45,6 +46,7 @@ use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
 use crate::program::{Output, Profile, Program, Source, Tether};
 use crate::reply::Stream;
+use crate::result_line::{ResultLine, WarningCode};
 
 /// The home of a program that has none of its own.
 const NO_HOME: &str = "/run";
@@ -122,6 +124,12 @@ impl Context<'_> {
 
     fn warn(&mut self, line: impl AsRef<str>) {
         self.host.say(Stream::Err, line.as_ref());
+    }
+
+    /// Warns, and tells the runner: see `result_line`.
+    fn alert(&mut self, code: WarningCode, subject: &str, message: &str) {
+        self.warn(message);
+        self.say(ResultLine::warning(code, subject, message).to_string());
     }
 
     /// Waits for the lock of a service until the deadline.

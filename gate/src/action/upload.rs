@@ -1,4 +1,4 @@
-//! The remote's half of an archive: upload, compare, move into place, and only then prune.
+//! The remote's half of an archive: upload, compare, and move into place. `prune` comes after that.
 //!
 //! Invariant: at any moment of failure the archives that were on the remote before are still there, and what
 //! bears an archive's name was compared with what was packed.
@@ -17,14 +17,14 @@ use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
-use crate::retention::{ArchiveName, PREVIOUS, give_up};
+use crate::retention::{ArchiveName, PREVIOUS};
 use crate::shelf::{self, Step};
 
 /// How long putting the folder in order may take once the action has failed: three requests to OneDrive, each with
 /// a token.
 const CLEANUP: Duration = Duration::from_secs(20);
 
-fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
+pub(super) fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
     Task {
         what,
         argv,
@@ -66,7 +66,7 @@ fn list(
 }
 
 /// Carries out steps in the folder of archives.
-fn carry_out(
+pub(super) fn carry_out(
     context: &mut Context<'_>,
     order: &Archive,
     steps: &[Step],
@@ -189,25 +189,4 @@ impl<'a> Upload<'a> {
             ));
         }
     }
-}
-
-/// Removes the archives that retention gives up, and what earlier uploads left behind. The new archive is in
-/// place by now, so a failure here is told and changes nothing about it.
-pub(super) fn prune(
-    context: &mut Context<'_>,
-    order: &Archive,
-    name: &ArchiveName,
-    patience: &Patience<'_>,
-) -> Result<usize, Failure> {
-    let files = list(context, order, patience)?;
-    let old = give_up(
-        &shelf::archives(&order.service, &files),
-        name.date(),
-        order.keep_weekly,
-        order.keep_monthly,
-    );
-    let mut steps = shelf::mend(&order.service, &files);
-    steps.extend(shelf::remove(&old, &files));
-    carry_out(context, order, &steps, patience)?;
-    Ok(old.len())
 }

@@ -265,7 +265,9 @@ mod tests {
         check("[services.a]\nlease = 700000", "services.a.lease");
         check("[limits.stop]\ndefault = 0\nmax = 5", "limits.stop");
         check("[retention]\nfloor_weekly = 0\nfloor_monthly = 0", "floor");
-        check("[retention]\nkeep_weekly = 1", "floors");
+        check("[retention]\nkeep_weekly = 0\nkeep_monthly = 0", "floor");
+        check("[retention]\nkeep_weekly = 1\nfloor_weekly = 2", "floors");
+        check("[retention]\npruned_days = 0", "pruned_days");
         check("[rclone]\nlandlock = \"maybe\"", "landlock");
         for folder in [
             "/media/ssd",
@@ -290,6 +292,23 @@ mod tests {
         check("[rclone]\nchunk_mib = 4", "chunk_mib");
         check("[rclone]\nretries = 0", "retries");
         check("[rclone]\nbwlimit = \"--config\"", "--config");
+    }
+
+    #[test]
+    fn the_former_default_floors_count_no_longer() {
+        let floors = |text: &str| {
+            let text = format!("[retention]\nkeep_weekly = 4\n{text}");
+            let kept = Config::parse(&text).unwrap().retention;
+            (kept.floors(), kept.has_former_floors())
+        };
+        assert_eq!(floors(""), ((4, 12), false));
+        let former = "floor_weekly = 2\nfloor_monthly = 3";
+        assert_eq!(floors(former), ((4, 12), true));
+        assert_eq!(floors("floor_weekly = 2"), ((2, 12), false));
+        assert_eq!(
+            floors("floor_weekly = 1\nfloor_monthly = 3"),
+            ((1, 3), false)
+        );
     }
 
     #[test]

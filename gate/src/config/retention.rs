@@ -8,14 +8,16 @@ use crate::mirror::versions::Keep;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Weeks, when the request does not say.
+    /// Weeks, and the fewest that a request may keep.
     pub keep_weekly: u32,
-    /// Months, when the request does not say.
+    /// Months, and the fewest that a request may keep.
     pub keep_monthly: u32,
-    /// No request may keep fewer weeks.
-    pub floor_weekly: u32,
-    /// No request may keep fewer months.
-    pub floor_monthly: u32,
+    /// Lets requests keep fewer weeks, down to this number.
+    pub floor_weekly: Option<u32>,
+    /// Lets requests keep fewer months, down to this number.
+    pub floor_monthly: Option<u32>,
+    /// Days for which archives that retention gives up are kept aside.
+    pub pruned_days: u32,
 }
 
 /// How long replaced and deleted files are kept.
@@ -37,8 +39,9 @@ impl Default for Retention {
         Self {
             keep_weekly: 3,
             keep_monthly: 12,
-            floor_weekly: 2,
-            floor_monthly: 3,
+            floor_weekly: None,
+            floor_monthly: None,
+            pruned_days: 14,
         }
     }
 }
@@ -54,12 +57,39 @@ impl Default for Versions {
     }
 }
 
+/// The floors that every configuration of release 0.1 spelled out. With them one line of a stolen key took 14 archives
+/// to 4.
+const FORMER_FLOORS: (Option<u32>, Option<u32>) = (Some(2), Some(3));
+
 impl Retention {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.floor_weekly == 0 && self.floor_monthly == 0 {
-            return Err("retention: floor_weekly and floor_monthly cannot both be 0".into());
+    /// The configuration still spells out the default floors of release 0.1, which count no longer.
+    #[must_use]
+    pub fn has_former_floors(&self) -> bool {
+        (self.floor_weekly, self.floor_monthly) == FORMER_FLOORS
+    }
+
+    /// The fewest weeks and months that a request may keep.
+    #[must_use]
+    pub fn floors(&self) -> (u32, u32) {
+        let kept = (self.keep_weekly, self.keep_monthly);
+        if self.has_former_floors() {
+            return kept;
         }
-        if self.keep_weekly < self.floor_weekly || self.keep_monthly < self.floor_monthly {
+        (
+            self.floor_weekly.unwrap_or(kept.0),
+            self.floor_monthly.unwrap_or(kept.1),
+        )
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (weekly, monthly) = self.floors();
+        if weekly == 0 && monthly == 0 {
+            return Err("retention: the floors of weeks and months cannot both be 0".into());
+        }
+        if self.pruned_days == 0 {
+            return Err("retention: pruned_days must be at least 1".into());
+        }
+        if self.keep_weekly < weekly || self.keep_monthly < monthly {
             return Err(
                 "retention: keep_weekly and keep_monthly cannot be below their floors".into(),
             );

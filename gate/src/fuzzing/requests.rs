@@ -47,8 +47,9 @@ pub fn config(bytes: &[u8]) {
         unreachable!("no remote");
     };
     let kept = &config.retention;
-    assert!(kept.floor_weekly.max(kept.floor_monthly) > 0);
-    assert!(kept.keep_weekly >= kept.floor_weekly && kept.keep_monthly >= kept.floor_monthly);
+    let (weekly, monthly) = kept.floors();
+    assert!(weekly.max(monthly) > 0);
+    assert!(kept.keep_weekly >= weekly && kept.keep_monthly >= monthly);
     // Whoever writes to it.
     let mut places = BTreeMap::new();
     let mut take = |owner: &str, line: String| {
@@ -149,8 +150,10 @@ fn allow_listed(config: &Config, grant: &Grant) -> Option<String> {
             assert!(config.services.contains_key(service));
             let source = config.data_root.below(&[service.as_str(), "data"]);
             assert_eq!(archive.source, source);
-            assert!(archive.keep_weekly >= config.retention.floor_weekly);
-            assert!(archive.keep_monthly >= config.retention.floor_monthly);
+            let (weekly, monthly) = config.retention.floors();
+            assert!(archive.keep_weekly >= weekly && archive.keep_monthly >= monthly);
+            let aside = format!("{service}/.pruned");
+            assert!(archive.pruned.ends_with(&aside));
             let below = format!("{service}/archives");
             (limits.archive, place(&below, &archive.folder))
         }

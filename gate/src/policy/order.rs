@@ -2,6 +2,8 @@
 //!
 //! Invariant: whatever policy resolves is resolved in here; an action looks nothing up that decides what it may do.
 
+use std::fmt;
+
 use crate::mirror::guard::Bounds;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
 use crate::request::Target;
@@ -82,12 +84,42 @@ pub struct Archive {
     pub source: PlainPath,
     /// The folder of its archives on the remote.
     pub folder: String,
+    /// The folder for archives that retention has given up, without the date.
+    pub pruned: String,
     /// Weeks to keep an archive of.
     pub keep_weekly: u32,
     /// Months to keep an archive of.
     pub keep_monthly: u32,
+    /// Numbers that the request asked for and the configuration does not allow.
+    pub raised: Vec<Raised>,
     /// The source is in use while it is read.
     pub hot: bool,
+}
+
+/// A number of a request that was raised to the configured one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// The option, as it is typed.
+    pub option: &'static str,
+    /// The number in the request.
+    pub asked: u32,
+    /// The number in force.
+    pub kept: u32,
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            option,
+            asked,
+            kept,
+        } = self;
+        let key = option.trim_start_matches('-').replace('-', "_");
+        write!(
+            f,
+            "{option} {asked} is raised to {kept}, the fewest that this host keeps; to keep fewer, lower retention.{key} in its configuration"
+        )
+    }
 }
 
 /// An archive that is to come back.

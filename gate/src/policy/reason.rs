@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName};
+use crate::names::{PlainPath, Remote, Seconds, ServiceName};
 
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,17 +50,5 @@ pub enum Reason {
         max: u32,
         /// Which action.
         verb: &'static str,
-    },
-    /// Fewer archives than must be kept.
-    #[error(
-        "{option} {asked} is below the floor of {floor} that the configuration on the host sets"
-    )]
-    BelowFloor {
-        /// Which count.
-        option: &'static str,
-        /// Of the request.
-        asked: Count,
-        /// Of the configuration.
-        floor: u32,
     },
 }

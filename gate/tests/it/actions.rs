@@ -103,48 +103,6 @@ fn an_extra_target_is_mirrored_from_where_the_host_says() {
 }
 
 #[test]
-fn retention_removes_only_what_it_gives_up() {
-    if !have_rclone() {
-        return;
-    }
-    let world = World::new();
-    let folder = world.path("remote/OdroidBackup/app/archives");
-    fs::create_dir_all(&folder).unwrap();
-    for name in [
-        "app-2020-01-05.tar.gz",
-        "app-2020-01-12.tar.gz",
-        "app-2019-12-01.tar.gz",
-        "app-2019-12-01.tar.gz.partial",
-        "app-x.tar.gz",
-        "notes.txt",
-        "other-2019-01-01.tar.gz",
-    ] {
-        fs::write(folder.join(name), "old").unwrap();
-    }
-    world
-        .request(&format!(
-            "{} --keep-weekly 2 --keep-monthly 3",
-            world.archive()
-        ))
-        .expect(0);
-    let mut left = world.listing("app/archives");
-    left.retain(|name| {
-        !name.starts_with("app-20") || name.starts_with("app-2020") || name.starts_with("app-2019")
-    });
-    // Two weeks: this one and that of 12 January; three months: this one, January, December.
-    assert_eq!(
-        left,
-        [
-            "app-2019-12-01.tar.gz",
-            "app-2020-01-12.tar.gz",
-            "app-x.tar.gz",
-            "notes.txt",
-            "other-2019-01-01.tar.gz"
-        ]
-    );
-}
-
-#[test]
 fn a_second_archive_of_the_day_takes_the_place_of_the_first() {
     if !have_rclone() {
         return;

@@ -40,6 +40,7 @@ mod ready;
 mod refusals;
 mod remotes;
 mod restore;
+mod retention;
 mod room;
 mod stopping;
 mod tidy;

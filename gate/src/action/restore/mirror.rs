@@ -11,7 +11,7 @@ use super::staging::Staging;
 use super::{ENTRY, has_room};
 use crate::action::Context;
 use crate::action::databases::Databases;
-use crate::action::fetch::{self, Stored, find};
+use crate::action::fetch::{self, Stored, find_where};
 use crate::action::remote::{Access, Task};
 use crate::archive::adopt::{Adopted, Owner, adopt, settle};
 use crate::archive::extract::Options;
@@ -111,7 +111,7 @@ fn size(
         .map_err(|error| Failure::Verification(format!("rclone's answer: {error}")))
 }
 
-/// The manifest of the newest archive beside the mirror, if there is one.
+/// The newest archive beside the mirror that has a manifest, if there is one.
 fn newest(
     context: &mut Context<'_>,
     order: &Restore,
@@ -124,8 +124,11 @@ fn newest(
         remotes: vec![remote.clone()],
         hot: order.wanted.hot,
     };
-    match find(context, &wanted, patience) {
-        Ok(stored) => Ok(stored.manifest.is_some().then_some(stored)),
+    let found = find_where(context, &wanted, patience, |stored| {
+        stored.manifest.is_some()
+    });
+    match found {
+        Ok(stored) => Ok(Some(stored)),
         Err(Failure::NoArchive(_)) => Ok(None),
         Err(failure) => Err(failure),
     }

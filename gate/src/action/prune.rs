@@ -1,0 +1,313 @@
+//! Retention on the remote: find the verified archives, and put the others aside.
+//!
+//! An archive that is given up goes to `.pruned/DATE`, and from there for good after `retention.pruned_days`: a thief of
+//! the key, or a mistake in a number, takes no archive away at once.
+//!
+//! Invariant: the new archive is in place by now, so a failure here is told and changes nothing about that; an archive
+//! counts as verified only when its manifest names its size.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use super::fetch;
+use super::remote::{Access, Task};
+use super::upload::{carry_out, task};
+use crate::archive::manifest::{Reader, Totals};
+use crate::error::Failure;
+use crate::host::{Patience, durable};
+use crate::mirror::versions::day;
+use crate::policy::Archive;
+use crate::program::Output;
+use crate::progress::Phase;
+use crate::rclone;
+use crate::result_line::WarningCode;
+use crate::retention::{ArchiveName, Candidate, expired, give_up, horizon};
+use crate::shelf;
+
+/// The record of a service with ten thousand archives is shorter.
+const MAX_RECORD: u64 = 4 << 20;
+
+/// The sizes of an archive and of its manifest when the manifest was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Sizes {
+    archive: u64,
+    manifest: u64,
+}
+
+/// Archives of one service that were found to be verified, by place and name.
+type Record = BTreeMap<String, Sizes>;
+
+/// A file in the folder of archives.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    name: String,
+    size: i64,
+}
+
+/// Puts the archives aside that retention gives up, and removes leftovers of earlier uploads and the archives put aside
+/// long ago. Returns the number of archives put aside.
+pub(super) fn prune(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    totals: &Totals,
+    patience: &Patience<'_>,
+) -> Result<usize, Failure> {
+    let stored = list(context, order, patience)?;
+    let files: BTreeSet<String> = stored.keys().cloned().collect();
+    let archives = shelf::archives(&order.service, &files);
+    tell_future(context, order, name, &archives);
+    let today = name.date();
+    let gone = |candidates: &[Candidate]| {
+        give_up(candidates, today, order.keep_weekly, order.keep_monthly)
+    };
+    let all: Vec<Candidate> = archives.iter().map(|name| candidate(name, true)).collect();
+    // Fewer verified archives give up no more than that.
+    let old = if gone(&all).is_empty() {
+        Vec::new()
+    } else {
+        let candidates = verified(context, order, name, totals, &archives, &stored, patience)?;
+        gone(&candidates)
+    };
+    let steps = shelf::mend(&order.service, &files);
+    carry_out(context, order, &steps, patience)?;
+    for name in &old {
+        put_aside(context, order, name, today, &files, patience)?;
+    }
+    remove_expired(context, order, today, patience)?;
+    Ok(old.len())
+}
+
+fn candidate(name: &ArchiveName, verified: bool) -> Candidate {
+    Candidate {
+        name: name.clone(),
+        verified,
+    }
+}
+
+/// The files in the folder of archives, with their sizes.
+fn list(
+    context: &mut Context<'_>,
+    order: &Archive,
+    patience: &Patience<'_>,
+) -> Result<BTreeMap<String, u64>, Failure> {
+    let argv = rclone::list(context.config, &order.folder);
+    let listing = Task {
+        output: Output::Silent,
+        ..task("listing the archives", order, argv)
+    };
+    let ran = context.rclone_must(&listing, patience)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives: {error}"))
+    })?;
+    Ok(files
+        .into_iter()
+        .map(|file| (file.name, u64::try_from(file.size).unwrap_or(0)))
+        .collect())
+}
+
+fn tell_future(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    archives: &[ArchiveName],
+) {
+    let limit = horizon(name.date());
+    let later: Vec<String> = archives
+        .iter()
+        .filter(|archive| archive.date() > limit)
+        .map(ToString::to_string)
+        .collect();
+    if !later.is_empty() {
+        context.alert(
+            WarningCode::ArchiveInTheFuture,
+            order.service.as_str(),
+            &format!(
+                "dated in the future, so they are never taken for the newest and take no place of others: {}; look at the clock of this host, and remove them if they are not yours",
+                later.join(", ")
+            ),
+        );
+    }
+}
+
+/// Finds out which archives are verified.
+fn verified(
+    context: &mut Context<'_>,
+    order: &Archive,
+    new: &ArchiveName,
+    totals: &Totals,
+    archives: &[ArchiveName],
+    stored: &BTreeMap<String, u64>,
+    patience: &Patience<'_>,
+) -> Result<Vec<Candidate>, Failure> {
+    let known = load(context, order);
+    let mut record = Record::new();
+    let (mut candidates, mut doubtful) = (Vec::new(), Vec::new());
+    for name in archives {
+        let place = format!("{}/{name}", order.folder);
+        let sizes = stored
+            .get(&name.to_string())
+            .zip(stored.get(&name.manifest()));
+        let sizes = sizes.map(|(&archive, &manifest)| Sizes { archive, manifest });
+        let good = match sizes {
+            None => false,
+            Some(Sizes { archive: 0, .. }) => false,
+            Some(sizes) if known.get(&place) == Some(&sizes) => true,
+            Some(sizes) if name == new => sizes.archive == totals.archive_bytes,
+            Some(sizes) => names_its_size(context, order, name, sizes, patience)?,
+        };
+        match sizes.filter(|_| good) {
+            Some(sizes) => drop(record.insert(place, sizes)),
+            None => doubtful.push(name.to_string()),
+        }
+        candidates.push(candidate(name, good));
+    }
+    save(context, order, known, &record);
+    if !doubtful.is_empty() {
+        context.alert(
+            WarningCode::ArchiveUnverified,
+            order.service.as_str(),
+            &format!(
+                "without a manifest that names their size, so they take no place of others: {}",
+                doubtful.join(", ")
+            ),
+        );
+    }
+    Ok(candidates)
+}
+
+/// Reads a manifest on the remote. One that cannot be read now names nothing.
+fn names_its_size(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    sizes: Sizes,
+    patience: &Patience<'_>,
+) -> Result<bool, Failure> {
+    let file = format!("{}/{}", order.folder, name.manifest());
+    let what = format!("reading {file}");
+    let mut good = false;
+    let read = fetch::read(
+        context,
+        (&what, &file, sizes.manifest),
+        patience,
+        &mut |coming| {
+            let mut manifest = Reader::new(coming)?;
+            while manifest.record()?.is_some() {}
+            let size = manifest.totals().map(|totals| totals.archive_bytes);
+            good = manifest.archive() == name.to_string() && size == Some(sizes.archive);
+            Ok(())
+        },
+    );
+    match read {
+        Ok(()) => Ok(good),
+        Err(failure @ Failure::Interrupted { .. }) => Err(failure),
+        Err(failure) => {
+            context.warn(failure.to_string());
+            Ok(false)
+        }
+    }
+}
+
+fn file(order: &Archive) -> String {
+    format!("{}.json", order.service)
+}
+
+/// The record of earlier archives; empty when it cannot be read, and then all manifests are read again.
+fn load(context: &Context<'_>, order: &Archive) -> Record {
+    let folder = context.config.state_dir.below(&["verified"]);
+    context
+        .own_directory(&folder)
+        .ok()
+        .and_then(|folder| {
+            durable::read(folder, &file(order), MAX_RECORD)
+                .ok()
+                .flatten()
+        })
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
+/// Replaces the part of the record that is about this folder.
+fn save(context: &mut Context<'_>, order: &Archive, known: Record, found: &Record) {
+    let here = format!("{}/", order.folder);
+    let mut record = known.clone();
+    record.retain(|place, _| !place.starts_with(&here));
+    record.extend(found.iter().map(|(place, sizes)| (place.clone(), *sizes)));
+    if record == known {
+        return;
+    }
+    let folder = context.config.state_dir.below(&["verified"]);
+    let bytes = serde_json::to_vec(&record).unwrap_or_default();
+    let written = context.own_directory(&folder).and_then(|folder| {
+        durable::replace(folder, &file(order), &bytes)
+            .map_err(Failure::io("the record of verified archives"))
+    });
+    if let Err(failure) = written {
+        context.warn(format!(
+            "{failure}; the next archive reads the manifests again"
+        ));
+    }
+}
+
+/// Moves an archive aside, its manifest first: interrupted in between, it is an archive without a manifest, which the
+/// next one moves.
+fn put_aside(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    today: chrono::NaiveDate,
+    files: &BTreeSet<String>,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    for file in [name.manifest(), name.to_string()] {
+        if !files.contains(&file) {
+            continue;
+        }
+        let to = format!("{}/{today}/{file}", order.pruned);
+        let what = format!("putting {file} aside in .pruned/{today}");
+        context.say(&what);
+        let argv = rclone::rename(context.config, &format!("{}/{file}", order.folder), &to);
+        context.rclone_must(&task(&what, order, argv), patience)?;
+    }
+    Ok(())
+}
+
+/// Removes the expired days of `.pruned`.
+fn remove_expired(
+    context: &mut Context<'_>,
+    order: &Archive,
+    today: chrono::NaiveDate,
+    patience: &Patience<'_>,
+) -> Result<(), Failure> {
+    let at = |what, argv, output| Task {
+        what,
+        argv,
+        remote: &order.pruned,
+        access: Access::Remote,
+        output,
+        phase: Phase::Comparing,
+    };
+    let argv = rclone::days(context.config, &order.pruned);
+    // Silent: before the first archive is put aside there is no such folder.
+    let listing = at("listing the archives put aside", argv, Output::Silent);
+    let ran = context.rclone(&listing, patience)?;
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(());
+    }
+    context.judge(&listing, &ran.ended, &ran.heard)?;
+    let folders: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives put aside: {error}"))
+    })?;
+    let days: BTreeSet<_> = folders.iter().filter_map(|it| day(&it.name)).collect();
+    for day in expired(&days, today, context.config.retention.pruned_days) {
+        context.say(format!("removing the archives put aside on {day}"));
+        let argv = rclone::purge(context.config, &format!("{}/{day}", order.pruned));
+        let purge = at("removing archives put aside", argv, Output::Relayed);
+        context.rclone_must(&purge, patience)?;
+    }
+    Ok(())
+}
