@@ -106,12 +106,13 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         machine.root(f"systemctl --user --machine={containers.USER}@ start {SERVICE}")
 
     def test_a_all_that_is_missing_is_told_and_nothing_is_done(self):
+        # The release brings rclone.
         self.machine.root("mv /usr/bin/rclone /usr/bin/rclone.away; mv /usr/bin/newuidmap /usr/bin/newuidmap.away")
         before = self.tree()
         answer = self.install(code=69)
-        self.assertIn("apt install rclone uidmap", answer.err)
+        self.assertIn("apt install uidmap\n", answer.err)
         self.assertEqual(self.tree(), before)
-        self.machine.root("mv /usr/bin/rclone.away /usr/bin/rclone; mv /usr/bin/newuidmap.away /usr/bin/newuidmap")
+        self.machine.root("mv /usr/bin/newuidmap.away /usr/bin/newuidmap")
 
     def test_b_a_release_that_was_changed_is_not_installed(self):
         before = self.tree()
@@ -271,7 +272,7 @@ class TheReadme(Installer, OnTrixie, unittest.TestCase):
         self.assertEqual(len(commands), 5, commands)
         for line in commands:
             # Microsoft would ask a person here; a folder asks nobody.
-            if line.startswith("sudo rclone config"):
+            if "/rclone config" in line:
                 line += " create onedrive alias remote /srv/onedrive"
                 self.machine.root("mkdir -m 0700 /srv/onedrive")
                 self.machine.root(
@@ -312,7 +313,12 @@ class OverTheTutorials(Installer, OnTrixie, unittest.TestCase):
         before = self.machine.root(kept)
         key = self.machine.root("cat /home/backup_ops/.ssh/authorized_keys")
         self.again("--import")
-        self.assertEqual(self.machine.root(kept), before)
+        # But for the rclone of the release in the place of the old default.
+        self.assertEqual(
+            self.machine.root(kept),
+            before.replace('program = "/usr/bin/rclone"', 'program = "/usr/local/lib/backupctl/rclone"'),
+        )
+        self.machine.root("test -x /usr/local/lib/backupctl/rclone; ls /var/lib/backupctl/replaced/etc-backupctl-backupctl.toml")
         keys = self.machine.root("cat /home/backup_ops/.ssh/authorized_keys")
         self.assertTrue(keys.startswith(key), keys)
         self.assertEqual(len(keys.splitlines()), 2)

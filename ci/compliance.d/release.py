@@ -50,7 +50,9 @@ def _assemble() -> Path:
     programs.mkdir(parents=True, exist_ok=True)
     for name in PROGRAMS:
         subprocess.run(["strip", "-o", programs / name, Path(os.environ["COMPLIANCE_BIN_DIR"]) / name], check=True)
-    subprocess.run([REPO / "ci" / "image", IMAGES[machine]], check=True, env={**os.environ, "CARGO_TARGET_DIR": str(scratch)})
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(scratch)}
+    subprocess.run([REPO / "ci" / "rclone", machine], check=True, env=environment)
+    subprocess.run([REPO / "ci" / "image", IMAGES[machine]], check=True, env=environment)
 
     version = tomllib.loads((REPO / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     place = scratch / f"lightflow-{version}"

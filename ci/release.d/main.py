@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import crates  # noqa: E402
+import rclone  # noqa: E402
 import sbom  # noqa: E402
 
 REPO = HERE.parents[1]
@@ -102,6 +103,7 @@ def main() -> int:
         for program in PROGRAMS:
             binaries.append(dist / "bin" / arch / program)
             release.copy(f"bin/{arch}/{program}", binaries[-1], program=True)
+        release.copy(f"bin/{arch}/rclone", dist / "bin" / arch / "rclone", program=True)
         release.copy(f"image/lightflow-{image}.oci.tar", dist / "image" / f"lightflow-{image}.oci.tar")
     release.copy_folder("podman", REPO / "podman")
     release.copy_folder("etc", REPO / "etc")
@@ -115,10 +117,16 @@ def main() -> int:
     # The pictures of the README.
     release.copy_folder("docs/screenshots", REPO / "docs/screenshots")
     inside, known = crates.of_binaries(binaries), crates.metadata()
-    release.add("NOTICES", crates.notices(inside, known).encode())
+    foreign = {pin: rclone.modules(release.files[f"bin/{pin.arch}/rclone"][0])
+               for pin in rclone.read_lock().values() if pin.arch in arguments.arch}
+    for pin in foreign:
+        if rclone.digest(release.files[f"bin/{pin.arch}/rclone"][0]) != pin.program:
+            sys.exit(f"bin/{pin.arch}/rclone is not the program of ci/rclone.lock; ci/rclone fetches that")
+    release.add("NOTICES", (crates.notices(inside, known) + rclone.notices(foreign)).encode())
     debian = {image: sbom.read_lock(REPO / f"image/packages.{image}.lock") for image in images}
     release.add("sbom.spdx.json",
-                sbom.write(version, arguments.revision, arguments.epoch, inside, known, crates.checksums(), debian).encode())
+                sbom.write(version, arguments.revision, arguments.epoch, inside, known, crates.checksums(), debian,
+                           foreign).encode())
     release.add("SHA256SUMS", release.sums())
 
     alone = "" if len(arguments.arch) == len(ARCHES) else f"-{arguments.arch[0]}"

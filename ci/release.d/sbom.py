@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crates import Crate, licence
+from rclone import MODULE, Pin
 
 NONE = "NOASSERTION"
 
@@ -29,8 +30,8 @@ def package(ident: str, name: str, version: str, purl: str, sha256: str | None =
 
 
 def write(version: str, revision: str, epoch: int, crates: set[Crate], known: dict[Crate, dict], sums: dict[Crate, str],
-          debian: dict[str, list[list[str]]]) -> str:
-    """The document; `debian` are the lines of the lock by architecture."""
+          debian: dict[str, list[list[str]]], rclones: dict[Pin, set[tuple[str, str]]]) -> str:
+    """The document; `debian` are the lines of the lock by architecture, `rclones` the Go modules in each rclone."""
     root = spdx_id("lightflow")
     packages = [package(root, "lightflow", version, f"pkg:generic/lightflow@{version}", declared="MIT")]
     relations = [("SPDXRef-DOCUMENT", "DESCRIBES", root)]
@@ -49,6 +50,20 @@ def write(version: str, revision: str, epoch: int, crates: set[Crate], known: di
             purl = f"pkg:deb/debian/{name}@{quote(package_version)}?arch={of}&distro=trixie"
             packages.append(package(ident, name, package_version, purl, digest))
             relations.append((image, "CONTAINS", ident))
+    listed = set()
+    for pin, modules in sorted(rclones.items(), key=lambda item: item[0].arch):
+        program = spdx_id("rclone", pin.arch)
+        packages.append(package(program, f"bin/{pin.arch}/rclone", pin.version,
+                                f"pkg:golang/{MODULE}@v{pin.version}?arch={pin.arch}", pin.program, "MIT"))
+        relations.append((root, "CONTAINS", program))
+        for name, module_version in sorted(modules):
+            if name == MODULE:
+                continue
+            ident = spdx_id("go", name, module_version)
+            if ident not in listed:
+                packages.append(package(ident, name, module_version, f"pkg:golang/{name}@{quote(module_version)}"))
+                listed.add(ident)
+            relations.append((program, "CONTAINS", ident))
     document = {
         "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"lightflow-{version}",
         "documentNamespace": f"https://spdx.org/spdxdocs/lightflow-{version}-{revision}",

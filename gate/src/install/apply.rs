@@ -49,7 +49,7 @@ pub(super) fn apply(change: &Change) -> Result<(), String> {
         Change::Linger(user) => linger(user),
         Change::Folder { path, owner, mode } => folder(&place(path)?, owner, *mode),
         Change::Tighten { path, owner, mode } => tighten(&place(path)?, owner, *mode),
-        Change::File(file) => put(file),
+        Change::File(file) | Change::Rclone(file) => put(file),
         Change::Tmpfiles(file) => {
             good(&words(&["/usr/bin/systemd-tmpfiles", "--create", file])).map(drop)
         }
@@ -255,7 +255,10 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
         ]);
         good(&proof).map_err(give_up)?;
     }
-    let former = fs::read(&path).ok();
+    let former = match file.proof {
+        Proof::Sshd => fs::read(&path).ok(),
+        Proof::None | Proof::Sudoers => None,
+    };
     renameat(&directory, fresh.as_str(), &directory, name).map_err(at(&path))?;
     fsync(&directory).map_err(at(folder))?;
     if file.proof == Proof::Sshd

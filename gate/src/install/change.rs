@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::config::{BUNDLED_RCLONE, FORMER_RCLONE};
+
 /// Stands in a path for the number of a user who may not exist yet.
 const UID_OF: &str = "{uid of ";
 
@@ -133,6 +135,8 @@ pub(super) enum Change {
     },
     /// A file.
     File(NewFile),
+    /// The gate's configuration, with the rclone of the release in the place of the former default.
+    Rclone(NewFile),
     /// The folders that a tmpfiles.d(5) file lists are made.
     Tmpfiles(&'static str),
     /// A service manager does something.
@@ -286,6 +290,12 @@ impl fmt::Display for Change {
                 }
                 Ok(())
             }
+            Self::Rclone(file) => write!(
+                f,
+                "rclone   {FORMER_RCLONE} becomes {BUNDLED_RCLONE} in {}; the former text is kept in {}",
+                file.path.display(),
+                super::record::KEPT
+            ),
             Self::Tmpfiles(file) => write!(f, "folders  that {file} lists"),
             Self::Systemd(manager, job) => write!(f, "systemd  {manager}: {job}"),
             Self::Image {

@@ -14,8 +14,8 @@ use super::scratch::Scratch;
 use super::tool::{Input, Said, run};
 use crate::stack::Whole;
 
-/// The most that is read of a file; the largest is a program.
-const MOST: u64 = 64 << 20;
+/// The most that is read of a file; the largest is rclone.
+const MOST: u64 = 256 << 20;
 
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

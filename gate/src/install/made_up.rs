@@ -35,6 +35,7 @@ impl MadeUp {
             "/run/systemd/system",
             "/usr/local/bin",
             "/usr/local/share",
+            "/usr/local/lib",
             "/etc",
             "/home",
             "/media",
@@ -48,7 +49,6 @@ impl MadeUp {
             "/usr/bin/ssh-keygen",
             "/usr/bin/sudo",
             "/usr/sbin/visudo",
-            "/usr/bin/rclone",
             "/usr/bin/newuidmap",
             "/usr/lib/systemd/user/dbus.socket",
             "/usr/bin/loginctl",
@@ -105,6 +105,7 @@ impl MadeUp {
     pub(super) fn apply(&mut self, plan: &[Change]) {
         self.record = self.record.with(plan);
         self.record.version = "1.2.3".into();
+        self.record.rclone_moved = true;
         for change in plan {
             match change {
                 Change::Account {
@@ -140,7 +141,7 @@ impl MadeUp {
                     (seen.user, seen.group, seen.mode) =
                         (owner.user.clone(), owner.group.clone(), *mode);
                 }
-                Change::File(file) => self.put(
+                Change::File(file) | Change::Rclone(file) => self.put(
                     &file.path,
                     Kind::File(file.bytes.clone()),
                     &file.owner,
@@ -242,6 +243,8 @@ impl Eyes for MadeUp {
                 .values()
                 .map(|id| format!("sha256:{id}\n"))
                 .collect()
+        } else if has("version") {
+            "rclone v1.60.1-DEV\n".to_owned()
         } else if has("--version") {
             "podman version 5.4.2".to_owned()
         } else if has("--property=Timezone") {

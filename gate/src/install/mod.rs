@@ -155,6 +155,9 @@ impl Installer {
             "Lightflow {version}, as the container of {user}; the installer {title}:"
         ));
         let plan = steps::plan(&target);
+        for line in steps::rclone::advice(&target) {
+            self.complain(&format!("warning: {line}"));
+        }
         if options.dry_run {
             let runner = runner::ask(&target).unwrap_or_default();
             let lacks = runner::plan(&target, &runner);
@@ -185,7 +188,10 @@ impl Installer {
             let path = change::resolved(Path::new(path), uid).ok()?;
             Some(path.display().to_string())
         };
-        remember(&intended.settled(&eyes, resolve))?;
+        remember(&Record {
+            rclone_moved: true,
+            ..intended.settled(&eyes, resolve)
+        })?;
         self.look_at_it(&target, &runner)
     }
 
@@ -266,13 +272,10 @@ impl Installer {
             .chain(said.err.lines())
             .for_each(|line| self.say(line));
         self.say("");
-        let rclone = target
-            .config
-            .as_ref()
-            .map(|config| config.rclone.config.to_path_buf());
-        let rclone = rclone.filter(|path| self.eyes.look(path).is_none());
-        if let Some(path) = &rclone {
-            let path = path.display();
+        let rclone = target.config.as_ref().map(|config| &config.rclone);
+        let rclone = rclone.filter(|rclone| self.eyes.look(&rclone.config.to_path_buf()).is_none());
+        if let Some(rclone) = rclone {
+            let (path, program) = (&rclone.config, &rclone.program);
             let remote = target
                 .config
                 .as_ref()
@@ -283,8 +286,8 @@ impl Installer {
             self.say(&format!(
                 "One thing only you can do: make the remote '{name}', and its folder, with"
             ));
-            self.say(&format!("  sudo rclone config --config {path}"));
-            self.say(&format!("  sudo rclone mkdir --config {path} {remote}"));
+            self.say(&format!("  sudo {program} config --config {path}"));
+            self.say(&format!("  sudo {program} mkdir --config {path} {remote}"));
             self.say("and then look at it with  sudo backupctl --doctor");
         }
         match (runner.has_users, setup_link(target)) {

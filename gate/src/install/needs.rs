@@ -44,13 +44,12 @@ impl Need {
 }
 
 /// Programs, each with the package of Debian's that brings it.
-const PROGRAMS_NEEDED: [(&str, &str); 9] = [
+const PROGRAMS_NEEDED: [(&str, &str); 8] = [
     ("/usr/bin/podman", "podman"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/sudo", "sudo"),
     ("/usr/sbin/visudo", "sudo"),
-    ("/usr/bin/rclone", "rclone"),
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/lib/systemd/user/dbus.socket", "dbus-user-session"),
     ("/usr/bin/loginctl", "systemd"),

@@ -33,6 +33,8 @@ pub(super) struct Record {
     pub(super) files: BTreeMap<String, BTreeSet<String>>,
     /// Accounts that were made here.
     pub(super) accounts: BTreeSet<String>,
+    /// The configuration was moved to the rclone of the release, or began with it.
+    pub(super) rclone_moved: bool,
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

@@ -134,6 +134,7 @@ pub(super) const REQUIRED: &[&str] = &[
     "bin/backupctl",
     "bin/podmanctl",
     "bin/lightflow",
+    "bin/rclone",
     "podman/lightflow.container",
     "podman/backupctl-recover.service",
     "etc/sudoers",

@@ -12,6 +12,7 @@ use super::record;
 use super::steps::runner::KEY;
 use super::steps::{KEY_COMMENT, UNIT, data_folder, is_gates, keys_file};
 use super::target::{ACCOUNT, CONFIGURATION, Target};
+use crate::config::BUNDLED_RCLONE;
 
 const SUDOERS: &str = "/etc/sudoers.d/backupctl";
 const RECOVER: &str = "backupctl-recover.service";
@@ -74,6 +75,14 @@ pub(super) fn plan(target: &Target<'_>, answers: bool) -> Vec<Change> {
         .iter()
         .filter(|path| *path != Path::new(SUDOERS) && !path.starts_with("/etc/containers"));
     changes.extend(rest.map(|path| Change::Remove(path.clone())));
+    // The folder of rclone, where nothing else lies in it.
+    let rclone = Path::new(BUNDLED_RCLONE);
+    if let Some(folder) = rclone.parent()
+        && ours.iter().any(|path| path == rclone)
+        && eyes.names(folder).len() == 1
+    {
+        changes.push(Change::Remove(folder.to_owned()));
+    }
     if has_recover {
         changes.push(Change::Systemd(Manager::System, Job::Reread));
     }

@@ -1,12 +1,14 @@
 //! The gate's configuration: the example, with what was found on this host in the place of the example's services.
 //!
-//! Invariant: a configuration that is there is never touched, rclone's least of all: its token rotates.
+//! Invariant: a configuration that is there is never touched, but for the former default of `rclone.program` (see `rclone`);
+//! that of rclone least of all: its token rotates.
 
 use std::path::PathBuf;
 
 use super::super::change::{Change, Owner};
 use super::super::eyes::Kind;
 use super::super::target::{CONFIGURATION, Target};
+use super::rclone;
 use crate::names::ServiceName;
 
 /// The line of the example behind which the services are.
@@ -39,6 +41,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     if target.look(&file).is_none() {
         changes.extend(target.first(file, text(target).into_bytes(), 0o600));
     }
+    changes.extend(rclone::plan(target));
     changes
 }
 

@@ -7,6 +7,7 @@ mod boot;
 mod configuration;
 mod container;
 mod programs;
+pub(super) mod rclone;
 pub(super) mod runner;
 mod service_user;
 mod sshd;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::change::{Change, Proof};
 use super::super::target::{PROGRAMS, Target};
+use crate::config::BUNDLED_RCLONE;
 
 /// Where Debian looks for what was not packaged.
 const SHARE: &str = "/usr/local/share";
@@ -36,6 +37,8 @@ fn place(name: &str) -> Option<(PathBuf, u32)> {
     let (folder, file) = name.split_once('/')?;
     let share = Path::new(SHARE);
     let at = match folder {
+        // Not in the search path: other users of the host keep the rclone that they have.
+        "bin" if file == "rclone" => return Some((BUNDLED_RCLONE.into(), 0o755)),
         "bin" => return Some((Path::new(PROGRAMS).join(file), 0o755)),
         "man" => {
             let section = file.rsplit('.').next()?;
@@ -62,6 +65,7 @@ mod tests {
     fn each_kind_of_file_has_its_place() {
         for (name, expected) in [
             ("bin/backupctl", "/usr/local/bin/backupctl"),
+            ("bin/rclone", "/usr/local/lib/backupctl/rclone"),
             (
                 "man/backupctl.toml.5",
                 "/usr/local/share/man/man5/backupctl.toml.5",
