@@ -3,7 +3,7 @@
 import os
 import sys
 
-from control import Client, ControlError
+from client import Client, ControlError
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import unittest
 from dataclasses import dataclass
 from pathlib import Path
 
-from control import Client
+from client import Client
 from settings import Settings
 from world import World
 

@@ -249,7 +249,8 @@ class Graph:
     def _folder(self, request: Request) -> Reply:
         body = request.json()
         modified, _ = times(body)
-        folder = self.drive.make_folder(self._target(request), str(body.get("name", "")), conflict(body, request, "fail"), modified)
+        name, behaviour = str(body.get("name", "")), conflict(body, request, "fail")
+        folder = self.drive.make_folder(self._target(request), name, behaviour, modified)
         return as_json(201, self.view(folder))
 
     def _put(self, request: Request) -> Reply:

@@ -77,9 +77,10 @@ class Work(Accepting):
         self.assertEqual(self.control.read("/Folder/NAME"), b"second")
 
     def test_names_that_differ_by_unicode_form_are_two(self):
-        for name in ("e\u0301", "\u00e9"):
+        names = ("e\u0301", "\u00e9")
+        for name in names:
             self.rclone("copyto", self.file("file", name.encode()), f"drive:{name}")
-        self.assertEqual({name: self.control.read(name) for name in self.stored()}, {f"/{n}": n.encode() for n in ("e\u0301", "\u00e9")})
+        self.assertEqual({name: self.control.read(name) for name in self.stored()}, {f"/{n}": n.encode() for n in names})
 
     def test_reserved_names_and_long_paths_are_refused(self):
         self.file("file")
@@ -201,10 +202,10 @@ class Faults(Accepting):
         return times[2] - times[1]
 
     def test_429_with_retry_after_is_waited_out(self):
-        self.assertGreaterEqual(self.pause_after(429), 2)
+        self.assertGreater(self.pause_after(429), 1.5)
 
     def test_503_with_retry_after_is_obeyed_by_newer_versions_alone(self):
-        self.assertEqual(self.pause_after(503) >= 2, VERSION >= (1, 69))
+        self.assertEqual(self.pause_after(503) > 1.5, VERSION >= (1, 69))
 
     def test_a_limit_of_requests_is_told_and_kept(self):
         self.control.settings(tps=10)
