@@ -99,5 +99,8 @@ need_cargo_tool() {
         rm -rf -- "$fetched"
         ! command -v "$program" >/dev/null || return 0
     fi
+    need cc gcc
+    need_file '/usr/include/*/sys/types.h' libc6-dev
+    install_missing
     cargo install --quiet --locked --debug --root "$cargo_tools" "$crate"
 }
