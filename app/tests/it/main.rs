@@ -18,6 +18,7 @@ mod cli;
 mod cron;
 mod cross_site;
 mod demo;
+mod downloads;
 mod every_page;
 mod first_process;
 mod floods;
