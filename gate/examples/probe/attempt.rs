@@ -75,3 +75,10 @@ pub(crate) fn pointer(name: &str, number: i64, path: &CString) {
     let result = unsafe { libc::syscall(number, path.as_ptr(), 0, 0, 0, 0) };
     attempt(name, Errno::result(result).map_err(Into::into));
 }
+
+/// A call on a descriptor that reads one number.
+pub(crate) fn word(name: &str, number: i64, fd: i64, request: i64, value: &mut i32) {
+    // SAFETY: `value` is a number that lives longer than the call, and no request here reads or writes more than it.
+    let result = unsafe { libc::syscall(number, fd, request, std::ptr::from_mut(value)) };
+    attempt(name, Errno::result(result).map_err(Into::into));
+}

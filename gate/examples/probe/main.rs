@@ -10,6 +10,7 @@ mod attempt;
 use std::ffi::CString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -19,7 +20,7 @@ use std::process::Command;
 use nix::libc;
 
 use attempt::{
-    CONFIGURATION, attempt, change, list, make, pointer, raw, read, said, say_line, tell,
+    CONFIGURATION, attempt, change, list, make, pointer, raw, read, said, say_line, tell, word,
 };
 
 fn main() {
@@ -223,6 +224,7 @@ fn processes() {
         "signal itself",
         kill(getpid(), Signal::SIGWINCH).map_err(Into::into),
     );
+    signals_by_descriptor(i64::from(gate.as_raw()));
     let gate = i64::from(gate.as_raw());
     raw(
         "hold the gate by descriptor",
@@ -270,6 +272,59 @@ fn processes() {
             0,
         ],
     );
+}
+
+/// The kernel sends the owner of a descriptor a signal of the owner's choice when data arrives (fcntl(2), socket(7)), and
+/// the owner may be any process that the caller could signal.
+fn signals_by_descriptor(gate: i64) {
+    const FIOSETOWN: i64 = 0x8901;
+    const SIOCSPGRP: i64 = 0x8902;
+    const F_SETOWN_EX: i64 = 15;
+    const F_SETSIG: i64 = 10;
+    const F_SETLEASE: i64 = 1024;
+    const F_NOTIFY: i64 = 1026;
+    let Ok(socket) = UdpSocket::bind(("127.0.0.1", 0)) else {
+        return tell("have the kernel signal the gate", "no socket");
+    };
+    let fd = i64::from(socket.as_raw_fd());
+    let number = |number: i32| i64::from(number);
+    let fcntl = |name, command, value| {
+        raw(name, libc::SYS_fcntl, [fd, command, value, 0, 0]);
+    };
+    fcntl(
+        "have the kernel signal the gate",
+        number(libc::F_SETOWN),
+        gate,
+    );
+    fcntl(
+        "choose the signal of a descriptor",
+        F_SETSIG,
+        i64::from(libc::SIGKILL),
+    );
+    // A pointer is needed; without one, a call that is let through fails with EFAULT.
+    fcntl(
+        "have the kernel signal a thread of the gate",
+        F_SETOWN_EX,
+        0,
+    );
+    fcntl("be told of changes in a folder", F_NOTIFY, 0);
+    fcntl("lease a file", F_SETLEASE, i64::from(libc::F_UNLCK));
+    // These take a pointer to the process.
+    let mut owner = i32::try_from(gate).unwrap_or(0);
+    for (name, request) in [
+        ("have the kernel signal the gate by ioctl", FIOSETOWN),
+        ("have the kernel signal the gate's group", SIOCSPGRP),
+    ] {
+        word(name, libc::SYS_ioctl, fd, request, &mut owner);
+    }
+    for (name, request) in [
+        ("type into a terminal", libc::TIOCSTI),
+        ("take a terminal's group", libc::TIOCSPGRP),
+        ("hang a terminal up", libc::TIOCVHANGUP),
+    ] {
+        let request = i64::try_from(request).unwrap_or(0);
+        word(name, libc::SYS_ioctl, fd, request, &mut owner);
+    }
 }
 
 /// Calls that are given nothing to work with: where they are let through they fail, and otherwise.

@@ -20,7 +20,9 @@ use seccompiler::{
 };
 
 pub use inspection::for_inspection;
-use tables::{DENIED, DENIED_HERE, MODES, THINKING, TIMES, UNKNOWN};
+use tables::{
+    DENIED, DENIED_HERE, DEVICE_REQUESTS, FILE_COMMANDS, MODES, THINKING, TIMES, UNKNOWN,
+};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -127,6 +129,10 @@ fn conditional() -> Result<Rules, String> {
                 .collect::<Result<_, _>>()?,
         ),
         (libc::SYS_openat, vec![empties(2)?]),
+        // Other commands make the kernel signal any process (F_SETOWN, F_SETSIG), or tell of other programs' files.
+        (libc::SYS_fcntl, vec![none_of(1, FILE_COMMANDS)?]),
+        // Other requests do the same (FIOSETOWN, SIOCSPGRP), or type into terminals (TIOCSTI).
+        (libc::SYS_ioctl, vec![none_of(1, DEVICE_REQUESTS)?]),
     ]);
     #[cfg(target_arch = "x86_64")]
     let rules = {
@@ -135,6 +141,15 @@ fn conditional() -> Result<Rules, String> {
         rules
     };
     Ok(rules)
+}
+
+/// Matches when the 32-bit argument has none of these values.
+fn none_of(argument: u8, values: &[u64]) -> Result<SeccompRule, String> {
+    let different = |&value: &u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
+    };
+    let conditions: Result<Vec<_>, _> = values.iter().map(different).collect();
+    SeccompRule::new(conditions.map_err(refused)?).map_err(refused)
 }
 
 fn install(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<(), String> {

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::harness::{World, can_mount};
+use crate::harness::{Answer, World, can_mount};
 
 /// How each attempt ended.
 pub(crate) type Outcomes = BTreeMap<String, String>;
@@ -158,6 +158,54 @@ fn a_sync_can_do_what_the_table_says_and_nothing_else() {
     };
     denied_on_purpose(&outcomes);
     assert_eq!(allowed(&outcomes), table("sync"));
+}
+
+/// Older kernels have less of Landlock: 1 (5.13), 3 (6.2), 5 (6.10). The rest has to hold without it.
+#[test]
+fn a_kernel_with_less_of_landlock_opens_no_other_door() {
+    for version in [1, 3, 5] {
+        let Some(probe) = Probe::new("sync", "mount", "") else {
+            return;
+        };
+        let line = probe.world.sync();
+        let gate = probe.world.ssh_gate(&line);
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/it/kernel_with_landlock.py"
+        );
+        let output = std::process::Command::new("python3")
+            .arg(script)
+            .arg(version.to_string())
+            .arg(gate.get_program())
+            .args(gate.get_args())
+            .env("SSH_ORIGINAL_COMMAND", &line)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let answer = Answer::of(&output);
+        let audit = probe.world.read("audit.jsonl");
+        if !audit.contains("Landlock version") {
+            eprintln!("SKIPPED: this kernel has no Landlock");
+            return;
+        }
+        assert!(
+            audit.contains(&format!("Landlock version {version},")),
+            "{audit} {}",
+            answer.err
+        );
+        let mut outcomes = told(answer.out.lines());
+        assert!(outcomes.len() > 80, "{}\n{}", answer.out, answer.err);
+        // Ports came with version 4; before, the list of ports is not kept, and `--doctor` says so.
+        if version < 4 {
+            for name in ["connect to another port", "offer a port"] {
+                outcomes.remove(name);
+            }
+        }
+        denied_on_purpose(&outcomes);
+        let mut expected = table("sync");
+        expected.retain(|name| outcomes.contains_key(name));
+        assert_eq!(allowed(&outcomes), expected, "Landlock {version}");
+    }
 }
 
 #[test]

@@ -168,6 +168,48 @@ pub(super) const MODES: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const MODES: &[i64] = &[libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2];
 
+/// The commands of fcntl(2) that a transfer may use: duplicates, flags, locks and the size of a pipe.
+pub(super) const FILE_COMMANDS: &[u64] = &[
+    libc::F_DUPFD as u64,
+    libc::F_DUPFD_CLOEXEC as u64,
+    libc::F_GETFD as u64,
+    libc::F_SETFD as u64,
+    libc::F_GETFL as u64,
+    libc::F_SETFL as u64,
+    libc::F_GETLK as u64,
+    libc::F_SETLK as u64,
+    libc::F_SETLKW as u64,
+    libc::F_OFD_GETLK as u64,
+    libc::F_OFD_SETLK as u64,
+    libc::F_OFD_SETLKW as u64,
+    libc::F_GETPIPE_SZ as u64,
+    libc::F_SETPIPE_SZ as u64,
+];
+
+/// The requests of ioctl(2) that a transfer may use: questions about terminals and descriptors, and reflinks.
+pub(super) const DEVICE_REQUESTS: &[u64] = &[
+    TCGETS,
+    TIOCGWINSZ,
+    FIONREAD,
+    FIONBIO,
+    FIOCLEX,
+    FIONCLEX,
+    FIGETBSZ,
+    FICLONE,
+    FICLONERANGE,
+];
+
+// ioctl_list(2): the same numbers on x86_64 and aarch64 (asm-generic/ioctls.h, linux/fs.h).
+const TCGETS: u64 = 0x5401;
+const TIOCGWINSZ: u64 = 0x5413;
+const FIONREAD: u64 = 0x541B;
+const FIONBIO: u64 = 0x5421;
+const FIONCLEX: u64 = 0x5450;
+const FIOCLEX: u64 = 0x5451;
+const FIGETBSZ: u64 = 2;
+const FICLONE: u64 = 0x4004_9409;
+const FICLONERANGE: u64 = 0x4020_940D;
+
 /// Calls whose arguments lie in memory, where no filter can look at them. Programs fall back on older ones when
 /// the kernel does not know them.
 pub(super) const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_openat2];
