@@ -25,11 +25,11 @@ PORTS = 5
 class Host:
     """sshd, gate and remote of one world."""
 
-    def __init__(self, world: World, backupctl: Path, data_root: Path, services: list[SampleService]):
+    def __init__(self, world: World, drive, backupctl: Path, data_root: Path, services: list[SampleService]):
         self.world = world
         self.port = 0
         self.user = pwd.getpwuid(os.getuid()).pw_name
-        self.onedrive = world.folder("onedrive")
+        self.drive = drive
         self.config = self._configure_gate(data_root, services)
         self.host_key = self._make_key("host_key")
         self.client_key = self._make_key("client_key")
@@ -54,12 +54,12 @@ class Host:
 
     def copies_of(self, service: SampleService) -> Path:
         """Where a service's mirror and archives lie on "OneDrive"."""
-        return self.onedrive / FOLDER.lstrip("/") / service.name
+        return self.drive.folder / FOLDER.lstrip("/") / service.name
 
     def _configure_gate(self, data_root: Path, services: list[SampleService]) -> Path:
         root = self.world.root
         rclone = subprocess.run(["which", "rclone"], capture_output=True, text=True, check=True).stdout.strip()
-        self.world.file("gate/rclone.conf", f"[onedrive]\ntype = alias\nremote = {self.onedrive}\n")
+        self.world.file("gate/rclone.conf", self.drive.section())
         lines = [
             f'data_root = "{data_root}"',
             f'state_dir = "{root}/gate/state"',
@@ -71,7 +71,7 @@ class Host:
             f'program = "{rclone}"',
             f'config = "{root}/gate/rclone.conf"',
             f'pin = "{pin()}"',
-            f'local_folders = ["{self.onedrive}"]',
+            f"local_folders = {toml_list(self.drive.local_folders())}",
         ]
         for service in services:
             lines.append(f"[services.{service.name}]")

@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import checks  # noqa: E402
+from drives import LocalFolder, StandIn  # noqa: E402
 from grid import Grid  # noqa: E402
 from host import Host  # noqa: E402
 from lightflow_server import ServerError  # noqa: E402
@@ -52,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ci/demo")
     parser.add_argument("--bin-dir", type=Path, required=True)
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--onedrive", action="store_true")
     parser.add_argument("--script", type=Path)
     parser.add_argument("--day", choices=DAYS, default="today")
     given = parser.parse_args()
@@ -70,7 +72,8 @@ def demo(world: World, given: argparse.Namespace) -> int:
     data_root = make_data_root(world, given.script is not None)
     services = [SampleService(name, world, data_root) for name in SERVICES]
     print(f"Everything happens in {world.root}")
-    host = Host(world, given.bin_dir / "backupctl", data_root, services)
+    drive = StandIn(world) if given.onedrive else LocalFolder(world)
+    host = Host(world, drive, given.bin_dir / "backupctl", data_root, services)
     for service in services:
         service.bring_up()
         print(f"  service {service.name} writes its data and answers on {service.socket.relative_to(world.root)}")
@@ -86,6 +89,7 @@ def demo(world: World, given: argparse.Namespace) -> int:
     views = Grid().follow(runs, runner.look)
     print(f"\nboth are over after {time.monotonic() - began:.1f} s\n")
 
+    drive.fetch()
     if not all([check(host, service, view, day) for service, view in zip(services, views)]):
         show_what_was_printed(world, runner, views, services)
         print("\nFAILED: not all is as it must be")
