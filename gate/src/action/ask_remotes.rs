@@ -1,7 +1,7 @@
 //! Asks, before a service is stopped for a backup, if any remote may take that backup.
 //!
-//! One cheap request for each remote: it finds a sign-in that was revoked, a full drive, a remote that rclone does not know,
-//! and an rclone that is known to be too old.
+//! One cheap request for each remote: it finds a sign-in that was revoked, a full drive and a remote that rclone does not know.
+//! An rclone that may be too old for a remote makes a write probe, once for each program and configuration.
 //!
 //! Invariant: only a definite no from every remote keeps a service up. No answer is not a no: a remote that is out of reach
 //! now may be back when the upload begins.
@@ -110,14 +110,8 @@ fn one(context: &mut Context<'_>, name: &str, patience: &Patience<'_>) -> Result
     context.rclone_is_trusted()?;
     let text = credentials::configured(context.config)?;
     let what = format!("asking {name} before the stop");
-    if context.rclone_is_known_to_fail(&Ini::parse(&text), name, patience)? {
-        return Ok(Answer::No(Failure::Remote {
-            what,
-            trouble: Trouble::OldRclone {
-                program: context.config.rclone.program.clone(),
-            },
-            detail: "a write probe failed; `backupctl --doctor` makes another one".into(),
-        }));
+    if let Some(failure) = context.rclone_is_too_old(&Ini::parse(&text), name, patience)? {
+        return Ok(Answer::No(failure));
     }
     let place = format!("{name}:");
     let task = Task {

@@ -61,27 +61,17 @@ impl Context<'_> {
         if !self.advise(&ini, name, patience)? {
             return Ok(());
         }
-        let mut known = self.known_rclone()?;
-        if known.probed(&ini, name) == Some(true) {
+        if self.known_rclone()?.probed(&ini, name) == Some(true) {
             return Ok(());
         }
-        let limit = patience.until.min(self.host.now() + PROBE);
         let patience = Patience {
-            until: limit,
+            until: patience.until.min(self.host.now() + PROBE),
             ..*patience
         };
         self.say(format!("{remote}: storing a small file as a test"));
-        match probe::probe(self, remote, &patience)? {
-            Ok(_) => {
-                known.set_probed(&ini, name, true);
-                self.remember(&known);
-                Ok(())
-            }
-            Err(broken) if broken.is_too_old() => {
-                known.set_probed(&ini, name, false);
-                self.remember(&known);
-                Err(broken.failure)
-            }
+        match self.probe_and_remember(remote, &patience)? {
+            Ok(_) => Ok(()),
+            Err(broken) if broken.is_too_old() => Err(broken.failure),
             Err(broken) => {
                 self.warn(format!("the test did not pass: {broken}; going on"));
                 Ok(())
@@ -182,21 +172,49 @@ impl Context<'_> {
         }
     }
 
-    /// True when a write probe of this remote has failed because this rclone is too old for it.
-    pub(super) fn rclone_is_known_to_fail(
+    /// The failure of an rclone that is too old for this remote; `None` where it works, or may work. A write probe decides
+    /// where none was made yet.
+    pub(super) fn rclone_is_too_old(
         &mut self,
         ini: &Ini<'_>,
         name: &str,
         patience: &Patience<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         let kinds = kinds(ini, name);
         if !kinds.iter().any(|kind| is_particular(kind)) {
-            return Ok(false);
+            return Ok(None);
         }
         let version = self.rclone_version(patience)?;
-        let too_old = version
-            .is_some_and(|version| matches!(version.worst(&kinds).1, Fitness::TooOld { .. }));
-        Ok(too_old && self.known_rclone()?.probed(ini, name) == Some(false))
+        let may_be = |version: Version| matches!(version.worst(&kinds).1, Fitness::TooOld { .. });
+        if !version.is_some_and(may_be) {
+            return Ok(None);
+        }
+        match self.known_rclone()?.probed(ini, name) {
+            Some(true) => return Ok(None),
+            Some(false) => {
+                return Ok(Some(Failure::Remote {
+                    what: format!("a write probe of {name} failed before"),
+                    trouble: Trouble::OldRclone {
+                        program: self.config.rclone.program.clone(),
+                    },
+                    detail: "`backupctl --doctor` makes another one".into(),
+                }));
+            }
+            None => {}
+        }
+        let named = self
+            .config
+            .remotes
+            .iter()
+            .find(|remote| remote.name() == name);
+        let Some(remote) = named else {
+            return Ok(None);
+        };
+        let probed = self.probe_and_remember(remote, patience)?;
+        Ok(probed
+            .err()
+            .filter(probe::Broken::is_too_old)
+            .map(|broken| broken.failure))
     }
 
     /// Makes a write probe that was asked for, and remembers its result.

@@ -134,7 +134,7 @@ pub(super) fn probe(
     };
     let outcome = probe.all();
     let step = probe.step;
-    probe.clean_up(outcome.is_ok());
+    probe.clean_up();
     match outcome {
         Ok(hash) => Ok(Ok(Passed { hash })),
         Err(Failure::Interrupted { what, cause }) if ends_the_action(cause) => {
@@ -230,9 +230,9 @@ impl Probe<'_, '_> {
         Ok(hash)
     }
 
-    /// Removes the folder. Where that fails the next probe does it.
-    fn clean_up(&mut self, passed: bool) {
-        if !passed && self.step == Step::Store && self.context.host.check(self.patience).is_err() {
+    /// Removes the folder. Where that fails, or there is no time left, the next probe does it.
+    fn clean_up(&mut self) {
+        if self.context.host.check(self.patience).is_err() {
             return;
         }
         let patience = Patience::attended(self.context.host.now() + CLEANUP);

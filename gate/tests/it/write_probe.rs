@@ -208,11 +208,20 @@ fn an_rclone_that_is_too_old_is_refused_only_after_a_write_probe_failed() {
         );
     }
     assert!(!verbs(&world).contains(&"sync".to_owned()));
-    // From now on nothing is stopped for it.
-    let answer = world.request("backupctl --stop app").expect(69);
-    assert!(answer.err.contains("app is not stopped"), "{}", answer.err);
-    assert!(world.exists("up") && !world.exists("state/leases/app.json"));
-    assert_eq!(verbs(&world), [""; 0]);
+    // Nothing is stopped for it, neither now nor when no probe was made before.
+    for memory in [true, false] {
+        if !memory {
+            fs::remove_file(world.path("state/rclone.json")).unwrap();
+        }
+        let answer = world.request("backupctl --stop app").expect(69);
+        assert!(
+            answer.err.contains("app is not stopped") && answer.err.contains("before 1.67"),
+            "{}",
+            answer.err
+        );
+        assert!(world.exists("up") && !world.exists("state/leases/app.json"));
+        assert_eq!(verbs(&world).is_empty(), memory);
+    }
     // The account takes it after all: the doctor finds out, and the next stop goes through.
     fs::remove_file(world.path("refuse")).unwrap();
     let findings = doctor(&world);
