@@ -89,6 +89,32 @@ class Doctor(OnHost):
         found = self.hops("config", "program", "folders", "data", "rclone", "remote", "archives", "leases", "services")
         self.assertEqual([line for line in found if line.startswith("FAIL")], [])
 
+    @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
+    def test_a_small_file_is_stored_compared_by_hash_and_removed_again(self):
+        for account in ("personal", "business"):
+            with self.subTest(account):
+                self.open_world(account=account)
+                [found] = self.hops("write")
+                self.assertRegex(found, "^OK: .* compared by hash, read back, renamed and deleted")
+                self.assertEqual(self.stored(), set())
+        self.open_world(account="personal-sha1")
+        [found] = self.hops("write")
+        self.assertRegex(found, "^WARN: .* hashes cannot be compared")
+
+    @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
+    def test_the_step_that_failed_is_named(self):
+        for match, words in (
+            ("^session ", "storing a small file"),
+            ("^download ", "reading the file back"),
+            ("^patch .*probe$", "renaming the file"),
+            ("^delete .*probe-renamed", "deleting the file"),
+        ):
+            with self.subTest(words):
+                self.open_world(**self.settings)
+                self.control.faults({"match": match, "count": 0, "status": 403})
+                [found] = self.hops("write")
+                self.assertRegex(found, f"^FAIL: .*{words}")
+
     @unittest.skipIf(KEEPS_TOKEN, "needs an rclone that is too old")
     def test_an_rclone_that_is_too_old_is_red_with_the_version_to_have(self):
         failed = [line for line in self.hops("rclone") if line.startswith("FAIL")]
@@ -98,20 +124,23 @@ class Doctor(OnHost):
     @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
     def test_a_sign_in_for_reading_is_red(self):
         self.open_world(read_only=True)
-        self.assertTrue([line for line in self.hops("remote") if line.startswith("FAIL")])
+        [failed] = [line for line in self.hops("remote", "write") if line.startswith("FAIL")]
+        self.assertRegex(failed, "storing a small file.*may only read")
+        self.assertEqual(self.stored(), set())
 
     @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
     def test_a_full_drive_is_red(self):
         self.open_world(quota=10)
         self.control.write("/photo", b"0123456789")
-        self.assertTrue([line for line in self.hops("remote") if line.startswith("FAIL")])
+        [failed] = [line for line in self.hops("remote", "write") if line.startswith("FAIL")]
+        self.assertRegex(failed, "storing a small file.*full")
 
     @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
     def test_a_wrong_drive_is_red_and_says_which_one_to_pick(self):
         text = self.world.config.read_text().replace(self.world.standin.drive.id, "0123456789abcdef")
         self.world.config.write_text(text)
         failed = [line for line in self.hops("remote") if line.startswith("FAIL")]
-        self.assertTrue(failed and "drive" in failed[0].replace("onedrive", ""), failed)
+        self.assertTrue(failed and "choose the drive called OneDrive" in failed[0], failed)
 
 
 @unittest.skipIf(KEEPS_TOKEN, "the newest rclone is not too old")

@@ -16,17 +16,20 @@ use super::remote::{Access, Task};
 use crate::control::State;
 use crate::credentials;
 use crate::credentials::ini::Ini;
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, Interrupt};
 use crate::host::Patience;
 use crate::names::ServiceName;
 use crate::privilege::capabilities;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
-use crate::rclone::outcome::Trouble;
+use crate::rclone::outcome::{Trouble, sign_in_refused};
+use crate::rclone::{self, Listener};
 
 /// The most that all remotes together may take: the stop step of the tutorial ends at 30 s.
 const ALL: Duration = Duration::from_secs(5);
+
+/// The most that a write probe may take, which is made once for an rclone that may be too old.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// The part of `rclone about --json` that decides.
 #[derive(Debug, Deserialize)]
@@ -82,7 +85,7 @@ fn definite_noes(
     let now = context.host.now();
     let left = patience.until.saturating_duration_since(now);
     // A remote that hangs must not use up the time that the stop itself needs.
-    let until = now + ALL.min(left / 4);
+    let end = now + ALL.min(left / 4);
     let mut names: Vec<&str> = Vec::new();
     for remote in &context.config.remotes {
         if !names.contains(&remote.name()) {
@@ -90,8 +93,13 @@ fn definite_noes(
         }
     }
     let mut noes = Vec::new();
+    let mut waiting = u32::try_from(names.len()).unwrap_or(u32::MAX);
     for name in names {
-        let answer = match one(context, name, &Patience { until, ..*patience }) {
+        // Each has its share of the time that is left: one that hangs does not silence the others.
+        let now = context.host.now();
+        let until = now + end.saturating_duration_since(now) / waiting.max(1);
+        waiting = waiting.saturating_sub(1);
+        let answer = match one(context, name, &Patience { until, ..*patience }, patience) {
             Err(Failure::Interrupted { what, cause }) if ends_the_action(cause) => {
                 return Err(Failure::Interrupted { what, cause });
             }
@@ -106,13 +114,16 @@ fn definite_noes(
     Ok(noes)
 }
 
-fn one(context: &mut Context<'_>, name: &str, patience: &Patience<'_>) -> Result<Answer, Failure> {
+/// Asks one remote, for as long as `patience` says. `whole` is that of the stop.
+fn one(
+    context: &mut Context<'_>,
+    name: &str,
+    patience: &Patience<'_>,
+    whole: &Patience<'_>,
+) -> Result<Answer, Failure> {
     context.rclone_is_trusted()?;
     let text = credentials::configured(context.config)?;
     let what = format!("asking {name} before the stop");
-    if let Some(failure) = context.rclone_is_too_old(&Ini::parse(&text), name, patience)? {
-        return Ok(Answer::No(failure));
-    }
     let place = format!("{name}:");
     let task = Task {
         what: &what,
@@ -122,16 +133,32 @@ fn one(context: &mut Context<'_>, name: &str, patience: &Patience<'_>) -> Result
         output: Output::Silent,
         phase: Phase::Comparing,
     };
-    let ran = context.rclone_must(&task, patience)?;
+    let mut heard = Listener::new(task.phase);
+    let ended = match context.rclone_heard(&task, &mut heard, patience) {
+        Err(Failure::Interrupted {
+            cause: Interrupt::DeadlinePassed,
+            ..
+        }) if heard.sign_in_was_refused() => {
+            return Ok(Answer::No(sign_in_refused(&what, name, context.config)));
+        }
+        ended => ended?,
+    };
+    context.judge(&task, &ended, &heard)?;
     let full =
-        serde_json::from_slice::<Quota>(&ran.ended.stdout).is_ok_and(|quota| quota.free == Some(0));
-    Ok(if full {
-        Answer::No(Failure::NoSpace(format!(
+        serde_json::from_slice::<Quota>(&ended.stdout).is_ok_and(|quota| quota.free == Some(0));
+    if full {
+        return Ok(Answer::No(Failure::NoSpace(format!(
             "{what}: the remote is full; make room there (its recycle bin counts too)"
-        )))
-    } else {
-        Answer::Other
-    })
+        ))));
+    }
+    let now = context.host.now();
+    let left = whole.until.saturating_duration_since(now);
+    let probing = Patience {
+        until: now + PROBE.min(left / 2),
+        ..*whole
+    };
+    let too_old = context.rclone_is_too_old(&Ini::parse(&text), name, &probing)?;
+    Ok(too_old.map_or(Answer::Other, Answer::No))
 }
 
 /// Takes a failure for a no where it cannot be gone by the time of the upload.

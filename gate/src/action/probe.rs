@@ -235,7 +235,8 @@ impl Probe<'_, '_> {
         if self.context.host.check(self.patience).is_err() {
             return;
         }
-        let patience = Patience::attended(self.context.host.now() + CLEANUP);
+        let until = self.patience.until.min(self.context.host.now() + CLEANUP);
+        let patience = Patience::attended(until);
         let what = format!("removing {}", self.folder);
         let task = Task {
             what: &what,

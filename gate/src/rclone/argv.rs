@@ -228,6 +228,8 @@ pub fn about_at_once(config: &Config, name: &str) -> Vec<String> {
         "2s",
         "--timeout",
         "3s",
+        // A refused sign-in is said at this level before rclone gives up.
+        "-vv",
     ] {
         argv.push(word.into());
     }

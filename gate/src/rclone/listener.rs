@@ -3,6 +3,7 @@
 //! Invariant: memory stays bounded however much is said.
 
 use super::log::{Level, Line, Message, Stats};
+use super::outcome::refuses_sign_in;
 use super::survey::Survey;
 use crate::host::Ear;
 use crate::progress::{Amount, Phase, Progress};
@@ -22,6 +23,7 @@ pub struct Listener {
     survey: Survey,
     errors: Vec<String>,
     unchecked: bool,
+    sign_in_refused: bool,
 }
 
 impl Listener {
@@ -36,6 +38,7 @@ impl Listener {
             survey: Survey::default(),
             errors: Vec::new(),
             unchecked: false,
+            sign_in_refused: false,
         }
     }
 
@@ -66,10 +69,16 @@ impl Listener {
         &self.errors
     }
 
-    /// Whether a comparison had no hash that both sides know, and so compared sizes alone.
+    /// True when a comparison had no hash that both sides know, and so compared sizes alone.
     #[must_use]
     pub fn compared_sizes_alone(&self) -> bool {
         self.unchecked
+    }
+
+    /// True when the server refused the stored sign-in, said at any level: rclone before 1.68 repeats the question for 5 s.
+    #[must_use]
+    pub fn sign_in_was_refused(&self) -> bool {
+        self.sign_in_refused
     }
 
     /// The last report of progress.
@@ -126,6 +135,7 @@ impl Listener {
         if self.survey.take(message) {
             return None;
         }
+        self.sign_in_refused |= refuses_sign_in(&message.text);
         self.unchecked |= message.text.contains("hashes could not be checked")
             || message.text.starts_with("No common hash found");
         if matches!(message.text.as_str(), "Deleted" | "Moved into backup dir") {

@@ -124,8 +124,9 @@ const NOT_SET_UP: [&str; 2] = [
     "didn't find section in config file",
     "couldn't find section",
 ];
-const FULL: [&str; 5] = [
+const FULL: [&str; 6] = [
     "no space left on device",
+    "file too big for remaining disk space",
     "quotalimitreached",
     "insufficientstorage",
     "insufficient storage",
@@ -155,6 +156,26 @@ const UNREACHABLE: [&str; 8] = [
     "tls handshake timeout",
     "server misbehaving",
 ];
+
+/// True for a message that the stored sign-in is not accepted.
+pub(super) fn refuses_sign_in(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["invalid_grant", "invalid_client"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
+/// The failure of a remote that refuses the stored sign-in.
+#[must_use]
+pub fn sign_in_refused(what: &str, name: &str, config: &Config) -> Failure {
+    Failure::Remote {
+        what: what.to_owned(),
+        trouble: Trouble::SignIn {
+            renew: command(config, &format!("config reconnect {name}:")),
+        },
+        detail: "invalid_grant".into(),
+    }
+}
 
 /// A command of rclone's for a person to type on the host, with the gate's own rclone and configuration.
 #[must_use]

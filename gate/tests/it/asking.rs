@@ -135,6 +135,20 @@ fn a_remote_that_hangs_delays_a_stop_by_seconds() {
     );
 }
 
+/// rclone 1.60 repeats the question for longer than it is waited for, and says so at the level of debugging.
+#[test]
+fn a_refused_sign_in_counts_although_rclone_goes_on_asking() {
+    let said = r#"{"level":"debug","msg":"onedrive: Token refresh failed try 1/5: oauth2: cannot fetch token: 400 Bad Request\nResponse: {\"error\": \"invalid_grant\"}"}"#;
+    let stubborn = format!("printf '%s\\n' '{said}' >&2; exec sleep 60");
+    let world = world(&stubborn, &no(REVOKED));
+    let answer = stays_up(&world, world.request(STOP), 69);
+    assert!(
+        answer.err.contains("config reconnect onedrive:"),
+        "{}",
+        answer.err
+    );
+}
+
 #[test]
 fn whoever_does_not_want_it_is_not_asked() {
     let world = world(&no(REVOKED), &no(REVOKED));
