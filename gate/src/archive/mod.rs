@@ -22,6 +22,7 @@ pub mod entry;
 pub mod estimate;
 pub mod extract;
 pub mod gzip;
+pub mod inherit;
 mod links;
 mod listing;
 pub mod manifest;

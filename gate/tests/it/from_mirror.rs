@@ -34,6 +34,21 @@ fn a_mirror_comes_back_with_the_owners_and_modes_that_an_archive_knows() {
     world.request(&world.archive()).expect(0);
     let text = "newer than the archive";
     world.write("root/app/data/new", text);
+    fs::create_dir_all(data.join("folder/added/deep")).unwrap();
+    for name in ["folder/wal", "folder/added/deep/segment"] {
+        fs::write(data.join(name), text).unwrap();
+    }
+    // The newest archive has no manifest; the one before knows the owners.
+    let archives = world.path("remote/OdroidBackup/app/archives");
+    for name in names(&archives) {
+        let (_, kind) = name.split_once('.').unwrap();
+        fs::rename(
+            archives.join(&name),
+            archives.join(format!("app-2026-11-01.{kind}")),
+        )
+        .unwrap();
+    }
+    fs::write(archives.join("app-2026-11-02.tar.gz"), "cut").unwrap();
     world.request(&world.sync()).expect(0);
     let mirrored = crate::harness::can_mount();
     let answer = world
@@ -65,6 +80,18 @@ fn a_mirror_comes_back_with_the_owners_and_modes_that_an_archive_knows() {
     if is_root() {
         let owners = ["", "file", "folder", "folder/second", "new"].map(|name| seen(name).uid());
         assert_eq!(owners, [77, 1234, 1235, 1236, 77]);
+        // Newer entries belong to the folder that they lie in, and so to the database that reads them.
+        for name in [
+            "folder/wal",
+            "folder/added",
+            "folder/added/deep",
+            "folder/added/deep/segment",
+        ] {
+            assert_eq!((seen(name).uid(), seen(name).gid()), (1235, 1235), "{name}");
+        }
+        if mirrored {
+            assert_eq!(seen("folder/link").uid(), 0);
+        }
     }
     assert!(answer.err.contains("set-user-ID"), "{}", answer.err);
 }

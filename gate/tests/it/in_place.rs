@@ -103,6 +103,13 @@ fn a_service_that_was_down_stays_down_and_one_without_data_gets_it() {
     assert_eq!(data(&world), "restored");
     assert!(!world.exists("up"));
     assert_eq!(names(&world.path("root/app")), ["data"]);
+    // A rootless container passes through that folder.
+    let folder = Command::new("stat")
+        .args(["-c", "%a"])
+        .arg(world.path("root/app"))
+        .output()
+        .unwrap();
+    assert_eq!(folder.stdout, b"755\n");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::action::fetch::{self, Stored, find_where};
 use crate::action::remote::{Access, Task};
 use crate::archive::adopt::{Adopted, Owner, adopt, settle};
 use crate::archive::extract::Options;
+use crate::archive::inherit::{inherit, mark};
 use crate::archive::manifest::Reader;
 use crate::error::Failure;
 use crate::host::Patience;
@@ -164,13 +165,17 @@ fn owners(
     let mut file = databases.create("manifest")?;
     let room = |bytes| databases.has_room(bytes);
     fetch::manifest(context, &stored, &file, patience, &room)?;
-    file.rewind().map_err(Failure::io("reading the manifest"))?;
+    let reading = || Failure::io("reading the manifest");
+    file.rewind().map_err(reading())?;
+    let mark = mark(&mut Reader::new(&file)?, &mut watch)?;
+    file.rewind().map_err(reading())?;
     let mut manifest = Reader::new(&file)?;
     let first = manifest
         .record()?
         .ok_or_else(|| Failure::Verification("the manifest is empty".to_owned()))?;
-    let owner = root.then_some((first.uid, first.gid));
-    settle(staging.tree(), owner, &mut adopted, &mut watch)?;
+    let whole = (first.uid, first.gid);
+    let marked = root.then_some((mark, first.gid));
+    settle(staging.tree(), marked, &mut adopted, &mut watch)?;
     adopt(
         staging.tree(),
         &mut manifest,
@@ -183,6 +188,9 @@ fn owners(
         &mut adopted,
         &mut watch,
     )?;
+    if root {
+        inherit(staging.tree(), mark, whole, &mut watch)?;
+    }
     tell(context, &stored, &adopted);
     Ok(adopted)
 }
@@ -196,7 +204,7 @@ fn present(order: &Restore) -> Option<Owner> {
 
 fn tell(context: &mut Context<'_>, stored: &Stored, adopted: &Adopted) {
     context.say(format!(
-        "owners and modes of {} files and directories are those of {}, and the content of {} is; what is newer belongs to the owner of the whole and is for that owner alone",
+        "owners and modes of {} files and directories are those of {}, and the content of {} is; a newer entry belongs to the owner of the nearest directory that the archive knows, and is for that owner alone",
         adopted.known, stored.name, adopted.same
     ));
     for (what, named) in [

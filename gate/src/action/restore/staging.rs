@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
 
 use crate::action::Context;
@@ -172,8 +172,10 @@ fn make_folder(context: &mut Context<'_>, folder: &PlainPath) -> Result<PinnedDi
     };
     let opened = PinnedDir::open(&above).map_err(|errno| refused(&above, errno.desc()))?;
     let what = || Failure::errno(format!("making {folder}"));
-    let mode = Mode::from_bits_truncate(0o755);
-    mkdirat(opened.fd(), name.as_str(), mode).map_err(what())?;
+    mkdirat(opened.fd(), name.as_str(), Mode::S_IRWXU).map_err(what())?;
+    let made = openat(opened.fd(), name.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
+    // The gate's umask leaves nothing for others; the user of the service has to pass through.
+    fchmod(&made, Mode::from_bits_truncate(0o755)).map_err(what())?;
     fsync(opened.fd()).map_err(what())?;
     context.warn(format!(
         "{folder} did not exist and was made; give it to the user whose service it is"
