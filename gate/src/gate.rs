@@ -391,9 +391,9 @@ fn perform(
         host: &mut host,
         started,
     };
-    action::guard(grant, &mut context);
+    let circumstances = action::guard(grant, &mut context);
     let outcome = capabilities::give_up(capabilities::of(grant.order(), config))
-        .and_then(|()| action::execute(grant, &mut context));
+        .and_then(|()| action::execute(grant, &mut context, &circumstances));
     conclude(&mut host, &outcome);
     // The answer is given by now; whatever hangs here delays it by some seconds and changes nothing about it.
     let mut context = Context {

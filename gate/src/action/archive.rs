@@ -6,7 +6,8 @@ use std::io::Seek;
 use std::time::{Duration, Instant};
 
 use super::Context;
-use super::prune::prune;
+use super::circumstances::{Circumstances, tell_bind_mount};
+use super::prune::{self, New};
 use super::spool::Spool;
 use super::start::start_early;
 use super::upload::Upload;
@@ -29,6 +30,7 @@ use crate::retention::ArchiveName;
 pub(super) fn archive(
     context: &mut Context<'_>,
     order: &Archive,
+    circumstances: &Circumstances,
     until: Instant,
 ) -> Result<String, Failure> {
     let waiting = Patience::attended(until);
@@ -39,6 +41,16 @@ pub(super) fn archive(
     tell_raised(context, order);
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source)?;
+    let down = !order.hot && circumstances.is_down(context, &order.service);
+    tell_bind_mount(context, order.service.as_str(), &order.source);
+    if !down && !order.hot && prune::made_down(context, order, &name, &patience)? {
+        let message = format!(
+            "{name} of today was made while {} was down and stays as it is; one of a running service does not take its place",
+            order.service
+        );
+        context.alert(WarningCode::ArchiveKept, order.service.as_str(), &message);
+        return Ok(format!("{name} was not made again"));
+    }
     let spool = Spool::open(context, &order.service, &name)?;
     let totals = pack(context, order, &name, &source, &spool, &patience)?;
     // What is left to do needs the spool alone: a `--start` has nothing to wait for or to cancel any more.
@@ -47,7 +59,12 @@ pub(super) fn archive(
     drop(lock);
     let patience = Patience::attended(until);
     Upload::new(order, &name, &spool).store(context, &patience)?;
-    let pruned = prune(context, order, &name, &totals, &patience)?;
+    let new = New {
+        name: &name,
+        totals: &totals,
+        down,
+    };
+    let pruned = prune::prune(context, order, &new, &patience)?;
     Ok(format!(
         "{name} is stored in {} ({} bytes, SHA-256 {}, {pruned} old archives put aside)",
         order.folder, totals.archive_bytes, totals.archive
@@ -139,10 +156,6 @@ fn tell(context: &mut Context<'_>, order: &Archive, notes: &Notes) -> Result<(),
             &notes.skipped,
         ),
         (
-            "left out, because something else is mounted there",
-            &notes.mounted,
-        ),
-        (
             "stored without all of their attributes, which are too many",
             &notes.cut,
         ),
@@ -154,6 +167,13 @@ fn tell(context: &mut Context<'_>, order: &Archive, notes: &Notes) -> Result<(),
         if !named.is_empty() {
             context.warn(format!("{what}: {named}"));
         }
+    }
+    if !notes.mounted.is_empty() {
+        let message = format!(
+            "left out of the archive, because something else is mounted there: {}; unmount it, or back it up on its own as an extra target",
+            notes.mounted
+        );
+        context.alert(WarningCode::MountLeftOut, order.service.as_str(), &message);
     }
     if notes.changed.is_empty() {
         return Ok(());

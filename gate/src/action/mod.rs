@@ -6,6 +6,7 @@
 mod approve;
 mod archive;
 mod ask_remotes;
+mod circumstances;
 mod databases;
 mod doctor;
 mod fetch;
@@ -29,6 +30,7 @@ mod upload;
 mod verify;
 mod versions;
 
+pub use circumstances::Circumstances;
 pub(crate) use doctor::doctor;
 #[cfg(any(test, fuzzing))]
 pub(crate) use list::remote::read as read_listing;
@@ -68,7 +70,11 @@ pub struct Context<'a> {
 ///
 /// # Errors
 /// When it was not done.
-pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failure> {
+pub fn execute(
+    grant: &Grant,
+    context: &mut Context<'_>,
+    circumstances: &Circumstances,
+) -> Result<String, Failure> {
     let until = context.started + grant.timeout();
     match grant.order() {
         Order::Stop {
@@ -76,8 +82,8 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
             ask_remotes,
         } => stop::stop(context, service, *ask_remotes, until, grant.timeout()),
         Order::Start(service) => start::start(context, service, until, grant.timeout()),
-        Order::Sync(mirror) => sync::sync(context, mirror, until),
-        Order::Archive(archive) => archive::archive(context, archive, until),
+        Order::Sync(mirror) => sync::sync(context, mirror, circumstances, until),
+        Order::Archive(archive) => archive::archive(context, archive, circumstances, until),
         Order::Recover { service, boot } => {
             recover::recover(context, service.as_ref(), *boot, until)
         }
@@ -90,8 +96,13 @@ pub fn execute(grant: &Grant, context: &mut Context<'_>) -> Result<String, Failu
 }
 
 /// Looks after the processes and leases that killed gates left, before an action. A start serves its own service first,
-/// so it leaves the leases of others to [`guard_after`].
-pub fn guard(grant: &Grant, context: &mut Context<'_>) {
+/// so it leaves the leases of others to [`guard_after`]. Returns the circumstances of a copy.
+pub fn guard(grant: &Grant, context: &mut Context<'_>) -> Circumstances {
+    guard_others(grant, context);
+    Circumstances::ask(context, grant)
+}
+
+fn guard_others(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
         // They touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,

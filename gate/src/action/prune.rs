@@ -34,6 +34,25 @@ const MAX_RECORD: u64 = 4 << 20;
 struct Sizes {
     archive: u64,
     manifest: u64,
+    /// The service was down while the archive was packed.
+    #[serde(default)]
+    down: bool,
+}
+
+impl Sizes {
+    fn fit(&self, other: &Self) -> bool {
+        (self.archive, self.manifest) == (other.archive, other.manifest)
+    }
+}
+
+/// An archive that was just put in its place.
+pub(super) struct New<'a> {
+    /// Its name.
+    pub(super) name: &'a ArchiveName,
+    /// Its totals.
+    pub(super) totals: &'a Totals,
+    /// The service was down while it was packed.
+    pub(super) down: bool,
 }
 
 /// Archives of one service that were found to be verified, by place and name.
@@ -52,15 +71,29 @@ struct Listed {
 pub(super) fn prune(
     context: &mut Context<'_>,
     order: &Archive,
-    name: &ArchiveName,
-    totals: &Totals,
+    new: &New<'_>,
     patience: &Patience<'_>,
 ) -> Result<usize, Failure> {
     let stored = list(context, order, patience)?;
     let files: BTreeSet<String> = stored.keys().cloned().collect();
     let archives = shelf::archives(&order.service, &files);
-    tell_future(context, order, name, &archives);
-    let today = name.date();
+    tell_future(context, order, new.name, &archives);
+    let known = load(context, order);
+    let mut record = known.clone();
+    let here = format!("{}/", order.folder);
+    // Another file under a name that was verified is not.
+    record.retain(|place, sizes| {
+        let name = place.strip_prefix(&here);
+        let name = name.and_then(|name| ArchiveName::parse(&order.service, name));
+        !place.starts_with(&here)
+            || name.is_some_and(|name| listed(&stored, &name).is_some_and(|now| now.fit(sizes)))
+    });
+    let sizes = listed(&stored, new.name);
+    if let Some(sizes) = sizes.filter(|sizes| sizes.archive == new.totals.archive_bytes) {
+        let down = new.down;
+        record.insert(format!("{here}{}", new.name), Sizes { down, ..sizes });
+    }
+    let today = new.name.date();
     let gone = |candidates: &[Candidate]| {
         give_up(candidates, today, order.keep_weekly, order.keep_monthly)
     };
@@ -69,9 +102,16 @@ pub(super) fn prune(
     let old = if gone(&all).is_empty() {
         Vec::new()
     } else {
-        let candidates = verified(context, order, name, totals, &archives, &stored, patience)?;
-        gone(&candidates)
+        gone(&verified(
+            context,
+            order,
+            &archives,
+            &stored,
+            &mut record,
+            patience,
+        )?)
     };
+    save(context, order, &known, &record);
     let steps = shelf::mend(&order.service, &files);
     carry_out(context, order, &steps, patience)?;
     for name in &old {
@@ -79,6 +119,31 @@ pub(super) fn prune(
     }
     remove_expired(context, order, today, patience)?;
     Ok(old.len())
+}
+
+/// Whether the archive of this name on the remote was made while its service was down.
+pub(super) fn made_down(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    patience: &Patience<'_>,
+) -> Result<bool, Failure> {
+    let record = load(context, order);
+    let sizes = record.get(&format!("{}/{name}", order.folder));
+    let Some(sizes) = sizes.filter(|sizes| sizes.down) else {
+        return Ok(false);
+    };
+    let stored = list(context, order, patience)?;
+    Ok(listed(&stored, name).is_some_and(|now| now.fit(sizes)))
+}
+
+/// The sizes that the remote lists of an archive and its manifest.
+fn listed(stored: &BTreeMap<String, u64>, name: &ArchiveName) -> Option<Sizes> {
+    Some(Sizes {
+        archive: *stored.get(&name.to_string())?,
+        manifest: *stored.get(&name.manifest())?,
+        down: false,
+    })
 }
 
 fn candidate(name: &ArchiveName, verified: bool) -> Candidate {
@@ -96,10 +161,15 @@ fn list(
 ) -> Result<BTreeMap<String, u64>, Failure> {
     let argv = rclone::list(context.config, &order.folder);
     let listing = Task {
+        // Before the first archive there is no such folder.
         output: Output::Silent,
         ..task("listing the archives", order, argv)
     };
-    let ran = context.rclone_must(&listing, patience)?;
+    let ran = context.rclone(&listing, patience)?;
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(BTreeMap::new());
+    }
+    context.judge(&listing, &ran.ended, &ran.heard)?;
     let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
         Failure::Verification(format!("rclone's list of the archives: {error}"))
     })?;
@@ -133,39 +203,34 @@ fn tell_future(
     }
 }
 
-/// Finds out which archives are verified.
+/// Finds out which archives are verified; new ones come into the record.
 fn verified(
     context: &mut Context<'_>,
     order: &Archive,
-    new: &ArchiveName,
-    totals: &Totals,
     archives: &[ArchiveName],
     stored: &BTreeMap<String, u64>,
+    record: &mut Record,
     patience: &Patience<'_>,
 ) -> Result<Vec<Candidate>, Failure> {
-    let known = load(context, order);
-    let mut record = Record::new();
     let (mut candidates, mut doubtful) = (Vec::new(), Vec::new());
     for name in archives {
         let place = format!("{}/{name}", order.folder);
-        let sizes = stored
-            .get(&name.to_string())
-            .zip(stored.get(&name.manifest()));
-        let sizes = sizes.map(|(&archive, &manifest)| Sizes { archive, manifest });
-        let good = match sizes {
-            None => false,
-            Some(Sizes { archive: 0, .. }) => false,
-            Some(sizes) if known.get(&place) == Some(&sizes) => true,
-            Some(sizes) if name == new => sizes.archive == totals.archive_bytes,
-            Some(sizes) => names_its_size(context, order, name, sizes, patience)?,
+        let good = match listed(stored, name) {
+            None | Some(Sizes { archive: 0, .. }) => false,
+            Some(_) if record.contains_key(&place) => true,
+            Some(sizes) => {
+                let good = names_its_size(context, order, name, sizes, patience)?;
+                if good {
+                    record.insert(place, sizes);
+                }
+                good
+            }
         };
-        match sizes.filter(|_| good) {
-            Some(sizes) => drop(record.insert(place, sizes)),
-            None => doubtful.push(name.to_string()),
+        if !good {
+            doubtful.push(name.to_string());
         }
         candidates.push(candidate(name, good));
     }
-    save(context, order, known, &record);
     if !doubtful.is_empty() {
         context.alert(
             WarningCode::ArchiveUnverified,
@@ -231,17 +296,13 @@ fn load(context: &Context<'_>, order: &Archive) -> Record {
         .unwrap_or_default()
 }
 
-/// Replaces the part of the record that is about this folder.
-fn save(context: &mut Context<'_>, order: &Archive, known: Record, found: &Record) {
-    let here = format!("{}/", order.folder);
-    let mut record = known.clone();
-    record.retain(|place, _| !place.starts_with(&here));
-    record.extend(found.iter().map(|(place, sizes)| (place.clone(), *sizes)));
+/// Writes the record, if it has changed.
+fn save(context: &mut Context<'_>, order: &Archive, known: &Record, record: &Record) {
     if record == known {
         return;
     }
     let folder = context.config.state_dir.below(&["verified"]);
-    let bytes = serde_json::to_vec(&record).unwrap_or_default();
+    let bytes = serde_json::to_vec(record).unwrap_or_default();
     let written = context.own_directory(&folder).and_then(|folder| {
         durable::replace(folder, &file(order), &bytes)
             .map_err(Failure::io("the record of verified archives"))

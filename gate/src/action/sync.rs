@@ -14,6 +14,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::Context;
+use super::circumstances::{Circumstances, tell_bind_mount};
 use super::remote::{Access, Task};
 use super::versions;
 use crate::config::Config;
@@ -23,7 +24,7 @@ use crate::host::{Patience, clock};
 use crate::mirror::books::{Approval, Books, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
-use crate::names::PlainPath;
+use crate::names::{PlainPath, ServiceName};
 use crate::policy::Mirror;
 use crate::program::Output;
 use crate::progress::Phase;
@@ -33,11 +34,18 @@ use crate::rclone::{self, Listener, Scope};
 pub(super) fn sync(
     context: &mut Context<'_>,
     mirror: &Mirror,
+    circumstances: &Circumstances,
     until: Instant,
 ) -> Result<String, Failure> {
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
     let patience = Patience::attended(until).yielding(&lock);
     let directory = context.open_source(&mirror.source)?;
+    if let Ok(service) = ServiceName::parse(&mirror.lock)
+        && !mirror.hot
+    {
+        circumstances.is_down(context, &service);
+    }
+    tell_bind_mount(context, &mirror.lock, &mirror.source);
     context.rclone_fits(&mirror.destination, &patience)?;
     let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
     let heard = compare(context, mirror, &directory, &patience)?;

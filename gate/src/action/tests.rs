@@ -120,14 +120,13 @@ fn run(
         status,
         said: Vec::new(),
     };
-    let outcome = execute(
-        &grant,
-        &mut Context {
-            config: &config,
-            host: &mut host,
-            started,
-        },
-    );
+    let mut context = Context {
+        config: &config,
+        host: &mut host,
+        started,
+    };
+    let circumstances = Circumstances::ask(&mut context, &grant);
+    let outcome = execute(&grant, &mut context, &circumstances);
     (outcome, host.ran, host.now - started)
 }
 

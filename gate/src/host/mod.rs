@@ -11,6 +11,7 @@ pub mod holder;
 pub mod leftovers;
 pub mod linux;
 pub mod lock;
+pub mod mounts;
 pub mod owners;
 mod run;
 mod streams;

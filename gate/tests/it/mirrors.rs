@@ -331,6 +331,7 @@ fn old_versions_go_after_a_sync_and_the_newest_stay() {
     }
     let world = World::new();
     world.configure("[versions]\nkeep_days = 30\nfloor_count = 2\n");
+    fs::remove_file(world.path("up")).unwrap();
     // Without a folder of versions there is nothing to do and nothing to say.
     assert_eq!(world.request(&world.sync()).expect(0).err, "");
     for date in [

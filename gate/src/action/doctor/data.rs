@@ -2,6 +2,7 @@
 //!
 //! Invariant: they are opened exactly as a sync opens them, so that what is fine here is fine there.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::finding::{Finding, quoted};
@@ -10,6 +11,7 @@ use crate::archive::estimate::estimate;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
+use crate::host::mounts::{self, Mount};
 use crate::measure;
 use crate::names::{PlainPath, ServiceName};
 
@@ -61,6 +63,54 @@ fn judge(what: &str, path: &PlainPath, source: Source) -> Option<Finding> {
     }
 }
 
+/// Mounts on and in a directory, and the owner of the folder above: a writer there can put another directory in its
+/// place.
+fn surroundings(what: &str, path: &PlainPath, mounts: &[Mount]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let directory = path.to_path_buf();
+    if let Some(bind) = mounts::bind_on(mounts, &directory) {
+        findings.push(Finding::warn(
+            format!(
+                "{what}: {path} is a bind mount of {} on {}; were it another folder, that would be copied",
+                bind.root.display(),
+                bind.source
+            ),
+            vec![format!("findmnt {path}   # is this the data of {what}?")],
+        ));
+    }
+    for mount in mounts::below(mounts, &directory) {
+        findings.push(Finding::warn(
+            format!(
+                "{what}: {} is mounted in the data, and archives leave it out",
+                mount.at.display()
+            ),
+            vec![format!(
+                "findmnt -R {path}   # unmount it, or make it an extra target"
+            )],
+        ));
+    }
+    let above = parent(path);
+    if let Ok(seen) = std::fs::symlink_metadata(&above)
+        && let Some(owner) = foreign_writer(seen.uid(), seen.mode())
+    {
+        findings.push(Finding::warn(
+            format!("{what}: {above} can be written to by {owner}, who can put another directory in the place of the data"),
+            vec![format!("sudo chown root: {0} && sudo chmod go-w {0}", quoted(&above))],
+        ));
+    }
+    findings
+}
+
+/// Who else than root, and the user that runs the gate, may write to a folder.
+fn foreign_writer(uid: u32, mode: u32) -> Option<String> {
+    let own = nix::unistd::geteuid().as_raw();
+    if uid != 0 && uid != own {
+        return Some(format!("uid {uid}"));
+    }
+    let sticky = mode & 0o1000 != 0;
+    (mode & 0o022 != 0 && !sticky).then(|| "its group or others".to_owned())
+}
+
 fn parent(path: &PlainPath) -> String {
     let parent = path.to_path_buf();
     let parent = parent.parent().map(|parent| parent.display().to_string());
@@ -69,6 +119,7 @@ fn parent(path: &PlainPath) -> String {
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let config = doctor.context.config;
+    let mounts = mounts::all();
     let mut findings = Vec::new();
     let mut opened: Vec<(String, PinnedDir)> = Vec::new();
     let services = config
@@ -82,6 +133,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     for (number, (what, path)) in services.chain(extra).enumerate() {
         let (source, directory) = look(&path);
         findings.extend(judge(&what, &path, source));
+        findings.extend(surroundings(&what, &path, &mounts));
         // Extra targets are never archived, so the spool need not hold them.
         if number < config.services.len() {
             opened.extend(directory.map(|directory| (what, directory)));
