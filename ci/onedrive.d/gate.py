@@ -51,6 +51,29 @@ class Gate:
             lines += [f'{verb} = ["{self.place}/bin/{name}-{verb}"]' for verb in SCRIPTS]
         (self.place / "gate.toml").write_text("\n".join([*lines, tables]) + "\n")
 
+    def new_configuration(self):
+        """Writes the configuration of a new host as the installer does: the example, with the services of this host (here none but
+        the runner), and with this test's folders and rclone in the place of the host's."""
+        text = (REPO / "gate/backupctl.example.toml").read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if not line.startswith("[services.") or line == "[services.lightflow]"]
+        text = "\n".join(lines) + "\n"
+        places = {
+            "/media/ssd/podman": self.place / "podman",
+            "/var/lib/backupctl": self.place / "state",
+            "/run/backupctl": self.place / "lock",
+            "/var/cache/backupctl": self.place / "spool",
+            "/usr/local/bin/podmanctl": BINARIES / "podmanctl",
+            "/etc/backupctl/rclone.conf": self.config,
+            "/usr/local/lib/backupctl/rclone": self.rclone,
+        }
+        for old, new in places.items():
+            if f'"{old}"' not in text:
+                raise AssertionError(f"the example does not name {old}")
+            text = text.replace(f'"{old}"', f'"{new}"')
+        self.data("lightflow").mkdir(parents=True)
+        self.write({"lightflow.db": b""}, "lightflow")
+        (self.place / "gate.toml").write_text(text, encoding="utf-8")
+
     def data(self, service: str = "app") -> Path:
         """A service's data."""
         return self.place / "podman" / service / "data"

@@ -121,6 +121,16 @@ class Doctor(OnHost):
         self.assertTrue(failed and "1.67" in failed[0], failed)
         self.assertNotIn("apt install rclone", " ".join(failed))
 
+    def test_a_new_configuration_is_green_with_the_rclone_of_the_release_and_red_with_debians(self):
+        self.open_world(refuse_bearer=True)
+        self.gate.new_configuration()
+        verdicts = [line.split(":")[0] for line in self.hops("config", "folders", "data", "rclone", "remote", "write", "services")]
+        if KEEPS_TOKEN:
+            self.assertEqual(set(verdicts) - {"SKIP"}, {"OK"}, self.doctor())
+        else:
+            self.assertEqual(verdicts.count("FAIL"), 2, self.doctor())
+            self.assertIn("/usr/local/lib/backupctl/rclone", " ".join(self.hops("rclone", "write")))
+
     @unittest.skipUnless(KEEPS_TOKEN, "needs an rclone that works")
     def test_a_sign_in_for_reading_is_red(self):
         self.open_world(read_only=True)
