@@ -79,6 +79,12 @@ pub(super) fn verify(
             databases.left_out
         ));
     }
+    if let (Some(report), None) = (&report, stored.manifest) {
+        context.say(format!(
+            "the structure of {} is sound: {} entries, {} bytes of content; without a manifest nothing says whether that is all",
+            stored.name, report.entries, report.bytes
+        ));
+    }
     if let (Some(report), true) = (&report, findings.0.is_empty()) {
         return Ok(format!(
             "{} is good: {} entries, {} bytes of content, {} checked, SHA-256 {}",

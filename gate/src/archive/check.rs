@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use super::digest::{Digest, Hashing};
+use super::digest::Digest;
 use super::entry::{Entry, Kind};
+use super::input::Input;
 use super::manifest::{Reader, Record};
-use super::read::Entries;
 use super::{Named, Watch};
 use crate::error::Failure;
 
@@ -262,9 +262,9 @@ pub fn check<A: Read, M: Read>(
     watch: Watch<'_>,
 ) -> Result<Report, Failure> {
     let mut input = Input::new(archive);
-    while let Some(entry) = input.entries.next(watch)? {
+    while let Some(entry) = input.next(watch)? {
         let mut copy = None;
-        let content = input.entries.content(watch, &mut |piece| {
+        let content = input.content(watch, &mut |piece| {
             if piece.offset == 0 {
                 copy = inspector.wants(&entry, piece.bytes)?;
             }
@@ -284,54 +284,4 @@ pub fn check<A: Read, M: Read>(
         input.saw(&entry, content, comparison.as_mut())?;
     }
     input.finish(comparison)
-}
-
-/// An archive that is read to its end, counted and hashed.
-pub(super) struct Input<A: Read> {
-    pub(super) entries: Entries<flate2::bufread::MultiGzDecoder<std::io::BufReader<Hashing<A>>>>,
-    count: u64,
-    bytes: u64,
-}
-
-impl<A: Read> Input<A> {
-    pub(super) fn new(archive: A) -> Self {
-        Self {
-            entries: Entries::gunzip(Hashing::new(archive)),
-            count: 0,
-            bytes: 0,
-        }
-    }
-
-    /// Counts an entry and compares it.
-    pub(super) fn saw<M: Read>(
-        &mut self,
-        entry: &Entry,
-        content: Digest,
-        comparison: Option<&mut Comparison<M>>,
-    ) -> Result<(), Failure> {
-        self.count += 1;
-        self.bytes += entry.kind.stored();
-        match comparison {
-            Some(comparison) => comparison.saw(Record::of(entry, content, self.entries.began())),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn finish<M: Read>(
-        self,
-        comparison: Option<Comparison<M>>,
-    ) -> Result<Report, Failure> {
-        let (_, archive_bytes, archive) = self.entries.into_source().finish();
-        let mut report = Report {
-            entries: self.count,
-            bytes: self.bytes,
-            archive_bytes,
-            archive,
-            differences: None,
-        };
-        if let Some(comparison) = comparison {
-            report.differences = Some(comparison.finish(&report)?);
-        }
-        Ok(report)
-    }
 }

@@ -122,7 +122,7 @@ pub enum Kind {
     },
     /// A named pipe.
     Fifo,
-    /// What the gate does not pack: a device, or something unknown.
+    /// A device, which the gate neither packs nor makes.
     Other {
         /// The letter in the header.
         letter: u8,

@@ -20,8 +20,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, mkfifoat, symlinkat, syncfs};
 
 use super::attributes::CAPABILITY;
-use super::check::{Comparison, Input, Report};
+use super::check::{Comparison, Report};
 use super::entry::{Entry, Kind, Moment};
+use super::input::Input;
 use super::place::{Places, components};
 use super::{Named, Watch, attributes, damaged};
 use crate::error::Failure;
@@ -81,7 +82,7 @@ pub fn extract<A: Read, M: Read>(
     };
     let mut places: Places<Entry> = Places::new(target);
     let mut root = None;
-    while let Some(entry) = input.entries.next(watch)? {
+    while let Some(entry) = input.next(watch)? {
         let parts = components(&entry.path)?;
         let Some((&name, _)) = parts.split_last() else {
             if entry.kind != Kind::Directory || root.is_some() {
@@ -100,7 +101,7 @@ pub fn extract<A: Read, M: Read>(
         let content = match &entry.kind {
             Kind::File { size } | Kind::Sparse { size, .. } => {
                 let file = create(parent, name).map_err(making(&entry))?;
-                let content = input.entries.content(watch, &mut |piece| {
+                let content = input.content(watch, &mut |piece| {
                     maker.has_room(piece.bytes.len() as u64)?;
                     file.write_all_at(piece.bytes, piece.offset)
                         .map_err(Failure::io(format!("writing {}", entry.display())))
@@ -111,7 +112,7 @@ pub fn extract<A: Read, M: Read>(
                 maker.complete(&file, &entry)?;
                 content
             }
-            _ => input.entries.content(watch, &mut |_| Ok(()))?,
+            _ => input.content(watch, &mut |_| Ok(()))?,
         };
         match &entry.kind {
             Kind::Directory => {

@@ -6,8 +6,8 @@
 //! Writing: `listing` and `links` serve `pack`, which turns a tree into entries; `write` makes a tar archive of
 //! them (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves anything
 //! (`dense`), `digest` hashes what passes, and
-//! `manifest` notes what went in. Reading: `read` gives the entries back, `check` compares them with the manifest,
-//! `extract` makes a tree of them below one directory (`place`).
+//! `manifest` notes each entry. Reading: `gunzip` and `read` give the entries back, `layout` finds the data in archives of
+//! other tools, `check` compares them with the manifest, `extract` makes a tree of them below one directory (`place`).
 //!
 //! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a
 //! tree is packed nor when one is made; memory is bounded, whatever the tree or the archive.
@@ -15,14 +15,18 @@
 mod acl;
 pub mod adopt;
 pub mod attributes;
+mod before;
 pub mod check;
 mod dense;
 pub mod digest;
 pub mod entry;
 pub mod estimate;
 pub mod extract;
+pub mod gunzip;
 pub mod gzip;
 pub mod inherit;
+mod input;
+mod layout;
 mod links;
 mod listing;
 pub mod manifest;
@@ -117,6 +121,11 @@ fn too_deep(path: &Path) -> Failure {
 /// What is wrong with an archive or a manifest.
 fn damaged(what: &str) -> Failure {
     Failure::Verification(format!("the archive is damaged: {what}"))
+}
+
+/// An archive that this version cannot bring back, although nothing in it is damaged.
+fn other_layout(what: &str) -> Failure {
+    Failure::Verification(format!("the archive has another layout: {what}"))
 }
 
 /// What an error means while an archive is read: damaged, where it came from gzip or from its end.

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{MAX_DEPTH, ROOT, damaged};
+use super::{MAX_DEPTH, ROOT, damaged, other_layout};
 use crate::error::Failure;
 
 /// The components of a path below the root of an archive; none for the root itself.
@@ -23,7 +23,10 @@ pub(super) fn components(path: &[u8]) -> Result<Vec<&OsStr>, Failure> {
     let shown = || OsStr::from_bytes(path).display().to_string();
     let mut parts = path.split(|&byte| byte == b'/');
     if parts.next() != Some(ROOT.as_bytes()) {
-        return Err(damaged(&format!("{} does not lie in {ROOT}/", shown())));
+        return Err(other_layout(&format!(
+            "{} does not lie in {ROOT}/",
+            shown()
+        )));
     }
     let parts: Vec<&OsStr> = parts.map(OsStr::from_bytes).collect();
     let plain = |part: &&OsStr| {

@@ -1,20 +1,20 @@
 //! A tar archive → entries, one after the other.
 //!
-//! Reads what the gate writes, and what its first versions wrote (GNU's long names). The archive comes from the
-//! remote and may be anything.
+//! Reads the gate's archives, and those of GNU tar, bsdtar and Python. The archive comes from the remote and may be
+//! anything.
 //!
 //! Invariant: memory is bounded whatever the archive says; nothing is taken for an entry whose header has not its
 //! checksum; an archive that ends early is an error.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::before::{Before, kind};
 use super::digest::{Digest, Hasher};
 use super::entry::{Attributes, Entry, Kind, Moment, owner};
-use super::sparse::Map;
+use super::gunzip::Gunzip;
+use super::sparse::{Map, OldMap};
 use super::ustar::{BLOCK, Header};
-use super::{Watch, acl, damaged, pax, unreadable};
+use super::{Watch, damaged, pax, unreadable};
 use crate::error::Failure;
 
 /// Longest name in a header of its own: a tree of the greatest depth with the longest names fits.
@@ -42,8 +42,8 @@ pub struct Entries<R> {
     left: u64,
     /// Behind that content.
     padding: u64,
-    /// The size of the last entry, where that is a sparse file.
-    sparse: Option<u64>,
+    /// The size of the last entry, where that is a sparse file, and its map, where that does not stand in its content.
+    sparse: Option<(u64, Option<Map>)>,
     /// Bytes of content read so far, for the caller that watches.
     passed: u64,
     /// Bytes of the archive read so far.
@@ -53,30 +53,15 @@ pub struct Entries<R> {
     buffer: Vec<u8>,
 }
 
-/// What headers before an entry say about it.
-#[derive(Default)]
-struct Before {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    modified: Option<Moment>,
-    real_size: Option<u64>,
-    sparse_name: Option<Vec<u8>>,
-    sparse_version: (Option<Vec<u8>>, Option<Vec<u8>>),
-    attributes: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl<R: Read> Entries<MultiGzDecoder<BufReader<R>>> {
+impl<R: Read> Entries<Gunzip<R>> {
     /// Of a `.tar.gz`.
     pub fn gunzip(input: R) -> Self {
-        Self::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, input)))
+        Self::new(Gunzip::new(input, CHUNK))
     }
 
-    /// Where the compressed bytes came from.
-    pub fn into_source(self) -> R {
-        self.input.into_inner().into_inner()
+    /// The source of the compressed bytes.
+    pub fn into_source(self) -> Option<R> {
+        self.input.into_inner()
     }
 }
 
@@ -116,55 +101,89 @@ impl<R: Read> Entries<R> {
                 b'x' => before.pax(&self.whole(header.size, pax::MAX_BYTES)?)?,
                 // Of no use to the gate, which writes none.
                 b'g' => drop(self.whole(header.size, pax::MAX_BYTES)?),
+                // The label of a volume, as tar -V writes it.
+                b'V' => self.discard(header.size)?,
                 b'L' => before.path = Some(self.name(header.size)?),
                 b'K' => before.link = Some(self.name(header.size)?),
+                b'S' => {
+                    before.old_map = Some(self.old_map(&block)?);
+                    return self.entry(before, header).map(Some);
+                }
+                // A directory with a list of names, as tar -g writes it.
+                b'D' => {
+                    let size = before.size.unwrap_or(header.size);
+                    self.discard(size)?;
+                    let header = Header {
+                        letter: b'5',
+                        size: 0,
+                        ..header
+                    };
+                    before.size = None;
+                    return self.entry(before, header).map(Some);
+                }
                 _ => return self.entry(before, header).map(Some),
             }
         }
         Err(damaged("too many headers stand before an entry"))
     }
 
-    fn entry(&mut self, before: Before, header: Header) -> Result<Entry, Failure> {
+    /// The map of a sparse file in its header and the blocks behind that.
+    fn old_map(&mut self, header: &[u8; BLOCK]) -> Result<OldMap, Failure> {
+        let mut map = OldMap::begin(header)?;
+        while map.continues {
+            let mut block = [0; BLOCK];
+            self.exactly(&mut block)?;
+            map.go_on(&block)?;
+        }
+        Ok(map)
+    }
+
+    /// Passes over the content of a header, and its padding.
+    fn discard(&mut self, size: u64) -> Result<(), Failure> {
+        let size = size
+            .checked_next_multiple_of(BLOCK as u64)
+            .ok_or_else(|| damaged("a header is longer than any archive"))?;
+        let passed = std::io::copy(&mut (&mut self.input).take(size), &mut std::io::sink())
+            .map_err(unreadable("a header"))?;
+        self.position += passed;
+        if passed == size {
+            return Ok(());
+        }
+        Err(damaged("it ends in a header"))
+    }
+
+    fn entry(&mut self, mut before: Before, header: Header) -> Result<Entry, Failure> {
         let stored = before.size.unwrap_or(header.size);
-        let path = before.path.unwrap_or(header.path);
-        let link = before.link.unwrap_or(header.link);
-        let id = |number: u64| {
-            owner(number)
-                .ok_or_else(|| damaged(&format!("{number} is no number of a user or group")))
+        let mapped = match (before.old_map.take(), before.sparse_size) {
+            (Some(map), _) => Some(map.finish()?),
+            (None, Some(size)) => Some((size, Map::of_pairs(&before.sparse_pairs, size)?)),
+            (None, None) => None,
         };
-        let kind = match header.letter {
-            0 | b'0' if before.sparse_version.0.is_some() || before.real_size.is_some() => {
-                let (major, minor) = &before.sparse_version;
-                if major.as_deref() != Some(b"1") || minor.as_deref() != Some(b"0") {
-                    return Err(damaged("a sparse file is not in the form GNU.sparse 1.0"));
-                }
-                let size = before
-                    .real_size
-                    .ok_or_else(|| damaged("a sparse file has no size"))?;
-                Kind::Sparse { size, stored }
-            }
-            // As old as tar itself: a directory is a file whose name ends with a slash.
-            0 | b'0' if path.ends_with(b"/") => Kind::Directory,
-            0 | b'0' => Kind::File { size: stored },
-            b'1' => Kind::HardLink { target: link },
-            b'2' => Kind::Symlink { target: link },
-            b'5' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            letter => Kind::Other { letter, stored },
+        let mut path = before.path.take().unwrap_or(header.path);
+        let link = before.link.take().unwrap_or(header.link);
+        let kind = match (header.letter, &mapped) {
+            (b'S' | 0 | b'0', Some((size, _))) => Kind::Sparse {
+                size: *size,
+                stored,
+            },
+            (letter, _) => kind(letter, stored, &path, link, &before)?,
         };
         self.left = kind.stored();
         self.padding = (BLOCK as u64 - self.left % BLOCK as u64) % BLOCK as u64;
         self.sparse = match kind {
-            Kind::Sparse { size, .. } => Some(size),
+            Kind::Sparse { size, .. } => Some((size, mapped.map(|(_, map)| map))),
             _ => None,
         };
-        let mut path = match self.sparse {
-            Some(_) => before.sparse_name.unwrap_or(path),
-            None => path,
-        };
-        while path.ends_with(b"/") {
+        if self.sparse.is_some() {
+            path = before.sparse_name.take().unwrap_or(path);
+        }
+        while path.len() > 1 && path.ends_with(b"/") {
             path.pop();
         }
+        let id = |number: u64| {
+            owner(number)
+                .ok_or_else(|| damaged(&format!("{number} is no number of a user or group")))
+        };
         let mut attributes = before.attributes;
         attributes.sort();
         Ok(Entry {
@@ -192,12 +211,18 @@ impl<R: Read> Entries<R> {
         each: &mut dyn FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<Digest, Failure> {
         let mut hasher = Hasher::default();
-        if let Some(size) = self.sparse.take() {
-            let limited = &mut (&mut self.input).take(self.left);
-            let (map, bytes) = Map::read(limited, size)?;
-            hasher.update(&bytes);
-            self.left -= bytes.len() as u64;
-            self.position += bytes.len() as u64;
+        if let Some((size, map)) = self.sparse.take() {
+            let map = match map {
+                Some(map) => map,
+                None => {
+                    let limited = &mut (&mut self.input).take(self.left);
+                    let (map, bytes) = Map::read(limited, size)?;
+                    hasher.update(&bytes);
+                    self.left -= bytes.len() as u64;
+                    self.position += bytes.len() as u64;
+                    map
+                }
+            };
             if self.left != map.data() {
                 return Err(damaged("the map of a sparse file does not fit its data"));
             }
@@ -288,46 +313,5 @@ impl<R: Read> Entries<R> {
                 Err(error) => return Err(unreadable("its end")(error)),
             }
         }
-    }
-}
-
-impl Before {
-    fn pax(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        for (key, value) in pax::records(bytes)? {
-            let number = || {
-                let text = std::str::from_utf8(value).ok();
-                let plain = text.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-                plain
-                    .and_then(|text| text.parse::<u64>().ok())
-                    .ok_or_else(|| damaged("a number in a PAX header is not one"))
-            };
-            let list = || acl::to_binary(value).ok_or_else(|| damaged("an ACL is not one"));
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size = Some(number()?),
-                b"uid" => self.uid = Some(number()?),
-                b"gid" => self.gid = Some(number()?),
-                b"mtime" => {
-                    let moment = Moment::parse(value);
-                    self.modified = Some(moment.ok_or_else(|| damaged("a time is not one"))?);
-                }
-                b"GNU.sparse.major" => self.sparse_version.0 = Some(value.to_vec()),
-                b"GNU.sparse.minor" => self.sparse_version.1 = Some(value.to_vec()),
-                b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
-                b"GNU.sparse.realsize" => self.real_size = Some(number()?),
-                b"SCHILY.acl.access" => self.attributes.push((acl::ACCESS.to_vec(), list()?)),
-                b"SCHILY.acl.default" => self.attributes.push((acl::DEFAULT.to_vec(), list()?)),
-                _ => {
-                    // An ACL is said in its own way, and not once more.
-                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
-                        && !name.starts_with(b"system.")
-                    {
-                        self.attributes.push((pax::unescape(name), value.to_vec()));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }

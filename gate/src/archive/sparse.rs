@@ -1,4 +1,5 @@
-//! Files with holes: where their data is, and how an archive says so (GNU.sparse 1.0: a map before the data).
+//! Files with holes: where their data is, and how an archive says so. The gate writes GNU.sparse 1.0, a map before the
+//! data; of other tools the map in PAX records (0.0 and 0.1) and that in headers (type `S`) are read as well.
 //!
 //! Invariant: the segments of a [`Map`] are in order, do not overlap and end within the file.
 
@@ -9,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek64};
 
 use super::damaged;
-use super::ustar::BLOCK;
+use super::ustar::{BLOCK, value};
 use crate::error::Failure;
 
 /// What a map may hold. The rest of a file with more holes is packed as if it had none: that costs room, and no
@@ -88,6 +89,26 @@ impl Map {
         bytes
     }
 
+    /// A map of stretches as another tool wrote them: offset and length, in order.
+    pub(super) fn of_pairs(pairs: &[(u64, u64)], size: u64) -> Result<Self, Failure> {
+        if pairs.len() > MAX_SEGMENTS + 1 {
+            return Err(damaged("the map of a sparse file has too many segments"));
+        }
+        let mut segments = Vec::new();
+        let mut end = 0;
+        for &(offset, length) in pairs {
+            let next = offset.checked_add(length);
+            match next.filter(|&next| offset >= end && next <= size) {
+                Some(next) => end = next,
+                None => return Err(damaged("the map of a sparse file is not one")),
+            }
+            if length > 0 {
+                segments.push(Segment { offset, length });
+            }
+        }
+        Ok(Self(segments))
+    }
+
     /// Reads the map of a file of `size` bytes, block by block; returns its bytes as well.
     pub(super) fn read(input: &mut impl Read, size: u64) -> Result<(Self, Vec<u8>), Failure> {
         let broken = || damaged("the map of a sparse file is not one");
@@ -135,6 +156,60 @@ impl Map {
         }
         Ok((Self(segments), bytes))
     }
+}
+
+/// GNU tar's oldest form, type `S`: the map begins in the header and goes on in blocks behind it.
+#[derive(Debug, Default)]
+pub(super) struct OldMap {
+    pairs: Vec<(u64, u64)>,
+    /// Another block follows.
+    pub(super) continues: bool,
+    size: u64,
+}
+
+impl OldMap {
+    /// Reads the part in the header.
+    pub(super) fn begin(header: &[u8; BLOCK]) -> Result<Self, Failure> {
+        let mut map = Self::default();
+        map.add(header, 386, 4)?;
+        map.size = natural(header, (483, 12))?;
+        map.continues = header.get(482).is_some_and(|&byte| byte != 0);
+        Ok(map)
+    }
+
+    /// Reads a block behind it.
+    pub(super) fn go_on(&mut self, block: &[u8; BLOCK]) -> Result<(), Failure> {
+        self.add(block, 0, 21)?;
+        self.continues = block.get(504).is_some_and(|&byte| byte != 0);
+        Ok(())
+    }
+
+    fn add(&mut self, block: &[u8; BLOCK], at: usize, count: usize) -> Result<(), Failure> {
+        for slot in 0..count {
+            let at = at + slot * 24;
+            // A slot that is not used holds zeros.
+            if block.get(at).is_none_or(|&byte| byte == 0) {
+                break;
+            }
+            let pair = (natural(block, (at, 12))?, natural(block, (at + 12, 12))?);
+            self.pairs.push(pair);
+            if self.pairs.len() > MAX_SEGMENTS + 1 {
+                return Err(damaged("the map of a sparse file has too many segments"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The size of the file, and its map.
+    pub(super) fn finish(self) -> Result<(u64, Map), Failure> {
+        let map = Map::of_pairs(&self.pairs, self.size)?;
+        Ok((self.size, map))
+    }
+}
+
+fn natural(block: &[u8; BLOCK], field: (usize, usize)) -> Result<u64, Failure> {
+    u64::try_from(value(block, field)?)
+        .map_err(|_| damaged("a number in the map of a sparse file is negative or too large"))
 }
 
 #[cfg(test)]

@@ -179,7 +179,8 @@ fn text(block: &[u8; BLOCK], at: (usize, usize)) -> Vec<u8> {
         .to_vec()
 }
 
-fn value(block: &[u8; BLOCK], at: (usize, usize)) -> Result<i128, Failure> {
+/// The number in a field.
+pub(super) fn value(block: &[u8; BLOCK], at: (usize, usize)) -> Result<i128, Failure> {
     let bytes = field(block, at);
     match bytes.first() {
         // Base 256, in two's complement; the first bit says so and the second is the sign.

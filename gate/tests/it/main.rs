@@ -21,6 +21,7 @@ mod confinement;
 mod corpus;
 mod doctor;
 mod ending;
+mod foreign;
 mod from_mirror;
 mod hanging;
 mod hardening;

@@ -71,6 +71,8 @@ fn what_is_missing_extra_or_different_is_told_apart() {
         .map(|name| file(&format!("data/{name}")))
         .collect();
     let compare = |noted: &[Entry], found: &[Entry]| {
+        let rooted = |entries: &[Entry]| [&[directory("data")], entries].concat();
+        let (noted, found) = (&rooted(noted), &rooted(found));
         let manifest = manifest_of(noted, &archive_of(noted));
         let comparison = Comparison::new(manifest.as_slice(), NAME).unwrap();
         let archive = archive_of(found);
