@@ -32,6 +32,7 @@ EXPECTED: dict[str, tuple[str, str | None]] = {
     "BitsWithoutHash.test_an_archive_that_changes_on_its_way_is_sent_again_or_refused": (CHECKS, None),
     "BitsWithoutHash.test_a_manifest_that_changes_on_its_way_is_sent_again_or_refused": (CHECKS, None),
     "BitsWithoutHash.test_an_archive_that_changes_every_time_is_never_in_its_place": (CHECKS, None),
+    "Encrypted.test_an_archive_that_changes_on_its_way_is_sent_again_or_refused": (CHECKS, None),
     "Bits.test_a_stored_manifest_with_a_flipped_bit_is_found_and_does_not_stop_a_restore": (
         "point 8: an unreadable manifest ends a restore",
         None,

@@ -1,4 +1,7 @@
-"""Prints the cost of the gate's work on OneDrive: requests and seconds at 120 ms a request, with the gate's own limit of ten a second."""
+"""Prints the cost of the gate's work on OneDrive: requests and seconds at 120 ms a request.
+
+The gate keeps its own limit of ten requests a second, as on a new configuration.
+"""
 
 import gzip
 import os
@@ -53,7 +56,7 @@ class Figures:
         self.gate.write({f"{number % 10:02}/{number // 10}": os.urandom(20) for number in range(CHANGED)}, service)
 
     def add_old_archives(self, service: str):
-        """Puts ten archives of one former month in place, with their manifests. The newest of two weeks stay, eight are too many."""
+        """Puts ten archives of a former month in place, with manifests. The newest of two weeks stay, eight are too many."""
         folder = f"{FOLDER}/{service}/archives"
         name = next(path for path in self.control.files(folder) if path.endswith(".tar.gz"))
         archive = self.control.read(name)
@@ -97,7 +100,8 @@ def main():
             figures.measure(f"an archive that prunes {OLD} old ones", lambda: [figures.gate.step("archive", two)])
             print(f"{'':42} ({before} before, {figures.archives(two)} after)")
             figures.measure("--verify of an archive", lambda: [figures.gate.on_host("--verify", one)])
-            figures.measure("--restore of an archive", lambda: [figures.gate.on_host("--restore", one, "--to", f"{scratch}/back")])
+            archive = ("--restore", one, "--to", f"{scratch}/back")
+            figures.measure("--restore of an archive", lambda: [figures.gate.on_host(*archive)])
             mirror = ("--restore", one, "--from", "mirror", "--to", f"{scratch}/mirror")
             figures.measure(f"--restore of a mirror, {FOLDERS * FILES} files", lambda: [figures.gate.on_host(*mirror)])
             figures.measure("--list", lambda: [figures.gate.on_host("--list")])

@@ -27,6 +27,7 @@ class Gate:
         self.config = config
         self.rclone = rclone
         self.services = list(services)
+        self.target = REMOTE
         for name in self.services:
             self.data(name).mkdir(parents=True)
             (place / "up").mkdir(exist_ok=True)
@@ -38,13 +39,13 @@ class Gate:
                 script.chmod(0o755)
         self.configure(**rclone_keys)
 
-    def configure(self, top: str = "", tables: str = "", remotes: tuple = (REMOTE,), **rclone_keys):
+    def configure(self, top: str = "", tables: str = "", **rclone_keys):
         """Writes the gate's configuration."""
         keys = {"program": self.rclone, "config": str(self.config), **rclone_keys}
         folders = {name: str(self.place / name.removesuffix("_dir")) for name in ("state_dir", "lock_dir", "spool_dir")}
         lines = [f"{name} = {json.dumps(value)}" for name, value in folders.items()]
         lines += [f'data_root = "{self.place}/podman"', f'audit_log = "{self.place}/audit.jsonl"']
-        lines += [f"remotes = {json.dumps(list(remotes))}", top, "[rclone]"]
+        lines += [f"remotes = {json.dumps([self.target])}", top, "[rclone]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in keys.items()]
         for name in self.services:
             lines.append(f"[services.{name}]")
@@ -95,7 +96,7 @@ class Gate:
 
     def words(self, verb: str, service: str = "app") -> str:
         """The request line that backup.py sends."""
-        more = f" --path {self.data(service)} --remote {REMOTE}" if verb in ("sync", "archive") else ""
+        more = f" --path {self.data(service)} --remote {self.target}" if verb in ("sync", "archive") else ""
         return f"backupctl --{verb} {service}{more}"
 
     def _command(self, *words: str) -> list[str]:

@@ -30,7 +30,13 @@ WHERE = re.compile(
     r"(?:/(?:root|items/(?P<id>[^/:]+))(?::/(?P<path>[^:]*)(?::|$))?(?P<action>/.*)?)?$"
 )
 CHILD = re.compile(r"/children\('(?P<leaf>.*)'\)(?P<action>/.*)?$|/children\((?P<alias>@\w+)\)(?P<action2>/.*)?$")
-CODES = {401: "unauthenticated", 403: "accessDenied", 404: "itemNotFound", 429: "activityLimitReached", 503: "serviceNotAvailable"}
+CODES = {
+    401: "unauthenticated",
+    403: "accessDenied",
+    404: "itemNotFound",
+    429: "activityLimitReached",
+    503: "serviceNotAvailable",
+}
 
 
 @dataclass
@@ -55,6 +61,13 @@ class Request:
     def line(self) -> str:
         """The line that faults are matched with."""
         return f"{self.kind} {self.method} {self.host}{self.target} {self.about}".rstrip()
+
+    def number(self, name: str, usual: int) -> int:
+        """A number in the query."""
+        text = self.query.get(name, str(usual))
+        if not re.fullmatch(r"\d{1,9}", text):
+            raise Refused(400, "invalidRequest", f"{name} is no number")
+        return int(text)
 
     def json(self) -> dict:
         """The body, which has to be a JSON object."""
@@ -229,15 +242,15 @@ class Graph:
 
     def _children(self, request: Request) -> Reply:
         folder = self._target(request)
-        top = min(MAX_PAGE, int(request.query.get("$top", PAGE)))
-        return self._page(request, list(folder.children.values()), max(1, top))
+        top = min(MAX_PAGE, max(1, request.number("$top", PAGE)))
+        return self._page(request, list(folder.children.values()), top)
 
     def _delta(self, request: Request) -> Reply:
         folder = self._target(request)
         return self._page(request, list(folder.walk()), PAGE, {"@odata.deltaLink": f"https://{GRAPH}{request.target}"})
 
     def _page(self, request: Request, items: list[Item], top: int, last: dict | None = None) -> Reply:
-        begin = int(request.query.get("$skiptoken", 0))
+        begin = request.number("$skiptoken", 0)
         page = {"value": [self.view(item) for item in items[begin : begin + top]]}
         if begin + top < len(items):
             path = urlsplit(request.target).path
@@ -261,6 +274,8 @@ class Graph:
 
     def _session(self, request: Request) -> Reply:
         body = request.json().get("item") or {}
+        if not isinstance(body, dict):
+            raise Refused(400, "invalidRequest", "The item is no JSON object")
         parent, name = self.drive.place(self._base(request), request.path)
         modified, _ = times(body)
         size = body.get("fileSize")

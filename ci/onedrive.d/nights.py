@@ -134,6 +134,15 @@ class OnHost(OnStandin):
             found.setdefault(entry["hop"], []).append(f"{entry['verdict']}: {entry['what']} {' '.join(entry['fix'])}")
         return found
 
+    def encrypted_remote(self):
+        """Puts a crypt remote in front of OneDrive; names stay readable."""
+        password = self.rclone("obscure", "a password").out.strip()
+        with self.world.config.open("a") as config:
+            config.write(f"[secret]\ntype = crypt\nremote = onedrive:/Secret\npassword = {password}\n")
+            config.write("filename_encryption = off\ndirectory_name_encryption = false\n")
+        self.gate.target = f"secret:{FOLDER}"
+        self.gate.configure(**self.keys)
+
     def local_remote(self, size: str):
         """Puts a disk of this size in OneDrive's place, behind a local remote."""
         disk = self.scratch / "disk"

@@ -119,24 +119,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request = Request(host, self.command, self.path, headers)
         with standin.drive.lock:
             standin.graph.name(request)
-        sent = [0, 0, DROPPED]
+        self.up, self.counted = 0, False
         try:
-            self._exchange(request, standin.faults.meet(request.line), sent)
+            self._exchange(request, standin.faults.meet(request.line))
         except OSError:
             self.close_connection = True
         finally:
-            standin.counters.request(request.kind, request.line, sent[2], sent[0], sent[1])
+            self._count(request, DROPPED, 0)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _any
 
-    def _exchange(self, request: Request, fault: Fault | None, sent: list):
-        """Reads the body, finds the answer and sends it; `sent` gets the bytes up, the bytes down and the status."""
+    def _count(self, request: Request, status: int, down: int):
+        """Counts a request, once: before its answer is sent, so that a client that has the answer finds it counted."""
+        if not self.counted:
+            self.counted = True
+            self.server.standin.counters.request(request.kind, request.line, status, self.up, down)
+
+    def _exchange(self, request: Request, fault: Fault | None):
+        """Reads the body, finds the answer and sends it."""
         standin = self.server.standin
         if fault and fault.delay:
             time.sleep(fault.delay)
         if fault and fault.drop == "at-once":
             self._abort(fault.reset)
-        self._read(request, fault, sent)
+        self._read(request, fault)
         if standin.settings.latency:
             time.sleep(standin.settings.latency)
         reply = faulty(fault)
@@ -150,20 +156,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 reply.body = flipped(reply.body, fault.flip)
         if fault and fault.drop == "answer":
             self._abort(fault.reset)
-        self._send(reply, fault, sent)
+        self._send(request, reply, fault)
 
-    def _read(self, request: Request, fault: Fault | None, sent: list):
+    def _read(self, request: Request, fault: Fault | None):
         length = int(request.headers.get("content-length") or 0)
         limit = fault.drop_request_after if fault and fault.drop_request_after >= 0 else length
         request.body = self.rfile.read(min(length, limit))
         if request.kind in ("chunk", "put"):
-            sent[0] = len(request.body)
+            self.up = len(request.body)
         if len(request.body) < length or limit < length:
             self._abort(bool(fault and fault.reset))
         if fault and fault.drop_request_after >= 0:
             self._abort(fault.reset)
 
-    def _send(self, reply: Reply, fault: Fault | None, sent: list):
+    def _send(self, request: Request, reply: Reply, fault: Fault | None):
         phrase = self.responses.get(reply.status, ("Unknown",))[0]
         head = [f"HTTP/1.1 {reply.status} {phrase}", *(f"{name}: {value}" for name, value in reply.headers.items())]
         if reply.status != 204:
@@ -175,14 +181,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         cut = fault is not None and fault.drop_answer_after >= 0
         if cut:
             body = body[: fault.drop_answer_after]
+        down = len(body) if request.kind in ("download", "content-stream") and reply.status in (200, 206) else 0
+        self._count(request, DROPPED if cut else reply.status, down)
         self.wfile.write(text + body if len(body) < 1 << 16 else text)
         if len(body) >= 1 << 16:
             self.wfile.write(body)
-        if reply.status in (200, 206) and self.headers.get("host", "").startswith("download"):
-            sent[1] = len(body)
         if cut:
             self._abort(fault.reset)
-        sent[2] = reply.status
 
     def _abort(self, reset: bool):
         """Closes the connection at once: with a reset, or as an end of file."""

@@ -180,6 +180,17 @@ class Protocol(OnStandin):
         self.assertEqual((counters["bytes_up"], counters["bytes_down"]), (5, 0))
         self.assertIn(f"chunk PUT {UPLOAD}/up/", self.control.get("/journal")[-1][2])
 
+    def test_folders_come_in_pages(self):
+        self.control.ask("PUT", "/files", {f"/many/{n}": "" for n in range(5)})
+        url, names = f"{self.base}/root:/many:/children?$top=2", []
+        while url:
+            page = self.expect(200, "GET", url)
+            self.assertLessEqual(len(page["value"]), 2)
+            names += [item["name"] for item in page["value"]]
+            url = page.get("@odata.nextLink")
+        self.assertEqual(names, ["0", "1", "2", "3", "4"])
+        self.expect(400, "GET", f"{self.base}/root/children?$top=all")
+
     def test_an_unknown_path_is_refused(self):
         for url in (f"https://{GRAPH}/v1.0/me/messages", f"{self.base}/root/nonsense", f"https://{LOGIN}/other"):
             self.expect(400, "GET", url)

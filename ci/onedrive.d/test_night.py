@@ -171,3 +171,13 @@ class TooOld(OnHost):
             self.assertIn(self.last.returncode, (69, 78))
             self.assertIn("1.67", said)
         self.assertEqual(self.stored(), set())
+
+    def test_reading_is_refused_with_the_version_to_have(self):
+        self.control.settings(refuse_bearer=False)
+        for verb in ("sync", "archive"):
+            self.step(verb, None)
+        self.control.settings(refuse_bearer=True)
+        for words in (("--verify", "app"), ("--restore", "app", "--from", "mirror", "--to", str(self.gate.place / "back"))):
+            said = self.on_host(*words, code=None)
+            self.assertNotEqual(self.last.returncode, 0, said)
+            self.assertIn("1.67", said)
