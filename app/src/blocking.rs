@@ -34,7 +34,7 @@ impl From<BlockingError> for io::Error {
     }
 }
 
-/// Runs `work` on a thread and waits for its result. The work goes on to its end if the caller stops waiting.
+/// Runs `work` on a thread and waits for its result. The work runs to its end even if the caller stops waiting.
 ///
 /// # Errors
 /// [`BlockingError`]: the system refused a thread, or the work panicked.

@@ -13,7 +13,7 @@ use crate::secrets::{Masker, SecretKey};
 use crate::store::{self, Content, Store};
 use tokio::sync::watch;
 
-/// Gathers what a step needs at the moment it starts. An error is the outcome of the step.
+/// Gathers a step's variables, environment and mask when it starts. An error is the outcome of the step.
 pub(super) async fn attempt(
     parts: &Parts,
     log: LogId,

@@ -20,7 +20,7 @@ pub(super) struct Launch<'a> {
     pub(super) args: &'a [String],
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) dir: PathBuf,
-    /// The end of a pipe that takes what the step prints.
+    /// The writing end of the pipe for the step's output.
     pub(super) output: OwnedFd,
 }
 

@@ -91,7 +91,7 @@ impl Attempt {
 
     /// Writes why the step did not start to its log, because that is where people look.
     async fn tell(&self, mut capture: Capture, outcome: &Outcome) {
-        // Nobody holds the pipe any more, so the capture ends by itself.
+        // The pipe has no writer any more, so the capture ends by itself.
         if let Some(mut log) = capture.finished().await {
             log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
         }

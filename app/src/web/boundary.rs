@@ -14,7 +14,7 @@ use hyper::body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Answers a request, whatever its handler does.
+/// Answers a request even if its handler panics.
 pub(super) async fn boundary(request: Request, next: Next) -> Response {
     match caught_in(next.run(request)).await {
         Ok(response) => response.map(|body| Body::new(Bounded(Some(body)))),

@@ -26,7 +26,7 @@ enum Way {
     Socket,
 }
 
-/// What is done with one address.
+/// A kind of request to one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Variant {
     Get,
@@ -131,7 +131,7 @@ fn operations(world: &World, run: &str, snapshot: &str) -> Vec<(String, String)>
     for (path, item) in paths.as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let reads = method == "get";
-            // What is changed or removed does not exist, so the world stays as it is.
+            // Requests for changes name things that do not exist, so the world keeps its state.
             let name = match path.split('/').nth(1) {
                 _ if !reads => "no_such_thing",
                 Some("tasks") => "backup_immich",

@@ -146,7 +146,7 @@ fn without_threads_requests_are_refused_and_an_always_step_waits() {
         eprintln!("SKIPPED: a limit of processes needs a user of its own, and so root");
         return;
     }
-    // A number of its own for each test process, so that nobody else's tasks count.
+    // A user number for each test process: the limit counts all tasks of the user.
     let uid = 200_000 + std::process::id() % 100_000;
     let server = Server::start_as(uid);
     let always = json!({"rule": "always"});
