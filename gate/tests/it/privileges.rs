@@ -1,10 +1,13 @@
 //! A hostile remote gets no set-user-ID program onto the host: its archives are made by Python's tarfile, and the
 //! restored files are looked at with stat(1), find(1) and getcap(8).
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
+
+use backupctl::archive::check::Comparison;
+use backupctl::archive::extract::{Options, extract};
 
 use crate::archives::adorn;
 use crate::harness::{World, have_rclone, is_root};
@@ -55,10 +58,9 @@ fn planted(world: &World, uid: &str, gid: &str, form: &str) {
 
 #[test]
 fn an_owner_that_chown_takes_for_nobody_is_refused() {
-    if !have_rclone() {
-        return;
-    }
     let nobody = "4294967295";
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("archive.tar.gz");
     for (uid, gid, form) in [
         (nobody, nobody, "pax"),
         (nobody, "0", "pax"),
@@ -67,15 +69,37 @@ fn an_owner_that_chown_takes_for_nobody_is_refused() {
         ("0", "4294967296", "pax"),
         ("18446744073709551615", "0", "pax"),
     ] {
-        let world = World::new();
-        planted(&world, uid, gid, form);
-        for verb in ["--verify", "--restore"] {
-            let answer = world.on_host(&[verb, "app"]).expect(65);
-            let said = answer.err.contains("number") || answer.err.contains("negative");
-            assert!(said, "{uid} {gid} {form}: {}", answer.err);
-        }
-        assert_eq!(privileged(&world.path("root")), "", "{uid} {gid} {form}");
+        python(HOSTILE, &[archive.to_str().unwrap(), uid, gid, form]);
+        let target = place.path().join(format!("{uid} {gid} {form}"));
+        fs::create_dir(&target).unwrap();
+        let none: Option<Comparison<File>> = None;
+        let options = Options {
+            owners: is_root(),
+            powers: true,
+            reserve: 0,
+        };
+        let into = File::open(&target).unwrap().into();
+        let archive = File::open(&archive).unwrap();
+        let refused = extract(archive, none, into, options, &mut |_| Ok(()));
+        let said = refused.unwrap_err().to_string();
+        let fits = said.contains("number") || said.contains("negative");
+        assert!(fits, "{uid} {gid} {form}: {said}");
     }
+    assert_eq!(privileged(place.path()), "");
+}
+
+#[test]
+fn verify_and_restore_refuse_such_an_owner() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    planted(&world, "4294967295", "4294967295", "pax");
+    for verb in ["--verify", "--restore"] {
+        let answer = world.on_host(&[verb, "app"]).expect(65);
+        assert!(answer.err.contains("no number of a user"), "{}", answer.err);
+    }
+    assert_eq!(privileged(&world.path("root")), "");
 }
 
 #[test]
