@@ -319,7 +319,7 @@ fn probed(
     mut reply: Reply,
 ) -> ExitStatus {
     let started = Instant::now();
-    let audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
+    let mut audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
     let prepared = load(config).and_then(|config| {
         capabilities::give_up(capabilities::at_first(None))?;
         let preparing = Failure::errno("preparing for child processes");
@@ -335,6 +335,7 @@ fn probed(
             return failure.status();
         }
     };
+    audit.also_to(config.audit_log.as_ref());
     let word = remote.to_string_lossy();
     let (report, status) = action::probe::entry(&config, &mut host, started, &word);
     audit.line(

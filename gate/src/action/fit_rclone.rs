@@ -33,7 +33,10 @@ pub(super) const PROBE: Duration = Duration::from_secs(120);
 
 /// The configured remote of a place, as `onedrive:/Backup` is for `onedrive:/Backup/app/data`.
 fn remote_of<'c>(config: &'c Config, place: &str) -> Option<&'c Remote> {
-    let within = |remote: &&Remote| place.starts_with(&remote.to_string());
+    let within = |remote: &&Remote| {
+        let rest = place.strip_prefix(&remote.to_string());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     config
         .remotes
         .iter()
@@ -276,5 +279,6 @@ mod tests {
         assert_eq!(of("a:/B/app/data").as_deref(), Some("a:/B"));
         assert_eq!(of("a:/B/C/app/data").as_deref(), Some("a:/B/C"));
         assert_eq!(of("c:/B/app"), None);
+        assert_eq!(of("b:/Backup/app"), None);
     }
 }
