@@ -26,16 +26,29 @@ chmod 0644 /tmp/box.tar
 podman import --quiet --change 'CMD ["/bin/main"]' /tmp/box.tar {IMAGE}
 """
 
-AS_USER = f"systemd-run --quiet --pipe --wait --collect --user --machine={USER}@ -p KillMode=process"
+
+
+def as_user(user: str) -> str:
+    """What stands before a command that a user's own service manager runs."""
+    return f"systemd-run --quiet --pipe --wait --collect --user --machine={user}@ -p KillMode=process"
+
+
+AS_USER = as_user(USER)
 
 
 def install(machine: Machine):
     """The image, for root and for a user whose services run without a login."""
     machine.root(f"{{ {MAKE_IMAGE} }} <<'END_OF_FILE'\n{MAIN}END_OF_FILE")
+    add_user(machine, USER)
+
+
+def add_user(machine: Machine, user: str, linger: bool = True):
+    """A user with the image. His services run without a login, or he is logged in for as long as the host is up."""
+    runs = f"loginctl enable-linger {user}" if linger else f"systemctl start user@$(id -u {user})"
     machine.root(
-        f"useradd --create-home --shell /bin/bash {USER}; loginctl enable-linger {USER}\n"
-        f"until systemctl --user --machine={USER}@ is-system-running >/dev/null; do sleep 0.1; done\n"
-        f"""{AS_USER} podman import --quiet --change 'CMD ["/bin/main"]' /tmp/box.tar {IMAGE}"""
+        f"useradd --create-home --shell /bin/bash {user}; {runs}\n"
+        f"until systemctl --user --machine={user}@ is-system-running >/dev/null; do sleep 0.1; done\n"
+        f"""{as_user(user)} podman import --quiet --change 'CMD ["/bin/main"]' /tmp/box.tar {IMAGE}"""
     )
 
 

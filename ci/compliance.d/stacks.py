@@ -4,12 +4,15 @@ import json
 import unittest
 
 import containers
+import samples
+import shapes
 from cases import OnTrixie
 from containers import container, podman, quadlet
 from machine import CONFIG, Answer
 
 UP, PARTLY, DOWN, NOTHING = 0, 1, 3, 4
 SERVICES = ["single", "album", "chain", "box", "half", "sick", "stubborn", "jobs", "loop", "lone", "gone", "kube"]
+SERVICES += ["slow", "crash", "draw", "base", "over", "lost", "mute", "quick"]
 USERS = ["paper", "cave"]
 
 
@@ -20,7 +23,14 @@ class Stacks(OnTrixie, unittest.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         containers.install(cls.machine)
-        tables = [f"[services.{name}]" for name in [*SERVICES, "shared", "hidden"]]
+        for user, linger in ((shapes.LINKED, True), (shapes.SEEN, False)):
+            containers.add_user(cls.machine, user, linger)
+        # A folder of dotfiles, as people keep them.
+        cls.machine.root(
+            f"cd /home/{shapes.LINKED}; mkdir -p dotfiles/quadlets .config/containers; ln -s ../../dotfiles/quadlets .config/containers/systemd; chown -R {shapes.LINKED}: ."
+        )
+        stacks = [shapes.named(number) for number in range(len(shapes.SHAPES))]
+        tables = [f"[services.{name}]" for name in [*SERVICES, *stacks, "shared", "hidden"]]
         tables += [f'[services.{name}]\nuser = "{containers.USER}"' for name in USERS]
         cls.machine.write(CONFIG, "\n".join(tables))
 
@@ -136,7 +146,9 @@ class Stacks(OnTrixie, unittest.TestCase):
             self.assertEqual(self.running(user) & members, set())
             died = podman(self.machine, "events --since 5m --stream=false --filter event=died --format '{{.Name}}'", user)
             ours = [one for one in died.split() if one in members]
-            self.assertEqual(ours, [f"{name}_third", f"second-{name}", f"first-{name}"])
+            # Those that do not require each other are stopped at the same time.
+            self.assertEqual(set(ours), members)
+            self.assertLess(ours.index(f"second-{name}"), ours.index(f"first-{name}"))
             self.ask(f"--start {name}")
             self.assertLessEqual(members, self.running(user))
 
@@ -179,7 +191,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.machine.root("sed -i 's/HealthRetries=60/HealthRetries=1/; s/touch/true/' /etc/containers/systemd/sick.container")
         containers.reload(self.machine)
         self.ask("--stop sick")
-        answer = self.ask("--start sick --timeout 8", 124)
+        answer = self.ask("--start sick --timeout 30", 124)
         self.assertIn("unhealthy", answer.err)
 
     def test_a_container_that_ignores_sigterm_is_down_when_stop_says_so(self):
@@ -249,6 +261,155 @@ class Stacks(OnTrixie, unittest.TestCase):
         answer = self.podmanctl("--status nowhere")
         self.assertIn(f"what {containers.USER} runs cannot be seen", answer.err)
         self.assertNotIn(answer.code, (UP, PARTLY, DOWN, NOTHING), answer.err)
+
+    def test_a_stop_that_was_broken_off_in_podman_is_brought_to_its_end_by_the_start(self):
+        for name in ("slow", "slow-db"):
+            podman(self.machine, f"run -d --name {name} --stop-timeout 60 --network none {containers.IMAGE} busybox sleep 100000")
+        self.ask("--stop slow --timeout 15", 124)
+        self.machine.wait("podman ps --all --format '{{.State}}' --filter name=slow | grep -q stopping")
+        answer = self.ask("--start slow --timeout 120")
+        self.assertIn("a stop of", answer.err)
+        self.assertLessEqual({"slow", "slow-db"}, self.running())
+        self.ask("--status slow", UP)
+
+    def test_containers_that_crash_again_and_again_stay_down(self):
+        for number in range(2):
+            podman(self.machine, f"run -d --restart=always --name crash-{number} --network none {containers.IMAGE} busybox false")
+        self.machine.wait("test $(podman inspect crash-0 --format '{{.RestartCount}}') -gt 3")
+        self.ask("--stop crash")
+        count = "podman inspect crash-0 crash-1 --format '{{.RestartCount}} {{.State.Status}}'"
+        before = self.machine.root(count)
+        self.ask("--status crash", DOWN)
+        self.machine.root("sleep 3")
+        self.assertEqual(self.machine.root(count), before)
+        podman(self.machine, "rm -f crash-0 crash-1")
+
+    def test_a_container_of_another_name_that_writes_to_the_data_is_told_and_stopped_on_request(self):
+        folder = f"{samples.DATA_ROOT}/draw/data/inner"
+        self.machine.root(f"mkdir -p {folder}")
+        quadlet(self.machine, "draw.container", container())
+        self.start("draw")
+        podman(self.machine, f"run -d --name scribe --network none -v {folder}:/data {containers.IMAGE}")
+        podman(self.machine, f"run -d --name reader --network none -v {folder}:/data:ro {containers.IMAGE}")
+        answer = self.ask("--stop draw")
+        self.assertIn(f"scribe is no part of draw and goes on writing to {folder}", answer.err)
+        self.assertNotIn("reader", answer.err)
+        self.assertIn("scribe", self.running())
+        self.ask("--start draw")
+        configuration = self.machine.root(f"cat {CONFIG}")
+        self.addCleanup(self.machine.write, CONFIG, configuration)
+        self.machine.write(CONFIG, configuration.replace("[services.draw]\n", "[services.draw]\nstop_writers = true\n"))
+        self.ask("--stop draw")
+        self.assertNotIn("scribe", self.running())
+        self.assertIn("reader", self.running())
+        self.ask("--status draw", DOWN)
+        self.ask("--start draw")
+        self.assertLessEqual({"scribe", "systemd-draw"}, self.running())
+        podman(self.machine, "rm -f scribe reader")
+
+    def test_a_dependant_with_a_stop_of_its_own_comes_back_by_its_own_start(self):
+        quadlet(self.machine, "base.container", container())
+        quadlet(self.machine, "over.container", container(unit="Requires=base.service\nAfter=base.service"))
+        self.start("over")
+        answer = self.ask("--stop base")
+        self.assertIn("systemd stops with base, and --start base starts again: over.service", answer.err)
+        self.assertFalse(self.active("over"))
+        # It was not down by its own will, so its own backup owes it a start.
+        self.ask("--status over", PARTLY)
+        self.ask("--stop over")
+        self.ask("--status over", DOWN)
+        self.ask("--start base")
+        self.assertFalse(self.active("over"))
+        self.ask("--start over")
+        self.assertTrue(self.active("base") and self.active("over"))
+
+    def test_a_unit_whose_file_vanished_meanwhile_is_an_error_and_is_named(self):
+        for name in ("lost", "lost-db"):
+            quadlet(self.machine, f"{name}.container", container())
+        self.start("lost", "lost-db")
+        self.ask("--stop lost")
+        self.machine.root("rm /etc/containers/systemd/lost-db.container; systemctl daemon-reload")
+        answer = self.ask("--start lost", 69)
+        self.assertIn("lost-db.service ran before the stop and is no longer there", answer.err)
+        self.assertTrue(self.active("lost"))
+        # It is told once.
+        self.ask("--start lost")
+
+    def test_a_podman_that_does_not_answer_keeps_no_units_down(self):
+        quadlet(self.machine, "mute.container", container())
+        self.start("mute")
+        self.ask("--stop mute")
+        self.machine.root("mv /usr/bin/podman /usr/bin/podman.real")
+        self.addCleanup(self.machine.root, "test ! -e /usr/bin/podman.real || mv /usr/bin/podman.real /usr/bin/podman")
+        # As one that waits for the lock of a container that hangs.
+        self.machine.write("/usr/bin/podman", '#!/bin/sh\ncase $1 in ps) exec sleep 1000;; esac\nexec /usr/bin/podman.real "$@"\n', "0755")
+        answer = self.ask("--start mute --timeout 20")
+        self.assertIn("podman does not answer", answer.err)
+        self.assertTrue(self.active("mute"))
+        self.ask("--status mute", UP)
+
+    def test_users_who_do_not_answer_are_waited_for_together(self):
+        quadlet(self.machine, "quick.container", container())
+        self.start("quick")
+        managers = [f"systemctl kill --kill-whom=main user@$(id -u {user}).service --signal" for user in (containers.USER, shapes.LINKED)]
+        for manager in managers:
+            self.addCleanup(self.machine.root, f"{manager} CONT")
+            self.machine.root(f"{manager} STOP")
+        # One after the other they would take longer than that.
+        self.ask("--stop quick --timeout 15")
+        for manager in managers:
+            self.machine.root(f"{manager} CONT")
+        self.ask("--start quick")
+
+    def test_every_shape_of_a_stack_runs_after_a_stop_and_a_start_as_it_ran_before(self):
+        for number, shape in enumerate(shapes.SHAPES):
+            with self.subTest(shape.what):
+                self.try_shape(shape, shapes.named(number))
+
+    def try_shape(self, shape: shapes.Shape, name: str):
+        """Sets a shape up, stops and starts it, and compares what runs."""
+        fill = lambda text: text.replace("{n}", name)  # noqa: E731
+        manager = f"systemctl --user --machine={shape.user}@" if shape.user else "systemctl"
+        by_user = f"{containers.as_user(shape.user)} " if shape.user else ""
+        home = f"/home/{shape.user}/.config"
+        for file, text in shape.files.items():
+            folder = f"{home}/containers/systemd" if shape.user else containers.SYSTEM_QUADLETS
+            self.machine.write(f"{folder}/{fill(file)}", fill(text))
+        for file, text in shape.units.items():
+            folder = f"{home}/systemd/user" if shape.user else "/etc/systemd/system"
+            self.machine.write(f"{folder}/{fill(file)}", fill(text))
+        if shape.user:
+            self.machine.root(f"chown -R {shape.user}: /home/{shape.user}")
+        for command in shape.after:
+            self.machine.root(fill(command))
+        self.machine.root(f"{manager} daemon-reload")
+        if shape.start:
+            self.machine.root(f"{manager} start {fill(shape.start)}")
+        for words in shape.run:
+            self.machine.root(f"{by_user}podman {fill(words)}")
+        if shape.wait:
+            self.machine.wait(fill(shape.wait))
+        for member in shape.runs:
+            self.machine.wait(f"{{ {manager} is-active {fill(member)} || {by_user}podman ps --format '{{{{.Names}}}}' | grep -x {fill(member)}; }} >/dev/null 2>&1")
+        before = self.everything(manager, by_user, name)
+        for member in shape.runs:
+            self.assertIn(fill(member), before)
+        self.ask(f"--stop {name}")
+        stays = {fill(member) for member in shape.stays}
+        self.assertEqual(self.everything(manager, by_user, name) - stays, set(), "after the stop")
+        self.ask(f"--status {name}", DOWN)
+        self.ask(f"--start {name} --timeout 120")
+        self.assertEqual(self.everything(manager, by_user, name), before, "after the start")
+        self.ask(f"--status {name}", UP)
+        # The next one does not have to share the machine with it.
+        self.ask(f"--stop {name}")
+
+    def everything(self, manager: str, by_user: str, name: str) -> set[str]:
+        """The units and containers of that name that run, by systemctl and podman."""
+        units = self.machine.root(f"{manager} list-units --plain --no-legend --state=active,activating,reloading --type=service,socket,timer,path,target")
+        running = self.machine.root(f"{by_user}podman ps --format '{{{{.Names}}}}'")
+        words = [line.split()[0] for line in units.splitlines() if line.strip()] + running.split()
+        return {word for word in words if name in word}
 
     def test_a_service_that_is_nowhere_is_nothing(self):
         self.ask("--status nowhere", NOTHING)

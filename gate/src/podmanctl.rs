@@ -25,14 +25,19 @@ use crate::host::Host;
 use crate::host::linux::LinuxHost;
 use crate::names::{NameError, Seconds, ServiceName};
 use crate::reply::{Reply, Stream};
-use find::Tools;
+use find::{Podman, Recorded, Tools};
 use memories::Memories;
 use verbs::Verbs;
 
-const HELP: &str = "podmanctl --list | --status SVC | --stop SVC | --start SVC [--timeout S]
---status exits 0 when the whole stack is up and healthy, 3 when it is down, 1 when it is neither, 4 when there is none.
---stop remembers what runs; --start brings that back or, when nothing is remembered, what a boot would start.
---config FILE before any of these names another configuration than /etc/backupctl/backupctl.toml.";
+const HELP: &str = "\
+podmanctl --list | --status SVC | --stop SVC | --start SVC [--timeout S]
+
+--status exits 0 when the whole stack is up and healthy, 3 when it is down,
+1 when it is neither, 4 when there is none. --stop remembers what runs.
+--start brings that back or, when nothing is remembered, what a boot starts.
+
+--config FILE before any of these names another configuration than
+/etc/backupctl/backupctl.toml.";
 
 /// There while systemd is PID 1; see sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -135,6 +140,9 @@ fn carry_out(
         // Whoever asked for a start may go away; the service has to come back all the same.
         attended: !matches!(verb, Verb::Start(_)),
         host,
+        recorded: Recorded::default(),
+        podman: Podman::Needed,
+        listed: Vec::new(),
     };
     let mut verbs = Verbs { tools, memories };
     match verb {

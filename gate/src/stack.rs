@@ -15,8 +15,8 @@ pub mod unit;
 use std::collections::BTreeSet;
 
 pub use container::{Container, Health, Life};
-pub use selection::{Memory, Phase, Selection};
-pub use unit::{Activity, Kind, Unit};
+pub use selection::{Memory, Phase, Selection, StateBefore};
+pub use unit::{Activity, Dependant, Kind, Unit};
 
 /// How a stack is, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,15 @@ impl Whole {
             Self::Nothing => "nothing found",
         }
     }
+}
+
+/// What a stack owes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Goal {
+    /// The members that should run.
+    pub members: Selection,
+    /// Containers whose health does not count, because it was no better before.
+    pub excused: BTreeSet<String>,
 }
 
 /// What was found under a service's name, at one moment and with one owner.
@@ -148,24 +157,71 @@ impl Stack {
         }
     }
 
-    /// What should run, given what is remembered of the last stop.
+    /// What should run, given what is remembered of the last stop. What was stopped is owed also when it cannot be
+    /// seen any more; see [`Stack::vanished`].
     #[must_use]
-    pub fn expected(&self, memory: Option<&Memory>) -> Selection {
+    pub fn expected(&self, memory: Option<&Memory>) -> Goal {
         let Some(memory) = memory else {
-            return self.enabled();
+            return Goal {
+                members: self.enabled(),
+                excused: BTreeSet::new(),
+            };
         };
-        let expected = match memory.phase {
+        let members = match memory.phase {
             Phase::Stopped => memory.running.clone(),
             Phase::Started => self
                 .enabled()
                 .union(&memory.running)
-                .without(&memory.left_down),
+                .without(&memory.left_down)
+                .only(&self.members()),
         };
-        let present = expected.only(&self.members());
-        if present.is_empty() {
-            self.enabled()
-        } else {
-            present
+        Goal {
+            members: if members.is_empty() {
+                self.enabled()
+            } else {
+                members
+            },
+            excused: memory.unwell.clone(),
+        }
+    }
+
+    /// What was stopped and is no longer there.
+    #[must_use]
+    pub fn vanished(&self, memory: &Memory) -> Selection {
+        memory.running.without(&self.members())
+    }
+
+    /// The running containers whose health check does not pass.
+    #[must_use]
+    pub fn unwell(&self) -> BTreeSet<String> {
+        let running = self
+            .containers
+            .iter()
+            .filter(|one| one.life == Life::Running);
+        running
+            .filter(|one| !one.health.is_fine())
+            .map(|one| one.name.clone())
+            .collect()
+    }
+
+    /// The running containers whose health check fails; not those in which it has yet to pass.
+    #[must_use]
+    pub fn unhealthy(&self) -> BTreeSet<String> {
+        let ill = self
+            .containers
+            .iter()
+            .filter(|one| one.life == Life::Running && one.health == Health::Unhealthy);
+        ill.map(|one| one.name.clone()).collect()
+    }
+
+    /// What a stop has to remember; the units that it takes down outside of the stack are added by who asks systemd.
+    #[must_use]
+    pub fn state_before(&self) -> StateBefore {
+        StateBefore {
+            running: self.running(),
+            enabled: self.enabled(),
+            unwell: self.unwell(),
+            dependants: BTreeSet::new(),
         }
     }
 
@@ -180,17 +236,15 @@ impl Stack {
 
     /// How the stack is, given what should run of it.
     #[must_use]
-    pub fn whole(&self, expected: &Selection) -> Whole {
+    pub fn whole(&self, goal: &Goal) -> Whole {
         if self.is_empty() {
             return Whole::Nothing;
         }
         if self.is_down() {
             return Whole::Down;
         }
-        let healthy = self
-            .containers
-            .iter()
-            .all(|one| one.life != Life::Running || one.health.is_fine());
+        let expected = &goal.members;
+        let healthy = self.unwell().is_subset(&goal.excused);
         if healthy && !expected.is_empty() && self.missing(expected).is_empty() {
             Whole::Up
         } else {

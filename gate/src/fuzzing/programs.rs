@@ -117,10 +117,12 @@ pub fn stack(bytes: &[u8]) {
     let ordered = order::of_units(&units);
     assert_eq!(ordered.len(), units.len());
     let _ = unit::candidates(text(shown), &[]);
+    let _ = unit::parse_dependants(text(shown));
     let Ok(mut containers) = container::parse(listed) else {
         return;
     };
-    let _ = container::add_details(&mut containers, inspected);
+    let _ = container::add_details(&mut containers, inspected, chrono::DateTime::UNIX_EPOCH);
+    let _ = container::writers(inspected, "/d");
     for container in &containers {
         assert!(is_container(&container.name));
         assert!(container.unit.as_deref().is_none_or(is_unit));

@@ -190,6 +190,13 @@ impl Host for LinuxHost {
         Ok(run.end())
     }
 
+    fn run_together(
+        &mut self,
+        programs: &[(Program<'_>, Patience<'_>)],
+    ) -> Vec<Result<Ended, Failure>> {
+        super::together::run(self, programs)
+    }
+
     fn run_piped(
         &mut self,
         program: &Program<'_>,

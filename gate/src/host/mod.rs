@@ -15,6 +15,7 @@ pub mod mounts;
 pub mod owners;
 mod run;
 mod streams;
+mod together;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -228,6 +229,17 @@ pub trait Host {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
     ) -> Result<Ended, Failure>;
+
+    /// Runs programs that only ask at the same time, each to its end or to its own deadline. Their output is captured.
+    fn run_together(
+        &mut self,
+        programs: &[(Program<'_>, Patience<'_>)],
+    ) -> Vec<Result<Ended, Failure>> {
+        programs
+            .iter()
+            .map(|(program, patience)| self.run(program, patience))
+            .collect()
+    }
 
     /// Runs a program while `reader` reads what it writes to its standard output, which must be
     /// [`Output::Silent`](crate::program::Output) and tied. When the reader has ended, so has the program.

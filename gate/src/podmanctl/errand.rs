@@ -8,13 +8,16 @@ use super::find::{Found, Tools, tool};
 use crate::error::Failure;
 use crate::names::ServiceName;
 use crate::program::Output;
-use crate::stack::{Activity, Kind, Life, Selection, Stack, Whole, order};
+use crate::stack::{Activity, Container, Goal, Kind, Life, Selection, Stack, Whole, order};
 
 /// How often a stack is looked at again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// How often what went wrong is tried again. A unit may crash, or be started by another, just while it is moved.
 const ATTEMPTS: u32 = 3;
+
+/// How long a container has to end that was asked to do so once already.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A stack, and the tools that move it.
 pub(super) struct Errand<'e, 'a> {
@@ -51,12 +54,13 @@ impl Errand<'_, '_> {
     ///
     /// # Errors
     /// With the members that were last seen down or not healthy.
-    pub(super) fn bring_up(mut self, expected: &Selection) -> Result<Stack, Failure> {
+    pub(super) fn bring_up(&mut self, goal: &Goal) -> Result<Stack, Failure> {
+        let expected = &goal.members;
         loop {
             let outcome = self.up_once(expected);
-            let is_up = |errand: &Self| errand.found.stack.whole(expected) == Whole::Up;
-            match outcome.and_then(|words| self.next(words, is_up(&self))) {
-                Ok(true) => return Ok(self.found.stack),
+            let is_up = |errand: &Self| errand.found.stack.whole(goal) == Whole::Up;
+            match outcome.and_then(|words| self.next(words, is_up(self))) {
+                Ok(true) => return Ok(self.found.stack.clone()),
                 Ok(false) => {}
                 Err(failure) => {
                     let down = self.how(&self.found.stack.missing(expected), true);
@@ -98,14 +102,38 @@ impl Errand<'_, '_> {
         if let Some(fleeting) = left.iter().find(|one| one.fleeting) {
             return Err(tool("podmanctl --stop")(lost(&fleeting.name)));
         }
-        let names: Vec<String> = left.iter().rev().map(|one| one.name.clone()).collect();
-        for name in &names {
-            words = self.podman("stop", name)?.or(words);
+        let levels = named(&order::levels(left.into_iter()));
+        // All of a level in one call: Podman waits for them at the same time.
+        for names in levels.iter().rev() {
+            words = self.podman("stop", &[], names)?.or(words);
         }
-        if !names.is_empty() {
+        if !levels.is_empty() {
             self.look()?;
         }
         Ok(words)
+    }
+
+    /// Brings stops to their end that were begun and broken off: Podman starts no such container. It was asked to end
+    /// once already, so it does not get much time.
+    fn finish_stops(&mut self, expected: &Selection) -> Result<(), Failure> {
+        let bare = self.found.stack.bare();
+        let half: Vec<String> = bare
+            .filter(|one| one.is_half_stopped() && expected.containers.contains(&one.name))
+            .map(|one| one.name.clone())
+            .collect();
+        if half.is_empty() {
+            return Ok(());
+        }
+        let grace = (self.tools.left() / 4).min(GRACE).as_secs().to_string();
+        self.tools.note(&format!(
+            "a stop of {} was broken off; it is brought to its end before the start",
+            half.join(", ")
+        ));
+        if self.podman("stop", &["--time", &grace], &half)?.is_some() {
+            // What became of it shows in the next look.
+            self.podman("kill", &[], &half)?;
+        }
+        self.look()
     }
 
     fn up_once(&mut self, expected: &Selection) -> Result<Option<String>, Failure> {
@@ -115,20 +143,50 @@ impl Errand<'_, '_> {
         }
         let mut words = self.start_units(&missing)?;
         self.look()?;
+        self.finish_stops(expected)?;
         let missing = self.found.stack.missing(expected);
         let bare = self.found.stack.bare();
         let resting = bare.filter(|one| missing.containers.contains(&one.name));
-        let names: Vec<String> = order::of_containers(resting)
-            .iter()
-            .map(|one| one.name.clone())
-            .collect();
-        for name in &names {
-            words = self.podman("start", name)?.or(words);
+        let levels = named(&order::levels(resting));
+        for names in &levels {
+            words = self.podman("start", &[], names)?.or(words);
         }
-        if !names.is_empty() {
+        if !levels.is_empty() {
             self.look()?;
         }
         Ok(words)
+    }
+
+    /// Starts units outside of the stack that systemd stopped with it, and waits until they run.
+    ///
+    /// # Errors
+    /// With those that do not run.
+    pub(super) fn bring_back_dependants(&mut self, names: &[String]) -> Result<(), Failure> {
+        let mut attempts = 0;
+        loop {
+            let seen = self.tools.dependants(&self.found.owner, names)?;
+            let down: Vec<String> = names
+                .iter()
+                .filter(|&name| !seen.iter().any(|unit| unit.id == *name && unit.active))
+                .cloned()
+                .collect();
+            if down.is_empty() {
+                return Ok(());
+            }
+            attempts += 1;
+            let words = self.systemctl("start", &down)?;
+            if let Some(words) = words.filter(|_| attempts >= ATTEMPTS) {
+                return Err(tool("starting what systemd had stopped with the stack")(
+                    format!("{} is down; {words}", down.join(", ")),
+                ));
+            }
+            let patience = self.tools.patience(self.tools.until);
+            let pause = self.tools.host.pause(AGAIN, &patience);
+            pause.map_err(|cause| Failure::Interrupted {
+                what: format!("waiting for {}", down.join(", ")),
+                cause,
+            })?;
+        }
     }
 
     /// Stops what would start units, and then the units. Those that rest are named too: they may be waiting for
@@ -150,7 +208,7 @@ impl Errand<'_, '_> {
     }
 
     /// Starts the sockets and services, and then the timers and paths, that are missing.
-    fn start_units(&mut self, missing: &Selection) -> Result<Option<String>, Failure> {
+    pub(super) fn start_units(&mut self, missing: &Selection) -> Result<Option<String>, Failure> {
         let units: Vec<(String, Kind, Activity)> = order::of_units(&self.found.stack.units)
             .into_iter()
             .filter(|unit| missing.units.contains(&unit.id))
@@ -193,11 +251,20 @@ impl Errand<'_, '_> {
         self.hand_over(argv, &words, &format!("systemctl {verb}"))
     }
 
-    /// Hands a container to Podman; what went wrong, if anything did.
-    fn podman(&mut self, verb: &str, container: &str) -> Result<Option<String>, Failure> {
+    /// Hands containers to Podman; what went wrong, if anything did.
+    fn podman(
+        &mut self,
+        verb: &str,
+        options: &[&str],
+        containers: &[String],
+    ) -> Result<Option<String>, Failure> {
         let argv = self.found.owner.podman(self.tools.left());
-        let what = format!("podman {verb} {container}");
-        self.hand_over(argv, &[verb, "--", container], &what)
+        let what = format!("podman {verb} {}", containers.join(" "));
+        let mut words = vec![verb];
+        words.extend(options);
+        words.push("--");
+        words.extend(containers.iter().map(String::as_str));
+        self.hand_over(argv, &words, &what)
     }
 
     fn hand_over(
@@ -230,6 +297,12 @@ impl Errand<'_, '_> {
             .collect();
         how.join(", ")
     }
+}
+
+/// The names of containers, level by level.
+fn named(levels: &[Vec<&Container>]) -> Vec<Vec<String>> {
+    let names = |level: &Vec<&Container>| level.iter().map(|one| one.name.clone()).collect();
+    levels.iter().map(names).collect()
 }
 
 /// A failure, with the state in which it left the stack.

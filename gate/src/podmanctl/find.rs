@@ -3,22 +3,44 @@
 //! Invariant: a service has one owner. One that is found with two is refused, and so nobody else's container of the
 //! same name is ever moved instead of the right one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::owner::{Owner, PODMAN, everybody};
 use crate::config::Config;
-use crate::error::Failure;
-use crate::host::{Ended, Host, Patience};
+use crate::error::{Failure, Interrupt};
+use crate::host::{Ended, Host, Patience, clock};
 use crate::names::{PlainPath, ServiceName};
 use crate::program::{Output, Profile, Program, Tether};
 use crate::reply::Stream;
-use crate::stack::{Container, Stack, Unit, container, unit};
+use crate::stack::{Container, Dependant, Life, Memory, Stack, Unit, container, unit};
 
 /// The most members that a stack may have.
 pub(super) const MOST_MEMBERS: usize = 200;
 
-/// How long each of the users may take who are only asked whether a service is theirs.
-const STRANGER: Duration = Duration::from_secs(10);
+/// How long the users may take, all together, who are only asked whether a service is theirs.
+const STRANGERS: Duration = Duration::from_secs(8);
+
+/// How long Podman may take where units alone say enough; half of the time that is left where that is less.
+const PODMAN_ANSWER: Duration = Duration::from_secs(30);
+
+/// What is remembered of the last stop of the service that is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recorded {
+    owner: String,
+    units: BTreeSet<String>,
+    containers: BTreeSet<String>,
+}
+
+impl From<&Memory> for Recorded {
+    fn from(memory: &Memory) -> Self {
+        Self {
+            owner: memory.owner.clone(),
+            units: memory.running.units.clone(),
+            containers: memory.running.containers.clone(),
+        }
+    }
+}
 
 /// A stack, and whose it is.
 #[derive(Debug, Clone)]
@@ -48,6 +70,35 @@ pub(super) struct Tools<'a> {
     pub(super) until: Instant,
     /// Whether a signal, or the end of whoever reads our output, ends the work.
     pub(super) attended: bool,
+    /// What was running before the last stop: members, whatever they are called and wherever their files lie.
+    pub(super) recorded: Recorded,
+    /// Whether a Podman that does not answer ends the work. Where nothing but units was running, they say enough.
+    pub(super) podman: Podman,
+    /// The containers that were listed last.
+    pub(super) listed: Vec<Container>,
+}
+
+/// How much depends on an answer of Podman's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Podman {
+    /// Everything.
+    Needed,
+    /// Only what health checks say; it gets this much time.
+    Asked(Duration),
+    /// As before, and it did not answer. It is not asked again.
+    Silent,
+}
+
+impl Podman {
+    /// For a service of which this is remembered; it gets at most `time`.
+    pub(super) fn for_memory(memory: Option<&Memory>, time: Duration) -> Self {
+        match memory.map(|memory| &memory.running) {
+            Some(running) if running.containers.is_empty() && !running.units.is_empty() => {
+                Self::Asked(time.min(PODMAN_ANSWER))
+            }
+            _ => Self::Needed,
+        }
+    }
 }
 
 impl Tools<'_> {
@@ -77,11 +128,12 @@ impl Tools<'_> {
         let alone = owners.len() == 1;
         let mut found: Vec<Found> = Vec::new();
         let mut unseen = None;
-        for owner in owners {
-            match self.inventory_within(&owner, alone) {
+        for (owner, inventory) in self.inventories(owners, alone) {
+            match inventory {
                 Ok(inventory) => {
                     let stack = self.stack(&owner, service, &inventory)?;
                     if !stack.is_empty() {
+                        self.listed.clone_from(&inventory.containers);
                         found.push(Found { owner, stack });
                     }
                 }
@@ -118,51 +170,107 @@ impl Tools<'_> {
 
     /// How a service's stack is now, with an owner who is known.
     pub(super) fn look(&mut self, owner: &Owner, service: &ServiceName) -> Result<Stack, Failure> {
-        let inventory = self.inventory(owner, self.until)?;
+        let one = self.inventories(vec![owner.clone()], true);
+        let inventory = one.into_iter().next().map(|(_, inventory)| inventory);
+        let inventory = inventory.unwrap_or_else(|| Ok(Inventory::default()))?;
+        self.listed.clone_from(&inventory.containers);
         self.stack(owner, service, &inventory)
     }
 
-    /// What an owner has. Who is only asked because he might have something does not get much time.
-    pub(super) fn inventory_within(
+    /// What some owners have, asked at the same time. Users who are only asked because they might have something do not
+    /// get much time.
+    pub(super) fn inventories(
         &mut self,
-        owner: &Owner,
+        owners: Vec<Owner>,
         alone: bool,
-    ) -> Result<Inventory, Failure> {
-        let until = if alone || *owner == Owner::System {
-            self.until
-        } else {
-            self.until.min(self.host.now() + STRANGER)
+    ) -> Vec<(Owner, Result<Inventory, Failure>)> {
+        let now = self.host.now();
+        let mut questions: Vec<(usize, Question)> = Vec::new();
+        for (at, owner) in owners.iter().enumerate() {
+            let until = if alone || *owner == Owner::System {
+                self.until
+            } else {
+                self.until.min(now + STRANGERS)
+            };
+            questions.push((at, Question::units(owner, until)));
+            if self.asks_podman(owner) {
+                let until = match self.podman {
+                    Podman::Asked(time) => until.min(now + time),
+                    Podman::Needed | Podman::Silent => until,
+                };
+                questions.push((at, Question::containers(owner, now, until)));
+            }
+        }
+        let programs: Result<Vec<(Program<'_>, Patience<'_>)>, Failure> = questions
+            .iter()
+            .map(|(_, question)| {
+                let program =
+                    service_program(question.argv.clone(), question.what, Output::Captured)?;
+                Ok((program, self.patience(question.until)))
+            })
+            .collect();
+        let mut answers = match programs {
+            Ok(programs) => self.host.run_together(&programs),
+            Err(failure) => vec![Err(failure)],
         };
-        self.inventory(owner, until)
+        let mut gathered: Vec<Result<Inventory, Failure>> =
+            owners.iter().map(|_| Ok(Inventory::default())).collect();
+        for ((at, question), answer) in questions.iter().zip(answers.drain(..)) {
+            let read = self.read(question, answer);
+            if let Some(slot) = gathered.get_mut(*at) {
+                let before = std::mem::replace(slot, Ok(Inventory::default()));
+                *slot = before.and_then(|mut inventory| {
+                    match read? {
+                        Part::Units(units) => inventory.units = units,
+                        Part::Containers(containers) => inventory.containers = containers,
+                    }
+                    Ok(inventory)
+                });
+            }
+        }
+        owners.into_iter().zip(gathered).collect()
     }
 
-    fn inventory(&mut self, owner: &Owner, until: Instant) -> Result<Inventory, Failure> {
-        let words = [
-            "list-unit-files",
-            "--type=service",
-            "--no-legend",
-            "--plain",
-            "--full",
-        ];
-        let listed = self.ask(owner.systemctl(), &words, "listing units", until)?;
-        let units = unit::candidates(&String::from_utf8_lossy(&listed), &self.services);
+    /// Whether Podman has anything to say about an owner.
+    fn asks_podman(&self, owner: &Owner) -> bool {
         let explicit = self.config.services.values().any(|known| {
             known
                 .user
                 .as_ref()
                 .is_some_and(|user| user.as_str() == owner.name())
         });
-        let podman = std::path::Path::new(PODMAN).exists() && (explicit || owner.uses_podman());
-        let containers = if podman {
-            let words = ["ps", "--all", "--pod", "--format", "json"];
-            let argv = owner.podman(until.saturating_duration_since(self.host.now()));
-            let what = "listing containers";
-            let json = self.ask(argv, &words, what, until)?;
-            container::parse(&json).map_err(tool(what))?
-        } else {
-            Vec::new()
-        };
-        Ok(Inventory { units, containers })
+        let there = std::path::Path::new(PODMAN).exists();
+        there && self.podman != Podman::Silent && (explicit || owner.uses_podman())
+    }
+
+    /// Makes of an answer what was asked for.
+    fn read(
+        &mut self,
+        question: &Question,
+        answer: Result<Ended, Failure>,
+    ) -> Result<Part, Failure> {
+        let late = matches!(
+            answer,
+            Err(Failure::Interrupted {
+                cause: Interrupt::DeadlinePassed,
+                ..
+            })
+        );
+        if question.containers && late && matches!(self.podman, Podman::Asked(_)) {
+            self.podman = Podman::Silent;
+            self.note("podman does not answer; the units alone say how the service is, and no health check is waited for");
+            return Ok(Part::Containers(Vec::new()));
+        }
+        let ended = answer?;
+        if !ended.ok() {
+            return Err(tool(question.what)(ended.describe()));
+        }
+        if question.containers {
+            let containers = container::parse(&ended.stdout).map_err(tool(question.what))?;
+            return Ok(Part::Containers(containers));
+        }
+        let listed = String::from_utf8_lossy(&ended.stdout);
+        Ok(Part::Units(unit::candidates(&listed, &self.services)))
     }
 
     /// The part of an inventory that is one service.
@@ -173,32 +281,54 @@ impl Tools<'_> {
         inventory: &Inventory,
     ) -> Result<Stack, Failure> {
         let services = self.services.clone();
-        let part = |one: &&Container| container::belongs(one, &[], service, &services);
-        let named: Vec<&String> = inventory
-            .containers
-            .iter()
-            .filter(part)
-            .filter_map(|one| one.unit.as_ref())
-            .collect();
+        let recorded = Some(&self.recorded).filter(|recorded| recorded.owner == owner.name());
+        let recorded = recorded.cloned().unwrap_or_default();
+        let member = |one: &Container, units: &[Unit]| {
+            recorded.containers.contains(&one.name)
+                || container::belongs(one, units, service, &services)
+        };
+        let listed = &inventory.containers;
+        let parts: Vec<&Container> = listed.iter().filter(|one| member(one, &[])).collect();
+        let named: BTreeSet<&String> = parts.iter().filter_map(|one| one.unit.as_ref()).collect();
         let mut asked: Vec<String> = inventory.units.clone();
         asked.extend(unit::patterns(service));
         asked.extend(named.iter().map(|&name| name.clone()));
+        asked.extend(recorded.units.iter().cloned());
         let mut units = self.show(owner, &asked)?;
         units.retain(|unit| {
-            unit::belongs(unit, service, &services)
-                || (named.contains(&&unit.id) && unit::may_be_named(unit, service, &services))
+            recorded.units.contains(&unit.id)
+                || unit::belongs(unit, service, &services)
+                || (named.contains(&unit.id) && unit::may_be_named(unit, service, &services))
         });
+        // A pod may have a name of its own; its containers are members by their pod, and so are their units.
+        let pods: BTreeSet<&String> = listed
+            .iter()
+            .filter(|one| member(one, &units))
+            .filter_map(|one| one.pod.as_ref())
+            .collect();
+        let in_pod = |one: &Container| one.pod.as_ref().is_some_and(|pod| pods.contains(pod));
+        let mates: Vec<String> = listed
+            .iter()
+            .filter(|one| in_pod(one))
+            .filter_map(|one| one.unit.clone())
+            .filter(|name| !units.iter().any(|unit| unit.id == *name))
+            .collect();
+        if !mates.is_empty() {
+            let mut more = self.show(owner, &mates)?;
+            more.retain(|unit| unit::may_be_named(unit, service, &services));
+            units.extend(more);
+        }
         let triggers: Vec<String> = units
             .iter()
             .flat_map(|unit| unit.triggered_by.clone())
+            .filter(|name| !units.iter().any(|unit| unit.id == *name))
             .collect();
         if !triggers.is_empty() {
             units.extend(self.show(owner, &triggers)?);
         }
-        let mut containers: Vec<Container> = inventory
-            .containers
+        let mut containers: Vec<Container> = listed
             .iter()
-            .filter(|one| container::belongs(one, &units, service, &services))
+            .filter(|one| member(one, &units) || in_pod(one))
             .cloned()
             .collect();
         if units.len() + containers.len() > MOST_MEMBERS {
@@ -222,11 +352,109 @@ impl Tools<'_> {
         words.extend(bare.iter().map(String::as_str));
         let argv = owner.podman(self.left());
         let json = self.ask(argv, &words, "reading containers", self.until)?;
-        container::add_details(&mut stack.containers, &json).map_err(tool("reading containers"))
+        container::add_details(&mut stack.containers, &json, clock::utc())
+            .map_err(tool("reading containers"))
     }
 
-    fn show(&mut self, owner: &Owner, names: &[String]) -> Result<Vec<Unit>, Failure> {
+    /// Running containers outside of the stack that can write to a folder, and the folders that they mount.
+    pub(super) fn writers(
+        &mut self,
+        owner: &Owner,
+        stack: &Stack,
+        folder: &str,
+    ) -> Result<Vec<(Container, String)>, Failure> {
+        let known = |one: &Container| stack.containers.iter().any(|member| member.id == one.id);
+        let others: Vec<Container> = self
+            .listed
+            .iter()
+            .filter(|one| one.life != Life::Resting && !known(one))
+            .cloned()
+            .collect();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut words = vec!["container", "inspect", "--"];
+        words.extend(others.iter().map(|one| one.name.as_str()));
+        let what = "reading the mounts of containers";
+        let json = self.ask(owner.podman(self.left()), &words, what, self.until)?;
+        let found = container::writers(&json, folder).map_err(tool(what))?;
+        let with_container = found.into_iter().filter_map(|(name, source)| {
+            let one = others.iter().find(|one| one.name == name)?;
+            Some((one.clone(), source))
+        });
+        Ok(with_container.collect())
+    }
+
+    /// Makes a container of another name a member of the stack from now on, with its unit if it has one.
+    pub(super) fn adopt(&mut self, owner: &Owner, one: &Container) {
+        if self.recorded.owner != owner.name() {
+            self.recorded = Recorded {
+                owner: owner.name().to_owned(),
+                ..Recorded::default()
+            };
+        }
+        match &one.unit {
+            Some(unit) => self.recorded.units.insert(unit.clone()),
+            None => self.recorded.containers.insert(one.name.clone()),
+        };
+    }
+
+    /// The active units outside of a stack that systemd will stop together with it.
+    pub(super) fn taken_down(
+        &mut self,
+        owner: &Owner,
+        stack: &Stack,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let mut known: BTreeSet<String> = stack.units.iter().map(|unit| unit.id.clone()).collect();
+        let mut found = BTreeSet::new();
+        let mut next: Vec<String> = stack
+            .units
+            .iter()
+            .flat_map(|unit| unit.stops.clone())
+            .collect();
+        loop {
+            next.retain(|name| crate::stack::naming::is_unit(name) && known.insert(name.clone()));
+            if next.is_empty() {
+                return Ok(found);
+            }
+            if known.len() > 4 * MOST_MEMBERS {
+                return Err(tool("finding what systemd stops with a stack")(
+                    "there are too many units".into(),
+                ));
+            }
+            let seen = self.dependants(owner, &next)?;
+            next = seen
+                .iter()
+                .filter(|unit| unit.active)
+                .flat_map(|unit| unit.stops.clone())
+                .collect();
+            let active = seen
+                .into_iter()
+                .filter(|unit| unit.active && unit.startable);
+            found.extend(active.map(|unit| unit.id));
+        }
+    }
+
+    /// How units of any kind are.
+    pub(super) fn dependants(
+        &mut self,
+        owner: &Owner,
+        names: &[String],
+    ) -> Result<Vec<Dependant>, Failure> {
         let mut words = vec!["show", unit::PROPERTIES, "--"];
+        words.extend(names.iter().map(String::as_str));
+        let shown = self.ask(owner.systemctl(), &words, "reading units", self.until)?;
+        Ok(unit::parse_dependants(&String::from_utf8_lossy(&shown)))
+    }
+
+    /// One line for people, beside the answer.
+    pub(super) fn note(&mut self, words: &str) {
+        self.host.say(Stream::Err, &format!("podmanctl: {words}"));
+    }
+
+    pub(super) fn show(&mut self, owner: &Owner, names: &[String]) -> Result<Vec<Unit>, Failure> {
+        // Also those that a pattern names and that do not run: an instance that a target wants.
+        let mut words = vec!["show", "--all", unit::PROPERTIES, "--"];
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         words.extend(names);
         let shown = self.ask(owner.systemctl(), &words, "reading units", self.until)?;
@@ -264,15 +492,7 @@ impl Tools<'_> {
         until: Instant,
     ) -> Result<Ended, Failure> {
         argv.extend(words.iter().map(|&word| word.to_owned()));
-        let program = Program {
-            what: what.to_owned(),
-            argv,
-            source: None,
-            tether: Tether::Free,
-            output,
-            profile: Profile::Service,
-            home: PlainPath::parse("/run").map_err(|error| tool(what)(error.to_string()))?,
-        };
+        let program = service_program(argv, what, output)?;
         let patience = self.patience(until);
         self.host.run(&program, &patience)
     }
@@ -285,6 +505,67 @@ impl Tools<'_> {
             Patience::unattended(until)
         }
     }
+}
+
+/// One question to one owner's tools.
+struct Question {
+    argv: Vec<String>,
+    what: &'static str,
+    until: Instant,
+    containers: bool,
+}
+
+/// A part of an inventory.
+enum Part {
+    Units(Vec<String>),
+    Containers(Vec<Container>),
+}
+
+impl Question {
+    fn units(owner: &Owner, until: Instant) -> Self {
+        let mut argv = owner.systemctl();
+        let words = [
+            "list-unit-files",
+            "--type=service",
+            "--no-legend",
+            "--plain",
+            "--full",
+        ];
+        argv.extend(words.map(str::to_owned));
+        Self {
+            argv,
+            what: "listing units",
+            until,
+            containers: false,
+        }
+    }
+
+    fn containers(owner: &Owner, now: Instant, until: Instant) -> Self {
+        let mut argv = owner.podman(until.saturating_duration_since(now));
+        argv.extend(["ps", "--all", "--pod", "--format", "json"].map(str::to_owned));
+        Self {
+            argv,
+            what: "listing containers",
+            until,
+            containers: true,
+        }
+    }
+}
+
+fn service_program(
+    argv: Vec<String>,
+    what: &str,
+    output: Output,
+) -> Result<Program<'static>, Failure> {
+    Ok(Program {
+        what: what.to_owned(),
+        argv,
+        source: None,
+        tether: Tether::Free,
+        output,
+        profile: Profile::Service,
+        home: PlainPath::parse("/run").map_err(|error| tool(what)(error.to_string()))?,
+    })
 }
 
 /// A failure of a tool, by what it was doing.

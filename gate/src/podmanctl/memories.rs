@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::host::dirfd::private_dir;
+use crate::host::dirfd::{entries, private_dir};
 use crate::host::durable;
 use crate::names::{PlainPath, ServiceName};
 use crate::stack::Memory;
@@ -32,14 +32,18 @@ impl Memories {
             .transpose()?)
     }
 
+    /// Every service of which something is remembered.
+    pub(super) fn services(&self) -> io::Result<Vec<ServiceName>> {
+        let names = entries(&self.0)?;
+        let services = names
+            .iter()
+            .filter_map(|name| ServiceName::parse(name.to_str()?.strip_suffix(".json")?).ok());
+        Ok(services.collect())
+    }
+
     /// Remembers.
     pub(super) fn save(&self, service: &ServiceName, memory: &Memory) -> io::Result<()> {
         durable::replace(&self.0, &file(service), &serde_json::to_vec(memory)?)
-    }
-
-    /// Forgets.
-    pub(super) fn clear(&self, service: &ServiceName) -> io::Result<()> {
-        durable::remove(&self.0, &file(service))
     }
 }
 

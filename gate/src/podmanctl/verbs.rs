@@ -2,20 +2,24 @@
 //!
 //! Invariant: a status is that of the whole stack, and is told by the exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::find::{Found, Inventory, Tools};
+use super::find::{Found, Inventory, Podman, Recorded, Tools};
 use super::memories::Memories;
 use super::owner::Owner;
 use crate::error::{ExitStatus, Failure};
 use crate::names::ServiceName;
 use crate::reply::Stream;
-use crate::stack::{Memory, Stack, Whole};
+use crate::stack::{Memory, Phase, Stack, Whole};
 
 /// Exit codes of `--status`, as systemctl has them.
 const PARTLY: u8 = 1;
 const DOWN: u8 = 3;
 const NOTHING: u8 = 4;
+
+/// How long a status waits for Podman where units alone say enough.
+const STATUS_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the verbs work with.
 pub(super) struct Verbs<'a> {
@@ -34,18 +38,25 @@ impl Verbs<'_> {
             let owners = self.tools.owners(service);
             let alone = owners.len() == 1;
             let mut found = Vec::new();
+            let memory = self.memory(service);
+            self.tools.recorded = memory.as_ref().map(Recorded::from).unwrap_or_default();
+            let fresh: Vec<Owner> = owners
+                .iter()
+                .filter(|owner| !seen.contains_key(owner))
+                .cloned()
+                .collect();
+            for (owner, inventory) in self.tools.inventories(fresh, alone) {
+                let inventory = match inventory {
+                    Err(failure) if owner == Owner::System => return Err(failure),
+                    Err(failure) => {
+                        self.tools.warn_of(&owner, &failure);
+                        None
+                    }
+                    Ok(inventory) => Some(inventory),
+                };
+                seen.insert(owner, inventory);
+            }
             for owner in owners {
-                if !seen.contains_key(&owner) {
-                    let inventory = match self.tools.inventory_within(&owner, alone) {
-                        Err(failure) if owner == Owner::System => return Err(failure),
-                        Err(failure) => {
-                            self.tools.warn_of(&owner, &failure);
-                            None
-                        }
-                        Ok(inventory) => Some(inventory),
-                    };
-                    seen.insert(owner.clone(), inventory);
-                }
                 let Some(Some(inventory)) = seen.get(&owner) else {
                     continue;
                 };
@@ -54,7 +65,6 @@ impl Verbs<'_> {
                     found.push(Found { owner, stack });
                 }
             }
-            let memory = self.memory(service);
             self.line(service, memory.as_ref(), &found);
         }
         Ok(ExitStatus::Done.code())
@@ -85,6 +95,8 @@ impl Verbs<'_> {
     /// How each member is, and by the exit code how the whole is.
     pub(super) fn status(&mut self, service: &ServiceName) -> Result<u8, Failure> {
         let memory = self.memory(service);
+        let time = STATUS_ANSWER.min(self.tools.left() / 2);
+        self.tools.podman = Podman::for_memory(memory.as_ref(), time);
         let Some(found) = self.find(service, memory.as_ref())? else {
             let words = format!("podmanctl: {}", missing(service));
             self.tools.host.say(Stream::Err, &words);
@@ -95,8 +107,39 @@ impl Verbs<'_> {
         Ok(match whole {
             Whole::Up => ExitStatus::Done.code(),
             Whole::Partly => PARTLY,
+            // A container might still run.
+            Whole::Down if self.tools.podman == Podman::Silent => PARTLY,
+            Whole::Down
+                if self
+                    .comes_back_with(service, memory.as_ref(), &found)
+                    .is_some() =>
+            {
+                PARTLY
+            }
             Whole::Down => DOWN,
             Whole::Nothing => NOTHING,
+        })
+    }
+
+    /// The other service with which a stack was stopped by systemd, and its units that will come back with that one.
+    /// `None` when the stack had a stop of its own since.
+    pub(super) fn comes_back_with(
+        &mut self,
+        service: &ServiceName,
+        memory: Option<&Memory>,
+        found: &Found,
+    ) -> Option<(ServiceName, BTreeSet<String>)> {
+        if memory.is_some_and(|memory| memory.phase == Phase::Stopped) {
+            return None;
+        }
+        let others = self.memories.services().unwrap_or_default();
+        let mut others = others.into_iter().filter(|other| other != service);
+        others.find_map(|other| {
+            let memory = self.memories.load(&other).ok().flatten()?;
+            let ours = found.stack.members().units;
+            let with: BTreeSet<String> = &memory.dependants & &ours;
+            let owed = memory.phase == Phase::Stopped && memory.owner == found.owner.name();
+            (owed && !with.is_empty()).then_some((other, with))
         })
     }
 
@@ -106,6 +149,7 @@ impl Verbs<'_> {
         service: &ServiceName,
         memory: Option<&Memory>,
     ) -> Result<Option<Found>, Failure> {
+        self.tools.recorded = memory.map(Recorded::from).unwrap_or_default();
         let likely = memory.map(|memory| Owner::named(&memory.owner));
         self.tools.find(service, likely)
     }

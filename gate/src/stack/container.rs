@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::naming::{is_container, is_unit, service_of};
@@ -87,11 +87,20 @@ pub struct Container {
     pub restarts: bool,
 }
 
+/// How long after its end a container that Podman starts again by itself may still be about to be started.
+const RESTART: TimeDelta = TimeDelta::seconds(15);
+
 impl Container {
     /// Whether, without anything else to go by, it should run: it does, or it broke.
     #[must_use]
     pub fn is_missed(&self) -> bool {
         !self.fleeting && (self.life != Life::Resting || self.broken)
+    }
+
+    /// Whether a stop of it was begun and not brought to its end. Podman does not start such a container.
+    #[must_use]
+    pub fn is_half_stopped(&self) -> bool {
+        self.words == "stopping"
     }
 
     /// How it is, for people.
@@ -191,6 +200,34 @@ struct Inspected {
     dependencies: Option<Vec<String>>,
     #[serde(default)]
     host_config: HostConfig,
+    #[serde(default)]
+    state: State,
+    #[serde(default)]
+    restart_count: u64,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    #[serde(default)]
+    finished_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    stopped_by_user: bool,
+    #[serde(default)]
+    exit_code: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mount {
+    #[serde(default)]
+    source: String,
+    #[serde(default, rename = "RW")]
+    rw: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -205,16 +242,70 @@ struct HostConfig {
 struct RestartPolicy {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    maximum_retry_count: u64,
+}
+
+impl Inspected {
+    /// Whether Podman is about to start an ended container again: it ended by itself, a moment ago, and its policy says so.
+    fn starts_again(&self, now: DateTime<Utc>) -> bool {
+        let policy = &self.host_config.restart_policy;
+        let tries_left =
+            policy.maximum_retry_count == 0 || self.restart_count < policy.maximum_retry_count;
+        let wanted = match policy.name.as_str() {
+            "always" | "unless-stopped" => true,
+            "on-failure" => self.state.exit_code != 0 && tries_left,
+            _ => false,
+        };
+        let just_now = self
+            .state
+            .finished_at
+            .is_some_and(|at| (now - at).abs() < RESTART);
+        wanted && just_now && !self.state.stopped_by_user
+    }
+}
+
+/// The containers in the output of `podman container inspect` that can write to a folder, or to what is in it: their
+/// names, and the folders that they mount.
+///
+/// # Errors
+/// When it is not what Podman would write.
+pub fn writers(json: &[u8], folder: &str) -> Result<Vec<(String, String)>, String> {
+    let inspected: Vec<Inspected> = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    let inside = |source: &str| {
+        source
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let mut found = Vec::new();
+    for one in inspected {
+        let mount = one.mounts.unwrap_or_default().into_iter();
+        let mount = mount
+            .filter(|mount| mount.rw)
+            .find(|mount| inside(&mount.source));
+        if let Some(mount) = mount.filter(|_| is_container(&one.name)) {
+            found.push((one.name, mount.source));
+        }
+    }
+    Ok(found)
 }
 
 /// Adds what only `podman container inspect` tells.
 ///
 /// # Errors
 /// When it is not what Podman would write.
-pub fn add_details(containers: &mut [Container], json: &[u8]) -> Result<(), String> {
+pub fn add_details(
+    containers: &mut [Container],
+    json: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(), String> {
     let inspected: Vec<Inspected> = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     for one in inspected {
         if let Some(container) = containers.iter_mut().find(|known| known.id == one.id) {
+            if container.life == Life::Resting && one.starts_again(now) {
+                container.life = Life::Changing;
+                container.words = format!("{} (about to be started again)", container.words);
+            }
             container.created = one.created;
             container.requires = one.dependencies.unwrap_or_default();
             let policy = one.host_config.restart_policy.name;

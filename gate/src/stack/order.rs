@@ -24,6 +24,25 @@ pub fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>) -> Vec
     arranged(&sorted, |one| &one.id, |one| &one.requires)
 }
 
+/// Containers in levels: those of a level require only some of the levels before it, so each level can be stopped or
+/// started at once.
+#[must_use]
+pub fn levels<'a>(containers: impl Iterator<Item = &'a Container>) -> Vec<Vec<&'a Container>> {
+    let mut levels: Vec<Vec<&Container>> = Vec::new();
+    for container in of_containers(containers) {
+        let required = |level: &Vec<&Container>| {
+            let mut members = level.iter();
+            members.any(|other| container.requires.contains(&other.id))
+        };
+        let at = levels.iter().rposition(required).map_or(0, |at| at + 1);
+        match levels.get_mut(at) {
+            Some(level) => level.push(container),
+            None => levels.push(vec![container]),
+        }
+    }
+    levels
+}
+
 fn arranged<'a, T>(
     sorted: &[&'a T],
     name: impl Fn(&T) -> &String,
@@ -70,6 +89,24 @@ mod tests {
         b.requires = vec![a.id.clone()];
         let all = [a, b, c];
         assert_eq!(of_containers(all.iter()).len(), 3);
+    }
+
+    #[test]
+    fn containers_that_do_not_require_each_other_share_a_level() {
+        let (a, mut b, mut c, d) = (
+            container("a"),
+            container("b"),
+            container("c"),
+            container("d"),
+        );
+        b.requires = vec![a.id.clone()];
+        c.requires = vec![a.id.clone(), b.id.clone()];
+        let all = [c, b, a, d];
+        let names: Vec<Vec<&str>> = levels(all.iter())
+            .iter()
+            .map(|level| level.iter().map(|one| one.name.as_str()).collect())
+            .collect();
+        assert_eq!(names, [vec!["a", "d"], vec!["b"], vec!["c"]]);
     }
 
     #[test]

@@ -89,6 +89,25 @@ pub struct Memory {
     pub running: Selection,
     /// What a boot would start and somebody had stopped. It stays down, and is not missed.
     pub left_down: Selection,
+    /// Containers whose health check did not pass before the stop. It is not waited for after the start.
+    #[serde(default)]
+    pub unwell: BTreeSet<String>,
+    /// Units outside of the stack that systemd stopped with it, and that a start has to start again.
+    #[serde(default)]
+    pub dependants: BTreeSet<String>,
+}
+
+/// A stack just before its stop.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateBefore {
+    /// The members that run.
+    pub running: Selection,
+    /// The members that a boot would start.
+    pub enabled: Selection,
+    /// Containers whose health check does not pass.
+    pub unwell: BTreeSet<String>,
+    /// Active units outside of the stack that systemd will stop with it.
+    pub dependants: BTreeSet<String>,
 }
 
 impl Memory {
@@ -98,9 +117,14 @@ impl Memory {
         former: Option<&Self>,
         owner: &str,
         now: DateTime<Utc>,
-        running: &Selection,
-        enabled: &Selection,
+        before: &StateBefore,
     ) -> Self {
+        let StateBefore {
+            running,
+            enabled,
+            unwell,
+            dependants,
+        } = before;
         let owed = former.filter(|memory| memory.phase == Phase::Stopped && memory.owner == owner);
         match owed {
             None => Self {
@@ -109,11 +133,14 @@ impl Memory {
                 stopped_at: now,
                 running: running.clone(),
                 left_down: enabled.without(running),
+                unwell: unwell.clone(),
+                dependants: dependants.clone(),
             },
             Some(owed) => {
                 let running = owed.running.union(running);
                 Self {
                     left_down: owed.left_down.without(&running),
+                    dependants: &owed.dependants | dependants,
                     running,
                     ..owed.clone()
                 }
@@ -133,18 +160,53 @@ mod tests {
         }
     }
 
+    fn before(running: &[&str], enabled: &[&str]) -> StateBefore {
+        StateBefore {
+            running: some(running),
+            enabled: some(enabled),
+            ..StateBefore::default()
+        }
+    }
+
+    #[test]
+    fn a_second_stop_forgets_no_dependant_and_excuses_nobody_else() {
+        let now = DateTime::UNIX_EPOCH;
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let first = StateBefore {
+            unwell: set(&["ill"]),
+            dependants: set(&["proxy.service"]),
+            ..before(&["a"], &["a"])
+        };
+        let second = StateBefore {
+            unwell: set(&["starting"]),
+            dependants: set(&["other.service"]),
+            ..before(&["a"], &["a"])
+        };
+        let memory = Memory::of_stop(None, "root", now, &first);
+        let memory = Memory::of_stop(Some(&memory), "root", now, &second);
+        assert_eq!(memory.unwell, set(&["ill"]));
+        assert_eq!(memory.dependants, set(&["other.service", "proxy.service"]));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let text = r#"{"owner":"root","phase":"stopped","stopped_at":"2026-11-01T03:00:00Z","running":{"units":["a.service"],"containers":[]},"left_down":{"units":[],"containers":[]}}"#;
+        let memory: Memory = serde_json::from_str(text).unwrap();
+        assert!(memory.unwell.is_empty() && memory.dependants.is_empty());
+    }
+
     #[test]
     fn a_second_stop_forgets_nothing() {
         let now = DateTime::UNIX_EPOCH;
         let enabled = some(&["a", "b", "c"]);
-        let first = Memory::of_stop(None, "root", now, &some(&["a", "b"]), &enabled);
+        let first = Memory::of_stop(None, "root", now, &before(&["a", "b"], &["a", "b", "c"]));
         assert_eq!(
             (&first.running, &first.left_down),
             (&some(&["a", "b"]), &some(&["c"]))
         );
-        let second = Memory::of_stop(Some(&first), "root", now, &some(&["b"]), &enabled);
+        let second = Memory::of_stop(Some(&first), "root", now, &before(&["b"], &["a", "b", "c"]));
         assert_eq!(second, first);
-        let third = Memory::of_stop(Some(&first), "root", now, &some(&["c"]), &enabled);
+        let third = Memory::of_stop(Some(&first), "root", now, &before(&["c"], &["a", "b", "c"]));
         assert_eq!(third.running, enabled);
         assert!(third.left_down.is_empty());
     }
@@ -152,17 +214,16 @@ mod tests {
     #[test]
     fn a_stop_after_a_start_begins_anew() {
         let now = DateTime::UNIX_EPOCH;
-        let enabled = some(&["a", "b"]);
-        let mut memory = Memory::of_stop(None, "root", now, &some(&["a"]), &enabled);
+        let mut memory = Memory::of_stop(None, "root", now, &before(&["a"], &["a", "b"]));
         memory.phase = Phase::Started;
-        let next = Memory::of_stop(Some(&memory), "root", now, &some(&["b"]), &enabled);
+        let next = Memory::of_stop(Some(&memory), "root", now, &before(&["b"], &["a", "b"]));
         assert_eq!((next.running, next.left_down), (some(&["b"]), some(&["a"])));
         let elsewhere = Memory {
             phase: Phase::Stopped,
             owner: "alice".into(),
             ..memory
         };
-        let next = Memory::of_stop(Some(&elsewhere), "root", now, &some(&["b"]), &enabled);
+        let next = Memory::of_stop(Some(&elsewhere), "root", now, &before(&["b"], &["a", "b"]));
         assert_eq!(next.running, some(&["b"]));
     }
 }

@@ -15,6 +15,8 @@ pub(crate) fn unit(id: &str) -> Unit {
         wanted_by: Vec::new(),
         after: Vec::new(),
         triggered_by: Vec::new(),
+        generated: true,
+        stops: Vec::new(),
     }
 }
 
@@ -190,8 +192,7 @@ fn what_was_down_before_a_stop_is_not_missed_after_the_start() {
         None,
         "root",
         chrono::DateTime::UNIX_EPOCH,
-        &before.running(),
-        &before.enabled(),
+        &before.state_before(),
     );
     assert_eq!(before.whole(&before.expected(Some(&memory))), Whole::Up);
     memory.phase = Phase::Started;
@@ -208,4 +209,39 @@ fn what_cannot_be_started_again_is_not_remembered_as_running() {
     let mut fleeting = container("a");
     fleeting.fleeting = true;
     assert!(stack(&[], &[fleeting]).running().is_empty());
+}
+
+#[test]
+fn what_was_stopped_is_owed_also_when_it_has_vanished() {
+    let both = stack(&[unit("a.service"), unit("b.service")], &[]);
+    let before = both.state_before();
+    let memory = Memory::of_stop(None, "root", chrono::DateTime::UNIX_EPOCH, &before);
+    let one = stack(&[unit("a.service")], &[]);
+    assert_eq!(one.whole(&one.expected(Some(&memory))), Whole::Partly);
+    assert_eq!(one.vanished(&memory), names(&["b.service"], &[]));
+    assert!(both.vanished(&memory).is_empty());
+}
+
+#[test]
+fn a_health_check_that_did_not_pass_before_is_not_waited_for_and_every_other_is() {
+    let ill = |name: &str, health| Container {
+        health,
+        ..container(name)
+    };
+    let before = stack(
+        &[],
+        &[ill("a", Health::Unhealthy), ill("b", Health::Healthy)],
+    );
+    let state = before.state_before();
+    let mut memory = Memory::of_stop(None, "root", chrono::DateTime::UNIX_EPOCH, &state);
+    for phase in [Phase::Stopped, Phase::Started] {
+        memory.phase = phase;
+        let whole = |stack: &Stack| stack.whole(&stack.expected(Some(&memory)));
+        assert_eq!(whole(&before), Whole::Up);
+        let worse = stack(
+            &[],
+            &[ill("a", Health::Unhealthy), ill("b", Health::Starting)],
+        );
+        assert_eq!(whole(&worse), Whole::Partly);
+    }
 }

@@ -11,7 +11,7 @@ use super::naming::{is_unit, service_of};
 use crate::names::ServiceName;
 
 /// The properties to ask `systemctl show` for.
-pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,LoadState,ActiveState,SubState,Job,Type,RemainAfterExit,After,WantedBy,RequiredBy,UpheldBy,BoundBy,TriggeredBy";
+pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,LoadState,ActiveState,SubState,Job,Type,RemainAfterExit,After,WantedBy,RequiredBy,UpheldBy,BoundBy,RequisiteOf,ConsistsOf,PropagatesStopTo,TriggeredBy";
 
 /// What a unit does for the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Unit {
     pub kind: Kind,
     /// The quadlet file that it was generated from, or its own file.
     pub source: String,
+    /// Whether a generator made it, as Quadlet does of its files wherever they lie.
+    pub generated: bool,
     /// Whether it runs.
     pub activity: Activity,
     /// systemd's own words: `active (running)`.
@@ -60,7 +62,43 @@ pub struct Unit {
     pub after: Vec<String>,
     /// Sockets, timers and paths that start it.
     pub triggered_by: Vec<String>,
+    /// Units that systemd stops with it.
+    pub stops: Vec<String>,
 }
+
+/// A unit that systemd stops with others, of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependant {
+    /// `proxy.service`, `web.target`
+    pub id: String,
+    /// Whether it runs.
+    pub active: bool,
+    /// Whether it could be started.
+    pub startable: bool,
+    /// Units that systemd stops with it.
+    pub stops: Vec<String>,
+}
+
+/// The kinds of units that can be started again by their name. Slices and scopes cannot, and hold all sorts of things.
+const STARTABLE: [&str; 8] = [
+    "service",
+    "socket",
+    "timer",
+    "path",
+    "target",
+    "mount",
+    "automount",
+    "swap",
+];
+
+/// The properties that name units which systemd stops with a unit, see systemd.unit(5).
+const STOPS: [&str; 5] = [
+    "RequiredBy",
+    "RequisiteOf",
+    "BoundBy",
+    "ConsistsOf",
+    "PropagatesStopTo",
+];
 
 impl Unit {
     /// Whether it is down and stays so.
@@ -113,20 +151,42 @@ pub fn parse(shown: &str) -> Vec<Unit> {
     units
 }
 
+/// The units in the output of `systemctl show` as units that others take down with them.
+#[must_use]
+pub fn parse_dependants(shown: &str) -> Vec<Dependant> {
+    let blocks = shown.split("\n\n").filter_map(|block| {
+        let id = value(block, "Id");
+        let kind = id.rsplit_once('.')?.1;
+        (is_unit(id) && STARTABLE.contains(&kind)).then(|| Dependant {
+            id: id.to_owned(),
+            active: matches!(value(block, "ActiveState"), "active" | "reloading"),
+            startable: value(block, "LoadState") == "loaded",
+            stops: list(block, &STOPS),
+        })
+    });
+    blocks.collect()
+}
+
+/// A property of a unit.
+fn value<'b>(block: &'b str, name: &str) -> &'b str {
+    block
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or_default()
+}
+
+/// The words of some properties of a unit.
+fn list(block: &str, names: &[&str]) -> Vec<String> {
+    names
+        .iter()
+        .flat_map(|name| value(block, name).split_whitespace())
+        .map(str::to_owned)
+        .collect()
+}
+
 fn block(block: &str) -> Option<Unit> {
-    let value = |name: &str| {
-        block
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-            .unwrap_or_default()
-    };
-    let list = |names: &[&str]| -> Vec<String> {
-        names
-            .iter()
-            .flat_map(|name| value(name).split_whitespace())
-            .map(str::to_owned)
-            .collect()
-    };
+    let value = |name: &str| value(block, name);
+    let list = |names: &[&str]| list(block, names);
     let id = value("Id");
     let kind = match id.rsplit_once('.')?.1 {
         "service" => Kind::Service,
@@ -153,6 +213,7 @@ fn block(block: &str) -> Option<Unit> {
         id: id.to_owned(),
         kind,
         source: source.unwrap_or_else(|| value("FragmentPath")).to_owned(),
+        generated: value("FragmentPath").contains("/systemd/generator"),
         activity,
         words: format!("{active} ({sub})"),
         lasting: value("Type") != "oneshot" || value("RemainAfterExit") == "yes",
@@ -160,6 +221,7 @@ fn block(block: &str) -> Option<Unit> {
         wanted_by: list(&["WantedBy", "RequiredBy", "UpheldBy", "BoundBy"]),
         after: list(&["After"]),
         triggered_by: list(&["TriggeredBy"]),
+        stops: list(&STOPS),
     })
 }
 
@@ -177,11 +239,22 @@ fn generated_name(name: &str) -> Option<&str> {
         .find_map(|prefix| name.strip_prefix(prefix))
 }
 
-/// What a unit was generated from, when that was a quadlet: the file's name and its extension.
+/// What a unit was generated from, when that was a quadlet: the file's name and its extension. The file may lie
+/// elsewhere, with a link to it, or to its folder, where Quadlet looks.
 fn quadlet(unit: &Unit) -> Option<(&str, &str)> {
+    const KINDS: [&str; 7] = [
+        "container",
+        "pod",
+        "kube",
+        "volume",
+        "network",
+        "image",
+        "build",
+    ];
     let (folder, file) = unit.source.rsplit_once('/')?;
     let inside = folder.contains("/containers/systemd");
-    file.rsplit_once('.').filter(|_| inside)
+    file.rsplit_once('.')
+        .filter(|(_, kind)| inside || (unit.generated && KINDS.contains(kind)))
 }
 
 /// Whether a unit is part of a service's stack, given the names of all services.

@@ -27,12 +27,11 @@ fn what_does_not_fit_is_refused() {
         let answer = podmanctl(&world, words).expect(64);
         assert!(!answer.err.is_empty() && answer.out.is_empty());
     }
-    assert!(
-        podmanctl(&world, &["--help"])
-            .expect(0)
-            .out
-            .starts_with("podmanctl --list")
-    );
+    let help = podmanctl(&world, &["--help"]).expect(0).out;
+    assert!(help.starts_with("podmanctl --list"));
+    for line in help.lines() {
+        assert!(line.len() <= 80, "{line}");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn details_are_added_to_the_container_that_they_are_of() {
         r#"[{{"Id":"{}","Created":"2026-11-23T08:59:01.123456789+01:00","Dependencies":["x"],"HostConfig":{{"RestartPolicy":{{"Name":"unless-stopped"}}}}}}]"#,
         all[1].id
     );
-    add_details(&mut all, json.as_bytes()).unwrap();
+    add_details(&mut all, json.as_bytes(), DateTime::UNIX_EPOCH).unwrap();
     assert!(!all[0].restarts && all[1].restarts);
     assert_eq!(all[1].requires, ["x"]);
     assert!(
@@ -115,4 +115,46 @@ fn a_container_is_a_services_by_unit_project_pod_or_name() {
         one.name = "immich_db".into();
         one.project = Some("some-folder".into());
     }));
+}
+
+#[test]
+fn a_container_that_crashes_again_and_again_is_not_down_between_two_crashes() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let life = |policy: &str, state: &str| {
+        let mut all = [container("a")];
+        all[0].life = Life::Resting;
+        let json = format!(
+            r#"[{{"Id":"{}","RestartCount":3,"State":{{{state}}},"HostConfig":{{"RestartPolicy":{policy}}}}}]"#,
+            all[0].id
+        );
+        add_details(&mut all, json.as_bytes(), now).unwrap();
+        all[0].life
+    };
+    let at = |seconds: i64| (now - TimeDelta::seconds(seconds)).to_rfc3339();
+    let ended = |seconds, code| format!(r#""FinishedAt":"{}","ExitCode":{code}"#, at(seconds));
+    let always = r#"{"Name":"always"}"#;
+    assert_eq!(life(always, &ended(1, 1)), Life::Changing);
+    assert_eq!(life(always, &ended(1, 0)), Life::Changing);
+    assert_eq!(life(always, &ended(60, 1)), Life::Resting);
+    let by_us = format!(r#"{},"StoppedByUser":true"#, ended(1, 1));
+    assert_eq!(life(always, &by_us), Life::Resting);
+    assert_eq!(life(r#"{"Name":"no"}"#, &ended(1, 1)), Life::Resting);
+    let on_failure = |most: u8| format!(r#"{{"Name":"on-failure","MaximumRetryCount":{most}}}"#);
+    assert_eq!(life(&on_failure(0), &ended(1, 1)), Life::Changing);
+    assert_eq!(life(&on_failure(4), &ended(1, 1)), Life::Changing);
+    assert_eq!(life(&on_failure(3), &ended(1, 1)), Life::Resting);
+    assert_eq!(life(&on_failure(0), &ended(1, 0)), Life::Resting);
+}
+
+#[test]
+fn containers_that_can_write_to_the_data_are_found_by_their_mounts() {
+    let json = r#"[{"Id":"1","Name":"inner","Mounts":[{"Source":"/x","RW":true},{"Source":"/d/app/data/sub","RW":true}]},
+        {"Id":"2","Name":"same","Mounts":[{"Source":"/d/app/data","RW":true}]},
+        {"Id":"3","Name":"reader","Mounts":[{"Source":"/d/app/data","RW":false}]},
+        {"Id":"4","Name":"beside","Mounts":[{"Source":"/d/app/data2","RW":true}]},
+        {"Id":"5","Name":"none","Mounts":null},
+        {"Id":"6","Name":"--all","Mounts":[{"Source":"/d/app/data","RW":true}]}]"#;
+    let found = writers(json.as_bytes(), "/d/app/data").unwrap();
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["inner", "same"]);
 }
