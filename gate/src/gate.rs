@@ -27,6 +27,7 @@ use crate::privilege::{Offers, capabilities, thinking};
 use crate::program;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, ParseError, Request};
+use crate::walk;
 
 const HELP: &str = include_str!("help.txt");
 
@@ -43,6 +44,11 @@ pub fn main() -> ExitCode {
         let mut reply = Reply::default();
         lines.iter().for_each(|line| reply.line(Stream::Out, line));
         return ExitCode::from(code);
+    }
+    // And another one, which reads a service's data; see `walk`.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == walk::ENTRY) {
+        return ExitCode::from(walk::walk(&arguments.collect::<Vec<_>>()));
     }
     door("backupctl", |arguments, surroundings, reply| {
         command(arguments, surroundings, reply).code()

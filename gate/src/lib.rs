@@ -16,6 +16,7 @@ pub mod explain;
 pub mod names;
 pub mod policy;
 pub mod request;
+pub mod walk;
 pub mod wire;
 
 pub mod action;

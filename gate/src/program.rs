@@ -26,6 +26,7 @@ use crate::host::leftovers;
 use crate::names::PlainPath;
 use crate::privilege::Confinement;
 use crate::scratch::Scratch;
+use crate::walk::{self, Walk};
 
 pub use enter::enter;
 
@@ -61,6 +62,8 @@ pub enum Profile {
     Service,
     /// The gate itself, as it looks at a database: it needs the folder of that and nothing else.
     Inspection(Inspection),
+    /// The gate itself, as it reads a service's data.
+    Walk(Walk),
     /// rclone: it needs its source, its configuration, the network, and nothing else.
     Transfer(Box<Transfer>),
 }
@@ -154,7 +157,7 @@ impl Program<'_> {
     /// When the source's descriptor cannot be duplicated.
     pub fn command(&self, gate: Pid) -> io::Result<Command> {
         let transfer = match &self.profile {
-            Profile::Service | Profile::Inspection(_) => None,
+            Profile::Service | Profile::Inspection(_) | Profile::Walk(_) => None,
             Profile::Transfer(transfer) => Some(transfer),
         };
         let orders = Orders {
@@ -182,6 +185,9 @@ impl Program<'_> {
                     .arg(database::ENTRY)
                     .arg(serde_json::to_string(&orders)?)
             }
+            Profile::Walk(walk) => command
+                .arg(walk::ENTRY)
+                .arg(serde_json::to_string(&walk.orders(gate.as_raw()))?),
             Profile::Service | Profile::Transfer(_) => command
                 .arg(ENTRY)
                 .arg(serde_json::to_string(&orders)?)
@@ -213,7 +219,7 @@ impl Program<'_> {
     /// A sentence, when a new token of rclone's cannot be put where the next transfer finds it.
     pub fn attend(&self) -> Result<(), String> {
         match &self.profile {
-            Profile::Service | Profile::Inspection(_) => Ok(()),
+            Profile::Service | Profile::Inspection(_) | Profile::Walk(_) => Ok(()),
             Profile::Transfer(transfer) => transfer.copy.look(),
         }
     }

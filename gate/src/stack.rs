@@ -44,7 +44,7 @@ impl Whole {
     }
 }
 
-/// What a stack owes.
+/// The state that a stack owes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Goal {
     /// The members that should run.
@@ -157,8 +157,8 @@ impl Stack {
         }
     }
 
-    /// What should run, given what is remembered of the last stop. What was stopped is owed also when it cannot be
-    /// seen any more; see [`Stack::vanished`].
+    /// The state that the stack owes, given the record of the last stop. Members that were stopped are owed also when they
+    /// are not found any more; see [`Stack::vanished`].
     #[must_use]
     pub fn expected(&self, memory: Option<&Memory>) -> Goal {
         let Some(memory) = memory else {
@@ -185,7 +185,7 @@ impl Stack {
         }
     }
 
-    /// What was stopped and is no longer there.
+    /// The members that were stopped and are no longer there.
     #[must_use]
     pub fn vanished(&self, memory: &Memory) -> Selection {
         memory.running.without(&self.members())
@@ -214,7 +214,7 @@ impl Stack {
         ill.map(|one| one.name.clone()).collect()
     }
 
-    /// What a stop has to remember; the units that it takes down outside of the stack are added by who asks systemd.
+    /// The state that a stop has to record, without the units that it takes down outside of the stack.
     #[must_use]
     pub fn state_before(&self) -> StateBefore {
         StateBefore {

@@ -11,9 +11,7 @@ use super::prune::{self, New};
 use super::spool::Spool;
 use super::start::start_early;
 use super::upload::Upload;
-use crate::archive;
 use crate::archive::check::{Comparison, check};
-use crate::archive::estimate::{Estimate, estimate};
 use crate::archive::manifest::Totals;
 use crate::archive::pack::Notes;
 use crate::error::Failure;
@@ -26,6 +24,7 @@ use crate::progress::{Meter, Phase};
 use crate::reply::Stream;
 use crate::result_line::WarningCode;
 use crate::retention::ArchiveName;
+use crate::walk::Pack;
 
 pub(super) fn archive(
     context: &mut Context<'_>,
@@ -40,7 +39,7 @@ pub(super) fn archive(
     context.rclone_fits(&order.folder, &patience)?;
     tell_raised(context, order);
     let name = ArchiveName::new(order.service.clone(), context.host.today());
-    let source = context.open_source(&order.source)?;
+    let source = context.open_source(&order.source, &patience)?;
     let down = !order.hot && circumstances.is_down(context, &order.service);
     tell_bind_mount(context, order.service.as_str(), &order.source);
     if !down && !order.hot && prune::made_down(context, order, &name, &patience)? {
@@ -82,16 +81,6 @@ fn tell_raised(context: &mut Context<'_>, order: &Archive) {
     }
 }
 
-/// How much an archive may need.
-pub(super) fn measure(
-    context: &mut Context<'_>,
-    source: &PinnedDir,
-    patience: &Patience<'_>,
-) -> Result<Estimate, Failure> {
-    let mut watch = watcher(context, patience, Phase::Measuring, None, || Ok(()));
-    estimate(source, &mut watch)
-}
-
 /// Packs and checks; returns what the archive holds.
 fn pack(
     context: &mut Context<'_>,
@@ -101,7 +90,7 @@ fn pack(
     spool: &Spool,
     patience: &Patience<'_>,
 ) -> Result<Totals, Failure> {
-    let found = measure(context, source, patience)?;
+    let found = context.measure(source, patience)?;
     spool.has_room(found.bound)?;
     let content = measure::size(found.content);
     context.say(format!(
@@ -110,13 +99,14 @@ fn pack(
     ));
     let archive = spool.create(&spool.archive)?;
     let manifest = spool.create(&spool.manifest)?;
-    let packed = {
-        // Files may grow while they are read, and others write to that disk as well.
-        let room = || spool.has_room(0);
-        let mut watch = watcher(context, patience, Phase::Packing, Some(found.content), room);
-        let name = name.to_string();
-        archive::pack::pack(source, &name, &archive, &manifest, &mut watch)?
+    let into = Pack {
+        name: name.to_string(),
+        spool: spool.path.to_string(),
+        archive: spool.archive.clone(),
+        manifest: spool.manifest.clone(),
+        reserve: spool.reserve,
     };
+    let packed = context.pack(source, into, found.content, patience)?;
     tell(context, order, &packed.notes)?;
     let totals = packed.totals;
     context.say(format!(

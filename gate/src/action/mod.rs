@@ -16,6 +16,7 @@ mod list;
 mod precedence;
 pub(crate) mod probe;
 mod prune;
+mod reading;
 mod recover;
 mod remote;
 mod restore;
@@ -34,7 +35,7 @@ pub use circumstances::Circumstances;
 pub(crate) use doctor::doctor;
 #[cfg(any(test, fuzzing))]
 pub(crate) use list::remote::read as read_listing;
-pub(crate) use spool::spool_folder;
+pub(crate) use spool::{has_room, spool_folder};
 pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
@@ -226,22 +227,6 @@ impl Context<'_> {
             profile: Profile::Service,
             home: self.home(tether)?,
         })
-    }
-
-    /// Opens a source directory, and refuses an empty one.
-    fn open_source(&self, path: &PlainPath) -> Result<PinnedDir, Failure> {
-        let refused = |errno: nix::Error| Failure::Path {
-            path: path.to_path_buf(),
-            detail: format!(
-                "cannot be opened as a directory without following links ({}); check that it exists and that no part of it is a symbolic link",
-                errno.desc()
-            ),
-        };
-        let directory = PinnedDir::open(path).map_err(refused)?;
-        if directory.is_empty().map_err(refused)? {
-            return Err(Failure::EmptySource(path.to_path_buf()));
-        }
-        Ok(directory)
     }
 
     /// How rclone gets its source.

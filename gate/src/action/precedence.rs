@@ -43,8 +43,7 @@ pub(super) fn lock_first(
     let begun = context.host.now();
     let time = patience.until.saturating_duration_since(begun);
     let mut siege = Siege::new(begun, time);
-    // Without it the holder does not hear of us, and is ended when its time to give way is over.
-    let mut intent = StartIntent::announce(directory, name).ok();
+    let mut intent: Option<StartIntent> = None;
     loop {
         match ServiceLock::try_take(directory, name, verb) {
             Ok(Some(lock)) => {
@@ -60,14 +59,19 @@ pub(super) fn lock_first(
                 return Ok(None);
             }
         }
-        if intent.as_ref().is_none_or(|intent| !intent.is_known()) {
-            intent = StartIntent::announce(directory, name).ok().or(intent);
-        }
         let held = ServiceLock::process(directory, name);
         let words = held.as_ref().map(|(_, words)| words.clone());
         let words = words
             .filter(|words| !words.is_empty())
             .unwrap_or_else(|| "another action".into());
+        // The end of a lease does not break off a stop: that has a deadline of its own, and ends with the service down or up.
+        let heard = verb != "--recover" || !words.starts_with("--stop");
+        if !heard {
+            intent = None;
+        } else if intent.as_ref().is_none_or(|intent| !intent.is_known()) {
+            // Without it the holder does not hear of us, and is ended when its time to give way is over.
+            intent = StartIntent::announce(directory, name).ok().or(intent);
+        }
         if !std::mem::replace(&mut siege.told, true) {
             context.host.waiting(&format!("{words} to give way"));
             context.say(format!("asking {words} to give way"));

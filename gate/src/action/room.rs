@@ -4,7 +4,6 @@
 //! and once it was asked nobody here can read its data any more.
 
 use super::Context;
-use super::archive::measure;
 use super::spool::would_fit;
 use crate::control::State;
 use crate::error::Failure;
@@ -24,8 +23,8 @@ pub(super) fn ask(
         return Ok(());
     }
     if *state != State::Down {
-        let source = context.open_source(&context.config.data_of(service))?;
-        let found = measure(context, &source, patience)?;
+        let source = context.open_source(&context.config.data_of(service), patience)?;
+        let found = context.measure(&source, patience)?;
         if let Err(failure) = would_fit(context, service, found.bound) {
             context.warn(format!(
                 "{service} is not stopped, because an archive of it would be refused"

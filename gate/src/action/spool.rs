@@ -42,7 +42,8 @@ pub(super) struct Spool {
     pub(super) archive: String,
     /// The manifest's name in it.
     pub(super) manifest: String,
-    reserve: u64,
+    /// Bytes that stay free beside it.
+    pub(super) reserve: u64,
 }
 
 impl Spool {
@@ -96,7 +97,8 @@ pub(super) fn would_fit(
     has_room(&directory, &path, bytes, reserve)
 }
 
-fn has_room(
+/// Checks that `bytes` more fit into a folder, beside the reserve.
+pub(crate) fn has_room(
     directory: &OwnedFd,
     path: &PlainPath,
     bytes: u64,

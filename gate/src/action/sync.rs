@@ -39,7 +39,7 @@ pub(super) fn sync(
 ) -> Result<String, Failure> {
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
     let patience = Patience::attended(until).yielding(&lock);
-    let directory = context.open_source(&mirror.source)?;
+    let directory = context.open_source(&mirror.source, &patience)?;
     if let Ok(service) = ServiceName::parse(&mirror.lock)
         && !mirror.hot
     {

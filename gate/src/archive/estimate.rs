@@ -4,25 +4,24 @@
 //! nothing changes and the attributes of a file take no more than half a kilobyte on average. While an archive is
 //! packed, the reserve of the spool is watched as well.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{FileStat, SFlag, fstatat};
+use nix::sys::stat::{FileStat, SFlag};
+use serde::{Deserialize, Serialize};
 
 use super::listing::{Budget, Listing};
 use super::sparse::Map;
 use super::{MAX_DEPTH, ROOT, Watch, too_deep};
 use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, enter, find, reopen};
+use crate::host::dirfd::{Found, PinnedDir, enter, find, reopen};
 
 /// Headers with a PAX header of a usual length, and a line of the manifest, of which the digest does not compress.
 const ENTRY: u64 = 4 * 512 + 150;
 
 /// What lies below a directory.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Entries of all kinds.
     pub entries: u64,
@@ -85,9 +84,10 @@ impl Look {
         while listing.fill(watch, 0)? {
             for at in 0..listing.len() {
                 let name = listing.name(at);
-                if let Ok(stat) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                // A mount is seen before the file system behind it is asked for anything.
+                if let Ok(found) = find(&directory, name) {
                     self.path.push(name);
-                    self.entry(&directory, name, &stat, depth, watch)?;
+                    self.entry(&found, depth, watch)?;
                     self.path.pop();
                 }
                 if at % 1000 == 999 {
@@ -98,14 +98,13 @@ impl Look {
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        directory: &OwnedFd,
-        name: &OsStr,
-        stat: &FileStat,
-        depth: usize,
-        watch: Watch<'_>,
-    ) -> Result<(), Failure> {
+    fn entry(&mut self, found: &Found, depth: usize, watch: Watch<'_>) -> Result<(), Failure> {
+        let stat = &found.stat;
+        if found.mounted {
+            // Of a mount an empty directory is stored, or nothing.
+            self.found.add(self.path.as_os_str().len(), 0);
+            return Ok(());
+        }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let allocated = u64::try_from(stat.st_blocks)
             .unwrap_or(0)
@@ -114,7 +113,7 @@ impl Look {
         let mut content = 0;
         match kind(stat) {
             SFlag::S_IFREG if allocated >= size => content = size,
-            SFlag::S_IFREG => content = data(directory, name).unwrap_or(size).min(size),
+            SFlag::S_IFREG => content = data(found).unwrap_or(size).min(size),
             SFlag::S_IFLNK => length += usize::try_from(size).unwrap_or(0),
             _ => {}
         }
@@ -122,14 +121,8 @@ impl Look {
         if kind(stat) != SFlag::S_IFDIR {
             return Ok(());
         }
-        match find(directory, name) {
-            Ok(found) if !found.mounted && kind(&found.stat) == SFlag::S_IFDIR => {
-                let inner = enter(&found.fd).map_err(|errno| self.failure("opening", errno))?;
-                self.directory(inner, depth + 1, watch)
-            }
-            Ok(_) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(self.failure("opening", errno)),
-        }
+        let inner = enter(&found.fd).map_err(|errno| self.failure("opening", errno))?;
+        self.directory(inner, depth + 1, watch)
     }
 
     fn failure(&self, what: &str, errno: Errno) -> Failure {
@@ -139,11 +132,7 @@ impl Look {
 
 /// What a file holds besides its holes. A file system that compresses allocates less than there is to read, so the
 /// number of blocks does not tell.
-fn data(directory: &OwnedFd, name: &OsStr) -> nix::Result<u64> {
-    let found = find(directory, name)?;
-    if kind(&found.stat) != SFlag::S_IFREG {
-        return Ok(0);
-    }
+fn data(found: &Found) -> nix::Result<u64> {
     let size = u64::try_from(found.stat.st_size).unwrap_or(0);
     let map = Map::of(reopen(&found.fd)?, size)?;
     Ok(map.map_or(size, |map| map.data() + map.text(size).len() as u64))

@@ -18,6 +18,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
 
 pub use record::{NotedAttributes, Record, RemoteHash};
 
@@ -72,7 +73,7 @@ pub enum Line {
 }
 
 /// The last line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Entries of all kinds.
     pub entries: u64,

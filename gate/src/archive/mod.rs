@@ -42,6 +42,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Failure;
 
 /// The directory that everything in an archive lies in.
@@ -62,7 +64,7 @@ const LONGEST: usize = 500;
 const NAMED: usize = 10;
 
 /// Paths that are worth a word: how many, and the names of the first few. A service may have millions.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// How many there are.
     pub count: u64,

@@ -14,6 +14,7 @@ use std::path::{Display, Path};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
+use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, Hasher, Hashing};
 use super::entry::{Attributes, Entry, Kind, Moment};
@@ -32,7 +33,7 @@ use crate::host::dirfd::{Found, Identity, PinnedDir, enter, find, reopen};
 const CHUNK: usize = 256 << 10;
 
 /// What went into an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     /// Its totals, which stand in the manifest, too.
     pub totals: Totals,
@@ -41,7 +42,7 @@ pub struct Packed {
 }
 
 /// What an archive does not hold as it was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
     /// What changed while it was read.
     pub changed: Named,
@@ -162,7 +163,12 @@ impl Packer<'_, '_> {
             }
             Err(errno) => return Err(self.unread(errno)),
         };
-        let Found { fd, stat, mounted } = &found;
+        let Found {
+            fd,
+            stat,
+            mounted,
+            foreign,
+        } = &found;
         if *mounted {
             self.notes.mounted.push(shown(&self.path));
             if kind(stat) != SFlag::S_IFDIR {
@@ -170,6 +176,16 @@ impl Packer<'_, '_> {
             }
         }
         match kind(stat) {
+            // The file system is not asked, so the entry has the owner of the directory around the mount point.
+            SFlag::S_IFDIR if *foreign => self.without_content(&Entry {
+                path: self.path.clone(),
+                kind: Kind::Directory,
+                mode: stat.st_mode & 0o7777,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+                modified: Moment::modified(stat),
+                attributes: Attributes::default(),
+            }),
             SFlag::S_IFDIR if *mounted => {
                 // The place where it is mounted, so that it can be mounted there again.
                 let mut entry = self.describe(fd, stat, Kind::Directory)?;

@@ -29,7 +29,7 @@ pub struct Service {
     pub room_before_stop: Option<bool>,
     /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
     pub lease: Option<u32>,
-    /// Whether containers of other names that can write to its data are stopped with it. If not, they are only told.
+    /// Stop containers of other names that can write to the data, too. If false, a stop only names them.
     pub stop_writers: bool,
     /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
     pub hot: Option<bool>,

@@ -18,6 +18,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long to go on killing what keeps forking.
 const PERSISTENCE: Duration = Duration::from_secs(5);
 
+/// Time for killed processes that cannot die, because they wait for a file system that does not answer.
+const UNDEAD: Duration = Duration::from_secs(1);
+
+/// The field of `/proc/PID/stat` that says whether a process runs.
+const STATE: usize = 3;
+
 /// The field of `/proc/PID/stat` that names the parent, see proc(5).
 const PARENT: usize = 4;
 
@@ -101,10 +107,21 @@ pub fn end_group(main: Pid) {
 pub fn end_all(main: Pid) {
     end_group(main);
     let until = Instant::now() + PERSISTENCE;
+    let mut undead: Option<Instant> = None;
     loop {
         reap(main);
         let left = descendants();
-        if left.is_empty() || Instant::now() > until {
+        let now = Instant::now();
+        let waits = |pid: &Pid| stat_field(pid.as_raw(), STATE).as_deref() == Some("D");
+        if left.iter().all(waits) {
+            // It is left behind, and dies as soon as it can.
+            if now.duration_since(*undead.get_or_insert(now)) > UNDEAD {
+                return;
+            }
+        } else {
+            undead = None;
+        }
+        if left.is_empty() || now > until {
             return;
         }
         for pid in left {

@@ -67,6 +67,19 @@ impl PinnedDir {
         })
     }
 
+    /// A directory that is open already, and its name.
+    ///
+    /// # Errors
+    /// When the descriptor is none of a directory.
+    pub fn of(fd: OwnedFd, path: PlainPath) -> nix::Result<Self> {
+        let stat = fstat(&fd)?;
+        if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() {
+            return Err(Errno::ENOTDIR);
+        }
+        let identity = Identity::from(&stat);
+        Ok(Self { fd, path, identity })
+    }
+
     /// The descriptor.
     #[must_use]
     pub fn fd(&self) -> &OwnedFd {
@@ -129,6 +142,79 @@ pub struct Found {
     pub stat: FileStat,
     /// Whether something is mounted there.
     pub mounted: bool,
+    /// The mount is a network or FUSE file system, which may not answer, or not to root. Then it was not asked for
+    /// anything, and `stat` is that of the directory around it, with the right kind.
+    pub foreign: bool,
+}
+
+/// File systems that need no network and no program: of disks, of memory, and overlays.
+const LOCAL: [&[u8]; 16] = [
+    b"ext2",
+    b"ext3",
+    b"ext4",
+    b"xfs",
+    b"btrfs",
+    b"f2fs",
+    b"zfs",
+    b"bcachefs",
+    b"vfat",
+    b"exfat",
+    b"ntfs3",
+    b"squashfs",
+    b"erofs",
+    b"tmpfs",
+    b"ramfs",
+    b"overlay",
+];
+
+/// Tells network and FUSE file systems from local ones, by the kernel's table of mounts. The file system itself is not
+/// asked.
+fn is_foreign(fd: &OwnedFd) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
+    let info = info.unwrap_or_default();
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let kind = id.and_then(|id| kind_of_mount(&mounts, id.trim().as_bytes()));
+    !kind.is_some_and(|kind| LOCAL.contains(&kind))
+}
+
+/// The kind of file system of a mount, see proc_pid_mountinfo(5).
+fn kind_of_mount<'m>(mounts: &'m [u8], id: &[u8]) -> Option<&'m [u8]> {
+    mounts.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        (fields.next()? == id).then_some(())?;
+        fields.find(|field| *field == b"-")?;
+        fields.next()
+    })
+}
+
+/// Describes the mount at a place of a directory, without a question to a file system that may not answer.
+fn mounted_there(directory: &impl AsFd, fd: OwnedFd, name: &OsStr) -> nix::Result<Found> {
+    if !is_foreign(&fd) {
+        let stat = fstat(&fd)?;
+        return Ok(Found {
+            fd,
+            stat,
+            mounted: true,
+            foreign: false,
+        });
+    }
+    // The kernel knows the kind of a mount point by itself.
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY;
+    let is_directory = openat(directory, name, flags, Mode::empty()).is_ok();
+    let kind = if is_directory {
+        SFlag::S_IFDIR
+    } else {
+        SFlag::S_IFREG
+    };
+    let mut stat = fstat(directory)?;
+    stat.st_mode = kind.bits() | 0o755;
+    Ok(Found {
+        fd,
+        stat,
+        mounted: true,
+        foreign: true,
+    })
 }
 
 /// Opens an entry of a directory, whatever it is, and follows nothing.
@@ -143,7 +229,7 @@ pub fn find(directory: impl AsFd, name: &OsStr) -> nix::Result<Found> {
         .resolve(ResolveFlag::RESOLVE_NO_XDEV);
     let (fd, mounted) = match openat2(&directory, name, inside) {
         Ok(fd) => (fd, false),
-        Err(Errno::EXDEV) => (plain()?, true),
+        Err(Errno::EXDEV) => return mounted_there(&directory, plain()?, name),
         // Linux before 5.6, or a container that forbids it: then a bind mount of one file system is not seen.
         Err(Errno::ENOSYS | Errno::EPERM) => {
             let fd = plain()?;
@@ -153,7 +239,12 @@ pub fn find(directory: impl AsFd, name: &OsStr) -> nix::Result<Found> {
         Err(errno) => return Err(errno),
     };
     let stat = fstat(&fd)?;
-    Ok(Found { fd, stat, mounted })
+    Ok(Found {
+        fd,
+        stat,
+        mounted,
+        foreign: false,
+    })
 }
 
 /// Opens a directory that was found, to list it and to find what is in it.
@@ -324,4 +415,17 @@ pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
         )));
     }
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_a_mount_is_read_also_with_optional_fields() {
+        let mounts = b"21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n36 21 0:40 / /m rw,nosuid - fuse.sshfs host: rw\n";
+        assert_eq!(kind_of_mount(mounts, b"21"), Some(&b"ext4"[..]));
+        assert_eq!(kind_of_mount(mounts, b"36"), Some(&b"fuse.sshfs"[..]));
+        assert_eq!(kind_of_mount(mounts, b"3"), None);
+    }
 }

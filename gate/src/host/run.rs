@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
             source: errno.into(),
         })?;
         // This program itself is trusted by whoever runs it.
-        if !matches!(program.profile, Profile::Inspection(_)) {
+        if !matches!(program.profile, Profile::Inspection(_) | Profile::Walk(_)) {
             trusted(&program.argv)?;
         }
         // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a

@@ -18,10 +18,10 @@ use super::{Ended, Exit, Patience, Relay};
 use crate::error::Failure;
 use crate::program::{Output, Program};
 
-/// How long one has between SIGTERM and SIGKILL.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A program that runs, and what it has said.
+/// A program that runs, and its output.
 struct Asked {
     child: Child,
     streams: Streams,

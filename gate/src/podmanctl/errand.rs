@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How often what went wrong is tried again. A unit may crash, or be started by another, just while it is moved.
 const ATTEMPTS: u32 = 3;
 
-/// How long a container has to end that was asked to do so once already.
+/// Time to end for a container that was asked to end once already.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A stack, and the tools that move it.
@@ -130,7 +130,7 @@ impl Errand<'_, '_> {
             half.join(", ")
         ));
         if self.podman("stop", &["--time", &grace], &half)?.is_some() {
-            // What became of it shows in the next look.
+            // The next look shows the result.
             self.podman("kill", &[], &half)?;
         }
         self.look()
@@ -251,7 +251,7 @@ impl Errand<'_, '_> {
         self.hand_over(argv, &words, &format!("systemctl {verb}"))
     }
 
-    /// Hands containers to Podman; what went wrong, if anything did.
+    /// Hands containers to Podman; returns the failure in words, if there was one.
     fn podman(
         &mut self,
         verb: &str,

@@ -18,13 +18,13 @@ use crate::stack::{Container, Dependant, Life, Memory, Stack, Unit, container, u
 /// The most members that a stack may have.
 pub(super) const MOST_MEMBERS: usize = 200;
 
-/// How long the users may take, all together, who are only asked whether a service is theirs.
+/// Time for all users together who are only asked because a service may be theirs.
 const STRANGERS: Duration = Duration::from_secs(8);
 
-/// How long Podman may take where units alone say enough; half of the time that is left where that is less.
+/// Time for Podman where units alone say enough; at most half of the time that is left.
 const PODMAN_ANSWER: Duration = Duration::from_secs(30);
 
-/// What is remembered of the last stop of the service that is asked for.
+/// The record of the last stop of the service that is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recorded {
     owner: String,
@@ -70,20 +70,20 @@ pub(super) struct Tools<'a> {
     pub(super) until: Instant,
     /// Whether a signal, or the end of whoever reads our output, ends the work.
     pub(super) attended: bool,
-    /// What was running before the last stop: members, whatever they are called and wherever their files lie.
+    /// The units and containers that ran before the last stop. They are members by these names alone.
     pub(super) recorded: Recorded,
-    /// Whether a Podman that does not answer ends the work. Where nothing but units was running, they say enough.
+    /// The part of Podman in the answer. Where nothing but units ran, they say enough.
     pub(super) podman: Podman,
     /// The containers that were listed last.
     pub(super) listed: Vec<Container>,
 }
 
-/// How much depends on an answer of Podman's.
+/// The part of Podman in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Podman {
-    /// Everything.
+    /// Nothing is known without Podman.
     Needed,
-    /// Only what health checks say; it gets this much time.
+    /// Podman tells health checks only, and gets this much time.
     Asked(Duration),
     /// As before, and it did not answer. It is not asked again.
     Silent,
@@ -177,8 +177,8 @@ impl Tools<'_> {
         self.stack(owner, service, &inventory)
     }
 
-    /// What some owners have, asked at the same time. Users who are only asked because they might have something do not
-    /// get much time.
+    /// Asks some owners for their units and containers, at the same time. Users who are only asked because a service may
+    /// be theirs do not get much time.
     pub(super) fn inventories(
         &mut self,
         owners: Vec<Owner>,
@@ -231,7 +231,7 @@ impl Tools<'_> {
         owners.into_iter().zip(gathered).collect()
     }
 
-    /// Whether Podman has anything to say about an owner.
+    /// True when Podman is asked about an owner.
     fn asks_podman(&self, owner: &Owner) -> bool {
         let explicit = self.config.services.values().any(|known| {
             known
@@ -243,7 +243,7 @@ impl Tools<'_> {
         there && self.podman != Podman::Silent && (explicit || owner.uses_podman())
     }
 
-    /// Makes of an answer what was asked for.
+    /// Reads the answer to a question.
     fn read(
         &mut self,
         question: &Question,
@@ -435,7 +435,7 @@ impl Tools<'_> {
         }
     }
 
-    /// How units of any kind are.
+    /// Asks systemd about units of any kind.
     pub(super) fn dependants(
         &mut self,
         owner: &Owner,

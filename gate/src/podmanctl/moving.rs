@@ -15,7 +15,7 @@ use crate::host::clock;
 use crate::names::ServiceName;
 use crate::stack::{Life, Memory, Phase, Selection, Stack};
 
-/// How often, and after what pause, something that has vanished is looked for again.
+/// Looks for a member that has vanished, and the pause between two of them.
 const LOOKS: u32 = 5;
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
@@ -152,14 +152,14 @@ impl<'a> Verbs<'a> {
             let mut errand = self.errand(service, Found { owner, stack });
             errand.start_units(&missing)
         });
-        // What could not be started so is tried again, with the whole stack in view.
+        // The rest of the start tries again, with the whole stack in view.
         if let Err(failure) = started {
             self.warn(&failure.to_string());
         }
     }
 
-    /// What was stopped and cannot be seen any more, also when it is looked for once more: systemd may just have been
-    /// reading its files anew.
+    /// The members that were stopped and are not found any more, after some more looks: systemd may just have been reading
+    /// its files anew.
     fn vanished(
         &mut self,
         service: &ServiceName,

@@ -18,7 +18,7 @@ const PARTLY: u8 = 1;
 const DOWN: u8 = 3;
 const NOTHING: u8 = 4;
 
-/// How long a status waits for Podman where units alone say enough.
+/// Time for Podman in a status where units alone say enough.
 const STATUS_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the verbs work with.
@@ -102,13 +102,18 @@ impl Verbs<'_> {
             self.tools.host.say(Stream::Err, &words);
             return Ok(NOTHING);
         };
+        let mut found = found;
+        let mut whole = found.stack.whole(&found.stack.expected(memory.as_ref()));
+        if self.tools.podman == Podman::Silent && whole != Whole::Up {
+            // Only Podman knows whether all containers are down, however long it takes.
+            self.tools.podman = Podman::Needed;
+            found.stack = self.tools.look(&found.owner, service)?;
+            whole = found.stack.whole(&found.stack.expected(memory.as_ref()));
+        }
         self.show(&found.stack);
-        let whole = found.stack.whole(&found.stack.expected(memory.as_ref()));
         Ok(match whole {
             Whole::Up => ExitStatus::Done.code(),
             Whole::Partly => PARTLY,
-            // A container might still run.
-            Whole::Down if self.tools.podman == Podman::Silent => PARTLY,
             Whole::Down
                 if self
                     .comes_back_with(service, memory.as_ref(), &found)

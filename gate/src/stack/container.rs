@@ -87,7 +87,7 @@ pub struct Container {
     pub restarts: bool,
 }
 
-/// How long after its end a container that Podman starts again by itself may still be about to be started.
+/// Time after its end in which Podman may start a container again by itself.
 const RESTART: TimeDelta = TimeDelta::seconds(15);
 
 impl Container {
@@ -97,7 +97,7 @@ impl Container {
         !self.fleeting && (self.life != Life::Resting || self.broken)
     }
 
-    /// Whether a stop of it was begun and not brought to its end. Podman does not start such a container.
+    /// True when a stop was begun and not brought to its end. Podman does not start such a container.
     #[must_use]
     pub fn is_half_stopped(&self) -> bool {
         self.words == "stopping"
@@ -247,7 +247,7 @@ struct RestartPolicy {
 }
 
 impl Inspected {
-    /// Whether Podman is about to start an ended container again: it ended by itself, a moment ago, and its policy says so.
+    /// True when Podman is about to start an ended container again: it ended by itself, a moment ago, and has such a policy.
     fn starts_again(&self, now: DateTime<Utc>) -> bool {
         let policy = &self.host_config.restart_policy;
         let tries_left =
@@ -265,7 +265,7 @@ impl Inspected {
     }
 }
 
-/// The containers in the output of `podman container inspect` that can write to a folder, or to what is in it: their
+/// The containers in the output of `podman container inspect` that can write to a folder, or to a folder in it: their
 /// names, and the folders that they mount.
 ///
 /// # Errors

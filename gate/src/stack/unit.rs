@@ -46,7 +46,7 @@ pub struct Unit {
     pub kind: Kind,
     /// The quadlet file that it was generated from, or its own file.
     pub source: String,
-    /// Whether a generator made it, as Quadlet does of its files wherever they lie.
+    /// True for a unit that a generator made, as Quadlet does.
     pub generated: bool,
     /// Whether it runs.
     pub activity: Activity,
@@ -71,9 +71,9 @@ pub struct Unit {
 pub struct Dependant {
     /// `proxy.service`, `web.target`
     pub id: String,
-    /// Whether it runs.
+    /// The unit runs.
     pub active: bool,
-    /// Whether it could be started.
+    /// The unit could be started.
     pub startable: bool,
     /// Units that systemd stops with it.
     pub stops: Vec<String>,
@@ -239,8 +239,8 @@ fn generated_name(name: &str) -> Option<&str> {
         .find_map(|prefix| name.strip_prefix(prefix))
 }
 
-/// What a unit was generated from, when that was a quadlet: the file's name and its extension. The file may lie
-/// elsewhere, with a link to it, or to its folder, where Quadlet looks.
+/// The name and the extension of the quadlet that a unit was generated from. The file may lie elsewhere, with a link to
+/// it, or to its folder, where Quadlet looks.
 fn quadlet(unit: &Unit) -> Option<(&str, &str)> {
     const KINDS: [&str; 7] = [
         "container",

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{World, can_mount, holds_a_lock, is_root, kill_at_once, pid, wait_until};
+use crate::harness::{
+    RCLONE, World, can_mount, holds_a_lock, is_root, kill_at_once, pid, wait_long, wait_until,
+};
 
 const STOP: &str = "backupctl --stop app --timeout 20";
 const START: &str = "backupctl --start app --timeout 8";
@@ -59,9 +61,15 @@ const HANGS: &str = "trap '' TERM; sleep 300";
 /// A sync that has the lock of the service, and whose rclone never ends.
 fn hanging_sync(world: &World) -> Child {
     let here = world.path("").display().to_string();
-    let rclone = world.script("rclone", &format!(": > {here}/syncing\nsleep 300\n"));
-    world.configure_with("lease = { seconds = 600, keeper = \"process\" }", &rclone);
+    let rclone = world.script(
+        "rclone",
+        &format!("test $1 = version && exec {RCLONE} \"$@\"\n: > {here}/syncing\nsleep 300\n"),
+    );
+    let lease = "lease = { seconds = 600, keeper = \"process\" }";
+    // A stop may ask the remotes, too.
+    world.configure(lease);
     world.request(STOP).expect(0);
+    world.configure_with(lease, &rclone);
     let sync = world.spawn(&world.sync());
     wait_until("the sync runs", || world.exists("syncing"));
     sync
@@ -189,7 +197,7 @@ fn a_lock_of_a_start_that_works_is_waited_for() {
 #[test]
 fn a_keeper_that_was_stopped_does_not_let_its_lease_pass() {
     let world = World::new();
-    world.configure("lease = { seconds = 2, keeper = \"process\" }");
+    world.configure("lease = { seconds = 6, keeper = \"process\" }");
     world.request(STOP).expect(0);
     let mut keepers: Vec<Pid> = Vec::new();
     wait_until("there is a keeper, and one beside it", || {
@@ -198,7 +206,7 @@ fn a_keeper_that_was_stopped_does_not_let_its_lease_pass() {
         keepers.len() == 2 && holds_a_lock(keepers[0])
     });
     kill(keepers[0], Signal::SIGSTOP).unwrap();
-    wait_until("the service is up and nobody owes it anything", || {
+    wait_long("the service is up and nobody owes it anything", || {
         world.exists("up") && !world.exists(LEASE)
     });
     wait_until("both keepers are gone", || world.keepers().is_empty());

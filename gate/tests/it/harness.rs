@@ -324,8 +324,19 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 
 /// Waits for a condition; the test fails when it does not come.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_for(Duration::from_secs(10), what, condition);
+}
+
+/// The same for a condition that takes its time, as the end of a lease and all that follows.
+#[track_caller]
+pub(crate) fn wait_long(what: &str, condition: impl FnMut() -> bool) {
+    wait_for(Duration::from_secs(60), what, condition);
+}
+
+#[track_caller]
+fn wait_for(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + time;
     while !condition() {
         assert!(Instant::now() < until, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));

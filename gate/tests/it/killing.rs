@@ -1,5 +1,5 @@
-//! SIGKILL at random moments of a night, to whoever is there: the service comes back within its lease, and nothing
-//! is left behind, held, or taken for good that is not.
+//! SIGKILL to a process at a random moment of a night, or a part that hangs from that moment on: the service comes back
+//! within its lease, nothing is left behind or held, and no broken archive counts as good.
 //!
 //! A few rounds belong to every run of the tests; `ci/killing --rounds 200` does many and prints the figures.
 
@@ -13,7 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::aftermath::{OLD, archives_are_good, good_archives, nothing_is_left, recover, settled};
-use crate::harness::{World, have_rclone, is_dead, kill_at_once, wait_until};
+use crate::dead_disk::{DeadDisk, can_mount_fuse};
+use crate::harness::{World, have_rclone, is_dead, kill_at_once, pid, wait_long, wait_until};
 
 /// How long the service may stay down in a night that is disturbed.
 const LEASE: Duration = Duration::from_secs(3);
@@ -36,15 +37,24 @@ enum Victim {
     Host,
     /// That, and both of them.
     Everything,
+    /// The gate is not killed but stopped by a signal, with the locks that it holds.
+    Halted,
+    /// The disk of the data does not answer any more.
+    Disk,
+    /// The command that stops the service hangs, as podman and systemctl may.
+    Command,
 }
 
-const VICTIMS: [Victim; 6] = [
+const VICTIMS: [Victim; 9] = [
     Victim::Client,
     Victim::Gate,
     Victim::Rclone,
     Victim::Keeper,
     Victim::Host,
     Victim::Everything,
+    Victim::Halted,
+    Victim::Disk,
+    Victim::Command,
 ];
 
 /// xorshift64*: a test that failed is repeated with its seed.
@@ -111,6 +121,8 @@ struct Night {
     /// How long one takes that nobody disturbs.
     length: Duration,
     rclone: String,
+    /// The disk that died, while it is mounted.
+    disk: Option<DeadDisk>,
     figures: BTreeMap<Victim, Figures>,
 }
 
@@ -120,7 +132,9 @@ impl Night {
         let here = world.path("").display().to_string();
         world.script(
             "stop",
-            &format!("sleep 0.05\nrm -f {here}/up\nsleep 0.05\n"),
+            &format!(
+                "sleep 0.05\nrm -f {here}/up\nif test -e {here}/hang; then sleep 300; fi\nsleep 0.05\n"
+            ),
         );
         world.script("start", &format!("sleep 0.05\n: > {here}/up\n"));
         let rclone = world.script("rclone", "sleep 0.05\nexec /usr/bin/rclone \"$@\"\n");
@@ -146,6 +160,7 @@ impl Night {
             early_start: seed.is_multiple_of(2),
             length: Duration::ZERO,
             rclone,
+            disk: None,
             figures: BTreeMap::new(),
         };
         let begun = Instant::now();
@@ -186,7 +201,14 @@ impl Night {
 
     /// One night with a kill, and the checks after it.
     fn round(&mut self, number: u64) {
-        let victim = VICTIMS[self.dice.roll(6) as usize];
+        let victim = VICTIMS[self.dice.roll(VICTIMS.len() as u64) as usize];
+        // Nothing can be mounted by an ordinary user.
+        let victim = if victim == Victim::Disk && !can_mount_fuse() {
+            Victim::Halted
+        } else {
+            victim
+        };
+        let hangs = matches!(victim, Victim::Halted | Victim::Disk | Victim::Command);
         let span = self.length.as_millis() as u64 * 12 / 10;
         let at = Duration::from_millis(self.dice.roll(span.max(1)));
         // Half of the time the runner dies as well, and no start comes.
@@ -201,6 +223,7 @@ impl Night {
         let mut killed = None;
         let mut hit = false;
         let mut well = true;
+        let mut halted: Option<Child> = None;
         'night: for (index, line) in self.lines().iter().enumerate() {
             let is_start = index == 3;
             if !is_start && !well {
@@ -215,10 +238,23 @@ impl Night {
                     hit = self.kill(victim, &mut step);
                     // The moment waits for somebody to kill.
                     killed = hit.then(Instant::now);
+                    if hit && hangs {
+                        // The runner ends a step that takes too long, by its ssh client.
+                        let _ = step.client.kill();
+                    }
+                    if hit && victim == Victim::Halted {
+                        let _ = step.client.wait();
+                        halted = Some(step.gate);
+                        well = false;
+                        if runner_dies {
+                            break 'night;
+                        }
+                        break;
+                    }
                     if hit && runner_dies {
                         // The runner's ssh clients die with it.
                         let _ = step.client.kill();
-                        wait_until("the gate has seen that", || step.ended().is_some());
+                        wait_long("the gate has seen that", || step.ended().is_some());
                         break 'night;
                     }
                 }
@@ -228,6 +264,10 @@ impl Night {
                 }
                 std::thread::sleep(Duration::from_millis(3));
             }
+        }
+        if killed.is_none() && well {
+            // On a machine that was busy at the beginning, most kills would come after the night.
+            self.length = self.length.min(begun.elapsed());
         }
         // A gate that dies between writing a lease and having it kept has stopped nothing yet.
         let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
@@ -246,6 +286,13 @@ impl Night {
             std::thread::sleep(Duration::from_millis(10));
         }
         let took = since.elapsed();
+        self.disk = None;
+        let _ = fs::remove_file(self.world.path("hang"));
+        if let Some(mut gate) = halted {
+            // A start ends it where it holds the lock of the service; otherwise it is in the way of no start.
+            let _ = gate.kill();
+            gate.wait().unwrap();
+        }
         let swept = nothing_is_left(&self.world, &what);
         archives_are_good(&self.world, &good, &what);
         let figures = self.figures.entry(victim).or_default();
@@ -272,6 +319,19 @@ impl Night {
             Victim::Client => step.client.kill().is_ok(),
             Victim::Gate => step.gate.kill().is_ok(),
             Victim::Rclone => end(self.rclones()),
+            Victim::Halted => {
+                let alive = matches!(step.gate.try_wait(), Ok(None));
+                alive && kill(pid(&step.gate), Signal::SIGSTOP).is_ok()
+            }
+            Victim::Disk => {
+                let data = self.world.path("root/app/data");
+                self.disk = Some(DeadDisk::mount(data, 0, true));
+                true
+            }
+            Victim::Command => {
+                self.world.write("hang", "");
+                true
+            }
             Victim::Keeper => {
                 let keepers = self.world.keepers();
                 let at = self.dice.roll(keepers.len().max(1) as u64) as usize;

@@ -1,0 +1,148 @@
+//! The process that walks over a service's data: give up, open, read, say.
+//!
+//! Invariant: it can read any file and its attributes, and nothing else of root's power is left; it dies with its gate.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{StdoutLock, Write, stdin, stdout};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use caps::Capability;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, getppid};
+
+use super::{Answer, Line, Orders, Pack, Told, Work};
+use crate::action::has_room;
+use crate::archive::estimate::estimate;
+use crate::archive::pack::pack;
+use crate::error::Failure;
+use crate::hardening::{close_inherited, no_core_file};
+use crate::host::dirfd::{PinnedDir, private_dir};
+use crate::names::PlainPath;
+use crate::privilege::capabilities;
+use crate::program::EXIT_PREPARE;
+
+/// Time between two reports of progress, each with a look at the free space.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// To read foreign files.
+const READ: &[Capability] = &[Capability::CAP_DAC_READ_SEARCH];
+
+/// The same, and attributes that the kernel shows to an administrator alone (`trusted.*`).
+const READ_ATTRIBUTES: &[Capability] =
+    &[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_ADMIN];
+
+/// The life of the process: its exit code. All else it says on standard output.
+#[must_use]
+pub fn walk(arguments: &[OsString]) -> u8 {
+    let prepared = match arguments {
+        [orders] => prepare(orders),
+        _ => Err("this is for the gate itself".to_owned()),
+    };
+    let orders = match prepared {
+        Ok(orders) => orders,
+        Err(words) => {
+            say(&Line::Failed(Told::Tool("reading the data".into(), words)));
+            return u8::try_from(EXIT_PREPARE).unwrap_or(u8::MAX);
+        }
+    };
+    match carry_out(&orders) {
+        Ok(answer) => {
+            say(&Line::Done(answer));
+            0
+        }
+        Err(told) => {
+            say(&Line::Failed(told));
+            1
+        }
+    }
+}
+
+fn prepare(orders: &OsString) -> Result<Orders, String> {
+    let orders: Orders = orders
+        .to_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or("this is for the gate itself")?;
+    let refused = |what: &'static str| move |errno: nix::Error| format!("{what}: {}", errno.desc());
+    close_inherited().map_err(|error| error.to_string())?;
+    set_pdeathsig(Signal::SIGKILL).map_err(refused("PR_SET_PDEATHSIG"))?;
+    if getppid().as_raw() != orders.gate {
+        return Err("the gate is gone".to_owned());
+    }
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(refused("the signal mask"))?;
+    no_core_file().map_err(refused("the limits"))?;
+    let kept = match orders.work {
+        Work::Open | Work::Measure => READ,
+        Work::Pack(_) => READ_ATTRIBUTES,
+    };
+    capabilities::keep(kept, capabilities::Children::Same)?;
+    Ok(orders)
+}
+
+fn carry_out(orders: &Orders) -> Result<Answer, Told> {
+    let path = PlainPath::parse(&orders.path)
+        .map_err(|error| Told::Tool("reading the data".into(), error.to_string()))?;
+    let opening = |errno: nix::Error| Told::Opening(errno as i32);
+    if matches!(orders.work, Work::Open) {
+        let directory = PinnedDir::open(&path).map_err(opening)?;
+        return Ok(Answer::Opened(directory.is_empty().map_err(opening)?));
+    }
+    let fd: OwnedFd = stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| Told::Io("the source".into(), error.raw_os_error().unwrap_or(0)))?;
+    let source = PinnedDir::of(fd, path).map_err(opening)?;
+    match &orders.work {
+        Work::Open | Work::Measure => {
+            let mut watch = watcher(|| Ok(()));
+            Ok(Answer::Measured(estimate(&source, &mut watch)?))
+        }
+        Work::Pack(order) => Ok(Answer::Packed(Box::new(packed(&source, order)?))),
+    }
+}
+
+fn packed(source: &PinnedDir, order: &Pack) -> Result<crate::archive::pack::Packed, Failure> {
+    let spool = PlainPath::parse(&order.spool).map_err(|error| Failure::Tool {
+        what: "the spool".into(),
+        detail: error.to_string(),
+    })?;
+    let folder = private_dir(&spool, geteuid().as_raw())
+        .map_err(Failure::io(format!("the directory {spool}")))?;
+    let file = |name: &str| {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&folder, name, flags, Mode::empty())
+            .map(File::from)
+            .map_err(Failure::errno(format!("opening {spool}/{name}")))
+    };
+    let (archive, manifest) = (file(&order.archive)?, file(&order.manifest)?);
+    // Files may grow while they are read, and others write to that disk as well.
+    let mut watch = watcher(|| has_room(&folder, &spool, 0, order.reserve));
+    pack(source, &order.name, &archive, &manifest, &mut watch)
+}
+
+fn watcher(also: impl Fn() -> Result<(), Failure>) -> impl FnMut(u64) -> Result<(), Failure> {
+    let mut looked = Instant::now();
+    move |bytes| {
+        let now = Instant::now();
+        if now.duration_since(looked) >= INTERVAL {
+            looked = now;
+            also()?;
+            say(&Line::At(bytes));
+        }
+        Ok(())
+    }
+}
+
+fn say(line: &Line) {
+    let mut out: StdoutLock<'_> = stdout().lock();
+    if let Ok(text) = serde_json::to_string(line) {
+        // A gate that is gone kills this process.
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+}
