@@ -155,14 +155,10 @@ impl Lease {
         }
     }
 
-    /// For how long the service was down, in words; `None` when a reboot lies between.
+    /// For how long the service was down; `None` when a reboot lies between.
     #[must_use]
-    pub fn downtime(&self, now: &Moment) -> Option<String> {
-        self.back
-            .as_ref()
-            .unwrap_or(now)
-            .since(&self.stopped)
-            .map(|time| format!("{:.1} s", time.as_secs_f64()))
+    pub fn downtime(&self, now: &Moment) -> Option<Duration> {
+        self.back.as_ref().unwrap_or(now).since(&self.stopped)
     }
 }
 
@@ -211,7 +207,7 @@ mod tests {
         let mut now = at("a", 6_000);
         now.utc += chrono::TimeDelta::days(400);
         assert!(!lease().due(&now));
-        assert_eq!(lease().downtime(&now).as_deref(), Some("1.0 s"));
+        assert_eq!(lease().downtime(&now), Some(Duration::from_secs(1)));
     }
 
     #[test]
@@ -239,6 +235,9 @@ mod tests {
         lease.was_up = true;
         lease.back = Some(at("a", 7_400));
         assert!(!lease.due(&at("b", 0)));
-        assert_eq!(lease.downtime(&at("a", 99_000)).as_deref(), Some("2.4 s"));
+        assert_eq!(
+            lease.downtime(&at("a", 99_000)),
+            Some(Duration::from_millis(2_400))
+        );
     }
 }

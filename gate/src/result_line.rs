@@ -47,6 +47,49 @@ pub enum ResultLine {
         /// For people; the same sentence is on standard error.
         message: String,
     },
+    /// An archive is in its place on the remote.
+    Archive {
+        /// The service.
+        subject: String,
+        /// The name of the archive.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// Its SHA-256, in hexadecimal.
+        sha256: String,
+        /// The comparison of the uploaded files with the packed ones.
+        checked: Checked,
+    },
+    /// A mirror is like its source.
+    Mirror {
+        /// The service or extra target.
+        subject: String,
+        /// Files in the mirror.
+        files: u64,
+        /// Files that were not there before.
+        added: u64,
+        /// Files with other content than before.
+        replaced: u64,
+        /// Files that are there no more.
+        deleted: u64,
+    },
+    /// A service is up again.
+    Downtime {
+        /// The service.
+        subject: String,
+        /// Milliseconds from the stop until it answered again.
+        ms: u64,
+    },
+}
+
+/// The proof that an upload arrived as it was sent. The size alone is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checked {
+    /// The remote told a hash of each file, and it was the right one.
+    Hash,
+    /// There is no common hash; each file was read back and compared.
+    Read,
 }
 
 #[derive(Serialize)]
@@ -73,6 +116,15 @@ impl ResultLine {
             subject: subject.to_owned(),
             message,
         }
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hash => "compared by hash",
+            Self::Read => "read back and compared",
+        })
     }
 }
 
@@ -106,6 +158,44 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The runner's tests read the same file.
+    const CORPUS: &str = include_str!("../tests/corpus/results.json");
+
+    #[test]
+    fn the_lines_are_those_that_the_runner_understands() {
+        let subject = || "n8n".to_owned();
+        let archive = |checked| ResultLine::Archive {
+            subject: subject(),
+            name: "n8n-2026-11-22.tar.gz".into(),
+            bytes: 3_145_728,
+            sha256: "ab12".repeat(16),
+            checked,
+        };
+        let lines = [
+            archive(Checked::Hash),
+            archive(Checked::Read),
+            ResultLine::Mirror {
+                subject: subject(),
+                files: 12,
+                added: 3,
+                replaced: 2,
+                deleted: 1,
+            },
+            ResultLine::Downtime {
+                subject: subject(),
+                ms: 12_345,
+            },
+            ResultLine::warning(WarningCode::RetentionRaised, "n8n", "more \u{2026} is kept"),
+        ];
+        let corpus: Vec<serde_json::Value> = serde_json::from_str(CORPUS).unwrap();
+        let expected: Vec<&str> = corpus
+            .iter()
+            .filter(|entry| entry["printed"] == true)
+            .map(|entry| entry["line"].as_str().unwrap())
+            .collect();
+        assert_eq!(lines.map(|line| line.to_string()), expected[..]);
+    }
 
     #[test]
     fn a_warning_has_the_form_of_the_grammar() {

@@ -7,8 +7,8 @@ use crate::domain::figure::Figures;
 use crate::domain::progress::Progress;
 use tokio::sync::watch;
 
-/// Longest line that is understood, in bytes.
-const LONGEST: usize = 1024;
+/// Longest line that is understood, in bytes. A line `result: {json}` has at most 2,000.
+const LONGEST: usize = 2048;
 
 /// Reads along while a log is written.
 #[derive(Debug)]
@@ -76,8 +76,7 @@ mod tests {
 
     #[test]
     fn lines_are_understood_however_they_are_cut() {
-        let text =
-            b"noise\nn8n is up; it was down for 2.5 s\r\nprogress: 40% half\nprogress: 50% no end";
+        let text = b"noise\nresult: {\"version\":1,\"kind\":\"downtime\",\"subject\":\"n8n\",\"ms\":2500}\r\nprogress: 40% half\nprogress: 50% no end";
         for size in 1..text.len() {
             let (sender, progress) = watch::channel(None);
             let mut listener = Listener::new(sender);
@@ -97,7 +96,9 @@ mod tests {
             listener.push(&[b'x'; 4096]);
         }
         assert!(listener.line.capacity() <= 2 * LONGEST);
-        listener.push(b"\nn8n is up; it was down for 1.0 s\n");
+        listener.push(
+            b"\nresult: {\"version\":1,\"kind\":\"downtime\",\"subject\":\"n8n\",\"ms\":1000}\n",
+        );
         assert_eq!(listener.figures().down_ms, Some(1000));
     }
 }

@@ -6,8 +6,8 @@ use crate::webdriver::Browser;
 use serde_json::json;
 
 /// Lines as the gate prints them.
-const STORED: &str = "echo 'n8n-2026-03-01.tar.gz is stored in onedrive:/f/n8n/archives (3145728 bytes, SHA-256 ab, 0 old archives removed)'";
-const UP: &str = "echo 'n8n is up; it was down for 12.3 s'";
+const STORED: &str = r#"echo 'result: {"version":1,"kind":"archive","subject":"n8n","name":"n8n-2026-03-01.tar.gz","bytes":3145728,"sha256":"ab","checked":"hash"}'"#;
+const UP: &str = r#"echo 'result: {"version":1,"kind":"downtime","subject":"n8n","ms":12300}'"#;
 
 /// Gives every task a month of nightly runs that ended before now, as if it had been there.
 pub(crate) fn a_month_of_runs(server: &Server) {

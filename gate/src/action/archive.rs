@@ -22,7 +22,7 @@ use crate::measure;
 use crate::policy::Archive;
 use crate::progress::{Meter, Phase};
 use crate::reply::Stream;
-use crate::result_line::WarningCode;
+use crate::result_line::{ResultLine, WarningCode};
 use crate::retention::ArchiveName;
 use crate::walk::Pack;
 
@@ -57,7 +57,15 @@ pub(super) fn archive(
     start_early(context, &order.service);
     drop(lock);
     let patience = Patience::attended(until);
-    Upload::new(order, &name, &spool).store(context, &patience)?;
+    let checked = Upload::new(order, &name, &spool).store(context, &patience)?;
+    let line = ResultLine::Archive {
+        subject: order.service.to_string(),
+        name: name.to_string(),
+        bytes: totals.archive_bytes,
+        sha256: totals.archive.to_string(),
+        checked,
+    };
+    context.say(line.to_string());
     let new = New {
         name: &name,
         totals: &totals,
@@ -65,7 +73,7 @@ pub(super) fn archive(
     };
     let pruned = prune::prune(context, order, &new, &patience)?;
     Ok(format!(
-        "{name} is stored in {} ({} bytes, SHA-256 {}, {pruned} old archives put aside)",
+        "{name} is stored in {} ({} bytes, SHA-256 {}, {checked}, {pruned} old archives put aside)",
         order.folder, totals.archive_bytes, totals.archive
     ))
 }

@@ -15,6 +15,7 @@ mod keeping;
 mod list;
 mod precedence;
 pub(crate) mod probe;
+mod proof;
 mod prune;
 mod reading;
 mod recover;

@@ -77,6 +77,14 @@ impl Spool {
             .map_err(Failure::errno(format!("creating {}/{name}", self.path)))
     }
 
+    /// A file in it, from its beginning.
+    pub(super) fn reopen(&self, name: &str) -> Result<File, Failure> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.directory, name, flags, Mode::empty())
+            .map(File::from)
+            .map_err(Failure::errno(format!("opening {}/{name}", self.path)))
+    }
+
     /// Whether so many more bytes fit, and the reserve beside them.
     pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
         has_room(&self.directory, &self.path, bytes, self.reserve)

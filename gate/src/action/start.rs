@@ -16,6 +16,7 @@ use crate::lease::Lease;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
 use crate::replacement::{DATA, Records};
+use crate::result_line::ResultLine;
 
 pub(super) fn start(
     context: &mut Context<'_>,
@@ -125,7 +126,8 @@ pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
         Ok(()) => {
             let now = context.host.moment();
             let time = lease.downtime(&now).unwrap_or_default();
-            context.say(format!("{service} is up; it was down for {time}"));
+            tell_downtime(context, service, time);
+            context.say(format!("{service} is up; it was down for {}", words(time)));
         }
         Err(failure) => context.warn(format!(
             "{failure}; --start, or the end of its lease, brings {service} back"
@@ -171,13 +173,21 @@ fn finish(
 }
 
 /// What is said of a service that is back; `up` when it was that already.
-fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>, up: bool) -> String {
+fn back(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    lease: Option<&Lease>,
+    up: bool,
+) -> String {
     let now = context.host.moment();
     let early = lease.is_some_and(|lease| lease.back.is_some());
     let time = lease
         .filter(|lease| lease.owed() || (up && early))
         .and_then(|lease| lease.downtime(&now));
-    match time {
+    if let Some(time) = time {
+        tell_downtime(context, service, time);
+    }
+    match time.map(words) {
         Some(time) if early => {
             format!("{service} is up since its archive was packed; it was down for {time}")
         }
@@ -185,4 +195,16 @@ fn back(context: &Context<'_>, service: &ServiceName, lease: Option<&Lease>, up:
         None if up => format!("{service} was up already"),
         None => format!("{service} is up"),
     }
+}
+
+fn words(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+fn tell_downtime(context: &mut Context<'_>, service: &ServiceName, time: Duration) {
+    let line = ResultLine::Downtime {
+        subject: service.to_string(),
+        ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+    };
+    context.say(line.to_string());
 }

@@ -30,6 +30,7 @@ use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone::survey::Survey;
 use crate::rclone::{self, Listener, Scope};
+use crate::result_line::ResultLine;
 
 pub(super) fn sync(
     context: &mut Context<'_>,
@@ -67,6 +68,16 @@ pub(super) fn sync(
     let forgotten = sync.books.forget_refusal(&mirror.destination);
     forgotten.map_err(keeping(mirror)())?;
     versions::prune(context, mirror, &patience);
+    // The lock of an extra target has its kind before a dot.
+    let subject = mirror.lock.rsplit('.').next().unwrap_or_default();
+    let line = ResultLine::Mirror {
+        subject: subject.to_owned(),
+        files: change.left(),
+        added: change.added,
+        replaced: change.replaced,
+        deleted: change.deleted,
+    };
+    context.say(line.to_string());
     Ok(format!(
         "{} is mirrored to {} ({} added, {} replaced, {} deleted)",
         mirror.source, mirror.destination, change.added, change.replaced, change.deleted

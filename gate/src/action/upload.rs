@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Context;
+use super::proof::prove;
 use super::remote::{Access, Task};
 use super::spool::Spool;
 use crate::error::Failure;
@@ -17,6 +18,7 @@ use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
+use crate::result_line::Checked;
 use crate::retention::{ArchiveName, PREVIOUS};
 use crate::shelf::{self, Step};
 
@@ -104,17 +106,18 @@ impl<'a> Upload<'a> {
         &self,
         context: &mut Context<'_>,
         patience: &Patience<'_>,
-    ) -> Result<(), Failure> {
-        let stored = self
-            .send(context, patience)
-            .and_then(|()| self.place(context, patience));
+    ) -> Result<Checked, Failure> {
+        let stored = self.send(context, patience).and_then(|checked| {
+            self.place(context, patience)?;
+            Ok(checked)
+        });
         if stored.is_err() {
             self.withdraw(context);
         }
         stored
     }
 
-    fn send(&self, context: &mut Context<'_>, patience: &Patience<'_>) -> Result<(), Failure> {
+    fn send(&self, context: &mut Context<'_>, patience: &Patience<'_>) -> Result<Checked, Failure> {
         let config = context.config;
         let folder = &self.order.folder;
         let Spool {
@@ -138,21 +141,7 @@ impl<'a> Upload<'a> {
             };
             context.rclone_must(&send, patience)?;
         }
-        let what = "comparing the upload with the spool";
-        let compare = rclone::compare(config, &path.to_string(), folder, [archive, manifest]);
-        let compare = Task {
-            access: Access::Reads(path),
-            phase: Phase::Checking,
-            ..task(what, self.order, compare)
-        };
-        let compared = context.rclone(&compare, patience)?;
-        if compared.ended.ok() {
-            return Ok(());
-        }
-        Err(Failure::Verification(format!(
-            "{what}: {}",
-            compared.ended.describe()
-        )))
+        prove(context, folder, self.spool, patience)
     }
 
     /// An archive of the same day stays until its successor is in place; see `shelf`.

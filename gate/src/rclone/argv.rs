@@ -142,10 +142,17 @@ pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
     with_progress(in_bulk(config, argv(config, "copyto", &words)))
 }
 
-/// Compares these files of a local folder with those in a remote folder, by size and by hash where both have one.
-/// Their names hold nothing that a filter of rclone's takes for a pattern.
+/// Compares these files of a local folder with those in a remote folder, by size and by hash where both have one. With a
+/// crypt only `cryptcheck` can. Their names hold nothing that a filter of rclone's takes for a pattern.
 #[must_use]
-pub fn compare(config: &Config, folder: &str, to: &str, files: [&str; 2]) -> Vec<String> {
+pub fn compare(
+    config: &Config,
+    folder: &str,
+    to: &str,
+    files: [&str; 2],
+    encrypted: bool,
+) -> Vec<String> {
+    let verb = if encrypted { "cryptcheck" } else { "check" };
     let [one, other] = files.map(|file| format!("/{file}"));
     let words = [
         folder,
@@ -156,7 +163,7 @@ pub fn compare(config: &Config, folder: &str, to: &str, files: [&str; 2]) -> Vec
         "--include",
         &other,
     ];
-    argv(config, "check", &words)
+    argv(config, verb, &words)
 }
 
 /// Lists the files of a remote folder as JSON.

@@ -24,6 +24,7 @@ pub struct Listener {
     errors: Vec<String>,
     unchecked: bool,
     sign_in_refused: bool,
+    matching: u64,
 }
 
 impl Listener {
@@ -39,6 +40,7 @@ impl Listener {
             errors: Vec::new(),
             unchecked: false,
             sign_in_refused: false,
+            matching: 0,
         }
     }
 
@@ -67,6 +69,12 @@ impl Listener {
     #[must_use]
     pub fn errors(&self) -> &[String] {
         &self.errors
+    }
+
+    /// Files that a comparison found to be alike.
+    #[must_use]
+    pub fn matching(&self) -> u64 {
+        self.matching
     }
 
     /// True when a comparison had no hash that both sides know, and so compared sizes alone.
@@ -129,7 +137,9 @@ impl Listener {
     }
 
     fn message(&mut self, message: &Message) -> Option<(Stream, String)> {
-        if message.level == Level::Error {
+        // Newer versions say their last words at the level of a notice.
+        let last_words = message.level == Level::Notice && message.text.starts_with("Failed to ");
+        if message.level == Level::Error || last_words {
             self.remember(&message.text);
         }
         if self.survey.take(message) {
@@ -138,6 +148,9 @@ impl Listener {
         self.sign_in_refused |= refuses_sign_in(&message.text);
         self.unchecked |= message.text.contains("hashes could not be checked")
             || message.text.starts_with("No common hash found");
+        if let Some(number) = message.text.strip_suffix(" matching files") {
+            self.matching = number.parse().unwrap_or(0);
+        }
         if matches!(message.text.as_str(), "Deleted" | "Moved into backup dir") {
             self.deleted += 1;
         }

@@ -18,5 +18,5 @@ pub use argv::{
     upload, upload_probe, version,
 };
 pub use listener::Listener;
-pub use outcome::{folder_missing, judge};
+pub use outcome::{folder_missing, judge, no_hash_below};
 pub use version::Version;

@@ -286,6 +286,15 @@ fn describe(ended: &Ended, heard: &Listener) -> String {
     }
 }
 
+/// True when `cryptcheck` could not compare, because the storage below knows no hashes.
+#[must_use]
+pub fn no_hash_below(heard: &Listener) -> bool {
+    heard
+        .errors()
+        .iter()
+        .any(|error| error.contains("does not support any hashes"))
+}
+
 /// rclone's code for "there is no such folder".
 #[must_use]
 pub fn folder_missing(ended: &Ended) -> bool {

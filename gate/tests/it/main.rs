@@ -38,6 +38,7 @@ mod overview;
 mod podman;
 mod privileges;
 mod profile;
+mod proofs;
 mod race;
 mod ready;
 mod refusals;
