@@ -12,6 +12,7 @@ use crate::config::ConfigError;
 use crate::mirror::change::Change;
 use crate::names::ServiceName;
 use crate::policy::Reason;
+use crate::progress::Cause;
 use crate::rclone::outcome::Trouble;
 use crate::request::ParseError;
 
@@ -99,6 +100,16 @@ pub enum Failure {
         what: String,
         /// Why it ended.
         cause: Interrupt,
+    },
+    /// The deadline passed while the remote was waited for.
+    #[error(
+        "{what}: the deadline passed while waiting ({}); run it again later, and if this comes back lower rclone.tpslimit or give it a longer --timeout", cause.as_str()
+    )]
+    TimedOutWaiting {
+        /// The work that stood still.
+        what: String,
+        /// The reason for waiting.
+        cause: Cause,
     },
     /// A program that the action needs is not there.
     #[error(
@@ -221,6 +232,7 @@ impl Failure {
                     ExitStatus::Unavailable
                 }
             },
+            Self::TimedOutWaiting { .. } => ExitStatus::TimedOut,
             Self::ToolMissing { .. }
             | Self::Tool { .. }
             | Self::Remote { .. }

@@ -227,7 +227,7 @@ fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Valu
         ),
         step(
             "where no hash is common, read both files back and compare them with the spool",
-            rclone::cat(config, &place(&archive_partial)),
+            rclone::cat(config, &place(&archive_partial), 0),
         ),
         step("list the archives", list()),
         step(

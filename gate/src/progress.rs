@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// How often a line comes.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -60,6 +62,41 @@ impl Phase {
     }
 }
 
+/// The reason why work stands still for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The remote asks for fewer requests.
+    Throttled,
+    /// There is no way to the remote.
+    Unreachable,
+    /// Connections break, or the remote has an error of its own.
+    Broken,
+}
+
+impl Cause {
+    pub(crate) const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::Broken];
+
+    /// As it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled by the remote",
+            Self::Unreachable => "the remote cannot be reached",
+            Self::Broken => "the connection to the remote broke",
+        }
+    }
+}
+
+/// The work stands still until the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The reason.
+    pub cause: Cause,
+    /// Seconds until the next try.
+    pub seconds: u64,
+}
+
 /// How much of something is done, and of how much where that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
@@ -96,6 +133,8 @@ pub struct Progress {
     pub speed: u64,
     /// Seconds until the end, where that can be told.
     pub left: Option<u64>,
+    /// Set while the work stands still.
+    pub waiting: Option<Waiting>,
 }
 
 impl Progress {
@@ -109,6 +148,18 @@ impl Progress {
             files,
             speed: speed / 100_000,
             left: rest.and_then(|rest| rest.checked_div(speed)),
+            waiting: None,
+        }
+    }
+
+    /// The same while the work stands still.
+    #[must_use]
+    pub fn waiting(self, waiting: Waiting) -> Self {
+        Self {
+            speed: 0,
+            left: None,
+            waiting: Some(waiting),
+            ..self
         }
     }
 
@@ -126,7 +177,16 @@ impl Progress {
             .checked_add(number(tenth).filter(|&tenth| tenth < 10)?)?;
         let (left, rest) = rest.split_once(" s left (")?;
         let left = unknown_or_number(left)?;
-        let word = rest.strip_suffix(')')?;
+        let words = rest.strip_suffix(')')?;
+        let (word, waiting) = match words.split_once("; ") {
+            None => (words, None),
+            Some((word, waiting)) => {
+                let (cause, seconds) = waiting.strip_suffix(" s")?.split_once(", next try in ")?;
+                let cause = Cause::ALL.into_iter().find(|c| c.as_str() == cause)?;
+                let seconds = number(seconds)?;
+                (word, Some(Waiting { cause, seconds }))
+            }
+        };
         let phase = Phase::ALL.into_iter().find(|p| p.as_str() == word)?;
         let progress = Self {
             phase,
@@ -134,6 +194,7 @@ impl Progress {
             files,
             speed,
             left,
+            waiting,
         };
         // The percentage follows from the rest, and numbers have one spelling.
         (progress.to_string() == line).then_some(progress)
@@ -166,7 +227,7 @@ impl fmt::Display for Progress {
         let percent = self.bytes.percent().or_else(|| self.files.percent());
         write!(
             f,
-            "{PREFIX}{}% {} of {} bytes, {} of {} files, {}.{} MB/s, {} s left ({})",
+            "{PREFIX}{}% {} of {} bytes, {} of {} files, {}.{} MB/s, {} s left ({}",
             show(percent),
             self.bytes.done,
             show(self.bytes.total),
@@ -176,7 +237,11 @@ impl fmt::Display for Progress {
             self.speed % 10,
             show(self.left),
             self.phase.as_str()
-        )
+        )?;
+        if let Some(Waiting { cause, seconds }) = self.waiting {
+            write!(f, "; {}, next try in {seconds} s", cause.as_str())?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -253,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_says_why_the_work_stands_still() {
+        let waiting = Waiting {
+            cause: Cause::Throttled,
+            seconds: 43,
+        };
+        assert_eq!(
+            sample().waiting(waiting).to_string(),
+            "progress: 42% 1234567 of 2939393 bytes, 12 of 30 files, 0.0 MB/s, ? s left (uploading; throttled by the remote, next try in 43 s)"
+        );
+    }
+
+    #[test]
     fn other_spellings_are_not_progress() {
         let line = sample().to_string();
         for (from, to) in [
@@ -293,8 +370,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_undoes_print(phase in 0..Phase::ALL.len(), bytes in any_amount(), files in any_amount(), speed in any::<u64>(), left in any::<Option<u64>>()) {
-            let progress = Progress { phase: Phase::ALL[phase], bytes, files, speed, left };
+        fn parse_undoes_print(phase in 0..Phase::ALL.len(), bytes in any_amount(), files in any_amount(), speed in any::<u64>(), left in any::<Option<u64>>(), waiting in proptest::option::of((0..Cause::ALL.len(), any::<u64>()))) {
+            let waiting = waiting.map(|(cause, seconds)| Waiting { cause: Cause::ALL[cause], seconds });
+            let progress = Progress { phase: Phase::ALL[phase], bytes, files, speed, left, waiting };
             prop_assert_eq!(Progress::parse(&progress.to_string()), Some(progress));
         }
 

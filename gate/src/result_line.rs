@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::progress::Cause;
+
 /// The version of the contract. A new kind, code or key does not change it.
 const VERSION: u32 = 1;
 
@@ -72,6 +74,15 @@ pub enum ResultLine {
         replaced: u64,
         /// Files that are there no more.
         deleted: u64,
+    },
+    /// The action stood still until the remote answered again, or until it gave up.
+    Waited {
+        /// The remote's name.
+        remote: String,
+        /// The reason.
+        cause: Cause,
+        /// Milliseconds.
+        ms: u64,
     },
     /// A service is up again.
     Downtime {
@@ -185,6 +196,11 @@ mod tests {
             ResultLine::Downtime {
                 subject: subject(),
                 ms: 12_345,
+            },
+            ResultLine::Waited {
+                remote: "onedrive".into(),
+                cause: Cause::Throttled,
+                ms: 43_000,
             },
             ResultLine::warning(WarningCode::RetentionRaised, "n8n", "more \u{2026} is kept"),
         ];

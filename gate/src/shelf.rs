@@ -177,6 +177,19 @@ pub fn mend(service: &ServiceName, files: &BTreeSet<String>) -> Vec<Step> {
     steps
 }
 
+/// As [`mend`], but leaves the upload of this archive where it is: the next try goes on with it.
+#[must_use]
+pub fn mend_around(
+    name: &ArchiveName,
+    service: &ServiceName,
+    files: &BTreeSet<String>,
+) -> Vec<Step> {
+    let kept = [name.to_string(), name.manifest()].map(|name| Step::Remove(partial(&name)));
+    let mut steps = mend(service, files);
+    steps.retain(|step| !kept.contains(step));
+    steps
+}
+
 /// The steps that remove archives, each before its manifest: one without could not be checked any more.
 #[must_use]
 pub fn remove(archives: &[ArchiveName], files: &BTreeSet<String>) -> Vec<Step> {
@@ -270,6 +283,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_upload_is_left_for_its_own_next_try() {
+        let other = "n8n-2026-11-21.tar.gz.partial".to_owned();
+        let files = [partial(&name().to_string()), other.clone()].into();
+        assert_eq!(
+            mend_around(&name(), &service(), &files),
+            [Step::Remove(other)]
+        );
     }
 
     #[test]

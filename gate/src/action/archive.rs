@@ -15,9 +15,9 @@ use crate::archive::check::{Comparison, check};
 use crate::archive::manifest::Totals;
 use crate::archive::pack::Notes;
 use crate::error::Failure;
-use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
 use crate::host::lock::archive_lock;
+use crate::host::{Patience, Waits};
 use crate::measure;
 use crate::policy::Archive;
 use crate::progress::{Meter, Phase};
@@ -32,6 +32,7 @@ pub(super) fn archive(
     circumstances: &Circumstances,
     until: Instant,
 ) -> Result<String, Failure> {
+    let waits = Waits::of(&order.service);
     let waiting = Patience::attended(until);
     let _archives = context.lock(&archive_lock(&order.service), "--archive", &waiting)?;
     let lock = context.lock(order.service.as_str(), "--archive", &waiting)?;
@@ -56,7 +57,7 @@ pub(super) fn archive(
     drop(source);
     start_early(context, &order.service);
     drop(lock);
-    let patience = Patience::attended(until);
+    let patience = Patience::attended(until).keeping_down(&waits);
     let checked = Upload::new(order, &name, &spool).store(context, &patience)?;
     let line = ResultLine::Archive {
         subject: order.service.to_string(),

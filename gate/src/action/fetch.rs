@@ -62,7 +62,12 @@ fn archives(
         output: Output::Silent,
         phase: Phase::Downloading,
     };
-    let ran = context.rclone(&listing, patience)?;
+    // Another remote may have it, and is not to wait for this one.
+    let ran = if wanted.remotes.len() > 1 {
+        context.rclone(&listing, patience)?
+    } else {
+        context.rclone_patient(&listing, patience)?
+    };
     if rclone::folder_missing(&ran.ended) {
         return Ok(Vec::new());
     }
@@ -108,7 +113,9 @@ pub(super) fn find_where(
     for remote in &wanted.remotes {
         match archives(context, wanted, remote, patience) {
             Ok(found) => all.extend(found),
-            Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
+            Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOutWaiting { .. })) => {
+                return Err(failure);
+            }
             Err(failure) => {
                 if wanted.remotes.len() > 1 {
                     context.warn(failure.to_string());
@@ -208,13 +215,15 @@ pub(super) fn read(
 ) -> Result<(), Failure> {
     let task = Task {
         what,
-        argv: rclone::cat(context.config, file),
+        argv: rclone::cat(context.config, file, 0),
         remote: file,
         access: Access::Remote,
         output: Output::Silent,
         phase: Phase::Downloading,
     };
-    context.rclone_read(&task, patience, &mut |feed| {
+    let config = context.config;
+    let argv = |from| rclone::cat(config, file, from);
+    context.rclone_read(&task, &argv, patience, &mut |feed| {
         let meter = Meter::new(Phase::Downloading, Some(bytes), None, Instant::now());
         reader(Arriving {
             feed,

@@ -31,6 +31,7 @@ mod sync;
 mod upload;
 mod verify;
 mod versions;
+mod waiting;
 
 pub use circumstances::Circumstances;
 pub(crate) use doctor::doctor;

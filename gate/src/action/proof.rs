@@ -60,7 +60,7 @@ fn by_hash(
         output: Output::Relayed,
         phase: Phase::Checking,
     };
-    let ran = context.rclone(&compare, patience)?;
+    let ran = context.rclone_patient(&compare, patience)?;
     if rclone::no_hash_below(&ran.heard) {
         // A crypt over a storage without hashes.
         return Ok(false);

@@ -165,7 +165,7 @@ fn list(
         output: Output::Silent,
         ..task("listing the archives", order, argv)
     };
-    let ran = context.rclone(&listing, patience)?;
+    let ran = context.rclone_patient(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(BTreeMap::new());
     }
@@ -269,7 +269,9 @@ fn names_its_size(
     );
     match read {
         Ok(()) => Ok(good),
-        Err(failure @ Failure::Interrupted { .. }) => Err(failure),
+        Err(failure @ (Failure::Interrupted { .. } | Failure::TimedOutWaiting { .. })) => {
+            Err(failure)
+        }
         Err(failure) => {
             context.warn(failure.to_string());
             Ok(false)
@@ -332,7 +334,7 @@ fn put_aside(
         let what = format!("putting {file} aside in .pruned/{today}");
         context.say(&what);
         let argv = rclone::rename(context.config, &format!("{}/{file}", order.folder), &to);
-        context.rclone_must(&task(&what, order, argv), patience)?;
+        context.rclone_patient_must(&task(&what, order, argv), patience)?;
     }
     Ok(())
 }
@@ -355,7 +357,7 @@ fn remove_expired(
     let argv = rclone::days(context.config, &order.pruned);
     // Silent: before the first archive is put aside there is no such folder.
     let listing = at("listing the archives put aside", argv, Output::Silent);
-    let ran = context.rclone(&listing, patience)?;
+    let ran = context.rclone_patient(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(());
     }
@@ -368,7 +370,7 @@ fn remove_expired(
         context.say(format!("removing the archives put aside on {day}"));
         let argv = rclone::purge(context.config, &format!("{}/{day}", order.pruned));
         let purge = at("removing archives put aside", argv, Output::Relayed);
-        context.rclone_must(&purge, patience)?;
+        context.rclone_patient_must(&purge, patience)?;
     }
     Ok(())
 }

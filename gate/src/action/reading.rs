@@ -7,7 +7,7 @@ use crate::archive::estimate::Estimate;
 use crate::archive::pack::Packed;
 use crate::error::{Failure, Interrupt};
 use crate::host::dirfd::PinnedDir;
-use crate::host::{Feed, Patience, Relay};
+use crate::host::{Feed, Next, Patience, Relay};
 use crate::names::PlainPath;
 use crate::program::{Output, Profile, Program, Source, Tether};
 use crate::progress::{Meter, Phase};
@@ -110,12 +110,16 @@ impl Context<'_> {
         let mut meter =
             progress.map(|(phase, total)| Meter::new(phase, total, None, self.host.now()));
         let mut outcome = None;
-        let run = self
-            .host
-            .run_piped(&program, patience, &mut Relay, &mut |feed| {
+        let run = self.host.run_piped(
+            &program,
+            patience,
+            &mut Relay,
+            &mut |feed| {
                 outcome = Some(hear(feed, meter.as_mut())?);
                 Ok(())
-            });
+            },
+            &mut |_, _, _| Ok(Next::Enough),
+        );
         let piped = run.map_err(|failure| match failure {
             Failure::Interrupted {
                 cause: cause @ Interrupt::DeadlinePassed,

@@ -9,7 +9,7 @@ use crate::credentials::WorkingCopy;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
 use crate::host::owners::trusted;
-use crate::host::{Ended, Exit, Feed, Patience};
+use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
 use crate::privilege::{Confinement, Offers, files};
 use crate::program::{EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, source_argument};
@@ -79,27 +79,18 @@ impl Context<'_> {
         self.host.run_heard(&program, patience, heard)
     }
 
-    /// Runs rclone while `reader` reads what it writes, and insists on a good end of both.
-    pub(super) fn rclone_read(
-        &mut self,
-        task: &Task<'_>,
-        patience: &Patience<'_>,
-        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut heard = Listener::new(task.phase);
-        let program = self.transfer(task)?;
-        let piped = self
-            .host
-            .run_piped(&program, patience, &mut heard, reader)?;
-        if let Some(ended) = &piped.ended {
-            // What it wrote before it failed is no more than a beginning.
-            self.judge(task, ended, &heard)?;
-        }
-        piped.read
+    /// rclone, ready to be run, and told what it may touch.
+    pub(super) fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
+        self.transfer_of(task.what, task.argv.clone(), task.access, task.output)
     }
 
-    /// rclone, ready to be run, and told what it may touch.
-    fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
+    pub(super) fn transfer_of<'p>(
+        &self,
+        what: &str,
+        argv: Vec<String>,
+        access: Access<'p>,
+        output: Output,
+    ) -> Result<Program<'p>, Failure> {
         let rclone = &self.config.rclone;
         let copy = WorkingCopy::open(self.config)?;
         let temporary = self.config.state_dir.below(&["tmp"]);
@@ -132,7 +123,7 @@ impl Context<'_> {
         }
         let mut source = None;
         let mut fetches = false;
-        match task.access {
+        match access {
             Access::Remote => {}
             Access::Source(directory) | Access::SourceAndList(directory, _) => {
                 source = Some(self.source(directory)?);
@@ -144,7 +135,7 @@ impl Context<'_> {
                 fetches = true;
             }
         }
-        if let Access::SourceAndList(_, folder) = task.access {
+        if let Access::SourceAndList(_, folder) = access {
             rules.reads.push(folder.to_string());
         }
         let confinement = Confinement {
@@ -154,11 +145,11 @@ impl Context<'_> {
             files: self.confines()?.then_some(rules),
         };
         Ok(Program {
-            what: task.what.to_owned(),
-            argv: task.argv.clone(),
+            what: what.to_owned(),
+            argv,
             source,
             tether: Tether::Tied,
-            output: task.output,
+            output,
             home: scratch.path().clone(),
             profile: Profile::Transfer(Box::new(Transfer {
                 copy,

@@ -17,10 +17,11 @@ use super::Context;
 use super::circumstances::{Circumstances, tell_bind_mount};
 use super::remote::{Access, Task};
 use super::versions;
+use super::waiting::Pauses;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::PinnedDir;
-use crate::host::{Patience, clock};
+use crate::host::{Patience, Waits, clock};
 use crate::mirror::books::{Approval, Books, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
@@ -39,7 +40,13 @@ pub(super) fn sync(
     until: Instant,
 ) -> Result<String, Failure> {
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
-    let patience = Patience::attended(until).yielding(&lock);
+    // An extra target is no service, and nothing is down for it.
+    let service = ServiceName::parse(&mirror.lock).ok();
+    let waits = service.as_ref().map(Waits::of);
+    let patience = Patience {
+        waits: waits.as_ref(),
+        ..Patience::attended(until).yielding(&lock)
+    };
     let directory = context.open_source(&mirror.source, &patience)?;
     if let Ok(service) = ServiceName::parse(&mirror.lock)
         && !mirror.hot
@@ -105,7 +112,7 @@ fn compare(
         output: Output::Relayed,
         phase: Phase::Comparing,
     };
-    let heard = context.rclone_must(&task, patience)?.heard;
+    let heard = context.rclone_patient_must(&task, patience)?.heard;
     if !heard.has_stats() {
         // Without numbers there is nothing to decide on.
         return Err(Failure::Tool {
@@ -211,9 +218,23 @@ impl Sync<'_> {
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
         let mirror = self.mirror;
-        let task = Task {
-            what: &format!("mirroring {}", mirror.source),
-            argv: rclone::sync(context.config, mirror, context.host.local(), scope),
+        let what = format!("mirroring {}", mirror.source);
+        let now = context.host.local();
+        let argv = |config: &Config, deleted: u64| {
+            let max_delete = scope.max_delete.saturating_sub(deleted);
+            rclone::sync(
+                config,
+                mirror,
+                now,
+                Scope {
+                    max_delete,
+                    ..scope
+                },
+            )
+        };
+        let mut task = Task {
+            what: &what,
+            argv: argv(context.config, 0),
             remote: &mirror.destination,
             access: match list {
                 Some(list) => Access::SourceAndList(self.directory, &list.folder),
@@ -222,8 +243,15 @@ impl Sync<'_> {
             output: Output::Relayed,
             phase: Phase::Mirroring,
         };
-        let ended = context.rclone_heard(&task, heard, patience)?;
-        context.judge(&task, &ended, heard)
+        let mut pauses = Pauses::new();
+        loop {
+            let ended = context.rclone_attempt(&task, heard, patience)?;
+            if !context.waits_after(&task, &ended, heard, &mut pauses, patience)? {
+                return context.judge(&task, &ended, heard);
+            }
+            heard.begin_again();
+            task.argv = argv(context.config, heard.deleted());
+        }
     }
 
     /// Writes down what was really deleted. A run that was cut short may have deleted a few more than it could say.

@@ -63,6 +63,7 @@ impl Host for FakeHost {
         _: &Patience<'_>,
         _: &mut dyn Ear,
         _: &mut dyn FnMut(&mut dyn crate::host::Feed) -> Result<(), Failure>,
+        _: &mut crate::host::Resume<'_>,
     ) -> Result<crate::host::Piped, Failure> {
         panic!("nothing is fetched here")
     }

@@ -17,7 +17,7 @@ use crate::host::Patience;
 use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::{self, passing};
 use crate::result_line::Checked;
 use crate::retention::{ArchiveName, PREVIOUS};
 use crate::shelf::{self, Step};
@@ -25,6 +25,9 @@ use crate::shelf::{self, Step};
 /// How long putting the folder in order may take once the action has failed: three requests to OneDrive, each with
 /// a token.
 const CLEANUP: Duration = Duration::from_secs(20);
+
+/// The same when the action has failed because the remote does not answer.
+const CLEANUP_IN_AN_OUTAGE: Duration = Duration::from_secs(5);
 
 pub(super) fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
     Task {
@@ -56,7 +59,7 @@ fn list(
         output: Output::Silent,
         ..task(what, order, argv)
     };
-    let ran = context.rclone(&listing, patience)?;
+    let ran = context.rclone_patient(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(BTreeSet::new());
     }
@@ -83,7 +86,7 @@ pub(super) fn carry_out(
             Step::Move { from, to } => rclone::rename(config, &place(from), &place(to)),
             Step::Remove(name) => rclone::delete(config, &place(name)),
         };
-        context.rclone_must(&task(&what, order, argv), patience)?;
+        context.rclone_patient_must(&task(&what, order, argv), patience)?;
     }
     Ok(())
 }
@@ -111,8 +114,17 @@ impl<'a> Upload<'a> {
             self.place(context, patience)?;
             Ok(checked)
         });
-        if stored.is_err() {
-            self.withdraw(context);
+        match &stored {
+            Ok(_) => {}
+            // The same data packed again is the same archive: the next try of today need not send it anew.
+            Err(Failure::Interrupted { .. }) => self.withdraw(context, true, CLEANUP),
+            Err(Failure::TimedOutWaiting { .. }) => {
+                self.withdraw(context, true, CLEANUP_IN_AN_OUTAGE);
+            }
+            Err(failure) if passing(failure).is_some() => {
+                self.withdraw(context, true, CLEANUP_IN_AN_OUTAGE);
+            }
+            Err(_) => self.withdraw(context, false, CLEANUP),
         }
         stored
     }
@@ -128,7 +140,7 @@ impl<'a> Upload<'a> {
         } = self.spool;
         // What an earlier archive left may be all that there is of one of today.
         let files = list(context, self.order, patience)?;
-        let mending = shelf::mend(&self.order.service, &files);
+        let mending = shelf::mend_around(self.name, &self.order.service, &files);
         carry_out(context, self.order, &mending, patience)?;
         for (what, file) in [
             ("uploading the archive", archive),
@@ -139,7 +151,7 @@ impl<'a> Upload<'a> {
                 access: Access::Reads(path),
                 ..task(what, self.order, rclone::upload(config, &from, &to))
             };
-            context.rclone_must(&send, patience)?;
+            context.rclone_patient_must(&send, patience)?;
         }
         prove(context, folder, self.spool, patience)
     }
@@ -163,12 +175,15 @@ impl<'a> Upload<'a> {
 
     /// Puts the folder in order again, if the remote answers soon. What it looks like by now only the remote knows:
     /// a step that was interrupted may have been done all the same.
-    fn withdraw(&self, context: &mut Context<'_>) {
+    fn withdraw(&self, context: &mut Context<'_>, keeps_upload: bool, time: Duration) {
         let order = self.order;
-        let until = context.host.now() + CLEANUP;
+        let until = context.host.now() + time;
         let patience = Patience::unattended(until);
         let mended = list(context, order, &patience).and_then(|files| {
-            let steps = shelf::mend(&order.service, &files);
+            let steps = match keeps_upload {
+                true => shelf::mend_around(self.name, &order.service, &files),
+                false => shelf::mend(&order.service, &files),
+            };
             carry_out(context, order, &steps, &patience)
         });
         if let Err(failure) = mended {

@@ -49,6 +49,9 @@ pub struct Rclone {
     pub contimeout: u32,
     /// How long a connection may be silent, in seconds.
     pub timeout: u32,
+    /// How long one action waits in all for a remote that does not answer while a lease keeps its service down, in
+    /// seconds.
+    pub wait_while_down: u32,
     /// Bytes a second, as rclone's `--bwlimit` has it; no limit where there is none.
     pub bwlimit: Option<Bandwidth>,
 }
@@ -122,6 +125,7 @@ impl Default for Rclone {
             low_level_retries: 10,
             contimeout: 30,
             timeout: 300,
+            wait_while_down: 60,
             bwlimit: None,
         }
     }

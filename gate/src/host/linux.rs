@@ -21,7 +21,7 @@ use super::descendants::{end_all, reap};
 use super::leftovers;
 use super::run::Run;
 use super::streams::Streams;
-use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay};
+use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay, Resume};
 use crate::error::{Failure, Interrupt};
 use crate::keeper::process::KEPT;
 use crate::privilege::capabilities::{self, Children};
@@ -203,8 +203,9 @@ impl Host for LinuxHost {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
         reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+        resume: &mut Resume<'_>,
     ) -> Result<Piped, Failure> {
-        let mut run = Run::start(self, program, patience, ear)?;
+        let mut run = Run::start(self, program, patience, ear)?.resuming(resume);
         let read = reader(&mut run);
         if let Some(failure) = run.failure.take() {
             return Err(failure);

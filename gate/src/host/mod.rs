@@ -17,6 +17,7 @@ mod run;
 mod streams;
 mod together;
 
+use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::error::{Failure, Interrupt};
 use crate::lease::Moment;
+use crate::names::ServiceName;
 use crate::privilege::capabilities::Children;
 use crate::program::Program;
 use crate::ready::ReadyUrl;
@@ -42,6 +44,28 @@ pub struct Patience<'a> {
     pub attended: bool,
     /// The lock that is held, by which a `--start` makes itself heard.
     pub lock: Option<&'a ServiceLock>,
+    /// The service that may be down until the action ends.
+    pub waits: Option<&'a Waits<'a>>,
+}
+
+/// A service that a lease may keep down while an action waits for the remote.
+#[derive(Debug)]
+pub struct Waits<'a> {
+    /// Its name.
+    pub service: &'a ServiceName,
+    /// For how long the action has waited.
+    pub waited: Cell<Duration>,
+}
+
+impl<'a> Waits<'a> {
+    /// An action that did not wait yet.
+    #[must_use]
+    pub fn of(service: &'a ServiceName) -> Self {
+        Self {
+            service,
+            waited: Cell::new(Duration::ZERO),
+        }
+    }
 }
 
 impl<'a> Patience<'a> {
@@ -52,6 +76,7 @@ impl<'a> Patience<'a> {
             until,
             attended: true,
             lock: None,
+            waits: None,
         }
     }
 
@@ -62,6 +87,16 @@ impl<'a> Patience<'a> {
             until,
             attended: false,
             lock: None,
+            waits: None,
+        }
+    }
+
+    /// Waits for the remote for a short time only while a lease keeps this service down.
+    #[must_use]
+    pub fn keeping_down(self, waits: &'a Waits<'a>) -> Self {
+        Self {
+            waits: Some(waits),
+            ..self
         }
     }
 
@@ -142,11 +177,28 @@ pub struct Piped {
     pub read: Result<(), Failure>,
 }
 
+/// The decision about a program that failed while its output was read.
+#[derive(Debug)]
+pub enum Next {
+    /// It was the last one.
+    Enough,
+    /// This one writes the rest.
+    Another(Box<Program<'static>>),
+}
+
+/// Asked with the end of a program, and the number of bytes that were read so far.
+pub type Resume<'a> = dyn FnMut(&mut dyn Host, &Ended, u64) -> Result<Next, Failure> + 'a;
+
 /// Hears what a program says on standard error, line by line, and decides what becomes of it.
 pub trait Ear {
     /// One line, and what the caller is told about it. What goes to standard error is remembered as one of the
     /// program's last words.
     fn hear(&mut self, line: &str) -> Option<(Stream, String)>;
+
+    /// True when the program is to be ended, as if it had failed by itself.
+    fn has_enough(&self) -> bool {
+        false
+    }
 
     /// Longer lines are heard in pieces of this many bytes.
     fn longest_line(&self) -> usize {
@@ -242,7 +294,8 @@ pub trait Host {
     }
 
     /// Runs a program while `reader` reads what it writes to its standard output, which must be
-    /// [`Output::Silent`](crate::program::Output) and tied. When the reader has ended, so has the program.
+    /// [`Output::Silent`](crate::program::Output) and tied. When the reader has ended, so has the program. Where a program
+    /// fails, `resume` may have another one write the rest.
     ///
     /// # Errors
     /// When it could not be started, or was interrupted; then nothing of it is left.
@@ -252,6 +305,7 @@ pub trait Host {
         patience: &Patience<'_>,
         ear: &mut dyn Ear,
         reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+        resume: &mut Resume<'_>,
     ) -> Result<Piped, Failure>;
 
     /// Asks a service whether it answers.

@@ -6,23 +6,28 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::descendants::{end_all, end_group, reap};
 use super::linux::{LinuxHost, TICK};
 use super::owners::trusted;
 use super::streams::Streams;
-use super::{Ear, Ended, Exit, Feed, Patience};
+use super::{Ear, Ended, Exit, Feed, Next, Patience, Resume};
 use crate::error::{Failure, Interrupt};
-use crate::program::{Output, Profile, Program, Tether};
+use crate::program::{EXIT_PREPARE, Output, Profile, Program, Tether};
 use crate::reply::Stream;
 
 /// A program that runs.
 pub(super) struct Run<'a> {
     host: &'a mut LinuxHost,
-    program: &'a Program<'a>,
+    program: Current<'a>,
     patience: &'a Patience<'a>,
     ear: &'a mut dyn Ear,
+    /// Asked for another program when one fails while its output is read.
+    resume: Option<&'a mut Resume<'a>>,
+    /// Bytes that were read.
+    delivered: u64,
     pub(super) main: Pid,
     streams: Streams,
     /// What was taken from the streams, and how much of it was read.
@@ -34,6 +39,57 @@ pub(super) struct Run<'a> {
     warned: bool,
 }
 
+/// The program that runs: the first one, or one that writes the rest.
+enum Current<'a> {
+    First(&'a Program<'a>),
+    Another(Box<Program<'static>>),
+}
+
+impl Current<'_> {
+    fn get(&self) -> &Program<'_> {
+        match self {
+            Self::First(program) => program,
+            Self::Another(program) => program,
+        }
+    }
+}
+
+/// Starts a program; returns its process id and its pipes.
+fn launch(
+    host: &mut LinuxHost,
+    program: &Program<'_>,
+    patience: &Patience<'_>,
+) -> Result<(Pid, Streams), Failure> {
+    use super::Host;
+    host.check(patience)
+        .map_err(|cause| interrupted(program, cause))?;
+    let path = program.argv.first().map_or("", String::as_str);
+    access(path, AccessFlags::X_OK).map_err(|errno| Failure::ToolMissing {
+        program: path.to_owned(),
+        source: errno.into(),
+    })?;
+    // This program itself is trusted by whoever runs it.
+    if !matches!(program.profile, Profile::Inspection(_) | Profile::Walk(_)) {
+        trusted(&program.argv)?;
+    }
+    // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
+    // later program.
+    set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
+    // A command that only asks has a reason to be asked, and that is what goes on.
+    let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
+    if !asks {
+        host.now_doing(&program.what);
+    }
+    let mut child = program
+        .command(getpid())
+        .and_then(|mut command| command.spawn())
+        .map_err(Failure::io(format!("starting {}", program.what)))?;
+    Ok((
+        Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
+        Streams::new(child.stdout.take(), child.stderr.take()),
+    ))
+}
+
 impl<'a> Run<'a> {
     /// Starts it.
     pub(super) fn start(
@@ -42,42 +98,56 @@ impl<'a> Run<'a> {
         patience: &'a Patience<'a>,
         ear: &'a mut dyn Ear,
     ) -> Result<Self, Failure> {
-        use super::Host;
-        host.check(patience)
-            .map_err(|cause| interrupted(program, cause))?;
-        let path = program.argv.first().map_or("", String::as_str);
-        access(path, AccessFlags::X_OK).map_err(|errno| Failure::ToolMissing {
-            program: path.to_owned(),
-            source: errno.into(),
-        })?;
-        // This program itself is trusted by whoever runs it.
-        if !matches!(program.profile, Profile::Inspection(_) | Profile::Walk(_)) {
-            trusted(&program.argv)?;
-        }
-        // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
-        // later program.
-        set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
-        // A command that only asks has a reason to be asked, and that is what goes on.
-        let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
-        if !asks {
-            host.now_doing(&program.what);
-        }
-        let mut child = program
-            .command(getpid())
-            .and_then(|mut command| command.spawn())
-            .map_err(Failure::io(format!("starting {}", program.what)))?;
+        let (main, streams) = launch(host, program, patience)?;
         Ok(Self {
             host,
-            program,
+            program: Current::First(program),
             patience,
             ear,
-            main: Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
-            streams: Streams::new(child.stdout.take(), child.stderr.take()),
+            resume: None,
+            delivered: 0,
+            main,
+            streams,
             pending: (Vec::new(), 0),
             exit: None,
             failure: None,
             warned: false,
         })
+    }
+
+    /// With somebody to ask for another program when this one fails while its output is read.
+    pub(super) fn resuming(self, resume: &'a mut Resume<'a>) -> Self {
+        Self {
+            resume: Some(resume),
+            ..self
+        }
+    }
+
+    /// Starts another program for the rest, where there is one; false when there is none.
+    fn go_on(&mut self) -> Result<bool, Failure> {
+        let Some(resume) = &mut self.resume else {
+            return Ok(false);
+        };
+        end_all(self.main);
+        self.streams
+            .finish(self.program.get().output, &mut self.host.reply, self.ear);
+        let ended = Ended {
+            exit: self.exit.unwrap_or(Exit::Code(EXIT_PREPARE)),
+            stdout: Vec::new(),
+            last_words: self.streams.last_words.clone(),
+        };
+        match resume(self.host, &ended, self.delivered)? {
+            Next::Enough => {
+                self.resume = None;
+                Ok(false)
+            }
+            Next::Another(program) => {
+                let (main, streams) = launch(self.host, &program, self.patience)?;
+                self.program = Current::Another(program);
+                (self.main, self.streams, self.exit) = (main, streams, None);
+                Ok(true)
+            }
+        }
     }
 
     /// Waits for something to happen, and sees to it. Err when it was ended for a reason.
@@ -97,16 +167,22 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.exit = reap(self.main);
+        if self.exit.is_none() && self.ear.has_enough() {
+            end_all(self.main);
+            self.pump();
+            self.exit = Some(Exit::Signal(Signal::SIGKILL as i32));
+            return Ok(());
+        }
         if self.exit.is_none()
             && let Err(cause) = self.host.reason(self.patience)
         {
-            match self.program.tether {
+            match self.program.get().tether {
                 Tether::Tied => end_all(self.main),
                 Tether::Free => end_group(self.main),
             }
             self.pump();
             self.finish();
-            return Err(interrupted(self.program, cause));
+            return Err(interrupted(self.program.get(), cause));
         }
         Ok(())
     }
@@ -115,15 +191,13 @@ impl<'a> Run<'a> {
     pub(super) fn end(mut self) -> Ended {
         // What a tied program left running would go on without anybody to answer for it. The pipes are
         // not read to their end: a daemon that a start command left behind may hold them for years.
-        if self.program.tether == Tether::Tied {
+        if self.program.get().tether == Tether::Tied {
             end_all(self.main);
         }
         self.pump();
         self.finish();
         Ended {
-            exit: self
-                .exit
-                .unwrap_or(Exit::Code(crate::program::EXIT_PREPARE)),
+            exit: self.exit.unwrap_or(Exit::Code(EXIT_PREPARE)),
             stdout: self.streams.captured,
             last_words: self.streams.last_words,
         }
@@ -131,8 +205,8 @@ impl<'a> Run<'a> {
 
     fn pump(&mut self) {
         self.streams
-            .pump(self.program.output, &mut self.host.reply, self.ear);
-        if let Err(words) = self.program.attend()
+            .pump(self.program.get().output, &mut self.host.reply, self.ear);
+        if let Err(words) = self.program.get().attend()
             && !std::mem::replace(&mut self.warned, true)
         {
             let words = format!("backupctl: warning: {words}");
@@ -142,22 +216,20 @@ impl<'a> Run<'a> {
 
     fn finish(&mut self) {
         self.streams
-            .finish(self.program.output, &mut self.host.reply, self.ear);
+            .finish(self.program.get().output, &mut self.host.reply, self.ear);
     }
 }
 
-impl Feed for Run<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Run<'_> {
+    /// The next bytes of this program; none at its end, when its end is known as well.
+    fn read_one(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         if self.pending.1 == self.pending.0.len() {
             while self.streams.captured.is_empty() && self.streams.out.is_some() {
                 // It has ended, and only a descendant could still hold the pipe.
                 if self.exit.is_some() {
                     end_all(self.main);
                 }
-                if let Err(failure) = self.turn() {
-                    self.failure = Some(failure);
-                    return Err(io::Error::other("interrupted"));
-                }
+                self.turn()?;
             }
             self.pending.0.clear();
             self.pending.1 = 0;
@@ -171,15 +243,33 @@ impl Feed for Run<'_> {
         }
         *taken += count;
         if count == 0 {
-            // Its end is known when somebody asks how it went.
             while self.exit.is_none() {
-                if let Err(failure) = self.turn() {
-                    self.failure = Some(failure);
-                    return Err(io::Error::other("interrupted"));
-                }
+                self.turn()?;
             }
         }
         Ok(count)
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let count = self.read_one(buffer)?;
+            self.delivered += count as u64;
+            if count > 0 || self.exit == Some(Exit::Code(0)) || !self.go_on()? {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+impl Feed for Run<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_on(buffer).map_err(|failure| {
+            self.failure = Some(failure);
+            io::Error::other("interrupted")
+        })
     }
 
     fn say(&mut self, stream: Stream, line: &str) {

@@ -114,7 +114,8 @@ fn heard(
     line: &str,
 ) {
     if let Some((stream, text)) = ear.hear(line) {
-        if output != Output::Silent {
+        // Progress is not what a silent program says, but what the ear makes of it.
+        if output != Output::Silent || stream == Stream::Out {
             reply.line(stream, &text);
         }
         if stream == Stream::Err {

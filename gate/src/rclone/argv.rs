@@ -18,8 +18,10 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     argv.push(credentials::argument());
     // Asking for the password of an encrypted configuration would wait for an answer that cannot come.
     argv.push("--ask-password=false".into());
-    // What it says is read by a program first, see `log`.
-    argv.push("--use-json-log".into());
+    // Its output is read by a program first, see `log`. Only at this level it says that the remote throttles it.
+    for word in ["--use-json-log", "--log-level", "DEBUG"] {
+        argv.push(word.into());
+    }
     let mut add = |option: &str, value: String| argv.extend([option.to_owned(), value]);
     add("--retries", rclone.retries.to_string());
     add("--low-level-retries", rclone.low_level_retries.to_string());
@@ -78,8 +80,6 @@ pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'
     if scope.delete_first {
         argv.push("--delete-before".into());
     }
-    // A line for each deletion, for the gate to count.
-    argv.push("--verbose".into());
     argv
 }
 
@@ -235,8 +235,6 @@ pub fn about_at_once(config: &Config, name: &str) -> Vec<String> {
         "2s",
         "--timeout",
         "3s",
-        // A refused sign-in is said at this level before rclone gives up.
-        "-vv",
     ] {
         argv.push(word.into());
     }
@@ -306,10 +304,13 @@ pub fn size(config: &Config, folder: &str) -> Vec<String> {
     briefly(argv(config, "size", &[folder, "--json"]))
 }
 
-/// Writes one file on the remote to standard output. A second attempt would write it once more.
+/// Writes one file on the remote to standard output, from a byte on. A second attempt would write it once more.
 #[must_use]
-pub fn cat(config: &Config, file: &str) -> Vec<String> {
+pub fn cat(config: &Config, file: &str, from: u64) -> Vec<String> {
     let mut argv = argv(config, "cat", &[file]);
+    if from > 0 {
+        argv.extend(["--offset".to_owned(), from.to_string()]);
+    }
     argv.extend(["--retries", "1"].map(str::to_owned));
     argv
 }

@@ -2,15 +2,26 @@
 //!
 //! Invariant: memory stays bounded however much is said.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
 use super::log::{Level, Line, Message, Stats};
 use super::outcome::refuses_sign_in;
 use super::survey::Survey;
 use crate::host::Ear;
-use crate::progress::{Amount, Phase, Progress};
+use crate::progress::{Amount, Cause, Phase, Progress, Waiting};
 use crate::reply::Stream;
 
 /// How many errors are kept; the first says what happened, the last what came of it.
 const KEPT: usize = 20;
+
+/// How many files that could not be transferred are named.
+const NAMED: usize = 1000;
+
+/// Says that rclone waits by itself, at the level of debugging.
+const THROTTLED: &str = "Too many requests. Trying again in ";
 
 /// Hears one run of rclone.
 #[derive(Debug)]
@@ -20,11 +31,20 @@ pub struct Listener {
     totals: Option<(u64, u64)>,
     stats: Option<Stats>,
     deleted: u64,
+    /// By earlier runs of the same work.
+    deleted_before: u64,
     survey: Survey,
     errors: Vec<String>,
     unchecked: bool,
     sign_in_refused: bool,
     matching: u64,
+    /// Files of this attempt that were not transferred, as many as are named, and their number.
+    failed: (BTreeSet<String>, u64),
+    attempt_ended: bool,
+    /// Until when rclone waits because it was throttled, and for how long it did so in all.
+    throttled: (Option<Instant>, Duration),
+    /// The longest time that it may wait.
+    allowed: Option<Duration>,
 }
 
 impl Listener {
@@ -36,11 +56,89 @@ impl Listener {
             totals: None,
             stats: None,
             deleted: 0,
+            deleted_before: 0,
             survey: Survey::default(),
             errors: Vec::new(),
             unchecked: false,
             sign_in_refused: false,
             matching: 0,
+            failed: (BTreeSet::new(), 0),
+            attempt_ended: false,
+            throttled: (None, Duration::ZERO),
+            allowed: None,
+        }
+    }
+
+    /// Ends the run when the remote has it wait for longer than this.
+    #[must_use]
+    pub fn waiting_at_most(self, allowed: Option<Duration>) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// The time that rclone still has to wait, by the remote's own words.
+    #[must_use]
+    pub fn throttled_for(&self, now: Instant) -> Duration {
+        let until = self.throttled.0;
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// For how long rclone waited because it was throttled.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.throttled.1
+    }
+
+    /// The files that the last attempt did not transfer, as many as are named, and their number.
+    #[must_use]
+    pub fn failed(&self) -> (&BTreeSet<String>, u64) {
+        (&self.failed.0, self.failed.1)
+    }
+
+    /// The last line of progress, for a time in which the work stands still.
+    #[must_use]
+    pub fn standing_still(&self, waiting: Waiting) -> String {
+        self.progress().waiting(waiting).to_string()
+    }
+
+    /// Another limit of requests than the gate's own; several transfers wait for the same time.
+    fn throttle(&mut self, text: &str) -> Option<(Stream, String)> {
+        let seconds = text.strip_prefix(THROTTLED)?.split(' ').next()?;
+        let seconds: u64 = seconds.parse().ok()?;
+        let now = Instant::now();
+        let until = now.checked_add(Duration::from_secs(seconds))?;
+        let before = self.throttled.0.map_or(now, |before| before.max(now));
+        let longer = until.saturating_duration_since(before);
+        self.throttled.1 = self.throttled.1.saturating_add(longer);
+        self.throttled.0 = Some(until.max(before));
+        if self.has_enough() {
+            // The reason why the run ends now.
+            self.remember(text);
+        }
+        let cause = Cause::Throttled;
+        let line = self.standing_still(Waiting { cause, seconds });
+        Some((Stream::Out, line))
+    }
+
+    fn miss(&mut self, message: &Message) {
+        if message.text.starts_with("Attempt ") {
+            self.attempt_ended = true;
+        }
+        let Some(object) = message
+            .object
+            .as_ref()
+            .filter(|_| message.text.starts_with("Failed to copy"))
+        else {
+            return;
+        };
+        if std::mem::take(&mut self.attempt_ended) {
+            self.failed = (BTreeSet::new(), 0);
+        }
+        if self.failed.0.contains(object) {
+            return;
+        }
+        self.failed.1 += 1;
+        if self.failed.0.len() < NAMED {
+            self.failed.0.insert(object.clone());
         }
     }
 
@@ -59,10 +157,19 @@ impl Listener {
         &self.survey
     }
 
-    /// Files that were deleted, also when the run was cut short.
+    /// Files that were deleted, also when the run was cut short, by all runs together.
     #[must_use]
     pub fn deleted(&self) -> u64 {
-        self.deleted.max(self.stats().deletes)
+        self.deleted_before + self.deleted.max(self.stats().deletes)
+    }
+
+    /// Another run of the same work follows.
+    pub fn begin_again(&mut self) {
+        *self = Self {
+            totals: self.totals,
+            deleted_before: self.deleted(),
+            ..Self::new(self.phase)
+        };
     }
 
     /// The first and the last errors, without the names of files.
@@ -141,6 +248,7 @@ impl Listener {
         let last_words = message.level == Level::Notice && message.text.starts_with("Failed to ");
         if message.level == Level::Error || last_words {
             self.remember(&message.text);
+            self.miss(message);
         }
         if self.survey.take(message) {
             return None;
@@ -161,7 +269,17 @@ impl Listener {
 
 impl Ear for Listener {
     fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
+        // There is a line of this level for each file of a mirror. In the JSON of a name the quotes are escaped.
+        let matters = line.contains(THROTTLED) || line.contains("invalid_");
+        if line.contains(r#""level":"debug""#) && !matters {
+            return None;
+        }
         match Line::parse(line) {
+            Line::Message(message) if message.level == Level::Debug => {
+                // Said before rclone gives up.
+                self.sign_in_refused |= message.object.is_none() && refuses_sign_in(&message.text);
+                self.throttle(&message.text)
+            }
             Line::Stats(stats) => {
                 self.stats = Some(stats);
                 Some((Stream::Out, self.progress().to_string()))
@@ -178,6 +296,29 @@ impl Ear for Listener {
     /// and written with up to six characters a byte.
     fn longest_line(&self) -> usize {
         1 << 20
+    }
+
+    fn has_enough(&self) -> bool {
+        self.allowed
+            .is_some_and(|allowed| self.throttled.1 > allowed)
+    }
+}
+
+/// The listener of several runs, of which each begins where the one before it ended.
+#[derive(Debug, Clone)]
+pub struct Shared(pub Rc<RefCell<Listener>>);
+
+impl Ear for Shared {
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
+        self.0.borrow_mut().hear(line)
+    }
+
+    fn longest_line(&self) -> usize {
+        self.0.borrow().longest_line()
+    }
+
+    fn has_enough(&self) -> bool {
+        self.0.borrow().has_enough()
     }
 }
 
@@ -215,6 +356,48 @@ mod tests {
                 .hear(r#"{"level":"warning","msg":"Skipped copy","object":"a","skipped":"copy"}"#),
             None
         );
+    }
+
+    #[test]
+    fn throttling_is_told_and_ends_a_run_that_waits_for_too_long() {
+        let line = |seconds: u64| {
+            format!(
+                r#"{{"level":"debug","msg":"Too many requests. Trying again in {seconds} seconds."}}"#
+            )
+        };
+        let mut listener =
+            Listener::new(Phase::Uploading).waiting_at_most(Some(Duration::from_secs(60)));
+        let said = listener.hear(&line(40)).unwrap();
+        assert_eq!(said.0, Stream::Out);
+        assert!(
+            said.1
+                .ends_with("(uploading; throttled by the remote, next try in 40 s)"),
+            "{}",
+            said.1
+        );
+        // Another transfer waits for the same time.
+        listener.hear(&line(40));
+        assert!(!listener.has_enough() && listener.waited() < Duration::from_secs(41));
+        assert!(listener.throttled_for(Instant::now()) > Duration::from_secs(30));
+        listener.hear(&line(61));
+        assert!(listener.has_enough() && listener.errors().len() == 1);
+        let named = r#"{"level":"debug","msg":"Unchanged skipping","object":"Too many requests. Trying again in 90 seconds."}"#;
+        assert_eq!(Listener::new(Phase::Uploading).hear(named), None);
+    }
+
+    #[test]
+    fn files_that_failed_are_those_of_the_last_attempt() {
+        let mut listener = Listener::new(Phase::Downloading);
+        for line in [
+            r#"{"level":"error","msg":"Failed to copy: no","object":"a"}"#,
+            r#"{"level":"error","msg":"Failed to copy: no","object":"b"}"#,
+            r#"{"level":"error","msg":"Attempt 1/3 failed with 2 errors"}"#,
+            r#"{"level":"error","msg":"Failed to copy: no","object":"b"}"#,
+            r#"{"level":"error","msg":"Attempt 2/3 failed with 1 errors"}"#,
+        ] {
+            listener.hear(line);
+        }
+        assert_eq!(listener.failed(), (&BTreeSet::from(["b".to_owned()]), 1));
     }
 
     #[test]

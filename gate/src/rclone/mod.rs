@@ -17,6 +17,6 @@ pub use argv::{
     inventory, list, purge, purge_probe, read_probe, rehearsal, rename, rename_probe, size, sync,
     upload, upload_probe, version,
 };
-pub use listener::Listener;
-pub use outcome::{folder_missing, judge, no_hash_below};
+pub use listener::{Listener, Shared};
+pub use outcome::{folder_missing, judge, no_hash_below, passing};
 pub use version::Version;

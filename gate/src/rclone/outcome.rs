@@ -10,6 +10,7 @@ use crate::config::{BUNDLED_RCLONE, Config, Landlock};
 use crate::error::Failure;
 use crate::host::{Ended, Exit};
 use crate::names::PlainPath;
+use crate::progress::Cause;
 
 /// Why a remote did not do its part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Trouble {
     },
     /// No way to get there.
     Unreachable,
+    /// Connections break, or the remote has an error of its own.
+    Broken,
     /// The certificate was not accepted.
     Certificate,
     /// It was denied a port.
@@ -90,6 +93,9 @@ impl fmt::Display for Trouble {
             ),
             Self::Unreachable => f.write_str(
                 "the remote cannot be reached; check the network and the name resolution of this host, then run it again",
+            ),
+            Self::Broken => f.write_str(
+                "connections to the remote break, or it has an error of its own; run it again later",
             ),
             Self::Certificate => f.write_str(
                 "the remote's certificate was not accepted; check this host's clock and its package ca-certificates",
@@ -146,15 +152,31 @@ const THROTTLED: [&str; 9] = [
 const CERTIFICATE: [&str; 2] = ["x509: ", "certificate has expired"];
 const PORT_CLOSED: [&str; 1] = ["connect: permission denied"];
 const FILE_CLOSED: [&str; 1] = [": permission denied"];
-const UNREACHABLE: [&str; 8] = [
+const UNREACHABLE: [&str; 7] = [
     "no such host",
     "network is unreachable",
     "no route to host",
     "connection refused",
-    "connection reset",
     "i/o timeout",
     "tls handshake timeout",
     "server misbehaving",
+];
+const BROKEN: [&str; 15] = [
+    "connection reset",
+    "broken pipe",
+    "unexpected eof",
+    ": eof",
+    "\": eof",
+    "closed network connection",
+    "server closed idle connection",
+    "stream error",
+    "goaway",
+    "500 internal server error",
+    "502 bad gateway",
+    "504 gateway",
+    "internalservererror",
+    "generalexception",
+    "serviceunavailable",
 ];
 
 /// True for a message that the stored sign-in is not accepted.
@@ -244,6 +266,8 @@ pub fn judge(
         Trouble::Certificate
     } else if said(&UNREACHABLE) {
         Trouble::Unreachable
+    } else if said(&BROKEN) {
+        Trouble::Broken
     } else if said(&RENEWAL) {
         Trouble::Renewal { renew: renew() }
     } else if said(&ACCESS_DENIED) {
@@ -283,6 +307,28 @@ fn describe(ended: &Ended, heard: &Listener) -> String {
             words.trim().replace('\n', "; ")
         ),
         None => format!("{}{meaning}", ended.exit),
+    }
+}
+
+/// The cause of a failure that passes by itself; `None` for one that waiting does not mend.
+#[must_use]
+pub fn passing(failure: &Failure) -> Option<Cause> {
+    match failure {
+        Failure::Remote { trouble, .. } => match trouble {
+            Trouble::Throttled => Some(Cause::Throttled),
+            Trouble::Unreachable => Some(Cause::Unreachable),
+            Trouble::Broken => Some(Cause::Broken),
+            Trouble::SignIn { .. }
+            | Trouble::Renewal { .. }
+            | Trouble::OldRclone { .. }
+            | Trouble::WrongDrive { .. }
+            | Trouble::AccessDenied { .. }
+            | Trouble::NotSetUp { .. }
+            | Trouble::Certificate
+            | Trouble::PortClosed
+            | Trouble::FileClosed => None,
+        },
+        _ => None,
     }
 }
 
@@ -344,9 +390,14 @@ mod tests {
                 "name resolution",
             ),
             (
-                "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": unexpected EOF",
+                "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": no reason",
                 ExitStatus::Unavailable,
                 "could not be renewed",
+            ),
+            (
+                "couldn't fetch token - maybe it has expired? - refresh with \"rclone config reconnect onedrive:\": unexpected EOF",
+                ExitStatus::Unavailable,
+                "connections to the remote break",
             ),
             (
                 "Failed to copy: unauthenticated: Unauthenticated",

@@ -137,12 +137,15 @@ path = "{here}/extra/docs"
         );
     }
 
-    /// Makes the remote a real one, at a port of this host; what fails is tried once.
+    /// Makes the remote a real one, at a port of this host; what fails is tried once, and while the service is down it
+    /// is not waited for.
     pub(crate) fn remote_at(&self, port: u16, section: &str) {
         self.write("rclone.conf", &format!("[onedrive]\n{section}"));
         let text = self.read("gate.toml").replace(
             "[rclone]\n",
-            &format!("[rclone]\nports = [{port}]\nretries = 1\nlow_level_retries = 2\n"),
+            &format!(
+                "[rclone]\nports = [{port}]\nretries = 1\nlow_level_retries = 2\nwait_while_down = 1\n"
+            ),
         );
         self.write("gate.toml", &text);
     }

@@ -114,6 +114,7 @@ fn a_remote_that_throttles_is_recognised() {
             ..answer(status)
         });
         world.remote_at(port, &webdav(port));
+        world.on_host(&["--stop", "app"]).expect(0);
         for line in [world.sync(), world.archive()] {
             let answer = world.request(&line).expect(69);
             assert!(answer.err.contains("throttled"), "{}", answer.err);
@@ -191,6 +192,7 @@ fn a_remote_that_is_not_there_and_one_that_is_not_set_up_are_told_apart() {
         .unwrap()
         .port();
     world.remote_at(port, &webdav(port));
+    world.on_host(&["--stop", "app"]).expect(0);
     let answer = world.request(&world.sync()).expect(69);
     assert!(answer.err.contains("cannot be reached"), "{}", answer.err);
     world.write("rclone.conf", "[other]\ntype = alias\nremote = /nowhere\n");

@@ -122,6 +122,7 @@ pub(in crate::action) fn remedy(config: &Config, name: &str, failure: &Failure) 
     let bundled = BUNDLED_RCLONE;
     match failure {
         Failure::Remote { trouble, .. } => match trouble {
+            Trouble::Broken => "# wait, and run this again".into(),
             Trouble::Throttled => {
                 "# wait; then lower rclone.transfers and rclone.checkers in the configuration"
                     .into()

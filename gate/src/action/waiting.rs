@@ -1,0 +1,285 @@
+//! Waiting for a remote that throttles, cannot be reached or breaks connections: with growing pauses, until the action's
+//! deadline, and for a short time only while a lease keeps a service down.
+//!
+//! Invariant: only failures that pass by themselves are waited for, see [`rclone::passing`]; all others end the action at
+//! once.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use super::remote::{Access, Ran, Task};
+use crate::error::{Failure, Interrupt};
+use crate::host::{Ended, Feed, Host, Next, Patience, Waits};
+use crate::progress::{Cause, Waiting};
+use crate::rclone::{self, Listener, Shared};
+use crate::reply::Stream;
+use crate::result_line::ResultLine;
+
+/// The first pause; rclone's own tries took some seconds before it.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// No pause is longer, unless the remote asks for it.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How often a line says that the work stands still.
+const TOLD: Duration = Duration::from_secs(5);
+
+/// Pauses between the tries of one task.
+#[derive(Debug)]
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        Self(FIRST)
+    }
+
+    /// The next pause, at least as long as the remote asks for.
+    fn next(&mut self, asked: Duration) -> Duration {
+        let pause = self.0.max(asked);
+        self.0 = (self.0 * 2).min(LONGEST);
+        pause
+    }
+}
+
+impl Context<'_> {
+    /// Runs rclone, and again after a pause for as long as it fails for a reason that passes.
+    pub(super) fn rclone_patient(
+        &mut self,
+        task: &Task<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Ran, Failure> {
+        let mut pauses = Pauses::new();
+        loop {
+            let mut heard = Listener::new(task.phase);
+            let ended = self.rclone_attempt(task, &mut heard, patience)?;
+            if !self.waits_after(task, &ended, &heard, &mut pauses, patience)? {
+                return Ok(Ran { ended, heard });
+            }
+        }
+    }
+
+    /// The same, and insists on a good end.
+    pub(super) fn rclone_patient_must(
+        &mut self,
+        task: &Task<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Ran, Failure> {
+        let ran = self.rclone_patient(task, patience)?;
+        self.judge(task, &ran.ended, &ran.heard)?;
+        Ok(ran)
+    }
+
+    /// One try, which ends when the remote has rclone wait for too long.
+    pub(super) fn rclone_attempt(
+        &mut self,
+        task: &Task<'_>,
+        heard: &mut Listener,
+        patience: &Patience<'_>,
+    ) -> Result<Ended, Failure> {
+        let mut listener = std::mem::replace(heard, Listener::new(task.phase))
+            .waiting_at_most(self.allowed(patience));
+        let ended = self.rclone_heard(task, &mut listener, patience);
+        *heard = listener;
+        let rest = heard.throttled_for(self.host.now());
+        let waited = heard.waited().saturating_sub(rest);
+        self.account(task.remote, Cause::Throttled, waited, patience);
+        ended.map_err(|failure| late(failure, heard, self.host.now()))
+    }
+
+    /// The time that may still be spent with waiting; `None` where the deadline alone counts.
+    fn allowed(&self, patience: &Patience<'_>) -> Option<Duration> {
+        let waits = patience.waits.filter(|waits| self.is_down(waits))?;
+        let limit = Duration::from_secs(self.config.rclone.wait_while_down.into());
+        Some(limit.saturating_sub(waits.waited.get()))
+    }
+
+    /// A lease keeps the service down at this moment.
+    fn is_down(&self, waits: &Waits<'_>) -> bool {
+        let leases = self.leases().ok();
+        let lease = leases.and_then(|leases| leases.load(waits.service).ok().flatten());
+        lease.is_some_and(|lease| lease.owed())
+    }
+
+    /// Waits after a failed try; false when there is nothing to wait for, or no time left for it.
+    pub(super) fn waits_after(
+        &mut self,
+        task: &Task<'_>,
+        ended: &Ended,
+        heard: &Listener,
+        pauses: &mut Pauses,
+        patience: &Patience<'_>,
+    ) -> Result<bool, Failure> {
+        let Err(failure) = self.judge(task, ended, heard) else {
+            return Ok(false);
+        };
+        let cause = match heard.throttled_for(self.host.now()) {
+            // It was ended while it waited.
+            time if !time.is_zero() => Some(Cause::Throttled),
+            _ => rclone::passing(&failure),
+        };
+        let Some(cause) = cause else {
+            return Ok(false);
+        };
+        let pause = pauses.next(heard.throttled_for(self.host.now()));
+        if let Some(allowed) = self.allowed(patience)
+            && pause > allowed
+        {
+            let service = patience.waits.map_or("the service", |w| w.service.as_str());
+            self.warn(format!(
+                "{}: {}; no longer waiting, because {service} is down meanwhile (rclone.wait_while_down)",
+                task.what,
+                cause.as_str()
+            ));
+            return Ok(false);
+        }
+        self.stand_still(task, heard, cause, pause, patience)?;
+        Ok(true)
+    }
+
+    /// Waits, and says so every few seconds.
+    fn stand_still(
+        &mut self,
+        task: &Task<'_>,
+        heard: &Listener,
+        cause: Cause,
+        pause: Duration,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let begun = self.host.now();
+        let until = begun + pause;
+        let outcome = loop {
+            let left = until.saturating_duration_since(self.host.now());
+            if left.is_zero() {
+                break Ok(());
+            }
+            let seconds = left.as_millis().div_ceil(1000);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            let line = heard.standing_still(Waiting { cause, seconds });
+            self.host.say(Stream::Out, &line);
+            if let Err(reason) = self.host.pause(left.min(TOLD), patience) {
+                break Err(reason);
+            }
+        };
+        let waited = self.host.now().saturating_duration_since(begun);
+        self.account(task.remote, cause, waited, patience);
+        outcome.map_err(|reason| match reason {
+            Interrupt::DeadlinePassed => Failure::TimedOutWaiting {
+                what: task.what.to_owned(),
+                cause,
+            },
+            cause => Failure::Interrupted {
+                what: task.what.to_owned(),
+                cause,
+            },
+        })
+    }
+
+    /// Counts a time of waiting, and tells it to the runner.
+    fn account(&mut self, place: &str, cause: Cause, time: Duration, patience: &Patience<'_>) {
+        if time.is_zero() {
+            return;
+        }
+        if let Some(waits) = patience.waits {
+            waits.waited.set(waits.waited.get() + time);
+        }
+        let line = ResultLine::Waited {
+            remote: place.split(':').next().unwrap_or_default().to_owned(),
+            cause,
+            ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.say(line.to_string());
+    }
+
+    /// Reads a file of the remote while `reader` takes it, and insists on a good end of both. Where the connection
+    /// breaks the next run goes on at the same byte. `argv` makes the argument vector for such a byte.
+    pub(super) fn rclone_read(
+        &mut self,
+        task: &Task<'_>,
+        argv: &dyn Fn(u64) -> Vec<String>,
+        patience: &Patience<'_>,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let allowed = self.allowed(patience);
+        let listen = || Listener::new(task.phase).waiting_at_most(allowed);
+        let shared = Rc::new(RefCell::new(listen()));
+        let mut ear = Shared(Rc::clone(&shared));
+        let mut program = self.transfer(task)?;
+        program.argv = argv(0);
+        let (config, started) = (self.config, self.started);
+        let mut pauses = Pauses::new();
+        let mut reached = 0;
+        let mut resume = |host: &mut dyn Host, ended: &Ended, read: u64| {
+            let mut context = Context {
+                config,
+                host,
+                started,
+            };
+            let heard = shared.replace(listen());
+            let further = read > reached;
+            reached = read;
+            if further {
+                pauses = Pauses::new();
+            }
+            let unknown = matches!(
+                context.judge(task, ended, &heard),
+                Err(Failure::Tool { .. })
+            );
+            let again = if unknown && further {
+                // Words that are not known; it got further than before, so it is tried again.
+                let pause = pauses.next(Duration::ZERO);
+                context.stand_still(task, &heard, Cause::Broken, pause, patience)?;
+                true
+            } else {
+                context.waits_after(task, ended, &heard, &mut pauses, patience)?
+            };
+            if !again {
+                shared.replace(heard);
+                return Ok(Next::Enough);
+            }
+            let mut next =
+                context.transfer_of(task.what, argv(read), Access::Remote, task.output)?;
+            next.argv = argv(read);
+            Ok(Next::Another(Box::new(next)))
+        };
+        let piped = self
+            .host
+            .run_piped(&program, patience, &mut ear, reader, &mut resume);
+        let heard = shared.replace(listen());
+        let piped = piped.map_err(|failure| late(failure, &heard, self.host.now()))?;
+        if let Some(ended) = &piped.ended {
+            // What it wrote before it failed is no more than a beginning.
+            self.judge(task, ended, &heard)?;
+        }
+        piped.read
+    }
+}
+
+/// A deadline that passed while the remote had rclone wait says so.
+fn late(failure: Failure, heard: &Listener, now: Instant) -> Failure {
+    match failure {
+        Failure::Interrupted {
+            what,
+            cause: Interrupt::DeadlinePassed,
+        } if !heard.throttled_for(now).is_zero() => Failure::TimedOutWaiting {
+            what,
+            cause: Cause::Throttled,
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_as_long_as_the_remote_asks() {
+        let mut pauses = Pauses::new();
+        let seconds: Vec<u64> = [0, 0, 43, 0, 0, 0, 120, 0]
+            .map(|asked| pauses.next(Duration::from_secs(asked)).as_secs())
+            .into();
+        assert_eq!(seconds, [2, 4, 43, 16, 32, 60, 120, 60]);
+    }
+}
