@@ -249,7 +249,7 @@ impl Context<'_> {
         let heard = shared.replace(listen());
         let piped = piped.map_err(|failure| late(failure, &heard, self.host.now()))?;
         if let Some(ended) = &piped.ended {
-            // What it wrote before it failed is no more than a beginning.
+            // The output of a program that failed is incomplete.
             self.judge(task, ended, &heard)?;
         }
         piped.read

@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// With somebody to ask for another program when this one fails while its output is read.
+    /// Asks `resume` for another program when this one fails while its output is read.
     pub(super) fn resuming(self, resume: &'a mut Resume<'a>) -> Self {
         Self {
             resume: Some(resume),

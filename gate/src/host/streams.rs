@@ -114,7 +114,7 @@ fn heard(
     line: &str,
 ) {
     if let Some((stream, text)) = ear.hear(line) {
-        // Progress is not what a silent program says, but what the ear makes of it.
+        // A silent program prints no progress itself; the ear makes these lines.
         if output != Output::Silent || stream == Stream::Out {
             reply.line(stream, &text);
         }

@@ -38,7 +38,7 @@ pub struct Listener {
     unchecked: bool,
     sign_in_refused: bool,
     matching: u64,
-    /// Files of this attempt that were not transferred, as many as are named, and their number.
+    /// Files that this attempt did not transfer: the first thousand names, and the number of all.
     failed: (BTreeSet<String>, u64),
     attempt_ended: bool,
     /// Until when rclone waits because it was throttled, and for how long it did so in all.
@@ -88,7 +88,7 @@ impl Listener {
         self.throttled.1
     }
 
-    /// The files that the last attempt did not transfer, as many as are named, and their number.
+    /// Files that the last attempt did not transfer: the first thousand names, and the number of all.
     #[must_use]
     pub fn failed(&self) -> (&BTreeSet<String>, u64) {
         (&self.failed.0, self.failed.1)

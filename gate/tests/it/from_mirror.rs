@@ -127,3 +127,84 @@ fn links_in_a_mirror_lead_nothing_out_of_the_tree() {
     assert_eq!(fs::read_link(tree.join("folder")).unwrap(), outside);
     assert!(tree.join("empty.rclonelink").exists());
 }
+
+/// An rclone that cannot download the file `file`, as when the remote takes it for malware.
+fn refuse_a_file(world: &World) {
+    let program = world.script(
+        "refusing",
+        "test $1 = copy || exec /usr/bin/rclone \"$@\"\n/usr/bin/rclone \"$@\" --exclude /file\necho '{\"level\":\"error\",\"msg\":\"Failed to copy: failed to open source object: malwareDetected: no\",\"object\":\"file\"}' >&2\nexit 1\n",
+    );
+    world.configure_with("", &program);
+}
+
+#[test]
+fn a_mirror_comes_back_without_a_file_that_the_remote_refuses() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.sync()).expect(0);
+    refuse_a_file(&world);
+    let before = names(&world.path("root/app"));
+    let answer = world
+        .on_host(&["--restore", "app", "--from", "mirror"])
+        .expect(65);
+    assert!(
+        answer.err.lines().any(|line| line == "missing: file"),
+        "{}",
+        answer.err
+    );
+    assert!(answer.err.contains("malwareDetected"), "{}", answer.err);
+    let made: Vec<String> = names(&world.path("root/app"))
+        .into_iter()
+        .filter(|name| !before.contains(name))
+        .collect();
+    let [made] = &made[..] else {
+        panic!("{made:?}");
+    };
+    assert!(made.ends_with(".incomplete"), "{made}");
+    let tree = world.path("root/app").join(made);
+    assert!(!tree.join("file").exists());
+    assert_eq!(
+        fs::read_to_string(tree.join("folder/second")).unwrap(),
+        "more content"
+    );
+    world
+        .on_host(&["--restore", "app", "--from", "mirror", "--in-place"])
+        .expect(65);
+    assert_eq!(world.read("root/app/data/file"), "content");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_a_warning() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.request(&world.archive()).expect(0);
+    world.request(&world.sync()).expect(0);
+    let folder = world.path("remote/OdroidBackup/app/archives");
+    let manifest = world
+        .listing("app/archives")
+        .into_iter()
+        .find(|name| name.ends_with(".manifest.gz"))
+        .unwrap();
+    let whole = fs::read(folder.join(&manifest)).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"no manifest"] {
+        fs::write(folder.join(&manifest), damaged).unwrap();
+        for words in [
+            &["--restore", "app"][..],
+            &["--restore", "app", "--from", "mirror"],
+        ] {
+            let answer = world.on_host(words).expect(0);
+            assert!(
+                answer.err.contains("manifest.gz cannot be read"),
+                "{}",
+                answer.err
+            );
+            let tree = restored(&world);
+            assert_eq!(fs::read_to_string(tree.join("file")).unwrap(), "content");
+            fs::remove_dir_all(tree).unwrap();
+        }
+    }
+}

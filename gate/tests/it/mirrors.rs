@@ -105,11 +105,11 @@ fn an_approved_sync_that_fails_can_be_tried_again() {
     world.on_host(&["--approve", "app"]).expect(0);
     let failing = world.script(
         "failing",
-        "case \"$*\" in *--dry-run*) exec /usr/bin/rclone \"$@\" ;; esac\necho 'ERROR : no route to host' >&2\nexit 5\n",
+        "case \"$*\" in *--dry-run*) exec /usr/bin/rclone \"$@\" ;; esac\necho 'ERROR : no such luck' >&2\nexit 5\n",
     );
     world.configure_with("", &failing);
     let answer = world.request(&world.sync()).expect(69);
-    assert!(answer.err.contains("cannot be reached"), "{}", answer.err);
+    assert!(answer.err.contains("no such luck"), "{}", answer.err);
     world.configure("");
     world.request(&world.sync()).expect(0);
     assert_eq!(world.listing("app/data").len(), 15);

@@ -3,16 +3,18 @@
 //! Invariant: rclone writes to the tree in the making and to nothing else, and makes no links; what a mirror cannot
 //! bring back is said.
 
+use std::collections::BTreeSet;
 use std::io::Seek;
 
 use serde::Deserialize;
 
 use super::staging::Staging;
-use super::{ENTRY, has_room};
+use super::{ENTRY, has_room, manifest};
 use crate::action::Context;
 use crate::action::databases::Databases;
-use crate::action::fetch::{self, Stored, find_where};
+use crate::action::fetch::{Stored, find_where};
 use crate::action::remote::{Access, Task};
+use crate::action::waiting::Pauses;
 use crate::archive::adopt::{Adopted, Owner, adopt, settle};
 use crate::archive::extract::Options;
 use crate::archive::inherit::{inherit, mark};
@@ -25,8 +27,11 @@ use crate::names::Remote;
 use crate::policy::Restore;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::{self, Listener};
 use crate::replacement::DATA;
+
+/// Files that failed so many times more in the same way are given up.
+const REPEATED: u32 = 2;
 
 /// What no mirror knows.
 const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, the extended attributes and ACLs of files that no archive knows, named pipes, and fractions of a second that the remote does not keep";
@@ -77,14 +82,68 @@ pub(super) fn fetch(
         output: Output::Relayed,
         phase: Phase::Downloading,
     };
-    context.rclone_must(&task, patience)?;
+    let missing = download(context, &task, patience)?;
     let adopted = owners(context, order, &remote, staging, databases, patience)?;
     context.warn(LOST);
+    if let Some(missing) = missing {
+        return Err(Failure::Verification(missing));
+    }
     Ok(format!(
         "the mirror {folder} is restored ({}, {bytes} bytes, {})",
         measure::count(size.count, "file"),
         measure::count(adopted.links, "link"),
     ))
+}
+
+/// Copies the mirror. Returns a sentence about the files that could not be downloaded, where others could.
+fn download(
+    context: &mut Context<'_>,
+    task: &Task<'_>,
+    patience: &Patience<'_>,
+) -> Result<Option<String>, Failure> {
+    let mut pauses = Pauses::new();
+    let (mut last, mut repeated) = (BTreeSet::new(), 0);
+    let mut any = false;
+    loop {
+        let mut heard = Listener::new(task.phase);
+        let ended = context.rclone_attempt(task, &mut heard, patience)?;
+        any |= heard.stats().transfers > 0;
+        let failed = heard.failed().0.clone();
+        // The same files again and again: it is they that fail, and not the remote.
+        repeated = match !failed.is_empty() && failed == last {
+            true => repeated + 1,
+            false => 0,
+        };
+        last = failed;
+        if repeated < REPEATED
+            && context.waits_after(task, &ended, &heard, &mut pauses, patience)?
+        {
+            continue;
+        }
+        return match context.judge(task, &ended, &heard) {
+            Ok(()) => Ok(None),
+            Err(failure) if any && heard.failed().1 > 0 => {
+                Ok(Some(tell_missing(context, &heard, &failure)))
+            }
+            Err(failure) => Err(failure),
+        };
+    }
+}
+
+/// Names the files that could not be downloaded; returns the sentence that sums it up.
+fn tell_missing(context: &mut Context<'_>, heard: &Listener, failure: &Failure) -> String {
+    let (named, count) = heard.failed();
+    for name in named {
+        context.warn(format!("missing: {name}"));
+    }
+    let more = count.saturating_sub(named.len() as u64);
+    if more > 0 {
+        context.warn(format!("missing: {more} more files"));
+    }
+    format!(
+        "{} could not be downloaded; each has a line above that begins with \"missing: \" ({failure})",
+        measure::count(count, "file")
+    )
 }
 
 /// What is in a mirror; none where there is none.
@@ -102,7 +161,7 @@ fn size(
         output: Output::Silent,
         phase: Phase::Comparing,
     };
-    let ran = context.rclone(&task, patience)?;
+    let ran = context.rclone_patient(&task, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(None);
     }
@@ -146,7 +205,14 @@ fn owners(
     let root = nix::unistd::geteuid().is_root();
     let mut adopted = Adopted::default();
     let mut watch = |_| Ok(());
-    let Some(stored) = newest(context, order, remote, patience)? else {
+    let known = match newest(context, order, remote, patience)? {
+        Some(stored) => {
+            let read = manifest(context, &stored, databases, patience)?;
+            read.map(|(file, _)| (stored, file))
+        }
+        None => None,
+    };
+    let Some((stored, mut file)) = known else {
         let owner = present(order);
         settle(
             staging.tree(),
@@ -162,11 +228,7 @@ fn owners(
         });
         return Ok(adopted);
     };
-    let mut file = databases.create("manifest")?;
-    let room = |bytes| databases.has_room(bytes);
-    fetch::manifest(context, &stored, &file, patience, &room)?;
     let reading = || Failure::io("reading the manifest");
-    file.rewind().map_err(reading())?;
     let mark = mark(&mut Reader::new(&file)?, &mut watch)?;
     file.rewind().map_err(reading())?;
     let mut manifest = Reader::new(&file)?;

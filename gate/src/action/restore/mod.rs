@@ -142,6 +142,34 @@ fn manifest(
         ));
         return Ok(None);
     }
+    match read_manifest(context, stored, databases, patience) {
+        Ok(read) => Ok(Some(read)),
+        Err(failure) if is_unreadable(&failure) => {
+            context.warn(format!(
+                "{}/{} cannot be read ({failure}), so that nothing says whether all comes back as it was",
+                stored.folder,
+                stored.name.manifest()
+            ));
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// True for a failure that is about a manifest alone, and keeps no data from coming back.
+fn is_unreadable(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Verification(_) | Failure::Tool { .. } | Failure::Remote { .. }
+    )
+}
+
+fn read_manifest(
+    context: &mut Context<'_>,
+    stored: &Stored,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<(File, Totals), Failure> {
     let mut file = databases.create("manifest")?;
     let room = |bytes| databases.has_room(bytes);
     fetch::manifest(context, stored, &file, patience, &room)?;
@@ -154,7 +182,7 @@ fn manifest(
         .totals()
         .ok_or_else(|| Failure::Verification("the manifest has no last line".to_owned()))?;
     file.rewind().map_err(reading())?;
-    Ok(Some((file, totals)))
+    Ok((file, totals))
 }
 
 /// Before anything is fetched: whether it will fit.

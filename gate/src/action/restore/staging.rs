@@ -6,6 +6,7 @@
 //! Invariant: nothing that was there is touched, and what a killed gate left is removed by the next restore to the same
 //! place, or by `--recover`.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -144,9 +145,19 @@ impl Staging {
 
     /// Keeps what there is of it under a name that says so.
     pub(super) fn rescue(&mut self) -> Result<PlainPath, Failure> {
-        let name = format!("{}.incomplete", self.name);
-        self.rename(&name)?;
-        Ok(self.folder.below(&[&name]))
+        let mut name = format!("{}.incomplete", self.name);
+        // An earlier restore to the same place may have left one.
+        for number in 2..100 {
+            match self.rename(&name) {
+                Err(Failure::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                    name = format!("{}.{number}.incomplete", self.name);
+                }
+                other => return other.map(|()| self.folder.below(&[&name])),
+            }
+        }
+        Err(Failure::TargetTaken(
+            self.folder.below(&[&name]).to_path_buf(),
+        ))
     }
 
     fn rename(&mut self, name: &str) -> Result<(), Failure> {
