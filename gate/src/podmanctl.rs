@@ -9,7 +9,9 @@ mod errand;
 mod find;
 mod memories;
 mod moving;
+mod neighbours;
 pub(crate) mod owner;
+mod question;
 mod verbs;
 
 use std::ffi::OsString;

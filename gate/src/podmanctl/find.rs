@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::owner::{Owner, PODMAN, everybody};
+use super::question::{Part, Question};
 use crate::config::Config;
 use crate::error::{Failure, Interrupt};
 use crate::host::{Ended, Host, Patience, clock};
 use crate::names::{PlainPath, ServiceName};
 use crate::program::{Output, Profile, Program, Tether};
 use crate::reply::Stream;
-use crate::stack::{Container, Dependant, Life, Memory, Stack, Unit, container, unit};
+use crate::stack::{Container, Memory, Stack, Unit, container, unit};
 
 /// The most members that a stack may have.
 pub(super) const MOST_MEMBERS: usize = 200;
@@ -27,9 +28,9 @@ const PODMAN_ANSWER: Duration = Duration::from_secs(30);
 /// The record of the last stop of the service that is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recorded {
-    owner: String,
-    units: BTreeSet<String>,
-    containers: BTreeSet<String>,
+    pub(super) owner: String,
+    pub(super) units: BTreeSet<String>,
+    pub(super) containers: BTreeSet<String>,
 }
 
 impl From<&Memory> for Recorded {
@@ -356,97 +357,6 @@ impl Tools<'_> {
             .map_err(tool("reading containers"))
     }
 
-    /// Running containers outside of the stack that can write to a folder, and the folders that they mount.
-    pub(super) fn writers(
-        &mut self,
-        owner: &Owner,
-        stack: &Stack,
-        folder: &str,
-    ) -> Result<Vec<(Container, String)>, Failure> {
-        let known = |one: &Container| stack.containers.iter().any(|member| member.id == one.id);
-        let others: Vec<Container> = self
-            .listed
-            .iter()
-            .filter(|one| one.life != Life::Resting && !known(one))
-            .cloned()
-            .collect();
-        if others.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut words = vec!["container", "inspect", "--"];
-        words.extend(others.iter().map(|one| one.name.as_str()));
-        let what = "reading the mounts of containers";
-        let json = self.ask(owner.podman(self.left()), &words, what, self.until)?;
-        let found = container::writers(&json, folder).map_err(tool(what))?;
-        let with_container = found.into_iter().filter_map(|(name, source)| {
-            let one = others.iter().find(|one| one.name == name)?;
-            Some((one.clone(), source))
-        });
-        Ok(with_container.collect())
-    }
-
-    /// Makes a container of another name a member of the stack from now on, with its unit if it has one.
-    pub(super) fn adopt(&mut self, owner: &Owner, one: &Container) {
-        if self.recorded.owner != owner.name() {
-            self.recorded = Recorded {
-                owner: owner.name().to_owned(),
-                ..Recorded::default()
-            };
-        }
-        match &one.unit {
-            Some(unit) => self.recorded.units.insert(unit.clone()),
-            None => self.recorded.containers.insert(one.name.clone()),
-        };
-    }
-
-    /// The active units outside of a stack that systemd will stop together with it.
-    pub(super) fn taken_down(
-        &mut self,
-        owner: &Owner,
-        stack: &Stack,
-    ) -> Result<BTreeSet<String>, Failure> {
-        let mut known: BTreeSet<String> = stack.units.iter().map(|unit| unit.id.clone()).collect();
-        let mut found = BTreeSet::new();
-        let mut next: Vec<String> = stack
-            .units
-            .iter()
-            .flat_map(|unit| unit.stops.clone())
-            .collect();
-        loop {
-            next.retain(|name| crate::stack::naming::is_unit(name) && known.insert(name.clone()));
-            if next.is_empty() {
-                return Ok(found);
-            }
-            if known.len() > 4 * MOST_MEMBERS {
-                return Err(tool("finding what systemd stops with a stack")(
-                    "there are too many units".into(),
-                ));
-            }
-            let seen = self.dependants(owner, &next)?;
-            next = seen
-                .iter()
-                .filter(|unit| unit.active)
-                .flat_map(|unit| unit.stops.clone())
-                .collect();
-            let active = seen
-                .into_iter()
-                .filter(|unit| unit.active && unit.startable);
-            found.extend(active.map(|unit| unit.id));
-        }
-    }
-
-    /// Asks systemd about units of any kind.
-    pub(super) fn dependants(
-        &mut self,
-        owner: &Owner,
-        names: &[String],
-    ) -> Result<Vec<Dependant>, Failure> {
-        let mut words = vec!["show", unit::PROPERTIES, "--"];
-        words.extend(names.iter().map(String::as_str));
-        let shown = self.ask(owner.systemctl(), &words, "reading units", self.until)?;
-        Ok(unit::parse_dependants(&String::from_utf8_lossy(&shown)))
-    }
-
     /// One line for people, beside the answer.
     pub(super) fn note(&mut self, words: &str) {
         self.host.say(Stream::Err, &format!("podmanctl: {words}"));
@@ -467,7 +377,7 @@ impl Tools<'_> {
     }
 
     /// Runs a program that has to succeed, and returns what it printed.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         argv: Vec<String>,
         words: &[&str],
@@ -503,51 +413,6 @@ impl Tools<'_> {
             Patience::attended(until)
         } else {
             Patience::unattended(until)
-        }
-    }
-}
-
-/// One question to one owner's tools.
-struct Question {
-    argv: Vec<String>,
-    what: &'static str,
-    until: Instant,
-    containers: bool,
-}
-
-/// A part of an inventory.
-enum Part {
-    Units(Vec<String>),
-    Containers(Vec<Container>),
-}
-
-impl Question {
-    fn units(owner: &Owner, until: Instant) -> Self {
-        let mut argv = owner.systemctl();
-        let words = [
-            "list-unit-files",
-            "--type=service",
-            "--no-legend",
-            "--plain",
-            "--full",
-        ];
-        argv.extend(words.map(str::to_owned));
-        Self {
-            argv,
-            what: "listing units",
-            until,
-            containers: false,
-        }
-    }
-
-    fn containers(owner: &Owner, now: Instant, until: Instant) -> Self {
-        let mut argv = owner.podman(until.saturating_duration_since(now));
-        argv.extend(["ps", "--all", "--pod", "--format", "json"].map(str::to_owned));
-        Self {
-            argv,
-            what: "listing containers",
-            until,
-            containers: true,
         }
     }
 }
