@@ -104,7 +104,7 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         all => (None, all),
     };
     let invocation = match rest {
-        [word] if word == "--help" => Invocation::Help,
+        [word] if ["--help", "-h", "help"].iter().any(|help| word == help) => Invocation::Help,
         [word] if word == "--version" => Invocation::Version,
         [word] if word == "--ssh-gate" => Invocation::Gate,
         [word, rest @ ..] if word == "--install" => {
@@ -163,9 +163,12 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     };
     let mut audit = Audit::new(caller.facts());
     let asked = ("request", String::from_utf8_lossy(&line).into_owned());
-    let prepared = load(config).and_then(|config| {
+    // People on the host hear of a typing error even where there is no configuration yet.
+    let early = (door == Door::Host).then(|| read(door, &line, &words, &mut audit));
+    let prepared = early.transpose().and_then(|early| {
+        let config = load(config)?;
         audit.also_to(config.audit_log.as_ref());
-        let request = read(door, &line, &words, &mut audit)?;
+        let request = early.map_or_else(|| read(door, &line, &words, &mut audit), Ok)?;
         let grant = decide(&config, &caller, &request)?;
         Ok((config, request, grant))
     });

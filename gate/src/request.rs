@@ -91,8 +91,13 @@ pub enum ParseError {
     #[error("{0} and {1} cannot be asked for in one request")]
     TwoVerbs(&'static str, &'static str),
     /// An option that does not exist.
-    #[error("'{0}' is not an option of a request; options are written in full")]
-    Unknown(String),
+    #[error("unknown option '{word}'; {}", hint(*nearest))]
+    Unknown {
+        /// The word as it came.
+        word: String,
+        /// The option that is spelled most like it.
+        nearest: Option<&'static str>,
+    },
     /// An option came twice.
     #[error("{0} is given twice")]
     Twice(&'static str),
@@ -123,6 +128,13 @@ pub enum ParseError {
         /// What is wrong with it.
         source: NameError,
     },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean {name}? Options are written in full"),
+        None => "options are written in full; see backupctl --help".to_owned(),
+    }
 }
 
 /// Words that stand alone on the host's command line. A line that begins with one is refused for the right

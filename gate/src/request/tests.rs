@@ -7,6 +7,13 @@ fn parse(line: &str) -> Result<Request, ParseError> {
     Request::parse_line(line.as_bytes())
 }
 
+fn unknown(word: &str, nearest: Option<&'static str>) -> ParseError {
+    ParseError::Unknown {
+        word: word.to_owned(),
+        nearest,
+    }
+}
+
 #[test]
 fn the_tutorials_lines_are_requests() {
     for line in [
@@ -46,16 +53,10 @@ fn each_mistake_has_its_own_reason() {
         "backupctl --stop --timeout 1",
         ParseError::NoValue("--stop"),
     );
-    check("backupctl --stop a b", ParseError::Unknown("b".into()));
-    check("backupctl --sto a", ParseError::Unknown("--sto".into()));
-    check(
-        "backupctl --config /x --stop a",
-        ParseError::Unknown("--config".into()),
-    );
-    check(
-        "backupctl --ssh-gate",
-        ParseError::Unknown("--ssh-gate".into()),
-    );
+    check("backupctl --stop a b", unknown("b", None));
+    check("backupctl --sto a", unknown("--sto", Some("--stop")));
+    check("backupctl --config /x --stop a", unknown("--config", None));
+    check("backupctl --ssh-gate", unknown("--ssh-gate", None));
     check(
         "backupctl --stop a --path /a",
         ParseError::Misplaced {

@@ -47,6 +47,24 @@ pub(super) const OPTIONS: [(&str, Takes); 11] = [
     ("--boot", Takes::Nothing),
 ];
 
+/// The option that takes the fewest changes of letters: at most two, and fewer than half of the letters.
+fn nearest(word: &str) -> Option<&'static str> {
+    let bare = word.trim_start_matches('-');
+    // Longer than any option, and costly to compare.
+    if bare.len() > 32 {
+        return None;
+    }
+    let names = VERBS.iter().chain(&OPTIONS).map(|(name, _)| *name);
+    names
+        .map(|name| {
+            let changes = strsim::osa_distance(bare, name.trim_start_matches('-'));
+            (changes, name)
+        })
+        .filter(|(changes, _)| *changes <= 2 && 2 * changes < bare.len())
+        .min_by_key(|(changes, _)| *changes)
+        .map(|(_, name)| name)
+}
+
 /// What was typed: each option with its value, not yet looked at.
 #[derive(Default)]
 pub(super) struct Typed<'a> {
@@ -67,7 +85,12 @@ impl<'a> Typed<'a> {
             let (name, takes, is_verb) = match (named(&VERBS), named(&OPTIONS)) {
                 (Some((name, takes)), _) => (name, takes, true),
                 (None, Some((name, takes))) => (name, takes, false),
-                (None, None) => return Err(ParseError::Unknown(word.to_owned())),
+                (None, None) => {
+                    return Err(ParseError::Unknown {
+                        word: word.to_owned(),
+                        nearest: nearest(word),
+                    });
+                }
             };
             let value = match takes {
                 Takes::Nothing => None,

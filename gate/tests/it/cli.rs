@@ -225,3 +225,43 @@ fn an_action_that_cannot_be_audited_says_so() {
     let answer = world.request("backupctl --stop app").expect(0);
     assert!(answer.err.contains("audit line"), "{}", answer.err);
 }
+
+#[test]
+fn a_typing_error_is_told_before_the_configuration_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.toml");
+    let run = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_backupctl"))
+            .arg("--config")
+            .arg(&missing)
+            .args(words)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        Answer::of(&output)
+    };
+    for words in [&["-h"][..], &["help"], &["--help"]] {
+        let answer = run(words).expect(0);
+        assert!(answer.out.contains("backupctl --stop SVC"), "{words:?}");
+    }
+    let answer = run(&[]).expect(64);
+    assert!(answer.err.contains("no action is named"), "{}", answer.err);
+    for (word, meant) in [
+        ("--stpo", "--stop"),
+        ("--archve", "--archive"),
+        ("list", "--list"),
+    ] {
+        let answer = run(&[word, "app"]).expect(64);
+        let hint = format!("unknown option '{word}'; did you mean {meant}?");
+        assert!(answer.err.contains(&hint), "{}", answer.err);
+    }
+    let answer = run(&["--frobnicate"]).expect(64);
+    assert!(
+        answer.err.contains("see backupctl --help"),
+        "{}",
+        answer.err
+    );
+    // A line without an error needs the configuration.
+    let answer = run(&["--stop", "app"]).expect(78);
+    assert!(answer.err.contains("none.toml"), "{}", answer.err);
+}
