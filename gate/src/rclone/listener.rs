@@ -277,7 +277,7 @@ impl Ear for Listener {
         match Line::parse(line) {
             Line::Message(message) if message.level == Level::Debug => {
                 // Said before rclone gives up.
-                self.sign_in_refused |= message.object.is_none() && refuses_sign_in(&message.text);
+                self.sign_in_refused |= refuses_sign_in(&message.text);
                 self.throttle(&message.text)
             }
             Line::Stats(stats) => {
@@ -383,6 +383,15 @@ mod tests {
         assert!(listener.has_enough() && listener.errors().len() == 1);
         let named = r#"{"level":"debug","msg":"Unchanged skipping","object":"Too many requests. Trying again in 90 seconds."}"#;
         assert_eq!(Listener::new(Phase::Uploading).hear(named), None);
+    }
+
+    /// rclone 1.60 names the remote as the object of this message.
+    #[test]
+    fn a_refused_sign_in_is_heard_while_rclone_still_tries() {
+        let mut listener = Listener::new(Phase::Comparing);
+        let line = r#"{"level":"debug","msg":"Token refresh failed try 1/5: oauth2: cannot fetch token: 400 Bad Request: invalid_grant","object":"onedrive"}"#;
+        assert_eq!(listener.hear(line), None);
+        assert!(listener.sign_in_was_refused());
     }
 
     #[test]
