@@ -19,6 +19,9 @@ pub const JOURNAL: &str = "/run/systemd/journal/socket";
 /// That of syslog(3).
 pub const SYSLOG: &str = "/dev/log";
 
+/// Most characters of one value.
+const LONGEST: usize = 1000;
+
 /// Where lines go, and what all lines of this process have in common.
 #[derive(Debug, Default)]
 pub struct Audit {
@@ -40,24 +43,29 @@ impl Audit {
 
     /// Adds a fact to all lines from now on.
     pub fn fact(&mut self, name: &'static str, value: String) {
-        self.facts.push((name, printable(value.as_bytes())));
+        self.facts.push((name, bounded(&value)));
     }
 
     /// Writes one line. Returns whether anybody took it.
     pub fn line(&self, event: &'static str, facts: &[(&'static str, String)]) -> bool {
         let mut all = vec![("event", event.to_owned())];
         all.extend(self.facts.iter().cloned());
-        all.extend(
-            facts
-                .iter()
-                .map(|(name, value)| (*name, printable(value.as_bytes()))),
-        );
+        all.extend(facts.iter().map(|(name, value)| (*name, bounded(value))));
         let journal = to_journal(&all) || to_syslog(&all);
         let file = self
             .file
             .as_ref()
             .is_some_and(|file| to_file(file, &all).is_ok());
         journal || file
+    }
+}
+
+/// A value that fits a line: a stolen key must not fill the journal with requests that are refused.
+fn bounded(value: &str) -> String {
+    let text = printable(value.as_bytes());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} … ({} bytes in all)", &text[..end], value.len()),
+        None => text,
     }
 }
 

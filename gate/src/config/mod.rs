@@ -186,10 +186,7 @@ impl Config {
     /// # Errors
     /// A sentence with the key that is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|e| {
-            // On one line, as everything the gate says.
-            e.to_string().trim_end().replace('\n', "; ")
-        })?;
+        let config: Self = toml::from_str(text).map_err(|error| one_line(text, &error))?;
         for (name, service) in &config.services {
             service.check(name)?;
         }
@@ -214,6 +211,19 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// The fault and its line: every message of the gate is one line, without the picture that toml draws.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else {
+        return message;
+    };
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default().trim();
+    let line: String = line.chars().take(60).collect();
+    format!("line {} ({line}): {message}", number + 1)
 }
 
 #[cfg(test)]

@@ -265,3 +265,33 @@ fn a_typing_error_is_told_before_the_configuration_is_read() {
     let answer = run(&["--stop", "app"]).expect(78);
     assert!(answer.err.contains("none.toml"), "{}", answer.err);
 }
+
+#[test]
+fn a_fault_of_the_configuration_is_one_sentence_with_its_line() {
+    let world = World::new();
+    for (text, told) in [
+        (
+            "data_root = \"/x\"\nremotes = [1\n",
+            "line 2 (remotes = [1): unclosed array",
+        ),
+        ("data_rot = \"/x\"\n", "unknown field `data_rot`"),
+    ] {
+        world.write("gate.toml", text);
+        let answer = world.on_host(&["--status"]).expect(78);
+        assert!(answer.err.contains(told), "{}", answer.err);
+        assert!(!answer.err.contains('|'), "{}", answer.err);
+        assert_eq!(answer.err.lines().count(), 1, "{}", answer.err);
+    }
+}
+
+#[test]
+fn a_long_line_that_is_refused_leaves_a_short_one_in_the_audit() {
+    let world = World::new();
+    let line = format!("backupctl --stop {}", "a".repeat(4000));
+    let answer = world.request(&line);
+    assert_ne!(answer.code, 0);
+    let audit = world.read("audit.jsonl");
+    let last = audit.lines().last().unwrap();
+    assert!(last.contains("bytes in all"), "{last}");
+    assert!(last.len() < 2500, "{} bytes", last.len());
+}
