@@ -27,19 +27,9 @@ impl Browser {
                 return None;
             }
         }
-        let mut driver = Command::new("/usr/bin/chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, port) = line.split_once("started successfully on port ")?;
-                Some(port.trim_end_matches('.').to_owned())
-            })
+        // It takes a free port for IPv4 and ends when another program has the same one for IPv6 by then.
+        let (driver, port) = (0..5)
+            .find_map(|_| start_driver())
             .expect("chromedriver says its port");
         let address = Address::Tcp(format!("127.0.0.1:{port}"));
         let profile = tempfile::tempdir().unwrap();
@@ -256,6 +246,25 @@ impl Browser {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::write(to, base64(picture["data"].as_str().unwrap())).unwrap();
     }
+}
+
+/// Starts a driver on a free port; none when it ended without telling the port.
+fn start_driver() -> Option<(Child, String)> {
+    let mut driver = Command::new("/usr/bin/chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        Some(port.trim_end_matches('.').to_owned())
+    });
+    if port.is_none() {
+        driver.wait().unwrap();
+    }
+    Some((driver, port?))
 }
 
 /// Decodes base64 (RFC 4648), of which a picture is the only one here.
