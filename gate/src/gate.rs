@@ -405,7 +405,7 @@ fn perform(
     let outcome = capabilities::give_up(capabilities::of(grant.order(), config))
         .and_then(|()| action::execute(grant, &mut context, &circumstances));
     conclude(&mut host, &outcome);
-    // The answer is given by now; whatever hangs here delays it by some seconds and changes nothing about it.
+    // The answer is decided by now; a program that hangs here delays the exit by some seconds.
     let mut context = Context {
         config,
         host: &mut host,

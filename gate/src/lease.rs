@@ -71,7 +71,7 @@ pub struct Lease {
     pub before: Before,
 }
 
-/// What a service lacked before it was stopped.
+/// Signs of health that a service lacked before its stop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     /// Its status command said neither up nor down.

@@ -177,7 +177,7 @@ pub fn mend(service: &ServiceName, files: &BTreeSet<String>) -> Vec<Step> {
     steps
 }
 
-/// As [`mend`], but leaves the upload of this archive where it is: the next try goes on with it.
+/// As [`mend`], but leaves the upload of this archive where it is: the next attempt continues it.
 #[must_use]
 pub fn mend_around(
     name: &ArchiveName,

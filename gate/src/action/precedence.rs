@@ -2,7 +2,7 @@
 //!
 //! A sync or an archive that holds the lock is asked to give way. One that cannot, because it was stopped by a signal or
 //! waits for a file system that does not answer, is ended. Where even that does not free the lock in time, or where
-//! there is no room for a lock file, the start goes on without the lock: a service that stays down is worse than a
+//! there is no room for a lock file, the start proceeds without the lock: a service that stays down is worse than a
 //! copy that has to be made again.
 //!
 //! Invariant: a start spends at most half of its time on the lock.
@@ -47,7 +47,7 @@ pub(super) fn lock_first(
     loop {
         match ServiceLock::try_take(directory, name, verb) {
             Ok(Some(lock)) => {
-                // A stop command whose gate was killed may have left something that goes on stopping.
+                // After the death of a gate, its stop command may still be at work.
                 context.host.sweep();
                 return Ok(Some(lock));
             }

@@ -141,7 +141,7 @@ fn overdue(
 }
 
 /// Looks after the leases that are not over: those without a keeper get one. At boot, services of the latter are
-/// returned instead, and what was down before is forgotten.
+/// returned instead, and the record of their health before the stop is cleared.
 fn look_after(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,

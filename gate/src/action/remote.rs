@@ -79,7 +79,7 @@ impl Context<'_> {
         self.host.run_heard(&program, patience, heard)
     }
 
-    /// rclone, ready to be run, and told what it may touch.
+    /// A prepared run of rclone, with the folders and ports that it may use.
     pub(super) fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
         self.transfer_of(task.what, task.argv.clone(), task.access, task.output)
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: before anything is stopped the lease is on disk and somebody keeps it. When this does not end with
 //! the service down, the service is brought back before the answer is given, and where that fails too the lease
-//! stays. A second `--stop` promises nothing new: what was up comes back when the first one said. Room for
+//! stays. A second `--stop` promises nothing new: the first record decides which units come back, and when. Room for
 //! the archive, and a remote for the backup, are asked for before all of that.
 
 use std::time::{Duration, Instant};

@@ -193,7 +193,7 @@ impl Context<'_> {
     }
 
     /// Reads a file of the remote while `reader` takes it, and insists on a good end of both. Where the connection
-    /// breaks the next run goes on at the same byte. `argv` makes the argument vector for such a byte.
+    /// breaks, the next run continues at the same byte. `argv` makes the argument vector for such a byte.
     pub(super) fn rclone_read(
         &mut self,
         task: &Task<'_>,

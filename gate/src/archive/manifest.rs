@@ -199,7 +199,7 @@ impl<R: Read> Reader<R> {
     /// The next record; `None` at the end.
     ///
     /// # Errors
-    /// When a line is not what it should be, or the last one is missing.
+    /// A line is malformed, or the last one is missing.
     pub fn record(&mut self) -> Result<Option<Record>, Failure> {
         loop {
             match self.next_line()? {

@@ -158,7 +158,7 @@ impl Map {
     }
 }
 
-/// GNU tar's oldest form, type `S`: the map begins in the header and goes on in blocks behind it.
+/// GNU tar's oldest form, type `S`: the map begins in the header and continues in the blocks behind it.
 #[derive(Debug, Default)]
 pub(super) struct OldMap {
     pairs: Vec<(u64, u64)>,

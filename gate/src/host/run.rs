@@ -75,7 +75,7 @@ fn launch(
     // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
     // later program.
     set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
-    // A command that only asks has a reason to be asked, and that is what goes on.
+    // A command that only asks is no activity of its own; the action that asks is.
     let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
     if !asks {
         host.now_doing(&program.what);

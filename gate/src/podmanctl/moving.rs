@@ -89,7 +89,7 @@ impl<'a> Verbs<'a> {
             vanished = self.vanished(service, &found, owed)?;
             goal.members = goal.members.without(&vanished);
         } else {
-            // Nobody stopped it, so it owes no better health than it has.
+            // It was not stopped, so it owes no better health than it has.
             goal.excused.extend(stack.unhealthy());
         }
         if goal.members.is_empty() {

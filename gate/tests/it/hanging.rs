@@ -16,7 +16,7 @@ const STOP: &str = "backupctl --stop app --timeout 20";
 const START: &str = "backupctl --start app --timeout 8";
 const LEASE: &str = "state/leases/app.json";
 
-/// A second service, whose lease nobody keeps.
+/// A second service with a lease without a keeper.
 fn forgotten_lease(world: &World, keeper: &str) {
     let here = world.path("").display().to_string();
     let text = world.read("gate.toml").replace(
