@@ -198,9 +198,16 @@ fn every_address_answers_and_the_server_lives_on() {
     let pid = world.server.pid();
     let before = world.server.run(running);
 
-    let mut gets: Vec<String> = ["/healthz", "/readyz", "/metrics", "/no/such/page"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut gets: Vec<String> = [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/no/such/page",
+        "/login",
+        "/setup?token=wrong",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let operations = operations(&world, &running.to_string(), &snapshot);
     gets.extend(
         operations
