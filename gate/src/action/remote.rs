@@ -81,18 +81,19 @@ impl Context<'_> {
 
     /// A prepared run of rclone, with the folders and ports that it may use.
     pub(super) fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
-        self.transfer_of(task.what, task.argv.clone(), task.access, task.output)
+        self.transfer_with(task, task.argv.clone(), task.access)
     }
 
-    pub(super) fn transfer_of<'p>(
+    /// The same with other arguments and another access.
+    pub(super) fn transfer_with<'p>(
         &self,
-        what: &str,
+        task: &Task<'_>,
         argv: Vec<String>,
         access: Access<'p>,
-        output: Output,
     ) -> Result<Program<'p>, Failure> {
         let rclone = &self.config.rclone;
-        let copy = WorkingCopy::open(self.config)?;
+        let remote = task.remote.split(':').next().unwrap_or_default();
+        let copy = WorkingCopy::open(self.config, remote)?;
         let temporary = self.config.state_dir.below(&["tmp"]);
         let scratch = Scratch::take(&temporary)
             .map_err(Failure::io(format!("a temporary folder in {temporary}")))?;
@@ -145,11 +146,11 @@ impl Context<'_> {
             files: self.confines()?.then_some(rules),
         };
         Ok(Program {
-            what: what.to_owned(),
+            what: task.what.to_owned(),
             argv,
             source,
             tether: Tether::Tied,
-            output,
+            output: task.output,
             home: scratch.path().clone(),
             profile: Profile::Transfer(Box::new(Transfer {
                 copy,

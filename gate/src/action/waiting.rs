@@ -238,9 +238,7 @@ impl Context<'_> {
                 shared.replace(heard);
                 return Ok(Next::Enough);
             }
-            let mut next =
-                context.transfer_of(task.what, argv(read), Access::Remote, task.output)?;
-            next.argv = argv(read);
+            let next = context.transfer_with(task, argv(read), Access::Remote)?;
             Ok(Next::Another(Box::new(next)))
         };
         let piped = self

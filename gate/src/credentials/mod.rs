@@ -18,9 +18,12 @@ mod files;
 pub mod history;
 pub mod ini;
 mod store;
+mod turn;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::fcntl::{AtFlags, Flock};
 use nix::sys::stat::fstatat;
@@ -29,7 +32,8 @@ use crate::config::Config;
 use crate::error::Failure;
 use crate::names::PlainPath;
 use files::COPY;
-use store::Store;
+use ini::Token;
+use store::{Guard, Store};
 
 /// The number under which rclone finds the folder of its configuration.
 pub const FOLDER_FD: i32 = 8;
@@ -53,6 +57,16 @@ pub struct WorkingCopy {
     /// None only while this is dropped.
     users: Option<Flock<OwnedFd>>,
     seen: Cell<Stamp>,
+    /// The turn to renew the remote's tokens, until they are new.
+    turn: RefCell<Option<Turn>>,
+}
+
+/// The turn to renew these tokens.
+#[derive(Debug)]
+struct Turn {
+    remote: String,
+    tokens: Vec<Token>,
+    _held: Flock<File>,
 }
 
 /// Brings back what gates and rclones left that were killed. Returns whether a token was among it.
@@ -82,14 +96,18 @@ pub fn configured(config: &Config) -> Result<String, Failure> {
 impl WorkingCopy {
     /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
     ///
+    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one: see [`turn`].
+    ///
     /// # Errors
     /// When the configuration, or the folder of the copies, cannot be used.
-    pub fn open(config: &Config) -> Result<Self, Failure> {
+    pub fn open(config: &Config, remote: &str) -> Result<Self, Failure> {
         let store = Store::of(config);
-        let guard = store.lock()?;
-        let configured = store.read_configured()?;
-        // A token that cannot be put back still has to be the one that rclone gets.
-        let (text, _) = store.harvest_all(&guard, configured.clone())?;
+        let Prepared {
+            guard,
+            configured,
+            text,
+            turn,
+        } = prepare(&store, remote)?;
         let number = match store.joinable(&guard, &text)? {
             Some(number) => number,
             None => store.make(&guard, &configured, &text)?,
@@ -101,6 +119,7 @@ impl WorkingCopy {
             folder,
             users: Some(users),
             seen: Cell::new(None),
+            turn: RefCell::new(turn),
         };
         copy.seen.set(copy.stamp());
         Ok(copy)
@@ -137,7 +156,62 @@ impl WorkingCopy {
             .store
             .read_configured()
             .map_err(|failure| failure.to_string())?;
-        self.store.harvest(&guard, self.number, false, configured).1
+        let (text, done) = self.store.harvest(&guard, self.number, false, configured);
+        self.end_turn(&text);
+        done
+    }
+
+    /// Lets another gate renew, once the tokens are new.
+    fn end_turn(&self, text: &str) {
+        let mut turn = self.turn.borrow_mut();
+        let is_over = |turn: &Turn| turn::tokens_of(text, &turn.remote) != turn.tokens;
+        if turn.as_ref().is_some_and(is_over) {
+            *turn = None;
+        }
+    }
+}
+
+/// The store, ready for a copy with the newest tokens.
+struct Prepared {
+    guard: Guard,
+    configured: String,
+    text: String,
+    turn: Option<Turn>,
+}
+
+/// Takes over the newest tokens, and the turn to renew them where that is due.
+fn prepare(store: &Store, remote: &str) -> Result<Prepared, Failure> {
+    let mut first: Option<Vec<Token>> = None;
+    let mut held = None;
+    let mut waited = Duration::ZERO;
+    loop {
+        let guard = store.lock()?;
+        let configured = store.read_configured()?;
+        // A token that cannot be put back still has to be the one that rclone gets.
+        let (text, _) = store.harvest_all(&guard, configured.clone())?;
+        let tokens = turn::tokens_of(&text, remote);
+        let is_new = first.as_ref().is_some_and(|first| *first != tokens);
+        let needs_turn = !is_new && turn::renewal_is_due(&tokens);
+        if needs_turn && held.is_none() {
+            held = store.try_turn();
+        }
+        if !needs_turn || held.is_some() || waited >= turn::PATIENCE {
+            let turn = held.filter(|_| needs_turn).map(|held| Turn {
+                remote: remote.to_owned(),
+                tokens,
+                _held: held,
+            });
+            return Ok(Prepared {
+                guard,
+                configured,
+                text,
+                turn,
+            });
+        }
+        drop(guard);
+        first.get_or_insert(tokens);
+        std::thread::sleep(turn::AGAIN);
+        waited += turn::AGAIN;
     }
 }
 

@@ -101,12 +101,21 @@ impl Store {
         self.attempt().ok().flatten()
     }
 
+    /// The turn to renew tokens, if no other gate has it.
+    pub(super) fn try_turn(&self) -> Option<Flock<File>> {
+        self.attempt_at("turn").ok().flatten()
+    }
+
     fn attempt(&self) -> io::Result<Option<Guard>> {
+        Ok(self.attempt_at("lock")?.map(|held| Guard { _held: held }))
+    }
+
+    fn attempt_at(&self, name: &str) -> io::Result<Option<Flock<File>>> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = File::from(openat(&self.open_folder()?, "lock", flags, mode)?);
+        let file = File::from(openat(&self.open_folder()?, name, flags, mode)?);
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(Some(Guard { _held: held })),
+            Ok(held) => Ok(Some(held)),
             Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }

@@ -45,13 +45,22 @@ impl World {
     }
 
     fn open(&self) -> WorkingCopy {
-        WorkingCopy::open(&self.config).unwrap()
+        // A remote without a token: no test waits for a turn unless it wants to.
+        WorkingCopy::open(&self.config, "two").unwrap()
+    }
+
+    fn open_to_renew(&self) -> WorkingCopy {
+        WorkingCopy::open(&self.config, "one").unwrap()
     }
 
     fn copies(&self) -> usize {
         let store = self.folder.path().join("state/rclone");
-        // Without the lock.
-        fs::read_dir(store).unwrap().count() - 1
+        let names = fs::read_dir(store)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name != "lock" && name != "turn")
+            .count()
     }
 }
 
@@ -222,4 +231,41 @@ fn a_copy_that_others_use_is_not_cleared_away() {
     fs::set_permissions(world.folder.path().join("state/rclone/7"), private).unwrap();
     recover(&world.config).unwrap();
     assert_eq!(world.copies(), 1);
+}
+
+#[test]
+fn a_gate_waits_for_the_token_that_another_gate_renews() {
+    let world = World::new();
+    let first = world.open_to_renew();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| world.open_to_renew());
+        // A remote without a token does not wait.
+        drop(world.open());
+        std::thread::sleep(turn::AGAIN * 2);
+        assert!(!second.is_finished());
+        rewrite(&first, &text(2));
+        first.look().unwrap();
+        let second = second.join().unwrap();
+        assert_eq!(fs::read_to_string(file(&second)).unwrap(), text(2));
+        assert_eq!(first.folder(), second.folder());
+    });
+}
+
+#[test]
+fn a_gate_that_ends_without_a_new_token_gives_the_turn_to_the_next() {
+    let world = World::new();
+    let first = world.open_to_renew();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| world.open_to_renew());
+        std::thread::sleep(turn::AGAIN * 2);
+        drop(first);
+        let second = second.join().unwrap();
+        assert!(second.turn.borrow().is_some());
+        rewrite(&second, &text(3));
+    });
+    assert_eq!(world.configured(), text(3));
+    // This one is good for an hour.
+    let expiry = (chrono::Utc::now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    world.configure(&text(3).replace("2026-01-01T00:00:03Z", &expiry));
+    assert!(world.open_to_renew().turn.borrow().is_none());
 }
