@@ -110,6 +110,15 @@ pub(super) fn show(out: &Out, here: &Here, run: &RunView) -> String {
         }
         text.push('\n');
         text.push_str(&table.render(out.width(), 2));
+        for step in &run.steps {
+            for warning in &step.warnings {
+                let (name, subject) = (&step.step.name, &warning.subject);
+                text.push_str(&format!(
+                    "  {name}: warning: {subject}: {}\n",
+                    warning.message
+                ));
+            }
+        }
     }
     text
 }

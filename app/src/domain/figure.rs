@@ -2,15 +2,29 @@
 //! (its `GRAMMAR.md` has the form).
 //!
 //! Invariant: only a whole line of a known version and kind counts, so that text which merely looks like it changes
-//! nothing; the last such line wins.
+//! nothing. Of figures the last such line counts; different warnings add up, to [`MOST_WARNINGS`] at most.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The version of the lines that is understood.
 const VERSION: u32 = 1;
 
+/// Most warnings kept of one step; its log has all of them.
+pub const MOST_WARNINGS: usize = 20;
+
+/// A warning of the gate: the step may succeed, and an administrator should look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The kind of warning, for programs.
+    pub code: String,
+    /// The service or extra target.
+    pub subject: String,
+    /// The sentence for people.
+    pub message: String,
+}
+
 /// The figures of one step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// For how long its service was down, in milliseconds, as the host measured it: from the
     /// moment before the stop until it answered again.
@@ -19,6 +33,8 @@ pub struct Figures {
     pub bytes: Option<u64>,
     /// Files that the mirror holds after it.
     pub files: Option<u64>,
+    /// Its different warnings, in the order in which they came.
+    pub warnings: Vec<Warning>,
 }
 
 /// The kinds of lines that have figures.
@@ -34,6 +50,7 @@ enum Reported {
     Downtime {
         ms: u64,
     },
+    Warning(Warning),
     #[serde(other)]
     Unknown,
 }
@@ -56,9 +73,23 @@ impl Figures {
                 Reported::Archive { bytes } => self.bytes = Some(bytes),
                 Reported::Mirror { files } => self.files = Some(files),
                 Reported::Downtime { ms } => self.down_ms = Some(ms),
+                Reported::Warning(warning) => self.warn(warning),
                 Reported::Unknown => {}
             },
             _ => {}
+        }
+    }
+
+    fn warn(&mut self, mut warning: Warning) {
+        for text in [
+            &mut warning.code,
+            &mut warning.subject,
+            &mut warning.message,
+        ] {
+            *text = text.replace(char::is_control, "?");
+        }
+        if self.warnings.len() < MOST_WARNINGS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
         }
     }
 }
@@ -83,6 +114,9 @@ mod tests {
                 down_ms: expected("down_ms"),
                 bytes: expected("bytes"),
                 files: expected("files"),
+                warnings: serde_json::from_value(entry["warning"].clone())
+                    .into_iter()
+                    .collect(),
             };
             assert_eq!(figures, expected, "{entry}");
         }
@@ -97,5 +131,19 @@ mod tests {
             ));
         }
         assert_eq!(figures.down_ms, Some(2000));
+    }
+
+    #[test]
+    fn warnings_are_kept_once_and_are_bounded() {
+        let mut figures = Figures::default();
+        for number in 0..3 * MOST_WARNINGS {
+            figures.hear(&format!(
+                r#"result: {{"version":1,"kind":"warning","code":"c","subject":"n8n","message":"{}"}}"#,
+                number / 2
+            ));
+        }
+        let messages: Vec<&str> = figures.warnings.iter().map(|w| &*w.message).collect();
+        let expected: Vec<String> = (0..MOST_WARNINGS).map(|n| n.to_string()).collect();
+        assert_eq!(messages, expected);
     }
 }

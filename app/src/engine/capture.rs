@@ -169,9 +169,19 @@ impl Captured {
         self.append(&text);
     }
 
-    /// What the step said of its work.
-    pub(super) fn figures(&self) -> Figures {
-        self.listener.figures()
+    /// The figures and warnings that the step reported. JSON may spell a secret in another way than the log, so its
+    /// texts are masked once more.
+    pub(super) fn figures(&mut self) -> Figures {
+        let mut figures = self.listener.figures();
+        for warning in &mut figures.warnings {
+            for text in [&mut warning.subject, &mut warning.message] {
+                let mut masked = Vec::new();
+                self.masker.push(text.as_bytes(), &mut masked);
+                self.masker.finish(&mut masked);
+                *text = String::from_utf8_lossy(&masked).into_owned();
+            }
+        }
+        figures
     }
 
     /// Why the log is not complete, if so.

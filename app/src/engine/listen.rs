@@ -33,7 +33,7 @@ impl Listener {
 
     /// What the step said so far.
     pub(super) fn figures(&self) -> Figures {
-        self.figures
+        self.figures.clone()
     }
 
     /// Takes the next bytes of the log.

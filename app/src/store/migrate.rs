@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_runs.sql"),
     include_str!("migrations/0005_audit.sql"),
     include_str!("migrations/0006_access.sql"),
+    include_str!("migrations/0007_warnings.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

@@ -4,7 +4,7 @@ use super::codec::{
     STEP_COLUMNS, StepValues, corrupt, millis, optional_time, step, step_values, time,
 };
 use super::error::StoreError;
-use crate::domain::figure::Figures;
+use crate::domain::figure::{Figures, Warning};
 use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
 use crate::domain::names::TaskName;
 use crate::domain::task::TaskId;
@@ -137,7 +137,7 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
     // Boxes that did not change are left alone, so that a commit writes few pages.
     let mut statement = tx.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
-         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12
+         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
     )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
@@ -154,6 +154,7 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
             count(box_.figures.down_ms),
             count(box_.figures.bytes),
             count(box_.figures.files),
+            written_warnings(&box_.figures.warnings)?,
         ))?;
     }
     Ok(())
@@ -228,7 +229,7 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
     let mut statement = tx.prepare_cached(&format!(
         "SELECT {STEP_COLUMNS}, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files FROM step_runs WHERE run_id = ?1 ORDER BY position"
+         down_ms, stored_bytes, mirrored_files, warnings FROM step_runs WHERE run_id = ?1 ORDER BY position"
     ))?;
     let steps = statement
         .query_and_then([id.0], read_box)?
@@ -268,6 +269,23 @@ pub(super) fn read_count(row: &Row<'_>, column: &str) -> Result<Option<u64>, Sto
     Ok(figure.and_then(|figure| u64::try_from(figure).ok()))
 }
 
+/// Warnings as a JSON array; NULL where there are none.
+fn written_warnings(warnings: &[Warning]) -> Result<Option<String>, StoreError> {
+    if warnings.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(warnings)
+        .map(Some)
+        .map_err(corrupt("warnings"))
+}
+
+fn read_warnings(row: &Row<'_>) -> Result<Vec<Warning>, StoreError> {
+    let text: Option<String> = row.get("warnings")?;
+    text.map_or(Ok(Vec::new()), |text| {
+        serde_json::from_str(&text).map_err(corrupt("warnings"))
+    })
+}
+
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
     Ok(StepRun {
@@ -280,6 +298,7 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
             down_ms: read_count(row, "down_ms")?,
             bytes: read_count(row, "stored_bytes")?,
             files: read_count(row, "mirrored_files")?,
+            warnings: read_warnings(row)?,
         },
         queued_at: optional_time(row.get("queued_at")?)?,
         started_at: optional_time(row.get("started_at")?)?,

@@ -2,6 +2,7 @@
 
 use super::rfc3339;
 use super::task::StepBody;
+use crate::domain::figure::Warning;
 use crate::domain::lifecycle::{Run, StepRun};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -61,6 +62,9 @@ pub struct StepRunView {
     pub stored_bytes: Option<u64>,
     /// Files in the mirror after it, where it said so.
     pub mirrored_files: Option<u64>,
+    /// Warnings that it gave in lines `result: {json}`.
+    #[serde(default)]
+    pub warnings: Vec<WarningView>,
     /// When it began to wait for a slot, RFC 3339.
     pub queued_at: Option<String>,
     /// When its first attempt started.
@@ -109,6 +113,12 @@ impl StepRunView {
             down_ms: step.figures.down_ms,
             stored_bytes: step.figures.bytes,
             mirrored_files: step.figures.files,
+            warnings: step
+                .figures
+                .warnings
+                .iter()
+                .map(WarningView::from)
+                .collect(),
             queued_at: step.queued_at.map(rfc3339),
             started_at: step.started_at.map(rfc3339),
             finished_at: step.finished_at.map(rfc3339),
@@ -116,6 +126,27 @@ impl StepRunView {
                 .started_at
                 .zip(step.finished_at)
                 .map(|(from, to)| (to - from).num_milliseconds()),
+        }
+    }
+}
+
+/// A warning of a step: it may have succeeded, and an administrator should look at this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WarningView {
+    /// The kind of warning, for programs.
+    pub code: String,
+    /// The service or extra target.
+    pub subject: String,
+    /// The sentence for people.
+    pub message: String,
+}
+
+impl From<&Warning> for WarningView {
+    fn from(warning: &Warning) -> Self {
+        Self {
+            code: warning.code.clone(),
+            subject: warning.subject.clone(),
+            message: warning.message.clone(),
         }
     }
 }

@@ -56,5 +56,6 @@ mod task_forms;
 mod tour;
 mod tutorial;
 mod viewers;
+mod warnings;
 mod webdriver;
 mod world;

@@ -81,6 +81,7 @@ struct StepRow {
     progress: Option<Progress>,
     stretch: Stretch,
     reason: Option<String>,
+    warnings: Vec<String>,
     shown: bool,
 }
 
@@ -182,6 +183,12 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             progress: progress(app.engine.feed(), run, position),
             stretch,
             reason: step.reason.clone(),
+            warnings: step
+                .figures
+                .warnings
+                .iter()
+                .map(|warning| format!("{}: {}", warning.subject, warning.message))
+                .collect(),
             shown: selected == Some(position),
         })
         .collect();
