@@ -1,11 +1,10 @@
 //! The command line from outside: what people type, what they see, and exit codes.
 
-use crate::harness::{BINARY, PATIENCE, Server, command, states, wait_for};
+use crate::harness::{BINARY, Server, command, states, wait_for};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 /// What a command said and how it ended.
 struct Said {
@@ -419,9 +418,7 @@ fn the_demo_shows_three_tasks_and_leaves_nothing() {
 
     let pid = nix::unistd::Pid::from_raw(i32::try_from(demo.0.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    let begin = Instant::now();
     assert!(demo.0.wait().unwrap().success());
-    assert!(begin.elapsed() < PATIENCE);
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
