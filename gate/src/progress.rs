@@ -30,12 +30,10 @@ pub enum Phase {
     Uploading,
     /// An archive or a mirror comes back from the remote.
     Downloading,
-    /// What came back is written in its place.
-    Unpacking,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Measuring,
         Self::Packing,
         Self::Checking,
@@ -43,7 +41,6 @@ impl Phase {
         Self::Mirroring,
         Self::Uploading,
         Self::Downloading,
-        Self::Unpacking,
     ];
 
     /// As it is printed.
@@ -57,7 +54,6 @@ impl Phase {
             Self::Mirroring => "mirroring",
             Self::Uploading => "uploading",
             Self::Downloading => "downloading",
-            Self::Unpacking => "unpacking",
         }
     }
 }

@@ -81,3 +81,26 @@ fn every_file_says_what_it_holds_and_is_of_one_concept() {
         );
     }
 }
+
+/// The words of a progress line as GRAMMAR.md gives them, from the expression that a reader of logs copies.
+fn documented_phases() -> Vec<String> {
+    let grammar = concat!(env!("CARGO_MANIFEST_DIR"), "/GRAMMAR.md");
+    let text = fs::read_to_string(grammar).unwrap();
+    let words = text.split("s left \\((").nth(1).unwrap();
+    let words = words.split(')').next().unwrap();
+    words.split('|').map(str::to_owned).collect()
+}
+
+#[test]
+fn every_phase_of_the_grammar_is_printed_by_an_action() {
+    let phases = documented_phases();
+    assert!(phases.iter().any(|phase| phase == "packing"), "{phases:?}");
+    for phase in phases {
+        let (first, rest) = phase.split_at(1);
+        let value = format!("Phase::{}{rest}", first.to_uppercase());
+        let used = all().into_iter().any(|(name, text)| {
+            name != "progress.rs" && !name.starts_with("fuzzing") && text.contains(&value)
+        });
+        assert!(used, "no action reports the phase {phase}");
+    }
+}
