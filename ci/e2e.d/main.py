@@ -22,9 +22,9 @@ SERVICES = ["notes", "photos"]
 GREEN = ["success", "success", "success", "success"]
 # So slow a line that the power can be cut in the middle of a transfer.
 SLOW, BIG_MIB = "1M", 40
-LEASE_S = 1800
 GATE = "/etc/backupctl"
-LEASE_S = 7200  # what the configuration has that the installer makes
+# The default of the configuration that the installer writes.
+LEASE_S = 7200
 
 # What --doctor may warn of: a board that has no time server to ask, and, before the first night, that there is no archive.
 NO_TIME_SERVER, NO_ARCHIVE_YET, NO_LANDLOCK = "clock", "archives", "kernel"
