@@ -104,3 +104,43 @@ fn every_phase_of_the_grammar_is_printed_by_an_action() {
         assert!(used, "no action reports the phase {phase}");
     }
 }
+
+/// The modules at the top of `src`: files, and folders that have no file of their name beside them.
+fn modules() -> Vec<String> {
+    let mut found: Vec<String> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "rs"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "lib")
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn architecture_names_every_module() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
+    let text = fs::read_to_string(path).unwrap();
+    let gate = text.split("## The gate:").nth(1).unwrap();
+    let gate = gate.split("\n## ").next().unwrap();
+    let named: Vec<&str> = gate
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let modules = modules();
+    assert!(modules.len() > 20, "{modules:?}");
+    for module in &modules {
+        assert!(
+            named.contains(&module.as_str()),
+            "the table of the gate's modules lacks {module}"
+        );
+    }
+    for name in named {
+        assert!(
+            modules.iter().any(|module| module == name),
+            "the table names {name}, which is no module of gate/src"
+        );
+    }
+}
