@@ -89,6 +89,8 @@ pub(super) fn stop_held(
         room::ask(context, service, &state, patience)?;
     }
     if fresh {
+        // The service was up while the remotes were asked: that time is not part of the lease.
+        lease.stopped = context.host.moment();
         leases.save(service, &lease).map_err(leasing())?;
         if let Err(failure) = keep(context, &leases, service, &mut lease, patience) {
             leases.clear(service).map_err(leasing())?;

@@ -132,6 +132,22 @@ fn a_remote_that_hangs_delays_a_stop_by_seconds() {
     );
 }
 
+#[test]
+fn the_lease_begins_after_the_remotes_were_asked() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    let slow = format!("sleep 1; date +%s.%N > {here}/answered; {QUOTA}");
+    answers(&world, &slow, QUOTA);
+    world.request(STOP).expect(0);
+    let answered: f64 = world.read("answered").trim().parse().unwrap();
+    let lease: serde_json::Value =
+        serde_json::from_str(&world.read("state/leases/app.json")).unwrap();
+    let stopped = lease["stopped"]["utc"].as_str().unwrap();
+    let stopped = chrono::DateTime::parse_from_rfc3339(stopped).unwrap();
+    let stopped = stopped.timestamp_micros() as f64 / 1e6;
+    assert!(stopped >= answered, "{stopped} is before {answered}");
+}
+
 /// rclone 1.60 repeats the question for longer than it is waited for, and says so at the level of debugging.
 #[test]
 fn a_refused_sign_in_counts_although_rclone_goes_on_asking() {
