@@ -52,11 +52,11 @@ _backupctl() {
     case $previous in
     --path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
     --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
-    --config | --to) COMPREPLY=($(compgen -f -- "$current")) && return ;;
+    --config | --to) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
     --from) [[ $verb == --restore ]] && _backupctl_offer mirror && return ;;&
     --timeout | --keep-weekly | --keep-monthly | --from | --explain) COMPREPLY=() && return ;;
-    --user) COMPREPLY=($(compgen -u -- "$current")) && return ;;
-    --data-root | --local-remote) COMPREPLY=($(compgen -d -- "$current")) && return ;;
+    --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") && return ;;
+    --data-root | --local-remote) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
     --completions) _backupctl_offer 'bash zsh fish' && return ;;
     --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
     --stop | --start | --sync | --archive | --verify | --restore | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
@@ -102,7 +102,7 @@ _podmanctl() {
         esac
     done
     case $previous in
-    --config) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --status | --stop | --start) _backupctl_offer "$(_backupctl_names services "$file")" ;;
     --timeout) COMPREPLY=() ;;
     *)
