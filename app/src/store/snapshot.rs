@@ -108,7 +108,7 @@ impl Drop for Partial {
 /// Makes a copy in `folder` under the time `now`, and removes the oldest beyond [`KEPT`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn take(live: &Path, folder: &Path, now: DateTime<Utc>) -> Result<SnapshotFile, SnapshotError> {
     let name = format!("lightflow-{}.db", now.format("%Y%m%dT%H%M%S%3fZ"));
     let bytes = write(live, &folder.join(&name))?;

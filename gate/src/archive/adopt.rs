@@ -1,7 +1,7 @@
 //! A tree that came from a mirror → as much as can be of what it was: owners, modes and links.
 //!
 //! A mirror holds names, content and times. The manifest of an archive knows the rest, as it was on the day of the
-//! archive. Links are text files in a mirror, whose name ends with [`LINK`].
+//! archive. Links are text files in a mirror, whose name ends with `LINK`.
 //!
 //! Invariant: everything is reached by descriptor below the tree and no link is followed; nothing is made but links,
 //! and nothing is removed but the text files that they were made of.

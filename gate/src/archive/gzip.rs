@@ -7,7 +7,7 @@
 //! `gzip -6` (22 MB/s). Level 4 does 107 MB/s and is 2.4 % larger, level 6 does 75 MB/s and is 1.1 % smaller; zlib-rs was
 //! slower than any of them and larger than gzip. What is compressed already is stored.
 //!
-//! Invariant: what comes out depends on the input alone, not on the number of threads; at most [`AHEAD`] blocks for each
+//! Invariant: what comes out depends on the input alone, not on the number of threads; at most `AHEAD` blocks for each
 //! thread are in memory, and one more, whatever the speed of either side.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,11 @@
 //! What went into an archive, line by line, stored beside it.
 //!
-//!     backupctl-manifest 2 SERVICE-YYYY-MM-DD.tar.gz
-//!     LETTER MODE UID GID MODIFIED SIZE SHA256 PATH [FIELD=VALUE]…     one line an entry, in their order
-//!     member OFFSET AT                                                 one line a gzip member
-//!     end ENTRIES BYTES ARCHIVE-BYTES ARCHIVE-SHA256
+//! ```text
+//! backupctl-manifest 2 SERVICE-YYYY-MM-DD.tar.gz
+//! LETTER MODE UID GID MODIFIED SIZE SHA256 PATH [FIELD=VALUE]…     one line an entry, in their order
+//! member OFFSET AT                                                 one line a gzip member
+//! end ENTRIES BYTES ARCHIVE-BYTES ARCHIVE-SHA256
+//! ```
 //!
 //! `GRAMMAR.md` describes each field, and version 1, which is read and no longer written. The whole is compressed with
 //! gzip.

@@ -94,7 +94,7 @@ pub enum Control<'a> {
 }
 
 impl Service {
-    /// How it is controlled; [`Config::load`] has seen to it that this is clear.
+    /// How it is controlled; `Config::load` refuses a service that mixes both ways.
     #[must_use]
     pub fn control(&self) -> Control<'_> {
         match (&self.stop, &self.start, &self.status) {

@@ -96,7 +96,7 @@ pub fn configured(config: &Config) -> Result<String, Failure> {
 impl WorkingCopy {
     /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
     ///
-    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one: see [`turn`].
+    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one: see `turn`.
     ///
     /// # Errors
     /// When the configuration, or the folder of the copies, cannot be used.

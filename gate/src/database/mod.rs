@@ -1,7 +1,7 @@
 //! What SQLite says of a database: `PRAGMA integrity_check`, asked in a process that can do nothing else.
 //!
 //! A database comes from a service, and so from whoever owns that: it may be made to attack whoever opens it. SQLite is
-//! written for such files, and large. So it works in a second instance of this program ([`process`]) that has no
+//! written for such files, and large. So it works in a second instance of this program (`process`) that has no
 //! capability, one folder, no socket, no program to run, a limit to its memory and nothing to tell but lines of text.
 //!
 //! Invariant: the answer is one of the four below; a process that ends otherwise counts as a database that is bad.

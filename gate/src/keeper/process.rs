@@ -2,7 +2,7 @@
 //!
 //! It comes about in two steps, as daemons do: the first process leaves the session it was started in and starts
 //! the second, which then is nobody's child. It holds a lock on the lease's file for as long as it keeps it. Beside it
-//! stands another one that takes its place when it dies, see [`super::standby`].
+//! stands another one that takes its place when it dies, see `super::standby`.
 //!
 //! Invariant: it holds nothing of the ssh connection it came from, wakes up for the end of the lease, for that of
 //! its standby, and for nothing else, and is gone as soon as the lease is.
