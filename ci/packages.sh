@@ -87,7 +87,7 @@ END
 need_cargo_tool() {
     local program=$1 crate=$2 fetched
     ! command -v "$program" >/dev/null || return 0
-    if grep -q "^[a-z-]*-$crate==" "$ci_folder/tools.txt"; then
+    if grep -qE "^(astral-dev-toolchain-)?$crate==" "$ci_folder/tools.txt"; then
         need pip3 python3-pip
         install_missing
         fetched=$(mktemp -d --tmpdir lightflow-tools.XXXXXX)
@@ -103,4 +103,24 @@ need_cargo_tool() {
     need_file '/usr/include/*/sys/types.h' libc6-dev
     install_missing
     cargo install --quiet --locked --debug --root "$cargo_tools" "$crate"
+}
+
+# need_actionlint fetches the program for workflows from its project's releases, checked by its digest; fails where it cannot.
+need_actionlint() {
+    local version=1.7.12 arch digest fetched
+    ! command -v actionlint >/dev/null || return 0
+    case $(uname -m) in
+    x86_64) arch=amd64 digest=8aca8db96f1b94770f1b0d72b6dddcb1ebb8123cb3712530b08cc387b349a3d8 ;;
+    aarch64) arch=arm64 digest=325e971b6ba9bfa504672e29be93c24981eeb1c07576d730e9f7c8805afff0c6 ;;
+    *) return 1 ;;
+    esac
+    fetched=$(mktemp -d --tmpdir lightflow-tools.XXXXXX)
+    if curl --proto '=https' --tlsv1.2 --connect-timeout 5 --max-time 120 --silent --fail --location --output "$fetched/archive" \
+        "https://github.com/rhysd/actionlint/releases/download/v$version/actionlint_${version}_linux_$arch.tar.gz" &&
+        sha256sum --status --check - <<<"$digest  $fetched/archive"; then
+        mkdir -p "$cargo_tools/bin"
+        tar -xzf "$fetched/archive" -C "$cargo_tools/bin" actionlint
+    fi
+    rm -rf -- "$fetched"
+    command -v actionlint >/dev/null
 }

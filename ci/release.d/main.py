@@ -132,6 +132,9 @@ def main() -> int:
     alone = "" if len(arguments.arch) == len(ARCHES) else f"-{arguments.arch[0]}"
     archive = dist / f"lightflow-{version}{alone}.tar.gz"
     release.write(archive, f"lightflow-{version}", arguments.epoch)
+    # For sha256sum --check, beside the archive.
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    archive.with_name(f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n")
     # The same, unpacked, for whoever wants to look or to install from here.
     folder = dist / f"lightflow-{version}"
     shutil.rmtree(folder, ignore_errors=True)
