@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{COPY, LIMIT, create, found, read, save};
 use super::history::newest;
 use super::ini::{Ini, Token};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, entries, private_dir, read_trusted};
 use crate::names::PlainPath;
@@ -124,7 +124,7 @@ impl Store {
     /// The configured file, which nobody else may have written to: it amounts to code.
     pub(super) fn read_configured(&self) -> Result<String, Failure> {
         let uid = geteuid().as_raw();
-        let unsafe_to_use = |words| Failure::Config(ConfigError::Unsafe(words));
+        let unsafe_to_use = Failure::Config;
         let bytes = read_trusted(&self.configured.to_path_buf(), Trusted { uid }, LIMIT)
             .map_err(unsafe_to_use)?;
         String::from_utf8(bytes)

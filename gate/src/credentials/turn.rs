@@ -8,10 +8,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 
 use super::backends::behind;
 use super::ini::{Ini, Token};
+use crate::host::clock::utc;
 
 /// rclone renews a token some seconds before it expires; a gate needs some seconds until rclone gets there.
 const BEFORE: TimeDelta = TimeDelta::seconds(30);
@@ -37,7 +38,7 @@ pub(super) fn tokens_of(text: &str, remote: &str) -> Vec<Token> {
 
 /// Whether rclone would renew one of them at its first request.
 pub(super) fn renewal_is_due(tokens: &[Token]) -> bool {
-    let now = Utc::now();
+    let now = utc();
     let due = |expiry: DateTime<FixedOffset>| expiry.signed_duration_since(now) < BEFORE;
     tokens.iter().filter_map(Token::expiry).any(due)
 }
@@ -54,8 +55,8 @@ mod tests {
 
     #[test]
     fn only_the_tokens_behind_the_remote_count() {
-        let soon = Utc::now() + TimeDelta::seconds(20);
-        let later = Utc::now() + TimeDelta::seconds(60);
+        let soon = utc() + TimeDelta::seconds(20);
+        let later = utc() + TimeDelta::seconds(60);
         for (expiry, due) in [
             (String::new(), false),
             (format!(",\"expiry\":\"{}\"", soon.to_rfc3339()), true),
