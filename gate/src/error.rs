@@ -3,18 +3,16 @@
 //! Invariant: every way to fail has exactly one status, found by an exhaustive `match`;
 //! 75 is not among them, because the runner paints it as "skipped".
 
+pub mod trouble;
+
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
-use crate::mirror::change::Change;
 use crate::names::ServiceName;
-use crate::policy::Reason;
 use crate::progress::Cause;
-use crate::rclone::outcome::Trouble;
-use crate::request::ParseError;
+use trouble::Trouble;
 
 /// The exit statuses of the contract, named after sysexits(3) where that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +79,7 @@ impl std::fmt::Display for Interrupt {
 pub enum Failure {
     /// The line is not in the grammar.
     #[error("{0}")]
-    Usage(#[from] ParseError),
+    Usage(String),
     /// The forced command was run without a request.
     #[error(
         "no request: SSH_ORIGINAL_COMMAND is unset or empty; send one as in `ssh HOST backupctl --stop SERVICE`, and let sudo keep the variable (env_keep)"
@@ -89,10 +87,10 @@ pub enum Failure {
     NoRequest,
     /// The line is in the grammar; policy refuses it.
     #[error("refused: {0}")]
-    Denied(#[from] Reason),
+    Denied(String),
     /// The configuration cannot be used.
     #[error("configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(String),
     /// The deadline, the peer, a signal or a `--start` ended the action.
     #[error("{what}: {cause}")]
     Interrupted {
@@ -157,8 +155,8 @@ pub enum Failure {
     UnsafeChange {
         /// What is too much.
         dangers: String,
-        /// What was found.
-        change: Change,
+        /// The numbers that the comparison found.
+        change: String,
         /// The command by which an administrator approves of it.
         approve: String,
     },

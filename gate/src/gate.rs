@@ -22,7 +22,7 @@ use crate::host::linux::LinuxHost;
 use crate::host::{Host, clock};
 use crate::install::{self, Verb};
 use crate::keeper;
-use crate::policy::{self, Decision, Grant, Order};
+use crate::policy::{self, Decision, Grant, Order, powers};
 use crate::privilege::{Offers, capabilities, thinking};
 use crate::program;
 use crate::reply::{Reply, Stream};
@@ -296,7 +296,7 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) 
             .ok()
             .and_then(|config| config.audit_log.as_ref()),
     );
-    let prepared = capabilities::give_up(capabilities::at_first(None)).and_then(|()| {
+    let prepared = capabilities::give_up(powers::at_first(None)).and_then(|()| {
         let preparing = Failure::errno("preparing for child processes");
         LinuxHost::take_over(reply).map_err(preparing)
     });
@@ -330,7 +330,7 @@ fn probed(
     let started = Instant::now();
     let mut audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
     let prepared = load(config).and_then(|config| {
-        capabilities::give_up(capabilities::at_first(None))?;
+        capabilities::give_up(powers::at_first(None))?;
         let preparing = Failure::errno("preparing for child processes");
         Ok((
             config,
@@ -389,7 +389,7 @@ fn perform(
     mut reply: Reply,
     started: Instant,
 ) -> Result<String, Failure> {
-    if let Err(failure) = capabilities::give_up(capabilities::at_first(Some(grant.order()))) {
+    if let Err(failure) = capabilities::give_up(powers::at_first(Some(grant.order()))) {
         reply.line(Stream::Err, &format!("backupctl: {failure}"));
         return Err(failure);
     }
@@ -402,7 +402,7 @@ fn perform(
         started,
     };
     let circumstances = action::guard(grant, &mut context);
-    let outcome = capabilities::give_up(capabilities::of(grant.order(), config))
+    let outcome = capabilities::give_up(powers::of(grant.order(), config))
         .and_then(|()| action::execute(grant, &mut context, &circumstances));
     conclude(&mut host, &outcome);
     // The answer is decided by now; a program that hangs here delays the exit by some seconds.

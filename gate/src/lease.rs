@@ -10,35 +10,9 @@ pub mod store;
 
 use std::time::Duration;
 
+use crate::host::clock::Moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-
-/// A point in time on both clocks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
-    /// For people.
-    pub utc: DateTime<Utc>,
-    /// Which boot `since_boot_ms` counts from: the kernel's boot id. Empty where it is not known.
-    #[serde(default)]
-    pub boot: String,
-    /// Milliseconds since that boot.
-    #[serde(default)]
-    pub since_boot_ms: u64,
-}
-
-impl Moment {
-    /// The time from `earlier` to here; `None` when a reboot lies between, or the clock was set back to before it.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Option<Duration> {
-        if self.boot.is_empty() || earlier.boot.is_empty() {
-            return (self.utc - earlier.utc).to_std().ok();
-        }
-        (self.boot == earlier.boot)
-            .then(|| self.since_boot_ms.checked_sub(earlier.since_boot_ms))
-            .flatten()
-            .map(Duration::from_millis)
-    }
-}
 
 /// Who sees to it that the service comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

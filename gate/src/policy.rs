@@ -4,6 +4,7 @@
 //! an undecided request cannot be carried out because it does not have the type for it.
 
 mod order;
+pub mod powers;
 mod reason;
 
 use std::time::Duration;

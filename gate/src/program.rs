@@ -42,6 +42,9 @@ pub const EXIT_PREPARE: i32 = 125;
 /// The source is no longer the directory that was opened.
 pub const EXIT_REPLACED: i32 = 126;
 
+/// The word of a keeper to the gate once the gate may rely on it.
+pub const KEPT: &str = "kept";
+
 /// The name of the mount point inside the directory behind [`SOURCE_FD`].
 const MOUNT_NAME: &str = "data";
 

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 pub use host::{HostVerb, Target};
 
+use crate::error::Failure;
 use crate::names::{Count, NameError, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use crate::wire::{self, WireError};
 use typed::Typed;
@@ -128,6 +129,12 @@ pub enum ParseError {
         /// What is wrong with it.
         source: NameError,
     },
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        Self::Usage(error.to_string())
+    }
 }
 
 fn hint(nearest: Option<&str>) -> String {

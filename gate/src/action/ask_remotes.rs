@@ -16,13 +16,14 @@ use super::remote::{Access, Task};
 use crate::control::State;
 use crate::credentials;
 use crate::credentials::ini::Ini;
+use crate::error::trouble::Trouble;
 use crate::error::{ExitStatus, Failure, Interrupt};
 use crate::host::Patience;
 use crate::names::ServiceName;
-use crate::privilege::capabilities;
+use crate::policy::powers;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone::outcome::{Trouble, sign_in_refused};
+use crate::rclone::outcome::sign_in_refused;
 use crate::rclone::{self, Listener};
 
 /// The most that all remotes together may take: the stop step of the tutorial ends at 30 s.
@@ -74,7 +75,7 @@ pub(super) fn ask(
     }
     context
         .host
-        .give_up(capabilities::once_asked(context.config, service))
+        .give_up(powers::once_asked(context.config, service))
 }
 
 /// The reason of each remote; empty as soon as one of them gives none.

@@ -11,17 +11,17 @@ use std::time::Duration;
 use super::Context;
 use super::probe;
 use super::remote::{Access, Task};
-use crate::config::Config;
+use crate::config::{BUNDLED_RCLONE, Config};
 use crate::credentials;
 use crate::credentials::backends::kinds;
 use crate::credentials::ini::Ini;
+use crate::error::trouble::Trouble;
 use crate::error::{Failure, Interrupt};
 use crate::host::Patience;
 use crate::names::Remote;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone::known::Known;
-use crate::rclone::outcome::Trouble;
 use crate::rclone::version::{Fitness, is_particular};
 use crate::rclone::{self, Version};
 
@@ -199,6 +199,7 @@ impl Context<'_> {
                     what: format!("a write probe of {name} failed before"),
                     trouble: Trouble::OldRclone {
                         program: self.config.rclone.program.clone(),
+                        better: BUNDLED_RCLONE,
                     },
                     detail: "`backupctl --doctor` makes another one".into(),
                 }));

@@ -4,7 +4,7 @@
 //! may touch on this host.
 
 use super::Context;
-use crate::config::{ConfigError, Landlock};
+use crate::config::Landlock;
 use crate::credentials::WorkingCopy;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
@@ -63,7 +63,7 @@ impl Context<'_> {
         let uid = nix::unistd::geteuid().as_raw();
         match open_trusted(&path, Trusted { uid }) {
             Ok(_) => Ok(()),
-            Err(detail) => Err(Failure::Config(ConfigError::Unsafe(detail))),
+            Err(detail) => Err(Failure::Config(detail)),
         }
     }
 

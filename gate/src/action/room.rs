@@ -9,7 +9,7 @@ use crate::control::State;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::names::ServiceName;
-use crate::privilege::capabilities;
+use crate::policy::powers;
 
 /// Asks where the configuration says so. A service that is down is not asked for: refusing would bring nobody
 /// anything, and the archive that follows asks once more.
@@ -32,5 +32,5 @@ pub(super) fn ask(
             return Err(failure);
         }
     }
-    context.host.give_up(capabilities::once_measured())
+    context.host.give_up(powers::once_measured())
 }

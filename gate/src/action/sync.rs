@@ -166,7 +166,7 @@ impl Sync<'_> {
                 let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
                 Err(Failure::UnsafeChange {
                     dangers: dangers.join("; "),
-                    change,
+                    change: change.to_string(),
                     approve: self.mirror.approve.clone(),
                 })
             }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::error::Interrupt;
+use crate::host::clock::Moment;
 use crate::host::{Ear, Ended, Exit};
-use crate::lease::Moment;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
 use crate::request::Request;

@@ -24,6 +24,7 @@ pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Pin, Rclone
 pub use retention::{Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 
+use crate::error::Failure;
 use crate::host::dirfd::{Trusted, read_trusted};
 use crate::names::{PlainPath, Remote, ServiceName, TargetName};
 
@@ -49,6 +50,12 @@ pub enum ConfigError {
     /// Neither root nor `--config`.
     #[error("without --config FILE the gate needs root; run it with sudo")]
     NeedsRoot,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
 }
 
 /// Everything the administrator decided.

@@ -23,9 +23,8 @@ use super::run::Run;
 use super::streams::Streams;
 use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay, Resume};
 use crate::error::{Failure, Interrupt};
-use crate::keeper::process::KEPT;
 use crate::privilege::capabilities::{self, Children};
-use crate::program::{self, Output, Program};
+use crate::program::{self, KEPT, Output, Program};
 use crate::reply::{Reply, Stream};
 
 /// The longest time between two looks around.

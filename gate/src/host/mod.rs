@@ -25,13 +25,13 @@ use caps::Capability;
 use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::error::{Failure, Interrupt};
-use crate::lease::Moment;
 use crate::names::ServiceName;
 use crate::privilege::capabilities::Children;
 use crate::program::Program;
 use crate::ready::ReadyUrl;
 use crate::reply::Stream;
 
+use clock::Moment;
 use lock::ServiceLock;
 
 /// Until when, and for whom, an action lets itself be interrupted.

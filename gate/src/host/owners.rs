@@ -11,7 +11,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::dirfd::Trusted;
-use crate::config::ConfigError;
 use crate::error::Failure;
 
 /// As the kernel has it: path_resolution(7).
@@ -24,8 +23,7 @@ const LINKS: u32 = 40;
 pub fn trusted(argv: &[String]) -> Result<(), Failure> {
     let uid = nix::unistd::geteuid().as_raw();
     let program = Path::new(argv.first().map_or("", String::as_str));
-    program_is_trusted(program, Trusted { uid })
-        .map_err(|words| Failure::Config(ConfigError::Unsafe(words)))
+    program_is_trusted(program, Trusted { uid }).map_err(Failure::Config)
 }
 
 /// Looks at a program and at everything on the way to it.

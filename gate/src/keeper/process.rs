@@ -38,11 +38,9 @@ use crate::lease::store::Leases;
 use crate::names::ServiceName;
 use crate::policy::Grant;
 use crate::program;
+use crate::program::KEPT;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, Request};
-
-/// What the keeper says to the gate once the gate may rely on it.
-pub const KEPT: &str = "kept";
 
 /// The words by which the second process knows that it is that: a keeper, or its standby.
 const STAY: &str = "stay";

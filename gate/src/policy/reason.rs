@@ -4,6 +4,7 @@
 
 use thiserror::Error;
 
+use crate::error::Failure;
 use crate::names::{PlainPath, Remote, Seconds, ServiceName};
 
 /// Why not.
@@ -51,4 +52,10 @@ pub enum Reason {
         /// Which action.
         verb: &'static str,
     },
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self::Denied(reason.to_string())
+    }
 }

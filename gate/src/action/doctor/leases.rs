@@ -10,8 +10,9 @@ use super::finding::Finding;
 use crate::action::keeping::is_kept;
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::host::clock::Moment;
 use crate::keeper;
-use crate::lease::{KeptBy, Lease, Moment};
+use crate::lease::{KeptBy, Lease};
 use crate::measure;
 use crate::names::ServiceName;
 

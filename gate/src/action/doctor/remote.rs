@@ -14,6 +14,7 @@ use crate::action::list::remote::{Inventory, Look};
 use crate::action::probe::{self, Report};
 use crate::action::remote::{Access, Ran, Task};
 use crate::config::{BUNDLED_RCLONE, Config};
+use crate::error::trouble::Trouble;
 use crate::error::{Failure, Interrupt};
 use crate::host::{Ended, Patience};
 use crate::measure;
@@ -21,7 +22,7 @@ use crate::names::Remote;
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
-use crate::rclone::outcome::{Trouble, command};
+use crate::rclone::outcome::command;
 
 /// How long a remote may take to tell its quota.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -330,7 +331,13 @@ mod tests {
         let choose = || renew.clone();
         assert_eq!(fix(Trouble::WrongDrive { choose: choose() }), renew);
         let program = Config::default().rclone.program;
-        assert!(fix(Trouble::OldRclone { program }).contains("rclone.program"));
+        assert!(
+            fix(Trouble::OldRclone {
+                program,
+                better: "/opt/rclone"
+            })
+            .contains("rclone.program")
+        );
         assert!(fix(Trouble::Throttled).contains("transfers"));
         assert!(fix(Trouble::Unreachable).contains("getent"));
         assert!(fix(Trouble::Certificate).contains("ca-certificates"));
