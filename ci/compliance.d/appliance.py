@@ -258,10 +258,11 @@ class TheReadme(Installer, OnTrixie, unittest.TestCase):
         cls.machine.put(archive, f"/home/debian/{name}.tar.gz")
 
     def commands(self) -> list[str]:
-        """The indented lines of the chapter, and what its sentences have in backquotes that begins with sudo."""
+        """The indented lines of the chapter, with the version of this release in place of VERSION."""
         text = (release.REPO / "README.md").read_text()
         chapter = text.split(self.SECTION)[1].split("\n## ")[0]
-        return [line.strip() for line in chapter.splitlines() if line.startswith("    ")]
+        version = release.folder().name.removeprefix("lightflow-")
+        return [line.strip().replace("VERSION", version) for line in chapter.splitlines() if line.startswith("    ")]
 
     def as_debian(self, line: str) -> Answer:
         """Runs a line in a login shell of the administrator's."""
