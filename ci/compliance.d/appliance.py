@@ -33,7 +33,7 @@ class Installer:
 
     def install(self, *options: str, code: int | None = 0, place=None) -> Answer:
         """Runs ./install as a user would, from the folder that the archive was unpacked into."""
-        self.machine.root("rm -rf /root/release")
+        self.machine.do("rm -rf /root/release")
         self.machine.put(place or release.folder(), "/root/release")
         answer = self.machine.run(f"cd /root/release; ./install {shlex.join(options)}")
         if code is not None:
@@ -49,7 +49,7 @@ class Installer:
     def cli(self, words: str, text: str = "") -> str:
         """Runs the runner's command line in its container."""
         script = f"{AS_RUNNER} podman exec --interactive lightflow lightflow {words} <<'END_OF_INPUT'\n{text}\nEND_OF_INPUT"
-        return self.machine.root(script)
+        return self.machine.do(script)
 
     def done(self, answer: Answer) -> list[str]:
         """The changes that an answer lists."""
@@ -61,7 +61,7 @@ class Installer:
 
     def container(self) -> str:
         """The id of the container that runs."""
-        return self.machine.root(f"{AS_RUNNER} podman inspect --format '{{{{.Id}}}}' lightflow").strip()
+        return self.machine.do(f"{AS_RUNNER} podman inspect --format '{{{{.Id}}}}' lightflow").strip()
 
     def make_task(self):
         """Does what the tutorial has a user do in the pages."""
@@ -85,7 +85,7 @@ class Installer:
 
     def failures(self) -> list[dict]:
         """What the doctor finds wrong."""
-        found = json.loads(self.machine.root("backupctl --doctor --json || test $? = 69"))
+        found = json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
         return [finding for finding in found if finding["verdict"] == "FAIL"]
 
 
@@ -97,32 +97,32 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         machine = cls.machine
         machine.boot()
         # Nothing here asks for the network to be online, as on a plain Debian.
-        machine.root("rm /etc/systemd/system/multi-user.target.wants/network-online.target")
+        machine.do("rm /etc/systemd/system/multi-user.target.wants/network-online.target")
         containers.install(machine)
-        machine.root(f"mkdir -p {DATA}/{SERVICE}/data {DATA}/unused/data; echo text >{DATA}/{SERVICE}/data/file")
+        machine.do(f"mkdir -p {DATA}/{SERVICE}/data {DATA}/unused/data; echo text >{DATA}/{SERVICE}/data/file")
         text = containers.container(f"Volume={DATA}/{SERVICE}/data:/data")
         containers.quadlet(machine, f"{SERVICE}.container", text, user=True)
         containers.reload(machine)
-        machine.root(f"systemctl --user --machine={containers.USER}@ start {SERVICE}")
+        machine.do(f"systemctl --user --machine={containers.USER}@ start {SERVICE}")
 
     def test_a_all_that_is_missing_is_told_and_nothing_is_done(self):
         # The release brings rclone.
-        self.machine.root("mv /usr/bin/rclone /usr/bin/rclone.away; mv /usr/bin/newuidmap /usr/bin/newuidmap.away")
+        self.machine.do("mv /usr/bin/rclone /usr/bin/rclone.away; mv /usr/bin/newuidmap /usr/bin/newuidmap.away")
         before = self.tree()
         answer = self.install(code=69)
         self.assertIn("apt install uidmap\n", answer.err)
         self.assertEqual(self.tree(), before)
-        self.machine.root("mv /usr/bin/newuidmap.away /usr/bin/newuidmap")
+        self.machine.do("mv /usr/bin/newuidmap.away /usr/bin/newuidmap")
 
     def test_b_a_release_that_was_changed_is_not_installed(self):
         before = self.tree()
-        self.machine.root("echo '# changed' >>/root/release/etc/sudoers")
+        self.machine.do("echo '# changed' >>/root/release/etc/sudoers")
         answer = self.again(code=69)
         self.assertIn("damaged", answer.err)
         self.assertEqual(self.tree(), before)
 
     def test_c_a_dry_run_changes_nothing_and_lists_what_is_done_then(self):
-        self.machine.root("rm -rf /root/release")
+        self.machine.do("rm -rf /root/release")
         self.machine.put(release.folder(), "/root/release")
         before = self.tree()
         planned = self.done(self.again("--dry-run", "--local-remote", "/srv/onedrive"))
@@ -133,10 +133,10 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.assertRegex(answer.out, r"\d+ OK, \d WARN, 0 FAIL")
 
     def test_d_the_services_that_were_found_are_in_the_configuration(self):
-        listed = self.machine.root("podmanctl --list")
+        listed = self.machine.do("podmanctl --list")
         self.assertRegex(listed, rf"(?m)^{SERVICE}\tup\t{containers.USER}\t")
         self.assertNotIn("unused", listed)
-        self.assertIn("# [services.unused]", self.machine.root("cat /etc/backupctl/backupctl.toml"))
+        self.assertIn("# [services.unused]", self.machine.do("cat /etc/backupctl/backupctl.toml"))
 
     def test_e_a_second_run_changes_nothing(self):
         before, container = self.tree(), self.container()
@@ -145,7 +145,7 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.assertEqual(self.container(), container)
 
     def test_f_the_container_can_do_nothing_but_its_work(self):
-        shown = json.loads(self.machine.root(f"{AS_RUNNER} podman inspect lightflow"))[0]
+        shown = json.loads(self.machine.do(f"{AS_RUNNER} podman inspect lightflow"))[0]
         self.assertEqual(shown["Config"]["User"], "1000:1000")
         self.assertTrue(shown["HostConfig"]["ReadonlyRootfs"])
         self.assertEqual(shown["EffectiveCaps"] or [], [])
@@ -154,10 +154,10 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         binds = [mount["Destination"] for mount in shown["Mounts"] if mount["Type"] == "bind"]
         self.assertEqual(binds, ["/data"])
         pid = shown["State"]["Pid"]
-        status = self.machine.root(f"cat /proc/{pid}/status")
+        status = self.machine.do(f"cat /proc/{pid}/status")
         for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"):
             self.assertIn(line, status)
-        outside = self.machine.root(f"stat -c %U /proc/{pid}").strip()
+        outside = self.machine.do(f"stat -c %U /proc/{pid}").strip()
         self.assertEqual(outside, USER)
         for path in ("/x", "/usr/x", "/etc/x"):
             answer = self.machine.run(f"{AS_RUNNER} podman exec lightflow python3 -c \"open('{path}', 'w')\"")
@@ -169,19 +169,19 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
             " /var/lib/backupctl /media /srv /tmp /var/tmp /root /run/backupctl-install 2>/dev/null | grep -v '^/root/release'"
         )
         self.assertEqual(found.out, "")
-        self.assertNotIn("PRIVATE KEY", self.machine.root("journalctl --no-pager -o cat"))
+        self.assertNotIn("PRIVATE KEY", self.machine.do("journalctl --no-pager -o cat"))
         self.assertIn('"secret":true', self.cli("variable list --json").replace(" ", ""))
 
     def test_h_the_units_are_well_formed(self):
-        self.machine.root("systemd-analyze --man=no verify /etc/systemd/system/backupctl-recover.service")
+        self.machine.do("systemd-analyze --man=no verify /etc/systemd/system/backupctl-recover.service")
         generator = "/usr/lib/systemd/user-generators/podman-user-generator"
-        dry = self.machine.root(
+        dry = self.machine.do(
             f"folder=$(dirname /etc/containers/systemd/users/*/lightflow.container)\n"
             f"QUADLET_UNIT_DIRS=$folder {generator} --user --dryrun 2>&1"
         )
         self.assertIn("---lightflow.service---", dry)
         self.assertIn("--cap-drop all --read-only --user 1000:1000", dry)
-        self.machine.root(
+        self.machine.do(
             f"uid=$(id -u {USER}); mkdir -p /tmp/units; cp /run/user/$uid/systemd/generator/lightflow.service /tmp/units/\n"
             "systemd-analyze --user --man=no verify --recursive-errors=no /tmp/units/lightflow.service"
         )
@@ -190,22 +190,22 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.make_task()
         self.assertEqual(self.boxes(), ["success"] * 4)
         copies = f"/srv/onedrive/OdroidBackup/{SERVICE}"
-        self.assertEqual(self.machine.root(f"cat {copies}/data/file"), "text\n")
-        self.assertRegex(self.machine.root(f"ls {copies}/archives"), rf"{SERVICE}-\d{{4}}-\d\d-\d\d\.tar\.gz\n")
+        self.assertEqual(self.machine.do(f"cat {copies}/data/file"), "text\n")
+        self.assertRegex(self.machine.do(f"ls {copies}/archives"), rf"{SERVICE}-\d{{4}}-\d\d-\d\d\.tar\.gz\n")
         self.assertEqual(self.failures(), [])
 
     def test_j_the_container_is_back_after_a_boot_without_waiting_in_vain(self):
         self.machine.reboot()
         self.machine.wait(f"systemctl --user --machine={USER}@ is-active lightflow")
-        self.machine.root("systemctl is-active network-online.target")
-        waited = self.machine.root(f"systemctl --user --machine={USER}@ show -p Result podman-user-wait-network-online")
+        self.machine.do("systemctl is-active network-online.target")
+        waited = self.machine.do(f"systemctl --user --machine={USER}@ show -p Result podman-user-wait-network-online")
         self.assertEqual(waited.strip(), "Result=success")
         self.machine.wait(f"systemctl --user --machine={containers.USER}@ is-active {SERVICE}")
         self.assertEqual(self.boxes(), ["success"] * 4)
 
     def test_k_an_upgrade_keeps_data_and_configuration_and_what_others_changed(self):
-        self.machine.root("echo '# mine' >>/etc/backupctl/backupctl.toml; echo LIGHTFLOW_LOG=debug >>/etc/lightflow/lightflow.env")
-        self.machine.root("echo '# mine' >>/usr/local/share/man/man8/podmanctl.8")
+        self.machine.do("echo '# mine' >>/etc/backupctl/backupctl.toml; echo LIGHTFLOW_LOG=debug >>/etc/lightflow/lightflow.env")
+        self.machine.do("echo '# mine' >>/usr/local/share/man/man8/podmanctl.8")
         container = self.container()
         newer = release.changed("podman/lightflow.container", lambda text: text.replace("RestartSec=5", "RestartSec=6"))
         done = self.done(self.install(place=newer))
@@ -213,30 +213,30 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         kept = [line for line in done if "is kept in /var/lib/backupctl/replaced" in line]
         self.assertEqual(len(kept), 1, done)
         self.assertIn("podmanctl.8", kept[0])
-        self.assertIn("# mine", self.machine.root("cat /var/lib/backupctl/replaced/usr-local-share-man-man8-podmanctl.8"))
-        self.assertIn("# mine", self.machine.root("cat /etc/backupctl/backupctl.toml"))
-        self.assertIn("LIGHTFLOW_LOG=debug", self.machine.root("cat /etc/lightflow/lightflow.env"))
+        self.assertIn("# mine", self.machine.do("cat /var/lib/backupctl/replaced/usr-local-share-man-man8-podmanctl.8"))
+        self.assertIn("# mine", self.machine.do("cat /etc/backupctl/backupctl.toml"))
+        self.assertIn("LIGHTFLOW_LOG=debug", self.machine.do("cat /etc/lightflow/lightflow.env"))
         self.assertNotEqual(self.container(), container)
         self.assertEqual(self.boxes(), ["success"] * 4)
 
     def test_l_a_removal_leaves_data_and_configuration_and_no_way_in(self):
-        planned = self.done(Answer(0, self.machine.root("backupctl --uninstall --dry-run"), ""))
+        planned = self.done(Answer(0, self.machine.do("backupctl --uninstall --dry-run"), ""))
         self.assertIn("remove   /etc/sudoers.d/backupctl", planned)
-        self.machine.root("systemctl is-active --quiet ssh; test -e /etc/sudoers.d/backupctl")
+        self.machine.do("systemctl is-active --quiet ssh; test -e /etc/sudoers.d/backupctl")
         # Somebody is still in, or was a moment ago.
-        self.machine.root("systemd-run --quiet --uid=backup_ops --property=PAMName=sshd sleep 600; loginctl show-user backup_ops")
-        said = self.machine.root("backupctl --uninstall")
+        self.machine.do("systemd-run --quiet --uid=backup_ops --property=PAMName=sshd sleep 600; loginctl show-user backup_ops")
+        said = self.machine.do("backupctl --uninstall")
         self.assertIn(f"stay in {DATA}/lightflow/data", said)
         self.assertIn("stay in /etc/backupctl", said)
-        left = self.machine.root(
+        left = self.machine.do(
             "ls /usr/local/bin /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system /etc/containers/systemd/users/* /etc/tmpfiles.d"
         )
         for name in ("backupctl", "lightflow.container", "podmanctl"):
             self.assertNotIn(name, left)
         self.assertNotEqual(self.machine.run("id backup_ops").code, 0)
         self.assertEqual(self.machine.run("ss -ltn | grep :8443").code, 1)
-        self.machine.root(f"test -s {DATA}/lightflow/data/lightflow.db; grep -q mine /etc/backupctl/backupctl.toml")
-        self.machine.root(f"systemctl --user --machine={containers.USER}@ is-active {SERVICE}")
+        self.machine.do(f"test -s {DATA}/lightflow/data/lightflow.db; grep -q mine /etc/backupctl/backupctl.toml")
+        self.machine.do(f"systemctl --user --machine={containers.USER}@ is-active {SERVICE}")
 
     def test_m_what_was_left_is_found_again(self):
         self.install()
@@ -275,8 +275,8 @@ class TheReadme(Installer, OnTrixie, unittest.TestCase):
             # Microsoft would ask a person here; a folder asks nobody.
             if "/rclone config" in line:
                 line += " create onedrive alias remote /srv/onedrive"
-                self.machine.root("mkdir -m 0700 /srv/onedrive")
-                self.machine.root(
+                self.machine.do("mkdir -m 0700 /srv/onedrive")
+                self.machine.do(
                     "sed -i 's|^local_folders = .*|local_folders = [\"/srv/onedrive\"]|' /etc/backupctl/backupctl.toml"
                 )
             answer = self.as_debian(line)
@@ -288,10 +288,10 @@ class TheReadme(Installer, OnTrixie, unittest.TestCase):
                 self.assertEqual(self.as_debian("man -w backupctl || test ! -x /usr/bin/man").code, 0)
                 again = self.as_debian("sudo lightflow-*/install --dry-run")
                 self.assertEqual(self.done(again), ["nothing: all is as it should be"])
-                log = self.machine.root("journalctl --no-pager -o cat CONTAINER_NAME=lightflow")
+                log = self.machine.do("journalctl --no-pager -o cat CONTAINER_NAME=lightflow")
                 self.assertIn("lightflow serves", log)
-        self.assertIn("install", self.machine.root("journalctl --no-pager -t backupctl"))
-        self.machine.root("test -s /media/ssd/podman/lightflow/data/lightflow.db; test ! -e /usr/local/bin/backupctl")
+        self.assertIn("install", self.machine.do("journalctl --no-pager -t backupctl"))
+        self.machine.do("test -s /media/ssd/podman/lightflow/data/lightflow.db; test ! -e /usr/local/bin/backupctl")
 
 
 class OverTheTutorials(Installer, OnTrixie, unittest.TestCase):
@@ -301,7 +301,7 @@ class OverTheTutorials(Installer, OnTrixie, unittest.TestCase):
     def prepare(cls):
         super().prepare()
         samples.install(cls.machine)
-        cls.machine.root(f"rm -r {DATA}/lightflow")
+        cls.machine.do(f"rm -r {DATA}/lightflow")
 
     def test_a_it_is_not_taken_over_without_being_asked_to(self):
         before = self.tree()
@@ -311,16 +311,16 @@ class OverTheTutorials(Installer, OnTrixie, unittest.TestCase):
 
     def test_b_what_the_user_has_stays(self):
         kept = "cat /etc/backupctl/backupctl.toml /etc/backupctl/rclone.conf /etc/sudoers.d/backupctl"
-        before = self.machine.root(kept)
-        key = self.machine.root("cat /home/backup_ops/.ssh/authorized_keys")
+        before = self.machine.do(kept)
+        key = self.machine.do("cat /home/backup_ops/.ssh/authorized_keys")
         self.again("--import")
         # But for the rclone of the release in the place of the old default.
         self.assertEqual(
-            self.machine.root(kept),
+            self.machine.do(kept),
             before.replace('program = "/usr/bin/rclone"', 'program = "/usr/local/lib/backupctl/rclone"'),
         )
-        self.machine.root("test -x /usr/local/lib/backupctl/rclone; ls /var/lib/backupctl/replaced/etc-backupctl-backupctl.toml")
-        keys = self.machine.root("cat /home/backup_ops/.ssh/authorized_keys")
+        self.machine.do("test -x /usr/local/lib/backupctl/rclone; ls /var/lib/backupctl/replaced/etc-backupctl-backupctl.toml")
+        keys = self.machine.do("cat /home/backup_ops/.ssh/authorized_keys")
         self.assertTrue(keys.startswith(key), keys)
         self.assertEqual(len(keys.splitlines()), 2)
         self.assertEqual(self.machine.alone("backupctl --stop n8n").code, 0)
@@ -333,8 +333,8 @@ class OverTheTutorials(Installer, OnTrixie, unittest.TestCase):
         self.assertEqual(self.tree(), before)
 
     def test_d_a_removal_leaves_the_users_own_key(self):
-        self.machine.root("backupctl --uninstall")
-        keys = self.machine.root("cat /home/backup_ops/.ssh/authorized_keys")
+        self.machine.do("backupctl --uninstall")
+        keys = self.machine.do("cat /home/backup_ops/.ssh/authorized_keys")
         self.assertEqual(len(keys.splitlines()), 1)
         self.assertNotIn("lightflow-appliance", keys)
-        self.machine.root("id backup_ops; test -s /etc/backupctl/rclone.conf")
+        self.machine.do("id backup_ops; test -s /etc/backupctl/rclone.conf")

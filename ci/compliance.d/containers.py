@@ -38,14 +38,14 @@ AS_USER = as_user(USER)
 
 def install(machine: Machine):
     """The image, for root and for a user whose services run without a login."""
-    machine.root(f"{{ {MAKE_IMAGE} }} <<'END_OF_FILE'\n{MAIN}END_OF_FILE")
+    machine.do(f"{{ {MAKE_IMAGE} }} <<'END_OF_FILE'\n{MAIN}END_OF_FILE")
     add_user(machine, USER)
 
 
 def add_user(machine: Machine, user: str, linger: bool = True):
     """A user with the image. His services run without a login, or he is logged in for as long as the host is up."""
     runs = f"loginctl enable-linger {user}" if linger else f"systemctl start user@$(id -u {user})"
-    machine.root(
+    machine.do(
         f"useradd --create-home --shell /bin/bash {user}; {runs}\n"
         f"until systemctl --user --machine={user}@ is-system-running >/dev/null; do sleep 0.1; done\n"
         f"""{as_user(user)} podman import --quiet --change 'CMD ["/bin/main"]' /tmp/box.tar {IMAGE}"""
@@ -57,12 +57,12 @@ def quadlet(machine: Machine, file: str, text: str, user: bool = False):
     folder = USER_QUADLETS if user else SYSTEM_QUADLETS
     machine.write(f"{folder}/{file}", text)
     if user:
-        machine.root(f"chown -R {USER}: /home/{USER}/.config")
+        machine.do(f"chown -R {USER}: /home/{USER}/.config")
 
 
 def reload(machine: Machine):
     """Has both service managers read their units again."""
-    machine.root(f"systemctl daemon-reload; systemctl --user --machine={USER}@ daemon-reload")
+    machine.do(f"systemctl daemon-reload; systemctl --user --machine={USER}@ daemon-reload")
 
 
 def container(section: str = "", unit: str = "", service: str = "", install: bool = True) -> str:
@@ -75,4 +75,4 @@ def container(section: str = "", unit: str = "", service: str = "", install: boo
 
 def podman(machine: Machine, words: str, user: bool = False) -> str:
     """Runs podman as root or as the user."""
-    return machine.root(f"{AS_USER if user else ''} podman {words}")
+    return machine.do(f"{AS_USER if user else ''} podman {words}")

@@ -23,7 +23,7 @@ class Doctor:
 
     def examine(self) -> list[dict]:
         """Every finding."""
-        return json.loads(self.machine.root("backupctl --doctor --json || test $? = 69"))
+        return json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
 
     def wrong(self, *hops: str) -> list[tuple[str, str, str]]:
         """What is not OK of these hops."""
@@ -39,7 +39,7 @@ class Doctor:
         """Does what the doctor says."""
         for finding in self.examine():
             if finding["hop"] in hops and finding["verdict"] in ("WARN", "FAIL"):
-                self.machine.root("cd /root\n" + "\n".join(finding["fix"]))
+                self.machine.do("cd /root\n" + "\n".join(finding["fix"]))
 
     def assertFound(self, hop: str, verdict: str, words: str):
         found = self.wrong(hop)
@@ -55,13 +55,13 @@ class Doctor:
     def test_b_its_commands_mend_what_they_name_and_requests_still_come_in(self):
         self.mend("account", "sshd", "leases")
         self.assertEqual(self.wrong("account", "sshd", "leases", "keys"), [])
-        self.assertEqual(self.machine.root(f"stat -c %U:%G:%a {KEYS}").strip(), "root:backup_ops:640")
+        self.assertEqual(self.machine.do(f"stat -c %U:%G:%a {KEYS}").strip(), "root:backup_ops:640")
         answer = self.machine.alone("backupctl --stop n8n")
         self.assertEqual(answer.code, 0, answer.err)
         self.assertEqual(self.machine.alone("backupctl --start n8n").code, 0)
 
     def test_c_ways_around_the_gate_are_found(self):
-        root = self.machine.root
+        root = self.machine.do
         root(f"cp -p {KEYS} /root/keys; ssh-keygen -q -t ed25519 -N '' -f /root/other; cat /root/other.pub >>{KEYS}")
         self.assertFound("keys", "FAIL", "not bound to the gate")
         root(f"cp -p /root/keys {KEYS}")
@@ -88,7 +88,7 @@ class Doctor:
         self.assertEqual(self.wrong("account", "sshd"), [])
 
     def test_d_a_promise_that_nobody_keeps_is_found(self):
-        root = self.machine.root
+        root = self.machine.do
         self.assertEqual(self.machine.alone("backupctl --stop n8n").code, 0)
         self.assertEqual(self.wrong("leases", "services"), [])
         root("systemctl stop 'backupctl-lease-n8n-*.timer'")

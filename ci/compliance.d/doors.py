@@ -62,7 +62,7 @@ class Doors:
 
     def environment(self) -> dict[str, str]:
         """That of the service's last command."""
-        entries = self.machine.root("tr '\\0' '\\n' </root/environment").splitlines()
+        entries = self.machine.do("tr '\\0' '\\n' </root/environment").splitlines()
         return dict(entry.split("=", 1) for entry in entries)
 
     def as_account(self, command: str) -> tuple[int, str]:
@@ -123,7 +123,7 @@ class Doors:
             self.accepted("-o", "ForwardAgent=yes", "-o", f"IdentityAgent={path}")
             self.accepted("-X")
             self.accepted("-Y")
-            seen = self.machine.root("ls -d /tmp/ssh-* /run/user/*/ssh-* /home/backup_ops/.Xauthority 2>/dev/null || true")
+            seen = self.machine.do("ls -d /tmp/ssh-* /run/user/*/ssh-* /home/backup_ops/.Xauthority 2>/dev/null || true")
             self.assertEqual(seen, "")
         finally:
             subprocess.run(["kill", pid], check=True)
@@ -204,16 +204,16 @@ class Doors:
             code, said = self.as_account(f"touch /tmp/open; {before} {request} sudo -n {GATE} --ssh-gate {after}")
             self.assertEqual(code, 0, f"{before} {after}\n{said}")
             self.assertNotIn("evil", json.dumps(self.environment()))
-            opened = self.machine.root("grep -o '[0-9]* -> .*' /root/descriptors").splitlines()
+            opened = self.machine.do("grep -o '[0-9]* -> .*' /root/descriptors").splitlines()
             # Its own three, the folder that ls lists, and the script that the shell reads.
             strange = [line for line in opened if "/etc/passwd" in line or "/tmp/open" in line or line.endswith("-> /")]
             self.assertEqual(strange, [])
-            ignored = self.machine.root("cat /root/signals")
+            ignored = self.machine.do("cat /root/signals")
             self.assertRegex(ignored, r"SigBlk:\s+0{16}\n")
         code, said = self.as_account(f"trap '' CHLD; {request} sudo -n {GATE} --ssh-gate")
         self.assertEqual(code, 70, said)
         files = "find /var/lib/backupctl /run/backupctl -perm /022 ! -type l"
-        self.assertEqual(self.machine.root(files), "")
+        self.assertEqual(self.machine.do(files), "")
 
     def test_functions_in_the_request_are_none(self):
         # bash, the login shell, drops such a value or takes it for text; sudo drops it; the gate has no request then.
@@ -264,13 +264,13 @@ class TightenedDoors(Doors, OnTrixie, unittest.TestCase):
 
     @classmethod
     def tighten(cls):
-        found = json.loads(cls.machine.root("backupctl --doctor --json || test $? = 69"))
+        found = json.loads(cls.machine.do("backupctl --doctor --json || test $? = 69"))
         for finding in found:
             if finding["hop"] in ("account", "keys", "sshd") and finding["verdict"] in ("WARN", "FAIL"):
-                cls.machine.root("\n".join(finding["fix"]))
+                cls.machine.do("\n".join(finding["fix"]))
 
     def test_nothing_in_the_home_is_the_accounts(self):
         # But for a file that only the end of a login reads, and which it could empty at most.
-        self.assertEqual(self.machine.root(f"find {HOME} -user {ACCOUNT} ! -name .bash_logout"), "")
+        self.assertEqual(self.machine.do(f"find {HOME} -user {ACCOUNT} ! -name .bash_logout"), "")
         code, _ = self.as_account(f"touch {HOME}/.bashrc || touch {HOME}/.ssh/authorized_keys || touch {HOME}/new")
         self.assertEqual(code, 1)

@@ -59,14 +59,14 @@ class Lease:
     def setUpClass(cls):
         super().setUpClass()
         samples.install(cls.machine)
-        cls.configuration = cls.machine.root(f"cat {CONFIG}")
+        cls.configuration = cls.machine.do(f"cat {CONFIG}")
         cls.machine.put(REPO / "podman" / UNIT, f"/etc/systemd/system/{UNIT}")
-        cls.machine.root(f"systemctl daemon-reload; systemctl enable -q {UNIT}")
+        cls.machine.do(f"systemctl daemon-reload; systemctl enable -q {UNIT}")
 
     def setUp(self):
         self.configure()
         self.machine.write(samples.PROGRAM, samples.SAMPLE, "0755")
-        self.machine.root(f"rm -f /tmp/hanging; {samples.PROGRAM} start n8n")
+        self.machine.do(f"rm -f /tmp/hanging; {samples.PROGRAM} start n8n")
 
     def configure(
         self, seconds: int = 600, rclone: str = "/usr/bin/rclone", start_max: int = 1800, reserve: int | None = None
@@ -101,17 +101,17 @@ class Lease:
         return answer
 
     def timers(self) -> list[str]:
-        listed = self.machine.root("systemctl list-units --all --plain --no-legend 'backupctl-lease-*.timer'")
+        listed = self.machine.do("systemctl list-units --all --plain --no-legend 'backupctl-lease-*.timer'")
         return [line.split()[0] for line in listed.splitlines()]
 
     def comes_back(self):
         self.machine.wait(f"test -e {UP} && ! test -e {LEASE}")
-        self.assertEqual(self.machine.root(f"{samples.PROGRAM} status n8n && echo up"), "up\n")
+        self.assertEqual(self.machine.do(f"{samples.PROGRAM} status n8n && echo up"), "up\n")
 
     def test_a_timer_brings_the_service_back_and_leaves_it_running(self):
-        self.machine.root(f"{samples.PROGRAM} stop n8n")
+        self.machine.do(f"{samples.PROGRAM} stop n8n")
         self.machine.write(samples.PROGRAM, DAEMON, "0755")
-        self.machine.root(f"{samples.PROGRAM} start n8n")
+        self.machine.do(f"{samples.PROGRAM} start n8n")
         self.configure(seconds=2)
         self.done(STOP)
         self.assertRegex(" ".join(self.timers()), r"^backupctl-lease-n8n-\d+\.timer$")
@@ -119,7 +119,7 @@ class Lease:
         # The unit is over, and what the start command left in it is not.
         self.machine.wait("systemctl list-units --all --plain 'backupctl-lease-*.service' | grep -q 'inactive dead'")
         self.comes_back()
-        self.machine.root(f"{samples.PROGRAM} stop n8n")
+        self.machine.do(f"{samples.PROGRAM} stop n8n")
 
     def test_a_start_ends_the_timer(self):
         self.done(STOP)
@@ -132,7 +132,7 @@ class Lease:
         self.comes_back()
 
     def test_a_service_is_only_stopped_when_an_archive_would_fit(self):
-        self.machine.root(f"chown -R backup_ops: {samples.DATA_ROOT}/n8n/data; chmod 0700 {samples.DATA_ROOT}/n8n/data")
+        self.machine.do(f"chown -R backup_ops: {samples.DATA_ROOT}/n8n/data; chmod 0700 {samples.DATA_ROOT}/n8n/data")
         self.configure(reserve=4 * 10**18)
         answer = self.machine.alone(STOP)
         self.assertEqual(answer.code, 73, answer)
@@ -147,7 +147,7 @@ class Lease:
 
     def test_a_timer_that_was_stopped_is_made_again_by_the_next_action(self):
         self.done(STOP)
-        self.machine.root("systemctl stop 'backupctl-lease-*.timer'")
+        self.machine.do("systemctl stop 'backupctl-lease-*.timer'")
         self.assertEqual(self.timers(), [])
         self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
         self.assertEqual(len(self.timers()), 1)
@@ -159,18 +159,18 @@ class Lease:
         self.done(STOP)
         show = "systemctl show --property=SubState --value 'backupctl-lease-*.service'"
         self.machine.wait(f'test "$({show})" = auto-restart')
-        self.assertEqual(self.machine.root(f"test -e {LEASE} && echo kept"), "kept\n")
+        self.assertEqual(self.machine.do(f"test -e {LEASE} && echo kept"), "kept\n")
         self.machine.write(samples.PROGRAM, samples.SAMPLE, "0755")
-        self.machine.root("backupctl --recover n8n")
+        self.machine.do("backupctl --recover n8n")
         self.comes_back()
-        self.machine.root("systemctl stop 'backupctl-lease-*.service'")
+        self.machine.do("systemctl stop 'backupctl-lease-*.service'")
 
     def test_after_a_reboot_the_service_comes_back_at_once(self):
         for options in ((), ("--hard",)):
             self.done(STOP)
             self.machine.reboot(*options)
             self.comes_back()
-        log = self.machine.root(f"journalctl --no-pager -b -u {UNIT} -o cat")
+        log = self.machine.do(f"journalctl --no-pager -b -u {UNIT} -o cat")
         self.assertIn("1 service was brought back", log)
 
     def test_a_client_or_session_that_is_killed_ends_a_sync_before_the_start_that_follows(self):
@@ -182,16 +182,16 @@ class Lease:
             if victim == "client":
                 client.kill()
             else:
-                self.machine.root("pkill -KILL -f '^sshd.*: backup_ops@notty'")
+                self.machine.do("pkill -KILL -f '^sshd.*: backup_ops@notty'")
             client.wait()
             self.done(START)
-            self.assertEqual(self.machine.root("pgrep -fc 'sleep 301|rclone-hang' || true"), "0\n", victim)
+            self.assertEqual(self.machine.do("pgrep -fc 'sleep 301|rclone-hang' || true"), "0\n", victim)
             self.comes_back()
-            self.machine.root("rm /tmp/hanging")
+            self.machine.do("rm /tmp/hanging")
 
     def test_a_sudo_that_records_output_notices_that_the_client_is_gone(self):
         self.machine.write("/etc/sudoers.d/record", "Defaults log_output", "0440")
-        self.addCleanup(self.machine.root, "rm /etc/sudoers.d/record")
+        self.addCleanup(self.machine.do, "rm /etc/sudoers.d/record")
         self.hanging_rclone()
         client = self.spawn(SYNC)
         self.machine.wait("test -e /tmp/hanging")
@@ -213,17 +213,17 @@ class Lease:
         """And the lease that it leaves is seen to by the next action, whatever that is about."""
         self.configure(seconds=2)
         run = "/usr/bin/systemd-run"
-        self.machine.root(f"mv {run} {run}.real")
-        self.addCleanup(self.machine.root, f"test ! -e {run}.real || mv {run}.real {run}")
+        self.machine.do(f"mv {run} {run}.real")
+        self.addCleanup(self.machine.do, f"test ! -e {run}.real || mv {run}.real {run}")
         self.machine.write(run, "#!/bin/sh\n: >/tmp/hanging\nexec sleep 301\n", "0755")
         client = self.spawn(STOP)
         self.machine.wait("test -e /tmp/hanging")
         self.assertFalse(self.is_left())
-        self.machine.root(VICTIMS["gate"])
+        self.machine.do(VICTIMS["gate"])
         client.wait()
         self.machine.wait(f"! pgrep -f '{GATE}'")
         self.assertTrue(self.is_left())
-        self.machine.root(f"mv {run}.real {run}; pkill -f 'sleep 301'")
+        self.machine.do(f"mv {run}.real {run}; pkill -f 'sleep 301'")
         self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
         self.comes_back()
 
@@ -256,16 +256,16 @@ class Lease:
                     self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
                 self.back_or_told()
                 # One that was halted and held nothing of the service is in nobody's way.
-                self.machine.root(f"for p in $(pgrep -f '{GATE}'); do ! grep -q '^State:.T' /proc/$p/status || kill -KILL $p; done")
+                self.machine.do(f"for p in $(pgrep -f '{GATE}'); do ! grep -q '^State:.T' /proc/$p/status || kill -KILL $p; done")
                 longest = max(longest, time.monotonic() - killed)
                 self.machine.wait(f"! pgrep -f '{GATE}' && ! pgrep -x rclone")
-                self.machine.root("for lock in /run/backupctl/*; do flock -n $lock true; done")
+                self.machine.do("for lock in /run/backupctl/*; do flock -n $lock true; done")
                 # Between two moves the one of today lies where it was moved aside to; the next archive puts it back.
-                self.machine.root(f"cd {ARCHIVES}; ls | grep -q 'gz$\\|previous$'; for a in *.gz *.previous; do test ! -e $a || gzip -t <$a; done")
+                self.machine.do(f"cd {ARCHIVES}; ls | grep -q 'gz$\\|previous$'; for a in *.gz *.previous; do test ! -e $a || gzip -t <$a; done")
         # And the next night goes through, and leaves nothing half-done.
         for line in (STOP, SYNC, ARCHIVE, START):
             self.done(line)
-        left = self.machine.root("find /srv/onedrive -name '*.partial' -o -name '*.previous'")
+        left = self.machine.do("find /srv/onedrive -name '*.partial' -o -name '*.previous'")
         self.assertEqual(left, "")
         there = ", ".join(f"{victim} {count}" for victim, count in sorted(hits.items()))
         print(

@@ -42,7 +42,7 @@ class Lines:
         samples.install(cls.machine)
 
     def test_refused_lines_are_refused_with_their_code_and_leave_nothing_behind(self):
-        self.machine.root("touch /before")
+        self.machine.do("touch /before")
         known = len(self.audit())
         rejected = [line.split("\t", 1) for line in corpus("reject.txt")]
 
@@ -76,17 +76,17 @@ class Lines:
 
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             self.assertEqual("".join(pool.map(wrong, turns.values())), "")
-        mirror = self.machine.root("cat /srv/onedrive/OdroidBackup/n8n/data/file")
+        mirror = self.machine.do("cat /srv/onedrive/OdroidBackup/n8n/data/file")
         self.assertEqual(mirror, "n8n\n")
 
     def audit(self) -> list[dict]:
         """The lines of the gate's audit log."""
-        text = self.machine.root("cat /var/log/backupctl.jsonl 2>/dev/null || true")
+        text = self.machine.do("cat /var/log/backupctl.jsonl 2>/dev/null || true")
         return [json.loads(line) for line in text.splitlines()]
 
     def changed_since(self, file: str) -> list[str]:
         """Files and folders of the host that were changed since another one, without the books."""
-        listing = self.machine.root(f"find / -xdev -newer {file} -print; find /home -newer {file} -print")
+        listing = self.machine.do(f"find / -xdev -newer {file} -print; find /home -newer {file} -print")
         return [path for path in listing.splitlines() if not re.match(BOOKS, path + "/")]
 
 

@@ -36,7 +36,7 @@ class Runner(unittest.TextTestRunner):
 
 
 def main():
-    sys.path.insert(0, str(HERE))
+    sys.path[:0] = [str(HERE), str(HERE.parent)]
     words = sys.argv[1:]
     named = [word for word in words if word in SUITES] or SUITES
     options = [word for word in words if word not in SUITES]

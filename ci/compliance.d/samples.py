@@ -34,8 +34,8 @@ def install(machine: Machine):
     machine.write(CONFIG, f'podmanctl = "{PROGRAM}"\naudit_log = "/var/log/backupctl.jsonl"\n{services}{RCLONE}')
     remotes = "".join(f"[{name}]\ntype = alias\nremote = /srv/{name}\n" for name in ("onedrive", "second"))
     machine.write("/etc/backupctl/rclone.conf", remotes, "0600")
-    machine.root("mkdir -p /srv/onedrive /srv/second /srv/docs /var/lib/sample-services; echo text >/srv/docs/file")
+    machine.do("mkdir -p /srv/onedrive /srv/second /srv/docs /var/lib/sample-services; echo text >/srv/docs/file")
     for name in SERVICES:
-        machine.root(
+        machine.do(
             f"mkdir -p {DATA_ROOT}/{name}/data; echo {name} >{DATA_ROOT}/{name}/data/file; {PROGRAM} start {name}"
         )

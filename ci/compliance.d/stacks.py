@@ -26,7 +26,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         for user, linger in ((shapes.LINKED, True), (shapes.SEEN, False)):
             containers.add_user(cls.machine, user, linger)
         # A folder of dotfiles, as people keep them.
-        cls.machine.root(
+        cls.machine.do(
             f"cd /home/{shapes.LINKED}; mkdir -p dotfiles/quadlets .config/containers; ln -s ../../dotfiles/quadlets .config/containers/systemd; chown -R {shapes.LINKED}: ."
         )
         stacks = [shapes.named(number) for number in range(len(shapes.SHAPES))]
@@ -48,7 +48,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         """Makes new quadlets known and starts units."""
         containers.reload(self.machine)
         manager = f"--user --machine={containers.USER}@" if user else ""
-        self.machine.root(f"systemctl {manager} start {' '.join(units)}")
+        self.machine.do(f"systemctl {manager} start {' '.join(units)}")
 
     def active(self, unit: str, user: bool = False) -> bool:
         """Whether a unit runs."""
@@ -61,7 +61,7 @@ class Stacks(OnTrixie, unittest.TestCase):
 
     def ended(self, *units: str) -> list[str]:
         """The units in the order in which they were stopped last, by the journal."""
-        text = self.machine.root("journalctl --sync; journalctl -b -o json --output-fields=UNIT,MESSAGE_ID,__CURSOR _PID=1")
+        text = self.machine.do("journalctl --sync; journalctl -b -o json --output-fields=UNIT,MESSAGE_ID,__CURSOR _PID=1")
         stopped = "9d1aaa27d60140bd96365438aad20286"
         order = []
         for line in text.splitlines():
@@ -156,7 +156,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         for name in ("a", "b"):
             quadlet(self.machine, f"half-{name}.container", container())
         self.start("half-a", "half-b")
-        self.machine.root("systemctl stop half-b")
+        self.machine.do("systemctl stop half-b")
         self.ask("--status half", PARTLY)
         self.ask("--stop half")
         self.ask("--stop half")
@@ -169,26 +169,26 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask("--start half")
         self.assertFalse(self.active("half-b"))
         # Without a stop of ours, a start is one as after a boot.
-        self.machine.root("systemctl stop half-a")
+        self.machine.do("systemctl stop half-a")
         self.ask("--start half")
         self.assertTrue(self.active("half-a") and self.active("half-b"))
 
     def test_up_means_healthy(self):
         section = "Exec=/bin/sh -c 'trap \"exit 0\" TERM; until test -e /data/late; do sleep 0.1; done; touch /tmp/ok; sleep 100000 & wait'\n"
         section += "Volume=/srv/sick:/data\nHealthCmd=test -e /tmp/ok\nHealthInterval=1s\nHealthRetries=60"
-        self.machine.root("mkdir -p /srv/sick")
+        self.machine.do("mkdir -p /srv/sick")
         quadlet(self.machine, "sick.container", container(section))
         self.start("sick")
         answer = self.ask("--status sick", PARTLY)
         self.assertIn("has not passed yet", answer.out)
-        self.machine.root("touch /srv/sick/late")
+        self.machine.do("touch /srv/sick/late")
         self.ask("--start sick")
         self.ask("--status sick", UP)
         self.ask("--stop sick")
         self.ask("--start sick")
         self.assertIn("healthy", self.ask("--status sick", UP).out)
         podman(self.machine, "exec systemd-sick busybox rm /tmp/ok")
-        self.machine.root("sed -i 's/HealthRetries=60/HealthRetries=1/; s/touch/true/' /etc/containers/systemd/sick.container")
+        self.machine.do("sed -i 's/HealthRetries=60/HealthRetries=1/; s/touch/true/' /etc/containers/systemd/sick.container")
         containers.reload(self.machine)
         self.ask("--stop sick")
         answer = self.ask("--start sick --timeout 30", 124)
@@ -207,7 +207,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.machine.write("/etc/systemd/system/jobs-hourly.timer", "[Timer]\nOnActiveSec=1\nOnUnitInactiveSec=1\nAccuracySec=100ms\n[Install]\nWantedBy=timers.target\n")
         self.machine.write("/etc/systemd/system/jobs.socket", "[Socket]\nListenStream=/run/jobs\n[Install]\nWantedBy=sockets.target\n")
         containers.reload(self.machine)
-        self.machine.root("systemctl enable --now jobs.socket jobs-hourly.timer; systemctl start jobs")
+        self.machine.do("systemctl enable --now jobs.socket jobs-hourly.timer; systemctl start jobs")
         self.ask("--stop jobs")
         self.assertFalse(self.active("jobs.socket") or self.active("jobs-hourly.timer"))
         self.machine.run("python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/jobs\")'")
@@ -215,18 +215,18 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask("--start jobs")
         for unit in ("jobs", "jobs.socket", "jobs-hourly.timer"):
             self.assertTrue(self.active(unit), unit)
-        self.machine.root("systemctl disable --now jobs-hourly.timer")
+        self.machine.do("systemctl disable --now jobs-hourly.timer")
 
     def test_a_unit_that_is_always_restarted_stays_down(self):
         section = "Exec=/bin/sh -c 'sleep 0.3; false'"
         service = "Restart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0"
         quadlet(self.machine, "loop.container", container(section, service=service))
         containers.reload(self.machine)
-        self.machine.root("systemctl start --no-block loop")
+        self.machine.do("systemctl start --no-block loop")
         self.machine.wait("test $(systemctl show -p NRestarts --value loop) -gt 2")
         self.ask("--stop loop")
         self.ask("--status loop", DOWN)
-        self.assertEqual(self.machine.root("systemctl list-jobs --no-legend"), "")
+        self.assertEqual(self.machine.do("systemctl list-jobs --no-legend"), "")
 
     def test_what_would_be_gone_for_good_is_not_stopped(self):
         podman(self.machine, f"run -d --rm --name lone --network none {containers.IMAGE}")
@@ -236,11 +236,11 @@ class Stacks(OnTrixie, unittest.TestCase):
         podman(self.machine, "stop lone")
         quadlet(self.machine, "gone.container", container())
         self.start("gone")
-        self.machine.root("rm /etc/containers/systemd/gone.container; systemctl daemon-reload")
+        self.machine.do("rm /etc/containers/systemd/gone.container; systemctl daemon-reload")
         answer = self.ask("--stop gone", 69)
         self.assertIn("its file is gone", answer.err)
         self.assertTrue(self.active("gone"))
-        self.machine.root("systemctl stop gone")
+        self.machine.do("systemctl stop gone")
 
     def test_a_pod_of_kubernetes_yaml_comes_back(self):
         yaml = f"apiVersion: v1\nkind: Pod\nmetadata:\n  name: kube\nspec:\n  hostNetwork: true\n  containers:\n  - name: app\n    image: {containers.IMAGE}\n"
@@ -256,8 +256,8 @@ class Stacks(OnTrixie, unittest.TestCase):
 
     def test_a_user_who_cannot_be_seen_may_be_the_one_who_has_it(self):
         manager = f"systemctl kill --kill-whom=main user@$(id -u {containers.USER}).service --signal"
-        self.addCleanup(self.machine.root, f"{manager} CONT")
-        self.machine.root(f"{manager} STOP")
+        self.addCleanup(self.machine.do, f"{manager} CONT")
+        self.machine.do(f"{manager} STOP")
         answer = self.podmanctl("--status nowhere")
         self.assertIn(f"what {containers.USER} runs cannot be seen", answer.err)
         self.assertNotIn(answer.code, (UP, PARTLY, DOWN, NOTHING), answer.err)
@@ -278,15 +278,15 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.machine.wait("test $(podman inspect crash-0 --format '{{.RestartCount}}') -gt 3")
         self.ask("--stop crash")
         count = "podman inspect crash-0 crash-1 --format '{{.RestartCount}} {{.State.Status}}'"
-        before = self.machine.root(count)
+        before = self.machine.do(count)
         self.ask("--status crash", DOWN)
-        self.machine.root("sleep 3")
-        self.assertEqual(self.machine.root(count), before)
+        self.machine.do("sleep 3")
+        self.assertEqual(self.machine.do(count), before)
         podman(self.machine, "rm -f crash-0 crash-1")
 
     def test_a_container_of_another_name_that_writes_to_the_data_is_told_and_stopped_on_request(self):
         folder = f"{samples.DATA_ROOT}/draw/data/inner"
-        self.machine.root(f"mkdir -p {folder}")
+        self.machine.do(f"mkdir -p {folder}")
         quadlet(self.machine, "draw.container", container())
         self.start("draw")
         podman(self.machine, f"run -d --name scribe --network none -v {folder}:/data {containers.IMAGE}")
@@ -296,7 +296,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.assertNotIn("reader", answer.err)
         self.assertIn("scribe", self.running())
         self.ask("--start draw")
-        configuration = self.machine.root(f"cat {CONFIG}")
+        configuration = self.machine.do(f"cat {CONFIG}")
         self.addCleanup(self.machine.write, CONFIG, configuration)
         self.machine.write(CONFIG, configuration.replace("[services.draw]\n", "[services.draw]\nstop_writers = true\n"))
         self.ask("--stop draw")
@@ -328,7 +328,7 @@ class Stacks(OnTrixie, unittest.TestCase):
             quadlet(self.machine, f"{name}.container", container())
         self.start("lost", "lost-db")
         self.ask("--stop lost")
-        self.machine.root("rm /etc/containers/systemd/lost-db.container; systemctl daemon-reload")
+        self.machine.do("rm /etc/containers/systemd/lost-db.container; systemctl daemon-reload")
         answer = self.ask("--start lost", 69)
         self.assertIn("lost-db.service ran before the stop and is no longer there", answer.err)
         self.assertTrue(self.active("lost"))
@@ -339,8 +339,8 @@ class Stacks(OnTrixie, unittest.TestCase):
         quadlet(self.machine, "mute.container", container())
         self.start("mute")
         self.ask("--stop mute")
-        self.machine.root("mv /usr/bin/podman /usr/bin/podman.real")
-        self.addCleanup(self.machine.root, "test ! -e /usr/bin/podman.real || mv /usr/bin/podman.real /usr/bin/podman")
+        self.machine.do("mv /usr/bin/podman /usr/bin/podman.real")
+        self.addCleanup(self.machine.do, "test ! -e /usr/bin/podman.real || mv /usr/bin/podman.real /usr/bin/podman")
         # As one that waits for the lock of a container that hangs.
         self.machine.write("/usr/bin/podman", '#!/bin/sh\ncase $1 in ps) exec sleep 1000;; esac\nexec /usr/bin/podman.real "$@"\n', "0755")
         answer = self.ask("--start mute --timeout 20")
@@ -353,12 +353,12 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.start("quick")
         managers = [f"systemctl kill --kill-whom=main user@$(id -u {user}).service --signal" for user in (containers.USER, shapes.LINKED)]
         for manager in managers:
-            self.addCleanup(self.machine.root, f"{manager} CONT")
-            self.machine.root(f"{manager} STOP")
+            self.addCleanup(self.machine.do, f"{manager} CONT")
+            self.machine.do(f"{manager} STOP")
         # One after the other they would take longer than that.
         self.ask("--stop quick --timeout 15")
         for manager in managers:
-            self.machine.root(f"{manager} CONT")
+            self.machine.do(f"{manager} CONT")
         self.ask("--start quick")
 
     def test_every_shape_of_a_stack_runs_after_a_stop_and_a_start_as_it_ran_before(self):
@@ -379,14 +379,14 @@ class Stacks(OnTrixie, unittest.TestCase):
             folder = f"{home}/systemd/user" if shape.user else "/etc/systemd/system"
             self.machine.write(f"{folder}/{fill(file)}", fill(text))
         if shape.user:
-            self.machine.root(f"chown -R {shape.user}: /home/{shape.user}")
+            self.machine.do(f"chown -R {shape.user}: /home/{shape.user}")
         for command in shape.after:
-            self.machine.root(fill(command))
-        self.machine.root(f"{manager} daemon-reload")
+            self.machine.do(fill(command))
+        self.machine.do(f"{manager} daemon-reload")
         if shape.start:
-            self.machine.root(f"{manager} start {fill(shape.start)}")
+            self.machine.do(f"{manager} start {fill(shape.start)}")
         for words in shape.run:
-            self.machine.root(f"{by_user}podman {fill(words)}")
+            self.machine.do(f"{by_user}podman {fill(words)}")
         if shape.wait:
             self.machine.wait(fill(shape.wait))
         for member in shape.runs:
@@ -406,8 +406,8 @@ class Stacks(OnTrixie, unittest.TestCase):
 
     def everything(self, manager: str, by_user: str, name: str) -> set[str]:
         """The units and containers of that name that run, by systemctl and podman."""
-        units = self.machine.root(f"{manager} list-units --plain --no-legend --state=active,activating,reloading --type=service,socket,timer,path,target")
-        running = self.machine.root(f"{by_user}podman ps --format '{{{{.Names}}}}'")
+        units = self.machine.do(f"{manager} list-units --plain --no-legend --state=active,activating,reloading --type=service,socket,timer,path,target")
+        running = self.machine.do(f"{by_user}podman ps --format '{{{{.Names}}}}'")
         words = [line.split()[0] for line in units.splitlines() if line.strip()] + running.split()
         return {word for word in words if name in word}
 

@@ -19,7 +19,7 @@ class Traces(OnTrixie, unittest.TestCase):
 
     def traced(self, requests: list[bytes]) -> list[str]:
         digits = "\n".join(request.hex() for request in requests)
-        return self.machine.root(f"python3 /root/traced.py <<'END'\n{digits}\nEND").splitlines()
+        return self.machine.do(f"python3 /root/traced.py <<'END'\n{digits}\nEND").splitlines()
 
     def test_a_refused_line_starts_nothing_and_opens_nothing_but_the_configuration(self):
         requests = [unescape(line.split("\t", 1)[1]) for line in corpus("reject.txt")]

@@ -7,7 +7,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from board import Board, Wrong, trusting
+from board import Board, Unexpected, trusting
 
 UNPACKED = "/home/debian/lightflow"
 DATA = "/media/ssd/podman/lightflow/data"
@@ -36,7 +36,7 @@ class Appliance:
         """The one command; returns what it printed."""
         answer = self.board.run(f"cd {UNPACKED}; sudo ./install {' '.join(options)} 2>&1", "debian")
         if answer.code != 0:
-            raise Wrong(f"the installer ended with {answer.code}:\n{answer.out}{answer.err}")
+            raise Unexpected(f"the installer ended with {answer.code}:\n{answer.out}{answer.err}")
         return answer.out
 
     def request(
@@ -63,7 +63,7 @@ class Appliance:
         kind = "application/octet-stream" if raw is not None else "application/json" if body is not None else ""
         status, answer, headers = self.request(method, "/api/v1" + path, content, kind)
         if status >= 400:
-            raise Wrong(f"{method} {path} is answered with {status}: {answer.decode(errors='replace')}")
+            raise Unexpected(f"{method} {path} is answered with {status}: {answer.decode(errors='replace')}")
         if headers.get_content_type() == "application/json":
             return json.loads(answer)
         return answer.decode(errors="replace")
@@ -80,27 +80,27 @@ class Appliance:
         until = time.monotonic() + patience_s
         while not self.is_healthy():
             if time.monotonic() > until:
-                raise Wrong(f"the page does not answer after {patience_s:.0f} s")
+                raise Unexpected(f"the page does not answer after {patience_s:.0f} s")
             time.sleep(0.05)
 
     def make_admin(self, printed: str):
         """Follows the setup link that the installer printed, and makes a token for programs."""
         link = re.search(r"https://\S+/setup\?token=([\w-]+)", printed)
         if link is None:
-            raise Wrong(f"there is no setup link in what the installer printed:\n{printed}")
+            raise Unexpected(f"there is no setup link in what the installer printed:\n{printed}")
         page = self.request("GET", f"/setup?token={link[1]}")
         if page[0] != 200:
-            raise Wrong(f"the setup link leads to {page[0]}")
+            raise Unexpected(f"the setup link leads to {page[0]}")
         form = {"token": link[1], "name": "admin", "password": PASSWORD, "repeat": PASSWORD}
         body = urllib.parse.urlencode(form).encode()
         status, _, headers = self.request("POST", "/setup", body, "application/x-www-form-urlencoded")
         if status != 303 or not headers["Set-Cookie"]:
-            raise Wrong(f"the form of the setup page is answered with {status}")
+            raise Unexpected(f"the form of the setup page is answered with {status}")
         cookie = headers["Set-Cookie"].partition(";")[0]
         wish = json.dumps({"name": "e2e", "role": "admin"}).encode()
         status, answer, _ = self.request("POST", "/api/v1/tokens", wish, "application/json", cookie)
         if status != 201:
-            raise Wrong(f"no token is made: {status} {answer.decode()}")
+            raise Unexpected(f"no token is made: {status} {answer.decode()}")
         self.token = json.loads(answer)["token"]
         if self.request("GET", f"/setup?token={link[1]}")[0] == 200:
-            raise Wrong("the setup link works a second time")
+            raise Unexpected("the setup link works a second time")

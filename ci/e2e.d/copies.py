@@ -2,7 +2,7 @@
 
 import re
 
-from board import Board, Wrong
+from board import Board, Unexpected
 from services import Service, compare, in_folder, left_by
 
 REMOTE = "/srv/onedrive"
@@ -22,7 +22,7 @@ def archive(board: Board, service: Service) -> str:
     folder = f"{FOLDER}/{service.name}/archives"
     names = sorted(name for name in board.do(f"ls {folder}").split() if name.endswith(".tar.gz"))
     if not names:
-        raise Wrong(f"{folder} holds no archive")
+        raise Unexpected(f"{folder} holds no archive")
     unpack = f"rm -rf /var/tmp/unpacked; mkdir /var/tmp/unpacked; tar -xzf {folder}/{names[-1]} -C /var/tmp/unpacked"
     board.do(unpack)
     found = in_folder(board, "/var/tmp/unpacked/data")
@@ -34,5 +34,5 @@ def nothing_half_done(board: Board) -> str:
     names = [line for line in board.do(f"find {FOLDER} -type f -not -path '*/.versions/*'").splitlines() if line]
     partial = [name for name in names if re.search(HALF_DONE, name)]
     if partial:
-        raise Wrong(f"left over: {partial}")
+        raise Unexpected(f"left over: {partial}")
     return f"{len(names)} files"

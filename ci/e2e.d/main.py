@@ -9,15 +9,17 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import copies
-from appliance import Appliance
-from board import Board, Wrong
-from night import HOT, Night
-from report import Report
-from services import USER, set_up
-from walls import Inspected, probe
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import copies  # noqa: E402
+from appliance import Appliance  # noqa: E402
+from board import Board, Unexpected  # noqa: E402
+from night import HOT, Night  # noqa: E402
+from report import Report  # noqa: E402
+from services import USER, set_up  # noqa: E402
+from walls import Inspected, probe  # noqa: E402
+
 SERVICES = ["notes", "photos"]
 GREEN = ["success", "success", "success", "success"]
 # So slow a line that the power can be cut in the middle of a transfer.
@@ -49,7 +51,7 @@ def main() -> int:
     board, report = Board(given.native), Report()
     try:
         Story(board, report, given).tell()
-    except (Wrong, OSError, http.client.HTTPException) as error:
+    except (Unexpected, OSError, http.client.HTTPException) as error:
         report.breaks_off(str(error))
     finally:
         if given.keep:
@@ -82,7 +84,7 @@ class Story:
         """A Debian with two services, and nothing of ours."""
         self.report.chapter("A bare Debian 13 with two services as rootless quadlets")
         began = time.monotonic()
-        self.board.up()
+        self.board.boot()
         self.report.figure("the machine answers to ssh after", f"{time.monotonic() - began:.1f} s")
         self.report.say(self.board.do("uname -srm; podman --version; rclone version | sed -n 1p").strip().replace("\n", "; "))
         self.services = set_up(self.board, SERVICES)
@@ -112,7 +114,7 @@ class Story:
         findings = json.loads(answer.out)
         bad = [f for f in findings if f["verdict"] == "FAIL" or f["verdict"] == "WARN" and f["hop"] not in expected]
         if answer.code != 0 or bad:
-            raise Wrong(f"exit code {answer.code}; " + "; ".join(f"{f['hop']} {f['verdict']}: {f['what']}" for f in bad))
+            raise Unexpected(f"exit code {answer.code}; " + "; ".join(f"{f['hop']} {f['verdict']}: {f['what']}" for f in bad))
         warnings = [f["what"] for f in findings if f["verdict"] == "WARN"]
         good = sum(f["verdict"] == "OK" for f in findings)
         return f"{good} OK, 0 FAIL{''.join(f'; expected here: {text}' for text in warnings)}"
@@ -160,11 +162,11 @@ class Story:
         self.slow_line(True)
         run = self.night.begin(service.name)
         self.night.follow([run], lambda views: views[0]["steps"][1]["state"] == "running" or views[0]["finished"])
-        self.board.wait("a transfer is going on", f"find {copies.FOLDER}/{service.name} -name 'big.bin*' -size +1M | grep -q .")
+        self.board.wait(f"find {copies.FOLDER}/{service.name} -name 'big.bin*' -size +1M | grep -q .")
         view = self.night.look(run)
         self.report.claim("sync is running", lambda: self.running(view))
         began = time.monotonic()
-        self.board.cut_the_power()
+        self.board.reboot("--hard")
         self.report.figure("from the power cut until ssh answers", f"{time.monotonic() - began:.0f} s")
         self.slow_line(False)
         self.report.claim("the page answers again", self.appliance.wait_until_healthy)
@@ -189,7 +191,7 @@ class Story:
         """The sync was really under way."""
         states = [step["state"] for step in view["steps"]]
         if states[:2] != ["success", "running"]:
-            raise Wrong(f"the boxes are {states}{self.night.logs(view)}")
+            raise Unexpected(f"the boxes are {states}{self.night.logs(view)}")
         return ", ".join(states)
 
     def within_lease(self, view: dict) -> str:
@@ -197,7 +199,7 @@ class Story:
         stopped = datetime.fromisoformat(view["steps"][0]["started_at"]).timestamp()
         down = time.time() - stopped
         if down > LEASE_S:
-            raise Wrong(f"down for {down:.0f} s with a lease of {LEASE_S} s")
+            raise Unexpected(f"down for {down:.0f} s with a lease of {LEASE_S} s")
         return f"back at most {down:.0f} s after its stop; the lease is {LEASE_S} s"
 
     def no_lease(self) -> str:
@@ -205,7 +207,7 @@ class Story:
         left = self.board.do("ls /var/lib/backupctl/leases 2>/dev/null || true").split()
         left = [name for name in left if name.endswith(".json")]
         if left:
-            raise Wrong(f"there is {left}")
+            raise Unexpected(f"there is {left}")
         return "none"
 
     def next_night(self):
@@ -235,7 +237,7 @@ class Story:
         """Raises with what differs."""
         changed = sorted(set(before) ^ set(after))
         if changed:
-            raise Wrong("; ".join(changed[:10]))
+            raise Unexpected("; ".join(changed[:10]))
         return f"{len(after)} files, accounts and containers are the same"
 
     def measures(self):

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from appliance import Appliance
-from board import Wrong
+from board import Unexpected
 from report import Report
 from services import Service
 
@@ -77,7 +77,7 @@ class Night:
             if until(views):
                 return views
             if time.monotonic() > end:
-                raise Wrong(f"the runs are not over after {NIGHT_LIMIT_S} s: {[view['state'] for view in views]}")
+                raise Unexpected(f"the runs are not over after {NIGHT_LIMIT_S} s: {[view['state'] for view in views]}")
             time.sleep(1)
 
     def _tell(self, told: dict, view: dict, step: dict):
@@ -102,5 +102,5 @@ class Night:
         """Raises, with the logs, unless a run and its boxes have these colours."""
         found = [step["state"] for step in view["steps"]]
         if (view["state"], found) != (state, boxes):
-            raise Wrong(f"it is {view['state']} with {found} instead of {state} with {boxes}{self.logs(view)}")
+            raise Unexpected(f"it is {view['state']} with {found} instead of {state} with {boxes}{self.logs(view)}")
         return f"{state}: {', '.join(found)}"

@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from board import Wrong
+from board import Unexpected
 
 BEGAN = time.monotonic()
 
@@ -29,7 +29,7 @@ class Report:
         """Checks a claim. What is not so is told, and remembered; the rest goes on, because it says more then."""
         try:
             found = check()
-        except Wrong as wrong:
+        except Unexpected as wrong:
             return self._fails(text, str(wrong))
         except Exception:  # noqa: BLE001 (a check that cannot be made has not held)
             return self._fails(text, traceback.format_exc())

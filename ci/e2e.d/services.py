@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from board import Board, Tunnel, Wrong
+from board import Board, Tunnel, Unexpected
 
 USER = "debian"
 DATA_ROOT = "/media/ssd/podman"
@@ -106,7 +106,7 @@ class Service:
             except (OSError, ValueError, http.client.HTTPException):
                 pass
             time.sleep(0.1)
-        raise Wrong(f"{self.name} does not answer and write after {patience_s} s")
+        raise Unexpected(f"{self.name} does not answer and write after {patience_s} s")
 
 
 def set_up(board: Board, names: list[str]) -> list[Service]:
@@ -144,10 +144,10 @@ def digests(text: str) -> dict[str, str]:
 def compare(what: str, expected: dict[str, str], found: dict[str, str]) -> str:
     """Raises when there is any difference."""
     if not expected:
-        raise Wrong(f"nothing is known of what {what} has to hold")
+        raise Unexpected(f"nothing is known of what {what} has to hold")
     problems = [f"missing: {name}" for name in expected.keys() - found.keys()]
     problems += [f"in addition: {name}" for name in found.keys() - expected.keys()]
     problems += [f"other bytes: {name}" for name in expected.keys() & found.keys() if expected[name] != found[name]]
     if problems:
-        raise Wrong(f"{what} differs from its source: {'; '.join(problems[:5])}")
+        raise Unexpected(f"{what} differs from its source: {'; '.join(problems[:5])}")
     return f"{len(expected)} files"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from appliance import DATA, HTTPS_PORT, Appliance
-from board import Board, Wrong
+from board import Board, Unexpected
 from night import Night
 from report import Report
 
@@ -18,7 +18,7 @@ WRITABLE = {"/data", "/tmp", "/dev", "/dev/shm", "/dev/mqueue", "/dev/pts", "/pr
 def expect(what: str, holds: bool):
     """Raises when it does not."""
     if not holds:
-        raise Wrong(what)
+        raise Unexpected(what)
 
 
 class Inspected:
@@ -66,7 +66,7 @@ def probe(board: Board, appliance: Appliance, night: Night, report: Report):
     view = night.follow([run])[0]
     lines = [line for line in night.logs(view).splitlines() if line.startswith("FOUND ")]
     if not lines:
-        raise Wrong(f"the probe did not come to its end{night.logs(view)}")
+        raise Unexpected(f"the probe did not come to its end{night.logs(view)}")
     judge(json.loads(lines[0].removeprefix("FOUND ")), ports, report)
     report.claim("nothing of it reached the host", lambda: expect("/tmp/shell is there", board.run("test -e /tmp/shell").code == 1))
 
