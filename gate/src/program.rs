@@ -5,12 +5,13 @@
 //!
 //! Invariant: the program inherits /dev/null as its input, two pipes, and at most two more descriptors: the source
 //! directory under [`SOURCE_FD`] and, for a transfer, the folder of its configuration under
-//! [`crate::credentials::FOLDER_FD`].
+//! [`FOLDER_FD`].
 
 mod enter;
 mod pin;
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -18,20 +19,19 @@ use std::process::{Command, Stdio};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Pin;
-use crate::credentials::WorkingCopy;
-use crate::database::{self, Inspection};
 use crate::host::dirfd::PinnedDir;
 use crate::host::leftovers;
 use crate::names::PlainPath;
 use crate::privilege::Confinement;
 use crate::scratch::Scratch;
-use crate::walk::{self, Walk};
 
 pub use enter::enter;
 
 /// The number under which a program finds the source directory.
 pub const SOURCE_FD: i32 = 9;
+
+/// The number under which a transfer finds the folder of its configuration.
+pub const FOLDER_FD: i32 = 8;
 
 /// The hidden first argument of the second instance.
 pub const ENTRY: &str = "__exec";
@@ -63,19 +63,53 @@ pub enum Tether {
 pub enum Profile {
     /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs what root has.
     Service,
-    /// The gate itself, as it looks at a database: it needs the folder of that and nothing else.
-    Inspection(Inspection),
-    /// The gate itself, as it reads a service's data.
-    Walk(Walk),
+    /// This program itself, at a hidden entry: it does one thing and gives up all powers that it does not need.
+    Entry(Box<dyn Entry>),
     /// rclone: it needs its source, its configuration, the network, and nothing else.
     Transfer(Box<Transfer>),
+}
+
+/// Work that this program does itself, in a process of its own.
+pub trait Entry: Debug {
+    /// The hidden first argument.
+    fn name(&self) -> &'static str;
+
+    /// The orders as JSON, the second argument. `gate` is the process id of the gate, without which the process ends.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    fn orders(&self, gate: i32) -> serde_json::Result<String>;
+}
+
+/// The configuration of a transfer, in a folder that the transfer may write to.
+pub trait WorkingFolder: Debug {
+    /// The folder.
+    fn folder(&self) -> &PlainPath;
+
+    /// Takes over changes that outlive the transfer. Called often.
+    ///
+    /// # Errors
+    /// A sentence, when a new token cannot be put where the next transfer finds it.
+    fn look(&self) -> Result<(), String>;
+}
+
+/// How a program gets the source directory that was opened for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pin {
+    /// A read-only bind mount in a mount namespace of the program's own, reached through a descriptor.
+    /// No symbolic link in it can be followed; links are stored as `NAME.rclonelink`.
+    Mount,
+    /// The bare descriptor, for places where nothing can be mounted. rclone takes a source that is itself a
+    /// link (as `/proc/self/fd/N` is) only without `--links`, so symbolic links are left out of the mirror.
+    Descriptor,
 }
 
 /// What a transfer has to itself while it runs.
 #[derive(Debug)]
 pub struct Transfer {
     /// Its configuration.
-    pub copy: WorkingCopy,
+    pub copy: Box<dyn WorkingFolder>,
     /// Its home, which is also the place for its temporary files.
     pub scratch: Scratch,
     /// What is taken away from it.
@@ -160,7 +194,7 @@ impl Program<'_> {
     /// When the source's descriptor cannot be duplicated.
     pub fn command(&self, gate: Pid) -> io::Result<Command> {
         let transfer = match &self.profile {
-            Profile::Service | Profile::Inspection(_) | Profile::Walk(_) => None,
+            Profile::Service | Profile::Entry(_) => None,
             Profile::Transfer(transfer) => Some(transfer),
         };
         let orders = Orders {
@@ -182,15 +216,7 @@ impl Program<'_> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("backupctl");
         match &self.profile {
-            Profile::Inspection(inspection) => {
-                let orders = inspection.orders(gate.as_raw());
-                command
-                    .arg(database::ENTRY)
-                    .arg(serde_json::to_string(&orders)?)
-            }
-            Profile::Walk(walk) => command
-                .arg(walk::ENTRY)
-                .arg(serde_json::to_string(&walk.orders(gate.as_raw()))?),
+            Profile::Entry(entry) => command.arg(entry.name()).arg(entry.orders(gate.as_raw())?),
             Profile::Service | Profile::Transfer(_) => command
                 .arg(ENTRY)
                 .arg(serde_json::to_string(&orders)?)
@@ -222,7 +248,7 @@ impl Program<'_> {
     /// A sentence, when a new token of rclone's cannot be put where the next transfer finds it.
     pub fn attend(&self) -> Result<(), String> {
         match &self.profile {
-            Profile::Service | Profile::Inspection(_) | Profile::Walk(_) => Ok(()),
+            Profile::Service | Profile::Entry(_) => Ok(()),
             Profile::Transfer(transfer) => transfer.copy.look(),
         }
     }

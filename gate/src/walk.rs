@@ -12,6 +12,7 @@ mod process;
 use serde::{Deserialize, Serialize};
 
 use crate::names::PlainPath;
+use crate::program::Entry;
 
 pub use answer::{Answer, Line, Told};
 pub use process::walk;
@@ -68,14 +69,16 @@ pub struct Walk {
     pub work: Work,
 }
 
-impl Walk {
-    /// The orders of the process.
-    #[must_use]
-    pub fn orders(&self, gate: i32) -> Orders {
-        Orders {
+impl Entry for Walk {
+    fn name(&self) -> &'static str {
+        ENTRY
+    }
+
+    fn orders(&self, gate: i32) -> serde_json::Result<String> {
+        serde_json::to_string(&Orders {
             gate,
             path: self.path.to_string(),
             work: self.work.clone(),
-        }
+        })
     }
 }

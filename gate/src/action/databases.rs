@@ -219,11 +219,11 @@ fn ask(
         source: None,
         tether: Tether::Tied,
         output: Output::Silent,
-        profile: Profile::Inspection(Inspection {
+        profile: Profile::Entry(Box::new(Inspection {
             folder: folder.clone(),
             bytes,
             confined: context.config.rclone.landlock != Landlock::Off,
-        }),
+        })),
         home: folder.clone(),
     };
     let ended = context.host.run(&program, patience)?;

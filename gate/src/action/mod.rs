@@ -42,14 +42,14 @@ pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, Pin};
+use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, private_dir};
 use crate::host::lock::ServiceLock;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
-use crate::program::{Output, Profile, Program, Source, Tether};
+use crate::program::{Output, Pin, Profile, Program, Source, Tether};
 use crate::reply::Stream;
 use crate::result_line::{ResultLine, WarningCode};
 

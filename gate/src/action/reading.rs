@@ -101,10 +101,10 @@ impl Context<'_> {
             source,
             tether: Tether::Tied,
             output: Output::Silent,
-            profile: Profile::Walk(Walk {
+            profile: Profile::Entry(Box::new(Walk {
                 path: path.clone(),
                 work,
-            }),
+            })),
             home: self.home(Tether::Free)?,
         };
         let mut meter =

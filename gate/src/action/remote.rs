@@ -12,7 +12,9 @@ use crate::host::owners::trusted;
 use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
 use crate::privilege::{Confinement, Offers, files};
-use crate::program::{EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, source_argument};
+use crate::program::{
+    EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, WorkingFolder, source_argument,
+};
 use crate::progress::Phase;
 use crate::rclone::{Listener, judge};
 use crate::scratch::Scratch;
@@ -153,7 +155,7 @@ impl Context<'_> {
             output: task.output,
             home: scratch.path().clone(),
             profile: Profile::Transfer(Box::new(Transfer {
-                copy,
+                copy: Box::new(copy),
                 scratch,
                 confinement,
             })),

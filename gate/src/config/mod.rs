@@ -20,7 +20,7 @@ use thiserror::Error;
 pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Limits, OwnLimits, Timeout};
-pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Pin, Rclone};
+pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};
 pub use retention::{Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 

@@ -1,9 +1,10 @@
 //! The transfer program and how it is run.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::plain;
 use crate::names::PlainPath;
+use crate::program::Pin;
 
 /// The rclone that a release brings, and the default.
 pub const BUNDLED_RCLONE: &str = "/usr/local/lib/backupctl/rclone";
@@ -91,18 +92,6 @@ impl std::fmt::Display for Bandwidth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// How a program gets the source directory that was opened for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pin {
-    /// A read-only bind mount in a mount namespace of the program's own, reached through a descriptor.
-    /// No symbolic link in it can be followed; links are stored as `NAME.rclonelink`.
-    Mount,
-    /// The bare descriptor, for places where nothing can be mounted. rclone takes a source that is itself a
-    /// link (as `/proc/self/fd/N` is) only without `--links`, so symbolic links are left out of the mirror.
-    Descriptor,
 }
 
 impl Default for Rclone {

@@ -31,12 +31,10 @@ use nix::sys::stat::fstatat;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::names::PlainPath;
+use crate::program::{FOLDER_FD, WorkingFolder};
 use files::COPY;
 use ini::Token;
 use store::{Guard, Store};
-
-/// The number under which rclone finds the folder of its configuration.
-pub const FOLDER_FD: i32 = 8;
 
 /// The configuration's name, as rclone is told it.
 #[must_use]
@@ -125,23 +123,29 @@ impl WorkingCopy {
         Ok(copy)
     }
 
-    /// The folder that rclone may write to.
-    #[must_use]
-    pub fn folder(&self) -> &PlainPath {
-        &self.folder
-    }
-
     fn stamp(&self) -> Stamp {
         let folder = self.users.as_deref()?;
         let stat = fstatat(folder, COPY, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         Some((stat.st_ino, stat.st_mtime, stat.st_mtime_nsec))
     }
 
-    /// Takes a new token over, if there is one. Costs one fstatat(2) when there is none.
-    ///
-    /// # Errors
-    /// A sentence, when it is there and cannot be put in place; it is kept and tried again.
-    pub fn look(&self) -> Result<(), String> {
+    /// Lets another gate renew, once the tokens are new.
+    fn end_turn(&self, text: &str) {
+        let mut turn = self.turn.borrow_mut();
+        let is_over = |turn: &Turn| turn::tokens_of(text, &turn.remote) != turn.tokens;
+        if turn.as_ref().is_some_and(is_over) {
+            *turn = None;
+        }
+    }
+}
+
+impl WorkingFolder for WorkingCopy {
+    fn folder(&self) -> &PlainPath {
+        &self.folder
+    }
+
+    /// Costs one fstatat(2) when there is no new token. A token that cannot be put in place is kept and tried again.
+    fn look(&self) -> Result<(), String> {
         let stamp = self.stamp();
         // No file at all: rclone is between its two renames.
         if stamp.is_none() || stamp == self.seen.get() {
@@ -159,15 +163,6 @@ impl WorkingCopy {
         let (text, done) = self.store.harvest(&guard, self.number, false, configured);
         self.end_turn(&text);
         done
-    }
-
-    /// Lets another gate renew, once the tokens are new.
-    fn end_turn(&self, text: &str) {
-        let mut turn = self.turn.borrow_mut();
-        let is_over = |turn: &Turn| turn::tokens_of(text, &turn.remote) != turn.tokens;
-        if turn.as_ref().is_some_and(is_over) {
-            *turn = None;
-        }
     }
 }
 

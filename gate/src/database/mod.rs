@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{Ended, Exit};
 use crate::names::PlainPath;
+use crate::program::Entry;
 
 pub use process::inspect;
 
@@ -66,17 +67,19 @@ pub struct Inspection {
     pub confined: bool,
 }
 
-impl Inspection {
-    /// What the process is told.
-    #[must_use]
-    pub fn orders(&self, gate: i32) -> Orders {
-        Orders {
+impl Entry for Inspection {
+    fn name(&self) -> &'static str {
+        ENTRY
+    }
+
+    fn orders(&self, gate: i32) -> serde_json::Result<String> {
+        serde_json::to_string(&Orders {
             gate,
             folder: self.folder.to_string(),
             // What is in the log goes into the database when that is closed.
             largest: self.bytes.saturating_mul(2).saturating_add(64 << 20),
             confined: self.confined,
-        }
+        })
     }
 }
 

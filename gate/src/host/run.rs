@@ -69,7 +69,7 @@ fn launch(
         source: errno.into(),
     })?;
     // This program itself is trusted by whoever runs it.
-    if !matches!(program.profile, Profile::Inspection(_) | Profile::Walk(_)) {
+    if !matches!(program.profile, Profile::Entry(_)) {
         trusted(&program.argv)?;
     }
     // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a

@@ -13,9 +13,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 
-use super::{ENTRY, EXIT_PREPARE, Orders, SOURCE_FD, Tether, pin};
-use crate::config::Pin;
-use crate::credentials::FOLDER_FD;
+use super::{ENTRY, EXIT_PREPARE, FOLDER_FD, Orders, Pin, SOURCE_FD, Tether, pin};
 use crate::hardening::{close_inherited, limits_of_a_boot, no_core_file, umask_of_a_boot};
 use crate::host::dirfd::PinnedDir;
 use crate::names::PlainPath;

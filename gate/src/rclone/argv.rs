@@ -4,11 +4,11 @@
 
 use chrono::NaiveDateTime;
 
-use crate::config::{Config, Pin};
+use crate::config::Config;
 use crate::credentials;
 use crate::names::{PlainPath, Remote, ServiceName};
 use crate::policy::Mirror;
-use crate::program::source_argument;
+use crate::program::{Pin, source_argument};
 
 fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let rclone = &config.rclone;

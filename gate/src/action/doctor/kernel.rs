@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::Examination;
 use super::finding::Finding;
-use crate::config::{Landlock, Pin};
+use crate::config::Landlock;
 use crate::error::Failure;
 use crate::privilege::Offers;
+use crate::program::Pin;
 
 /// Since when a mount can forbid following links (`MS_NOSYMFOLLOW`).
 const NO_SYMFOLLOW: (u32, u32) = (5, 10);
