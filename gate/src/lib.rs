@@ -4,6 +4,8 @@
 //! operating system, the answer.
 #![forbid(unsafe_code)]
 
+pub use base::{error, measure, names, progress, ready, reply, result_line, scratch, wire};
+
 pub mod gate;
 pub mod hardening;
 pub mod install;
@@ -13,11 +15,9 @@ pub mod audit;
 pub mod caller;
 pub mod config;
 pub mod explain;
-pub mod names;
 pub mod policy;
 pub mod request;
 pub mod walk;
-pub mod wire;
 
 pub mod action;
 pub mod archive;
@@ -28,22 +28,14 @@ pub mod keeper;
 pub mod lease;
 pub mod mirror;
 pub mod rclone;
-pub mod ready;
 pub mod replacement;
-pub mod result_line;
 pub mod retention;
-pub mod scratch;
 pub mod shelf;
 pub mod stack;
 
 pub mod host;
 pub mod privilege;
 pub mod program;
-
-pub mod error;
-pub mod measure;
-pub mod progress;
-pub mod reply;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

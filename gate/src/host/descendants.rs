@@ -11,6 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use super::Exit;
+use base::process::stat_field;
 
 /// How long a program has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -26,15 +27,6 @@ const STATE: usize = 3;
 
 /// The field of `/proc/PID/stat` that names the parent, see proc(5).
 const PARENT: usize = 4;
-
-/// A field of `/proc/PID/stat`, counted as in proc(5), beyond the second one.
-pub(super) fn stat_field(pid: i32, number: usize) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, the command's name, is in parentheses and may hold any character.
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let field = rest.split(' ').nth(number.checked_sub(3)?)?;
-    Some(field.trim_end().to_owned())
-}
 
 /// Every process below this one.
 #[must_use]

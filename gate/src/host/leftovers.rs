@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid, getpid};
 
-use super::descendants::stat_field;
+use base::process::stat_field;
 
 /// The variable that holds the mark.
 pub const MARK: &str = "BACKUPCTL_TIED";

@@ -3,19 +3,14 @@
 //! Invariant: actions know the trait and not the kernel, so that they can be tried against a made-up host
 //! whose clock and programs do as the test says.
 
-pub mod clock;
 pub mod descendants;
-pub mod dirfd;
-pub mod durable;
-pub mod holder;
 pub mod leftovers;
 pub mod linux;
-pub mod lock;
-pub mod mounts;
-pub mod owners;
 mod run;
 mod streams;
 mod together;
+
+pub use base::{clock, dirfd, durable, holder, lock, mounts, owners};
 
 use std::cell::Cell;
 use std::io;

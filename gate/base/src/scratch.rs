@@ -13,7 +13,7 @@ use nix::fcntl::{AtFlags, Flock, FlockArg};
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::host::dirfd::{enter, entries, find, private_dir};
+use crate::dirfd::{enter, entries, find, private_dir};
 use crate::names::PlainPath;
 
 /// More folders than programs can run at once: each belongs to a gate, and those wait for each other.
@@ -94,7 +94,7 @@ pub fn clear(parent: &PlainPath) {
 }
 
 /// Removes everything that is in a folder.
-pub(crate) fn empty(folder: &OwnedFd, depth: usize) -> nix::Result<()> {
+pub fn empty(folder: &OwnedFd, depth: usize) -> nix::Result<()> {
     for name in entries(folder)? {
         let name = name.as_os_str();
         let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{fstat, major, minor};
 use nix::unistd::{Pid, getpid};
 
-use super::descendants::stat_field;
+use crate::process::stat_field;
 
 /// The fields of `/proc/PID/stat`, see proc(5).
 const STATE: usize = 3;

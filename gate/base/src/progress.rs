@@ -33,7 +33,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 7] = [
         Self::Measuring,
         Self::Packing,
         Self::Checking,
@@ -71,7 +72,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub(crate) const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::Broken];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::Broken];
 
     /// As it is printed.
     #[must_use]

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::dirfd::Trusted;
+use crate::dirfd::Trusted;
 use crate::error::Failure;
 
 /// As the kernel has it: path_resolution(7).

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     /// The runner's tests read the same file.
-    const CORPUS: &str = include_str!("../tests/corpus/results.json");
+    const CORPUS: &str = include_str!("../../tests/corpus/results.json");
 
     #[test]
     fn the_lines_are_those_that_the_runner_understands() {

@@ -18,8 +18,8 @@ use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::dirfd::private_dir;
-use super::holder;
+use crate::dirfd::private_dir;
+use crate::holder;
 use crate::names::{PlainPath, ServiceName};
 
 /// The lock of one service, held.

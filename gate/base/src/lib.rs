@@ -1,0 +1,32 @@
+//! The ground of the gate: every other crate of it may use this one, and this one uses none of them.
+//!
+//! | modules | content |
+//! |---|---|
+//! | `names`, `wire` | the names and words that a stranger may send, each parsed once into a type |
+//! | `error` | `Failure`, the one type for a bad end, with its exit status |
+//! | `reply`, `progress`, `result_line`, `measure` | lines to the caller |
+//! | `clock` | the calendar and the time since the boot |
+//! | `dirfd`, `mounts`, `owners`, `durable`, `scratch` | files, reached without links and written durably |
+//! | `lock`, `holder`, `process` | the lock of a service, and the process that holds it |
+//! | `ready` | the address at which a service answers |
+//!
+//! Invariant: nothing here knows a service, a remote or a configuration.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod dirfd;
+pub mod durable;
+pub mod error;
+pub mod holder;
+pub mod lock;
+pub mod measure;
+pub mod mounts;
+pub mod names;
+pub mod owners;
+pub mod process;
+pub mod progress;
+pub mod ready;
+pub mod reply;
+pub mod result_line;
+pub mod scratch;
+pub mod wire;
