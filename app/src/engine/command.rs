@@ -1,5 +1,6 @@
 //! What the dispatcher is told, by the handle of the engine and by its own steps.
 
+use super::act::AuditedAct;
 use super::{CancelError, PoolState, TriggerError};
 use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Cancel, RunId};
@@ -15,16 +16,19 @@ use tokio::sync::oneshot;
 pub(super) enum Command {
     Trigger {
         task: TaskId,
+        act: AuditedAct,
         reply: oneshot::Sender<Result<RunId, TriggerError>>,
     },
     Retry {
         run: RunId,
         from: Option<String>,
+        act: AuditedAct,
         reply: oneshot::Sender<Result<RunId, TriggerError>>,
     },
     Cancel {
         run: RunId,
         how: Cancel,
+        act: AuditedAct,
         reply: oneshot::Sender<Result<(), CancelError>>,
     },
     Ended {

@@ -4,13 +4,15 @@
 //! committed in one write, then it is published and done. So nothing starts that a
 //! restart would not know of.
 
+use super::act::AuditedAct;
 use super::command::Command;
 use super::feed::{Change, Feed};
 use super::plan::Plan;
 use super::pool_slots::PoolSlots;
 use super::ticker::{Due, Ticker};
-use super::{CancelError, Parts, PoolState, TriggerError};
-use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
+use super::{Parts, PoolState};
+use crate::domain::audit::{Actor, Deed};
+use crate::domain::lifecycle::{Event, Run, RunId, Trigger};
 use crate::domain::names::PoolName;
 use crate::domain::task::{MissedPolicy, Retention, TaskId};
 use crate::faults::{self, Place};
@@ -42,6 +44,8 @@ pub(super) struct Dispatcher {
     pub(super) active: BTreeMap<RunId, Active>,
     /// Runs whose last state could not be written yet.
     pub(super) unsaved: BTreeMap<RunId, Run>,
+    /// Audit entries that are written with the states of the runs they are about.
+    pub(super) unsaved_audit: Vec<(DateTime<Utc>, (Actor, Deed))>,
     last_run: RunId,
     pub(super) closing: Option<oneshot::Sender<()>>,
     /// Whether a write is to be tried again.
@@ -72,6 +76,7 @@ impl Dispatcher {
             pools: BTreeMap::new(),
             active: BTreeMap::new(),
             unsaved: BTreeMap::new(),
+            unsaved_audit: Vec::new(),
             last_run,
             closing: None,
             save_pending: false,
@@ -135,14 +140,24 @@ impl Dispatcher {
     async fn obey(&mut self, command: Command) {
         faults::check(Place::Engine);
         match command {
-            Command::Trigger { task, reply } => {
-                let _ = reply.send(self.trigger(task).await);
+            Command::Trigger { task, act, reply } => {
+                let _ = reply.send(self.trigger(task, act).await);
             }
-            Command::Retry { run, from, reply } => {
-                let _ = reply.send(self.retry(run, from).await);
+            Command::Retry {
+                run,
+                from,
+                act,
+                reply,
+            } => {
+                let _ = reply.send(self.retry(run, from, act).await);
             }
-            Command::Cancel { run, how, reply } => {
-                let _ = reply.send(self.cancel(run, how).await);
+            Command::Cancel {
+                run,
+                how,
+                act,
+                reply,
+            } => {
+                let _ = reply.send(self.cancel(run, how, act).await);
             }
             Command::Ended {
                 run,
@@ -199,74 +214,8 @@ impl Dispatcher {
         }
     }
 
-    async fn trigger(&mut self, task: TaskId) -> Result<RunId, TriggerError> {
-        if self.closing.is_some() {
-            return Err(TriggerError::Closing);
-        }
-        let task = self
-            .parts
-            .store
-            .read(move |tx| store::tasks::get(tx, task))
-            .await?;
-        if let Some(run) = self.running(task.id) {
-            return Err(TriggerError::Busy {
-                task: task.task.name.to_string(),
-                run,
-            });
-        }
-        let run = self.new_run(&task, Trigger::Manual, None);
-        Ok(self.begin(task, run).await?)
-    }
-
-    async fn retry(&mut self, run: RunId, from: Option<String>) -> Result<RunId, TriggerError> {
-        if self.closing.is_some() {
-            return Err(TriggerError::Closing);
-        }
-        let read = self.parts.store.read(move |tx| {
-            let earlier = store::runs::get(tx, run)?;
-            Ok((store::tasks::get(tx, earlier.task)?, earlier))
-        });
-        let (task, earlier) = read.await?;
-        if let Some(run) = self.running(task.id) {
-            return Err(TriggerError::Busy {
-                task: task.task.name.to_string(),
-                run,
-            });
-        }
-        let bad = earlier.first_bad().and_then(|at| earlier.steps.get(at));
-        let from = from.or_else(|| bad.map(|step| step.step.name.to_string()));
-        let steps = task.task.steps();
-        let at = match from {
-            // Nothing went wrong in it: the whole of it.
-            None => 0,
-            Some(name) => steps
-                .iter()
-                .position(|step| step.name.as_str() == name)
-                .ok_or_else(|| TriggerError::NoStep {
-                    step: name,
-                    known: steps
-                        .iter()
-                        .map(|step| step.name.as_str())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                })?,
-        };
-        let now = self.parts.clock.now();
-        let (id, name) = (self.next_id(), task.task.name.clone());
-        let run = Run::retry(id, &earlier, name, steps.to_vec(), at, now);
-        Ok(self.begin(task, run).await?)
-    }
-
-    async fn cancel(&mut self, run: RunId, how: Cancel) -> Result<(), CancelError> {
-        if !self.active.contains_key(&run) {
-            return Err(CancelError::NotRunning(run));
-        }
-        self.event(run, Event::CancelRequested(how)).await;
-        Ok(())
-    }
-
     /// The run of a task that goes on, if any.
-    fn running(&self, task: TaskId) -> Option<RunId> {
+    pub(super) fn running(&self, task: TaskId) -> Option<RunId> {
         let active = self.active.values().find(|a| a.run.task == task)?;
         Some(active.run.id)
     }
@@ -321,7 +270,7 @@ impl Dispatcher {
                     .read(move |tx| store::tasks::get(tx, id))
                     .await?;
                 let run = self.new_run(&task, trigger, Some(due.at));
-                self.begin(task, run).await?;
+                self.begin(task, run, None).await?;
                 return Ok(());
             }
         };
@@ -339,21 +288,32 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn next_id(&mut self) -> RunId {
+    pub(super) fn next_id(&mut self) -> RunId {
         self.last_run.0 += 1;
         self.last_run
     }
 
-    fn new_run(&mut self, task: &StoredTask, trigger: Trigger, due: Option<DateTime<Utc>>) -> Run {
+    pub(super) fn new_run(
+        &mut self,
+        task: &StoredTask,
+        trigger: Trigger,
+        due: Option<DateTime<Utc>>,
+    ) -> Run {
         let (now, name) = (self.parts.clock.now(), task.task.name.clone());
         let steps = task.task.steps().to_vec();
         Run::new(self.next_id(), task.id, name, steps, trigger, due, now)
     }
 
     /// Takes up a new run and does what follows. One write claims the fire time, inserts
-    /// the run and, where a slot is free, marks its first step as running.
-    async fn begin(&mut self, task: StoredTask, run: Run) -> Result<RunId, StoreError> {
+    /// the run with its audit entry and, where a slot is free, marks its first step as running.
+    pub(super) async fn begin(
+        &mut self,
+        task: StoredTask,
+        run: Run,
+        act: Option<AuditedAct>,
+    ) -> Result<RunId, StoreError> {
         let id = run.id;
+        let entry = act.map(|act| act.on(id));
         self.active.insert(
             id,
             Active {
@@ -373,6 +333,9 @@ impl Dispatcher {
                     .write(move |tx| {
                         if let Some(due) = run.due {
                             store::tasks::claim(tx, run.task, due)?;
+                        }
+                        if let Some((actor, deed)) = &entry {
+                            store::audit::record(tx, run.created_at, actor, deed)?;
                         }
                         store::runs::insert(tx, &run)
                     })

@@ -3,6 +3,7 @@
 //! One event loop (the dispatcher) owns all runs that go on; everything else talks to
 //! it through [`Engine`]. With nothing to run it sleeps until the next fire time.
 
+mod act;
 mod capture;
 pub mod clock;
 mod command;
@@ -22,6 +23,7 @@ pub mod supervisor;
 pub mod syntax;
 mod ticker;
 
+pub use act::AuditedAct;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use environment::{Folders, finds};
 pub use feed::{Change, Feed, LogId};
@@ -153,8 +155,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`TriggerError::Busy`] while the task runs.
-    pub async fn trigger(&self, task: TaskId) -> Result<RunId, TriggerError> {
-        self.ask(|reply| Command::Trigger { task, reply })
+    pub async fn trigger(&self, task: TaskId, act: AuditedAct) -> Result<RunId, TriggerError> {
+        self.ask(|reply| Command::Trigger { task, act, reply })
             .await
             .unwrap_or(Err(TriggerError::Closing))
     }
@@ -165,8 +167,19 @@ impl Engine {
     /// # Errors
     /// [`TriggerError::Busy`] while the task runs, [`TriggerError::NoStep`] where it has no
     /// such step.
-    pub async fn retry(&self, run: RunId, from: Option<String>) -> Result<RunId, TriggerError> {
-        self.ask(|reply| Command::Retry { run, from, reply })
+    pub async fn retry(
+        &self,
+        run: RunId,
+        from: Option<String>,
+        act: AuditedAct,
+    ) -> Result<RunId, TriggerError> {
+        let command = |reply| Command::Retry {
+            run,
+            from,
+            act,
+            reply,
+        };
+        self.ask(command)
             .await
             .unwrap_or(Err(TriggerError::Closing))
     }
@@ -175,10 +188,19 @@ impl Engine {
     ///
     /// # Errors
     /// [`CancelError::NotRunning`] where there is nothing to stop.
-    pub async fn cancel(&self, run: RunId, how: Cancel) -> Result<(), CancelError> {
-        self.ask(|reply| Command::Cancel { run, how, reply })
-            .await
-            .unwrap_or(Err(CancelError::Closing))
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        how: Cancel,
+        act: AuditedAct,
+    ) -> Result<(), CancelError> {
+        let command = |reply| Command::Cancel {
+            run,
+            how,
+            act,
+            reply,
+        };
+        self.ask(command).await.unwrap_or(Err(CancelError::Closing))
     }
 
     /// Who holds slots and who waits, by pool; empty where the engine is gone.

@@ -129,7 +129,7 @@ impl Dispatcher {
                 self.unsaved.insert(*id, active.run.clone());
             }
         }
-        if self.unsaved.is_empty() {
+        if self.unsaved.is_empty() && self.unsaved_audit.is_empty() {
             return;
         }
         let runs: Vec<Run> = self.unsaved.values().cloned().collect();
@@ -139,6 +139,7 @@ impl Dispatcher {
             .filter_map(|id| self.active.get(id).map(|a| (a.run.task, a.retention)))
             .collect();
         let now = self.parts.clock.now();
+        let audit = self.unsaved_audit.clone();
         let written = self
             .parts
             .store
@@ -150,6 +151,9 @@ impl Dispatcher {
                         store::alarms::run_ended(tx, run, now)?;
                     }
                 }
+                for (at, (actor, deed)) in &audit {
+                    store::audit::record(tx, *at, actor, deed)?;
+                }
                 let mut removed = Vec::new();
                 for (task, retention) in finished {
                     removed.append(&mut store::retention::prune(tx, task, retention, now)?);
@@ -159,6 +163,7 @@ impl Dispatcher {
             .await;
         match written {
             Ok(removed) => {
+                self.unsaved_audit.clear();
                 // What was published while it could not be written is told once more, for
                 // those who looked into the database meanwhile.
                 for (id, run) in std::mem::take(&mut self.unsaved) {

@@ -139,6 +139,14 @@ pub fn user(tx: &Transaction<'_>, name: &str) -> Result<Option<Account>, StoreEr
         .transpose()
 }
 
+/// The user of that name.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is no such user.
+pub fn get(tx: &Transaction<'_>, name: &UserName) -> Result<Account, StoreError> {
+    user(tx, name.as_str())?.ok_or_else(|| no_user(name))
+}
+
 fn read_account(row: &Row<'_>) -> Result<Account, StoreError> {
     Ok(Account {
         id: row.get("id")?,

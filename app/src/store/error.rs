@@ -64,3 +64,22 @@ pub enum StoreError {
     #[error("the database is closed")]
     Closed,
 }
+
+/// Turns "not found" into a value, for a caller that goes on without the thing.
+pub trait Found<T> {
+    /// The thing, or none where there is none of that name or number.
+    ///
+    /// # Errors
+    /// Every error but [`StoreError::NotFound`].
+    fn found(self) -> Result<Option<T>, StoreError>;
+}
+
+impl<T> Found<T> for Result<T, StoreError> {
+    fn found(self) -> Result<Option<T>, StoreError> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub mod variables;
 
 pub use accounts::{Account, Principal, Role, Scope};
 pub use channels::StoredChannel;
-pub use error::StoreError;
+pub use error::{Found, StoreError};
 pub use outbox::{Delivery, Message, MessageState};
 pub use pools::PoolUse;
 pub use runs::RunQuery;
@@ -77,8 +77,8 @@ impl Store {
         })?;
         let reader = connection::open(path, Mode::Reader)?;
         Ok(Self {
-            writer: serve("store-writer", writer)?,
-            reader: serve("store-reader", reader)?,
+            writer: serve("store-writer", path, writer)?,
+            reader: serve("store-reader", path, reader)?,
             path: path.to_owned(),
             on_panic: OnPanic::Report,
         })
@@ -116,6 +116,22 @@ impl Store {
         .await
     }
 
+    /// Runs `work` in one transaction that is rolled back, to learn its result.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn rehearse<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        ask(&self.writer, self.on_panic, |connection| {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            work(&tx)
+        })
+        .await
+    }
+
     /// Runs `work` on one consistent view of the database.
     ///
     /// # Errors
@@ -134,7 +150,11 @@ impl Store {
 }
 
 /// Gives a connection to a thread of its own, which works off jobs until no handle is left.
-fn serve(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, StoreError> {
+fn serve(
+    name: &str,
+    path: &Path,
+    mut connection: Connection,
+) -> Result<mpsc::Sender<Job>, StoreError> {
     let (sender, jobs) = mpsc::channel::<Job>();
     thread::Builder::new()
         .name(name.to_owned())
@@ -144,7 +164,10 @@ fn serve(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, St
                 job(&mut connection);
             }
         })
-        .map_err(|_| StoreError::Closed)?;
+        .map_err(|error| StoreError::Open {
+            path: path.to_owned(),
+            why: format!("the system gives no thread for it ({error}); end other programs"),
+        })?;
     Ok(sender)
 }
 

@@ -144,7 +144,33 @@ fn everything() -> Vec<String> {
         .to_vec()
 }
 
+impl From<ChannelView> for ChannelBody {
+    fn from(view: ChannelView) -> Self {
+        Self {
+            name: view.name,
+            target: view.target,
+            enabled: view.enabled,
+            on: view.on,
+            tasks: view.tasks,
+        }
+    }
+}
+
 impl ChannelBody {
+    /// An empty body for a new channel of that kind.
+    pub fn new(kind: String) -> Self {
+        Self {
+            name: String::new(),
+            target: TargetBody {
+                kind,
+                ..TargetBody::default()
+            },
+            enabled: yes(),
+            on: everything(),
+            tasks: None,
+        }
+    }
+
     /// All of the channel but the secrets of its target.
     ///
     /// # Errors

@@ -193,10 +193,10 @@ pub struct TaskBody {
 }
 
 impl TaskBody {
-    /// Keeps as much of its runs as is usual, where nobody said how much.
-    pub fn keep_as_usual(&mut self, usual: Retention) {
-        self.keep_runs.get_or_insert(usual.runs);
-        self.keep_days.get_or_insert(usual.days);
+    /// Fills in the retention where the body has none.
+    pub fn set_default_retention(&mut self, default: Retention) {
+        self.keep_runs.get_or_insert(default.runs);
+        self.keep_days.get_or_insert(default.days);
     }
 }
 

@@ -1,33 +1,47 @@
-//! What somebody may do, as types: a handler that takes one of these was called by somebody
-//! who may. Each also says who it was, for the audit trail.
+//! Callers by permission. A handler that takes one of these types was called by someone with
+//! that permission, and reaches the server through it: nothing is changed without an actor.
 
+use super::App;
+use super::change::Ledger;
 use super::error::ApiError;
-use crate::domain::audit::Actor;
-use crate::store::{Principal, Role, Scope};
+use crate::domain::audit::{Actor, Deed};
+use crate::store::{Principal, Role, Scope, StoreError};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// By what somebody proved who they are.
+/// The proof of identity that came with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credential {
-    /// They opened the socket in the data directory.
+    /// The socket in the data directory.
     Local,
     /// The session of that number, whose secret has this hash.
     Session { id: i64, hash: Vec<u8> },
     /// The token whose secret has this hash.
     Token { hash: Vec<u8> },
-    /// They logged in at the reverse proxy.
+    /// A login at the reverse proxy.
     Proxy { user: String },
 }
 
-/// What a request proved about whoever sent it.
+/// A caller with a valid credential.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) principal: Principal,
     pub(super) credential: Credential,
 }
 
-/// Somebody, or nobody.
+impl Known {
+    /// The number of the session in which the request was sent.
+    pub(super) fn session(&self) -> Option<i64> {
+        match self.credential {
+            Credential::Session { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// A caller, with or without a credential.
 #[derive(Debug, Clone)]
 pub(super) struct Caller(pub(super) Option<Known>);
 
@@ -42,38 +56,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Known {
     }
 }
 
-/// Somebody who may look at everything.
-pub(super) struct Viewer(pub(super) Principal);
+/// A caller who may view some tasks, or everything.
+#[derive(Clone)]
+pub(super) struct Watcher {
+    pub(super) app: Arc<App>,
+    pub(super) principal: Principal,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for Viewer {
-    type Rejection = ApiError;
+impl Deref for Watcher {
+    type Target = App;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Known { principal, .. } = Known::from_request_parts(parts, state).await?;
-        match principal.scope {
-            Scope::Everything => Ok(Self(principal)),
-            Scope::Tasks(_) => Err(ApiError::OutOfScope),
-        }
+    fn deref(&self) -> &App {
+        &self.app
     }
 }
 
-/// Somebody who may look at some tasks, or at all.
-#[derive(Clone)]
-pub(super) struct Watcher(pub(super) Principal);
-
-impl<S: Send + Sync> FromRequestParts<S> for Watcher {
+impl FromRequestParts<Arc<App>> for Watcher {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Known { principal, .. } = Known::from_request_parts(parts, state).await?;
-        Ok(Self(principal))
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Known { principal, .. } = Known::from_request_parts(parts, app).await?;
+        let app = app.clone();
+        Ok(Self { app, principal })
     }
 }
 
 impl Watcher {
-    /// Whether this is one of the tasks.
+    /// Reports if the caller may view this task.
     pub(super) fn sees(&self, task: &str) -> bool {
-        self.0.sees(task)
+        self.principal.sees(task)
     }
 
     /// Refuses to show another task.
@@ -87,64 +98,93 @@ impl Watcher {
             Err(ApiError::OutOfScope)
         }
     }
-}
 
-/// Somebody who may start and cancel runs of some tasks, or of all.
-#[derive(Clone)]
-pub(super) struct Operator(Watcher);
-
-impl<S: Send + Sync> FromRequestParts<S> for Operator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let watcher = Watcher::from_request_parts(parts, state).await?;
-        if watcher.0.role >= Role::Operator {
-            Ok(Self(watcher))
-        } else {
-            Err(ApiError::NeedsOperator)
-        }
-    }
-}
-
-impl Operator {
-    /// Refuses to act on another task.
-    ///
-    /// # Errors
-    /// [`ApiError::OutOfScope`].
-    pub(super) fn act_on(&self, task: &str) -> Result<(), ApiError> {
-        self.0.look(task)
-    }
-
-    /// Who this is.
+    /// The name that the audit trail gives to the caller.
     pub(super) fn actor(&self) -> &Actor {
-        &self.0.0.actor
+        &self.principal.actor
     }
 }
 
-/// Somebody who may change everything.
-#[derive(Clone)]
-pub(super) struct Admin(Actor);
+/// Declares a caller with more permission than the one it is made from.
+macro_rules! caller {
+    ($(#[$doc:meta])* $name:ident($weaker:ident), $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub(super) struct $name($weaker);
 
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = ApiError;
+        impl Deref for $name {
+            type Target = $weaker;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Viewer(principal) = Viewer::from_request_parts(parts, state).await?;
-        match principal.role {
-            Role::Admin => Ok(Self(principal.actor)),
-            Role::Viewer | Role::Operator => Err(ApiError::Forbidden),
+            fn deref(&self) -> &$weaker {
+                &self.0
+            }
         }
-    }
+
+        impl FromRequestParts<Arc<App>> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                app: &Arc<App>,
+            ) -> Result<Self, ApiError> {
+                let caller = $weaker::from_request_parts(parts, app).await?;
+                let check: fn(&Principal) -> Result<(), ApiError> = $check;
+                check(&caller.principal)?;
+                Ok(Self(caller))
+            }
+        }
+    };
 }
+
+caller!(
+    /// A caller who may view everything.
+    Viewer(Watcher),
+    |principal| match principal.scope {
+        Scope::Everything => Ok(()),
+        Scope::Tasks(_) => Err(ApiError::OutOfScope),
+    }
+);
+
+caller!(
+    /// A caller who may start and cancel runs of some tasks, or of all.
+    Operator(Watcher),
+    |principal| match principal.role {
+        Role::Admin | Role::Operator => Ok(()),
+        Role::Viewer => Err(ApiError::NeedsOperator),
+    }
+);
+
+caller!(
+    /// A caller who may change everything.
+    Admin(Viewer),
+    |principal| match principal.role {
+        Role::Admin => Ok(()),
+        Role::Viewer | Role::Operator => Err(ApiError::Forbidden),
+    }
+);
 
 impl Admin {
-    /// Who this is.
-    pub(super) fn actor(&self) -> &Actor {
-        &self.0
+    /// The same caller with the permission to start and cancel runs.
+    pub(super) fn operator(&self) -> Operator {
+        Operator(Watcher::clone(self))
+    }
+
+    /// Makes a change and its audit entries in one transaction.
+    pub(super) async fn change<T, F>(&self, work: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Ledger<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.app.change(self.actor(), work).await
+    }
+
+    /// Audits an act outside the database.
+    pub(super) async fn note(&self, deed: Deed) -> Result<(), ApiError> {
+        self.app.note(self.actor(), deed).await
     }
 }
 
-/// A person who logged in here, and not a program or somebody at the socket.
+/// A person who logged in here: no program, and not the socket.
 pub(super) struct Person {
     pub(super) principal: Principal,
     /// The number of the session.
@@ -156,12 +196,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let known = Known::from_request_parts(parts, state).await?;
-        match known.credential {
-            Credential::Session { id, .. } => Ok(Self {
+        match known.session() {
+            Some(session) => Ok(Self {
                 principal: known.principal,
-                session: id,
+                session,
             }),
-            _ => Err(ApiError::NoPassword),
+            None => Err(ApiError::NoPassword),
         }
     }
 }

@@ -71,6 +71,20 @@ impl App {
         Ok(done.await?)
     }
 
+    /// Learns the result of a change that is not made.
+    pub(super) async fn rehearse<T, F>(&self, actor: &Actor, work: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Ledger<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let done = self.store.rehearse(move |tx| {
+            let actor = &actor;
+            work(&Ledger { tx, actor, now })
+        });
+        Ok(done.await?)
+    }
+
     /// Writes down what was done outside the database.
     pub(super) async fn note(&self, actor: &Actor, deed: Deed) -> Result<(), ApiError> {
         self.change(actor, move |ledger| ledger.note(&deed)).await

@@ -52,6 +52,12 @@ pub(super) enum ApiError {
     TooLarge { limit: usize },
     #[error("the form is larger than what is taken here")]
     FormTooLarge,
+    #[error("It was not saved: the interpreter cannot read it.")]
+    Syntax(String),
+    #[error(
+        "It was not saved: somebody else saved this script meanwhile. Saving anyway replaces that text, which stays among the versions."
+    )]
+    Overtaken,
     #[error("some fields were refused")]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -79,6 +85,23 @@ impl From<StoreError> for ApiError {
             StoreError::UnknownPool { .. } => FieldError::new("pool", error.to_string()).into(),
             StoreError::File(error) => Self::Io(error),
             other => Self::Store(other),
+        }
+    }
+}
+
+impl ApiError {
+    /// Reports if the thing is not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.table().0 == StatusCode::NOT_FOUND
+    }
+
+    /// Puts the error about a missing task beside the field in which it was named.
+    pub(super) fn about_tasks(self) -> Self {
+        match self {
+            Self::Store(error @ StoreError::NotFound { what: "task", .. }) => {
+                FieldError::new("tasks", error.to_string()).into()
+            }
+            other => other,
         }
     }
 }
@@ -156,7 +179,12 @@ impl ApiError {
                 "too-large",
                 "The request is too large",
             ),
-            Self::Invalid(_) | Self::Trigger(TriggerError::NoStep { .. }) => (
+            Self::Overtaken => (
+                StatusCode::CONFLICT,
+                "overtaken",
+                "It was changed meanwhile",
+            ),
+            Self::Invalid(_) | Self::Syntax(_) | Self::Trigger(TriggerError::NoStep { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
                 "The request was refused",

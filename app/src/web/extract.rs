@@ -6,13 +6,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{self, FromRequest, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Largest JSON body, in bytes.
 pub(super) const MAX_JSON: usize = 1024 * 1024;
 
-/// A JSON body.
+/// A JSON body, of a request or an answer.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -39,6 +41,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| ApiError::Malformed(error.to_string()))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
     }
 }
 

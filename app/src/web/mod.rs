@@ -2,12 +2,11 @@
 //! one call of the engine; it holds no rule, no SQL and no lock.
 
 mod api;
+mod audit_query;
 mod boundary;
 mod caller;
 mod certificate;
 mod change;
-mod channels;
-mod document;
 mod error;
 mod extract;
 mod guard;
@@ -15,6 +14,7 @@ mod log_part;
 mod log_stream;
 mod login;
 mod login_limit;
+mod operations;
 mod pages;
 mod patience;
 mod peer;
@@ -29,7 +29,7 @@ pub use session::SetupLink;
 pub use x509::CertificateError;
 
 use crate::config::{Proxy, Transport};
-use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
+use crate::domain::audit::Actor;
 use crate::engine::{Clock, Engine, LogStore};
 use crate::libraries::Libraries;
 use crate::notify::Notifier;
@@ -138,19 +138,10 @@ pub async fn renew_in_time(app: Arc<App>) {
                 () = certificates.changed() => {}
             },
             Some(_) => {
-                let old = certificates.about();
-                match certificates.renew(now) {
+                let actor = Actor::server();
+                match operations::certificate::renew(&app, &actor).await {
                     Ok(new) => {
                         tracing::info!(until = %new.until, "the self-signed certificate was renewed");
-                        let deed =
-                            Deed::new(Action::Changed, SubjectKind::Certificate, new.subject).with(
-                                "fingerprint",
-                                Some(old.fingerprint),
-                                Some(new.fingerprint),
-                            );
-                        if let Err(error) = app.note(&Actor::server(), deed).await {
-                            tracing::error!(%error, "cannot write the renewal down");
-                        }
                     }
                     Err(error) => {
                         tracing::error!(%error, "cannot renew the certificate; trying again tomorrow");
@@ -166,7 +157,7 @@ pub async fn renew_in_time(app: Arc<App>) {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .nest("/api/v1", api::routes())
-        .merge(api::operations())
+        .merge(api::health_routes())
         .merge(pages::routes())
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|method| async { ApiError::NoMethod(method) })

@@ -32,8 +32,8 @@ fn stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static
 }
 
 /// Everything that changes from now on.
-pub(super) fn changes(app: &App, watcher: Watcher) -> Events {
-    let feed = app.engine.feed().subscribe();
+pub(super) fn changes(watcher: Watcher) -> Events {
+    let feed = watcher.engine.feed().subscribe();
     let hello = futures_util::stream::iter([Ok(json_event("hello", &Empty {}))]);
     let heard = BTreeSet::new();
     let changes = unfold(
@@ -52,7 +52,8 @@ pub(super) fn changes(app: &App, watcher: Watcher) -> Events {
                     }
                     // It does not say of which task it is.
                     Ok(Change::Progress(log, _))
-                        if watcher.0.scope != Scope::Everything && !heard.contains(&log.run) =>
+                        if watcher.principal.scope != Scope::Everything
+                            && !heard.contains(&log.run) =>
                     {
                         continue;
                     }

@@ -1,5 +1,6 @@
 //! A certificate by itself: read, checked together with its key, and made.
 
+use crate::view::{CertificateView, rfc3339};
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -161,4 +162,17 @@ pub(super) fn make(
     let key = rcgen::KeyPair::generate().map_err(failed)?;
     let certificate = params.self_signed(&key).map_err(failed)?;
     Ok((certificate.pem(), key.serialize_pem()))
+}
+impl From<About> for CertificateView {
+    fn from(about: About) -> Self {
+        Self {
+            subject: about.subject,
+            issuer: about.issuer,
+            names: about.names,
+            valid_from: rfc3339(about.from),
+            valid_until: rfc3339(about.until),
+            fingerprint: about.fingerprint,
+            self_signed: about.made_here,
+        }
+    }
 }

@@ -196,3 +196,36 @@ fn the_command_line_reads_the_trail() {
         "{text}"
     );
 }
+
+#[test]
+fn no_run_starts_without_its_entry_in_the_trail() {
+    let server = Server::start();
+    server.shell_task("t", &[("s", "true", json!({}))]);
+    let first = server.run_to_end("t")["id"].as_i64().unwrap();
+    let put = server.socket.send(
+        "PUT",
+        "/api/v1/scripts/hello.sh",
+        &[("Content-Type", "application/octet-stream")],
+        b"#!/bin/sh\ntrue\n",
+    );
+    put.expect(200);
+    let database = rusqlite::Connection::open(server.data().join("lightflow.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON audit WHEN NEW.action = 'started'
+             BEGIN SELECT RAISE(ABORT, 'no room for the entry'); END",
+        )
+        .unwrap();
+    server.post("/api/v1/tasks/t/run", json!({})).expect(500);
+    let retry = format!("/api/v1/runs/{first}/retry");
+    server.post(&retry, json!({})).expect(500);
+    let once = server.post("/api/v1/scripts/hello.sh/run", json!({"args": []}));
+    once.expect(500);
+    let runs = server.get("/api/v1/runs").json();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    let second = server.trigger("t");
+    assert!(second > first);
+    let entry = &entries(&server, "?kind=run")[0];
+    assert_eq!(entry["name"], second.to_string());
+}

@@ -3,8 +3,9 @@
 use crate::harness::{BINARY, wait_for};
 use crate::receivers::WebServer;
 use chrono::{DateTime, TimeDelta, Utc};
-use lightflow::domain::task::Task;
-use lightflow::engine::{Clock, Engine, Folders, LogStore, ManualClock};
+use lightflow::domain::audit::{Action, Actor, Deed, SubjectKind};
+use lightflow::domain::task::{Task, TaskId};
+use lightflow::engine::{AuditedAct, Clock, Engine, Folders, LogStore, ManualClock};
 use lightflow::notify::{self, Notifier};
 use lightflow::secrets::SecretKey;
 use lightflow::setting::Setting;
@@ -124,6 +125,14 @@ impl World {
         })
     }
 
+    fn start(&self, task: TaskId) {
+        let act = AuditedAct::new(&Actor::server(), |run| {
+            Deed::new(Action::Started, SubjectKind::Run, run.0.to_string())
+        });
+        let started = self.engine.trigger(task, act);
+        self.runtime.block_on(started).unwrap();
+    }
+
     fn forward(&self, by: TimeDelta) {
         self.clock.set(self.clock.now() + by);
     }
@@ -136,7 +145,7 @@ fn a_message_is_tried_again_later_and_later_also_after_a_restart() {
     web.answer_with(503);
     world.channel(format!("http://{}/", web.address));
     let task = world.daily("false");
-    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    world.start(task);
     web.next();
     assert_eq!(world.tried(1), world.clock.now() + TimeDelta::seconds(30));
     world.forward(TimeDelta::seconds(30));
@@ -162,7 +171,7 @@ fn after_three_days_in_vain_a_message_is_given_up() {
     web.answer_with(500);
     world.channel(format!("http://{}/", web.address));
     let task = world.daily("false");
-    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    world.start(task);
     world.tried(1);
     world.forward(TimeDelta::days(3));
     wait_for("the message to be given up", || {
@@ -197,7 +206,7 @@ fn a_task_that_does_not_succeed_for_too_long_is_reported_once_and_its_recovery_t
     world.forward(TimeDelta::hours(3));
     world.forward(TimeDelta::minutes(5));
     std::fs::write(good, "").unwrap();
-    world.runtime.block_on(world.engine.trigger(task)).unwrap();
+    world.start(task);
     let body = web.next().body;
     assert!(body.contains("\"recovery\""), "{body}");
 }

@@ -47,7 +47,8 @@ fn forms() -> Vec<(String, String)> {
             let text = std::fs::read_to_string(&path).unwrap();
             for route in text.split(".route(").skip(1) {
                 let address = route.split('"').nth(1).unwrap();
-                if route.contains("post(") && !ENTRY.contains(&address) {
+                let sends = ["post(", "adding::", "editing::", "deleting::"];
+                if sends.iter().any(|word| route.contains(word)) && !ENTRY.contains(&address) {
                     found.push(("post".to_owned(), address.to_owned()));
                 }
             }

@@ -6,16 +6,13 @@ use crate::engine::PoolState;
 use crate::panics;
 use crate::store::measure::{Measured, measure};
 use crate::store::{self, PoolUse, RunQuery, StoreError, StoredTask};
-use crate::web::App;
 use crate::web::caller::Viewer;
 use crate::web::error::ApiError;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use rusqlite::Transaction;
 use std::fmt::Write;
 use std::fs;
-use std::sync::Arc;
 
 /// Runs of a task in which its last success is looked for.
 const LOOKED_AT: u32 = 50;
@@ -47,7 +44,7 @@ fn read(tx: &Transaction<'_>) -> Result<Read, StoreError> {
 }
 
 /// Metrics in the text format of Prometheus.
-pub(super) async fn metrics(_: Viewer, State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
     let found = app.store.read(read).await?;
     let next = app
         .engine

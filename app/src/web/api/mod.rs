@@ -1,28 +1,25 @@
 //! The JSON API under `/api/v1`, and the addresses for machines that watch the server.
 
-pub(super) mod audit;
-pub(super) mod certificate;
+mod audit;
+mod certificate;
 mod events;
 #[cfg(debug_assertions)]
 mod faults;
-pub(super) mod libraries;
+mod libraries;
 mod metrics;
-pub(super) mod notifications;
+mod notifications;
 mod operate;
-pub(super) mod pools;
-pub(super) mod runs;
-pub(super) mod scripts;
-pub(super) mod sessions;
-pub(super) mod settings;
-pub(super) mod snapshots;
-pub(super) mod tasks;
-pub(super) mod tokens;
+mod pools;
+mod runs;
+mod scripts;
+mod sessions;
+mod settings;
+mod snapshots;
+mod tasks;
+mod tokens;
 mod transfer;
-pub(super) mod users;
-pub(super) mod variables;
-
-pub(super) use scripts::write_in;
-pub(super) use variables::{seal, set_in};
+mod users;
+mod variables;
 
 use super::App;
 use super::error::ApiError;
@@ -178,7 +175,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 /// Health and metrics, outside the API's version.
-pub(super) fn operations() -> Router<Arc<App>> {
+pub(super) fn health_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", get(operate::health))
         .route("/readyz", get(operate::ready))

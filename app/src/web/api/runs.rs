@@ -1,11 +1,11 @@
 //! Runs and their logs.
 
-use super::tasks::resolve;
 use crate::blocking;
-use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::field::FieldError;
-use crate::domain::lifecycle::{Cancel, RunId};
-use crate::engine::Change;
+use crate::domain::lifecycle::RunId;
+use crate::domain::names::TaskName;
+use crate::domain::task::TaskId;
+use crate::engine::LogId;
 use crate::store::{self, RunQuery, Scope};
 use crate::view::{CancelBody, LogMatches, LogPart, RetryBody, RunList, RunView, Triggered};
 use crate::web::App;
@@ -14,16 +14,13 @@ use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
 use crate::web::log_part::{self, Place};
 use crate::web::log_stream::{Part, Until, find, follow};
+use crate::web::operations::runs;
 use crate::web::sse;
-use axum::Json as JsonReply;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use rusqlite::Transaction;
 use serde::Deserialize;
-use std::sync::Arc;
 use utoipa::IntoParams;
 
 const PAGE: u32 = 50;
@@ -41,14 +38,21 @@ pub(super) struct ListParams {
     before: Option<i64>,
 }
 
+async fn find_task(app: &App, name: String) -> Result<TaskId, ApiError> {
+    let name = TaskName::new(name)?;
+    let find = app
+        .store
+        .read(move |tx| store::tasks::by_name(tx, name.as_str()));
+    Ok(find.await?.id)
+}
+
 /// Runs, newest first.
 #[utoipa::path(get, path = "/runs", params(ListParams), responses((status = 200, body = RunList)))]
 pub(super) async fn list(
     watcher: Watcher,
-    State(app): State<Arc<App>>,
     Params(params): Params<ListParams>,
-) -> Result<JsonReply<RunList>, ApiError> {
-    let task = match (params.task, &watcher.0.scope) {
+) -> Result<Json<RunList>, ApiError> {
+    let task = match (params.task, &watcher.principal.scope) {
         (Some(task), _) => {
             watcher.look(&task)?;
             Some(task)
@@ -61,55 +65,40 @@ pub(super) async fn list(
     };
     let limit = params.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let query = RunQuery {
-        task: resolve(&app, task).await?,
+        task: match task {
+            Some(name) => Some(find_task(&watcher, name).await?),
+            None => None,
+        },
         before: params.before.map(RunId),
         limit,
     };
-    let runs = app
+    let found = watcher
         .store
         .read(move |tx| store::runs::list(tx, &query))
         .await?;
-    let full = u32::try_from(runs.len()).unwrap_or(u32::MAX) == limit;
-    Ok(JsonReply(RunList {
-        next_before: runs.last().filter(|_| full).map(|run| run.id.0),
-        runs: runs.iter().map(RunView::from).collect(),
+    let full = u32::try_from(found.len()).unwrap_or(u32::MAX) == limit;
+    Ok(Json(RunList {
+        next_before: found.last().filter(|_| full).map(|run| run.id.0),
+        runs: found.iter().map(RunView::from).collect(),
     }))
 }
 
 /// One run.
 #[utoipa::path(get, path = "/runs/{id}", responses((status = 200, body = RunView), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn show(
-    watcher: Watcher,
-    State(app): State<Arc<App>>,
-    Path(id): Path<i64>,
-) -> Result<JsonReply<RunView>, ApiError> {
-    let run = app
+pub(super) async fn show(watcher: Watcher, Path(id): Path<i64>) -> Result<Json<RunView>, ApiError> {
+    let run = watcher
         .store
         .read(move |tx| store::runs::get(tx, RunId(id)))
         .await?;
     watcher.look(run.task_name.as_str())?;
-    Ok(JsonReply(RunView::from(&run)))
+    Ok(Json(RunView::from(&run)))
 }
 
 /// Removes a run that is over, with its logs.
 #[utoipa::path(delete, path = "/runs/{id}",
     responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
-pub(in crate::web) async fn remove(
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(id): Path<i64>,
-) -> Result<StatusCode, ApiError> {
-    let task = task_of(&app, id).await?;
-    app.change(admin.actor(), move |ledger| {
-        store::runs::remove(ledger, RunId(id))?;
-        let deed = Deed::new(Action::Removed, SubjectKind::Run, id.to_string());
-        ledger.note(&deed.with("task", Some(task), None))
-    })
-    .await?;
-    app.engine.feed().publish(Change::Tasks);
-    // The run is gone; a log that stays behind is found at the next start.
-    let logs = app.logs.clone();
-    let _ = blocking::run(move || logs.remove_runs(vec![id])).await;
+pub(super) async fn remove(admin: Admin, Path(id): Path<i64>) -> Result<StatusCode, ApiError> {
+    runs::delete(&admin, RunId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -118,51 +107,35 @@ pub(in crate::web) async fn remove(
 /// again, except `always` ones. Refused with 409 while the task runs.
 #[utoipa::path(post, path = "/runs/{id}/retry", request_body = RetryBody,
     responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
-pub(in crate::web) async fn retry(
+pub(super) async fn retry(
     operator: Operator,
-    State(app): State<Arc<App>>,
     Path(id): Path<i64>,
     Json(body): Json<RetryBody>,
-) -> Result<(StatusCode, JsonReply<Triggered>), ApiError> {
-    let task = task_of(&app, id).await?;
-    operator.act_on(&task)?;
-    let run = app.engine.retry(RunId(id), body.from).await?;
-    let deed = Deed::new(Action::Started, SubjectKind::Run, run.0.to_string())
-        .with("task", None, Some(task))
-        .with("retry of", None, Some(id.to_string()));
-    app.note(operator.actor(), deed).await?;
-    Ok((StatusCode::ACCEPTED, JsonReply(Triggered { run: run.0 })))
+) -> Result<(StatusCode, Json<Triggered>), ApiError> {
+    let run = runs::retry(&operator, RunId(id), body.from).await?.0;
+    Ok((StatusCode::ACCEPTED, Json(Triggered { run })))
 }
 
 /// Stops a run: its current step at once, and its `always` steps still run unless forced.
 #[utoipa::path(post, path = "/runs/{id}/cancel", request_body = CancelBody,
     responses((status = 202), (status = 409, body = crate::view::Problem)))]
-pub(in crate::web) async fn cancel(
+pub(super) async fn cancel(
     operator: Operator,
-    State(app): State<Arc<App>>,
     Path(id): Path<i64>,
     Json(body): Json<CancelBody>,
 ) -> Result<StatusCode, ApiError> {
-    let task = task_of(&app, id).await?;
-    operator.act_on(&task)?;
-    let how = if body.force {
-        Cancel::Force
-    } else {
-        Cancel::Graceful
-    };
-    app.engine.cancel(RunId(id), how).await?;
-    let force = body.force.then(|| "yes".to_owned());
-    let deed = Deed::new(Action::Cancelled, SubjectKind::Run, id.to_string())
-        .with("task", None, Some(task))
-        .with("force", None, force);
-    app.note(operator.actor(), deed).await?;
+    runs::cancel(&operator, RunId(id), body.force).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// The name of the task of a run.
-async fn task_of(app: &App, id: i64) -> Result<String, ApiError> {
-    let get = move |tx: &Transaction<'_>| store::runs::get(tx, RunId(id));
-    Ok(app.store.read(get).await?.task_name.to_string())
+/// The log of an attempt of a step, for a caller who may see it.
+async fn log_id(
+    watcher: &Watcher,
+    (run, position): (i64, usize),
+    attempt: Option<u32>,
+) -> Result<LogId, ApiError> {
+    watcher.look(&runs::task_of(watcher, RunId(run)).await?)?;
+    find(watcher, run, position, attempt).await
 }
 
 /// Which log to read.
@@ -180,14 +153,18 @@ pub(super) struct LogParams {
     responses((status = 200, content_type = "text/plain"), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log(
     watcher: Watcher,
-    State(app): State<Arc<App>>,
-    Path((run, position)): Path<(i64, usize)>,
+    Path(step): Path<(i64, usize)>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, ApiError> {
-    watcher.look(&task_of(&app, run).await?)?;
-    let id = find(&app, run, position, params.attempt).await?;
-    let limit = app.logs.limit();
-    let parts = follow(app, id, params.offset.unwrap_or(0), Until::Now).map(move |part| {
+    let id = log_id(&watcher, step, params.attempt).await?;
+    let limit = watcher.logs.limit();
+    let parts = follow(
+        watcher.app.clone(),
+        id,
+        params.offset.unwrap_or(0),
+        Until::Now,
+    )
+    .map(move |part| {
         part.map(|part| match part {
             Part::Bytes(piece, _) => Bytes::from(piece.bytes),
             Part::Gap { from, to } => Bytes::from(format!(
@@ -226,21 +203,19 @@ pub(super) struct PartParams {
     responses((status = 200, body = LogPart), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log_part(
     watcher: Watcher,
-    State(app): State<Arc<App>>,
-    Path((run, position)): Path<(i64, usize)>,
+    Path(step): Path<(i64, usize)>,
     Params(params): Params<PartParams>,
-) -> Result<JsonReply<LogPart>, ApiError> {
-    watcher.look(&task_of(&app, run).await?)?;
-    let id = find(&app, run, position, params.attempt).await?;
+) -> Result<Json<LogPart>, ApiError> {
+    let id = log_id(&watcher, step, params.attempt).await?;
     let place = match (params.before, params.after) {
         (Some(before), _) => Place::Before(before),
         (None, Some(after)) if params.line => Place::FromLine(after),
         (None, Some(after)) => Place::After(after),
         (None, None) => Place::End,
     };
-    let logs = app.logs.clone();
+    let logs = watcher.logs.clone();
     let part = blocking::run(move || log_part::part(&logs, id, place)).await??;
-    Ok(JsonReply(part))
+    Ok(Json(part))
 }
 
 /// What to look for in a log.
@@ -260,19 +235,17 @@ pub(super) struct SearchParams {
     responses((status = 200, body = LogMatches), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn log_search(
     watcher: Watcher,
-    State(app): State<Arc<App>>,
-    Path((run, position)): Path<(i64, usize)>,
+    Path(step): Path<(i64, usize)>,
     Params(params): Params<SearchParams>,
-) -> Result<JsonReply<LogMatches>, ApiError> {
+) -> Result<Json<LogMatches>, ApiError> {
     if !(1..=200).contains(&params.q.len()) {
         return Err(FieldError::new("q", "must be 1 to 200 bytes long").into());
     }
-    watcher.look(&task_of(&app, run).await?)?;
-    let id = find(&app, run, position, params.attempt).await?;
-    let logs = app.logs.clone();
+    let id = log_id(&watcher, step, params.attempt).await?;
+    let logs = watcher.logs.clone();
     let search = move || log_part::matches(&logs, id, &params.q, params.from.unwrap_or(0));
     let found = blocking::run(search).await??;
-    Ok(JsonReply(found))
+    Ok(Json(found))
 }
 
 /// A step's log as events `chunk`, `gap` and `end` with byte offsets; follows the step
@@ -281,16 +254,14 @@ pub(super) async fn log_search(
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn log_stream(
     watcher: Watcher,
-    State(app): State<Arc<App>>,
-    Path((run, position)): Path<(i64, usize)>,
+    Path(step): Path<(i64, usize)>,
     Params(params): Params<LogParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watcher.look(&task_of(&app, run).await?)?;
-    let id = find(&app, run, position, params.attempt).await?;
+    let id = log_id(&watcher, step, params.attempt).await?;
     let resume = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let offset = resume.or(params.offset).unwrap_or(0);
-    Ok(sse::log(app, id, offset).into_response())
+    Ok(sse::log(watcher.app.clone(), id, offset).into_response())
 }

@@ -1,18 +1,14 @@
 //! Export and import of the whole configuration.
 
 use crate::view::ImportReport;
-use crate::web::App;
 use crate::web::caller::{Admin, Viewer};
-use crate::web::document;
 use crate::web::error::ApiError;
-use crate::web::extract::{Params, read};
-use axum::Json as JsonReply;
+use crate::web::extract::{Json, Params, read};
+use crate::web::operations::transfer;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use std::sync::Arc;
 use utoipa::IntoParams;
 
 /// Largest document, in bytes.
@@ -20,8 +16,8 @@ const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
 
 /// Pools, variables, scripts and tasks as one TOML document; of secrets only the names.
 #[utoipa::path(get, path = "/export", responses((status = 200, content_type = "application/toml")))]
-pub(super) async fn export(_: Viewer, State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let text = document::export(&app).await?;
+pub(super) async fn export(viewer: Viewer) -> Result<Response, ApiError> {
+    let text = transfer::export(&viewer).await?;
     Ok(([(header::CONTENT_TYPE, "application/toml")], text).into_response())
 }
 
@@ -40,11 +36,10 @@ pub(super) struct ImportParams {
     responses((status = 200, body = ImportReport), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn import(
     admin: Admin,
-    State(app): State<Arc<App>>,
     Params(params): Params<ImportParams>,
     body: Body,
-) -> Result<JsonReply<ImportReport>, ApiError> {
+) -> Result<Json<ImportReport>, ApiError> {
     let bytes = read(body, MAX_DOCUMENT).await?;
-    let report = document::import(&app, &admin, &bytes, params.dry_run).await?;
-    Ok(JsonReply(report))
+    let report = transfer::import(&admin, &bytes, params.dry_run).await?;
+    Ok(Json(report))
 }

@@ -6,6 +6,7 @@ use crate::domain::cron::CronExpr;
 use crate::domain::schedule::{Schedule, parse_zone};
 use crate::store;
 use crate::web::App;
+use crate::web::error::ApiError;
 use crate::web::extract::Params;
 use askama::Template;
 use axum::extract::State;
@@ -83,7 +84,7 @@ pub(super) async fn fragment(
 }
 
 /// Answers a question.
-pub(super) async fn preview(app: &App, question: &Question) -> Result<Preview, PageError> {
+pub(super) async fn preview(app: &App, question: &Question) -> Result<Preview, ApiError> {
     let schedule = match read(question, app.zone.get()) {
         Ok(Some(schedule)) => schedule,
         Ok(None) => return Ok(Preview::Nothing),

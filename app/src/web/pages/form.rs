@@ -64,6 +64,8 @@ pub(super) fn number(field: &str, text: &str) -> Result<u32, FieldError> {
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     general: Option<String>,
+    /// The words of a program that refused it, if one did.
+    said: Option<String>,
     fields: Vec<FieldError>,
 }
 
@@ -72,20 +74,23 @@ impl Refusals {
     ///
     /// # Errors
     /// Hands back any other error, which is not about the form.
-    pub(super) fn new(error: ApiError) -> Result<Self, PageError> {
+    pub(super) fn new(error: ApiError) -> Result<Self, ApiError> {
         match error {
             ApiError::Invalid(fields) => Ok(Self {
-                general: None,
                 fields,
+                ..Self::default()
             }),
             ApiError::Store(StoreError::Duplicate { .. }) => {
                 Ok(FieldError::new("name", error.to_string()).into())
             }
-            other if other.table().0 == StatusCode::CONFLICT => Ok(Self {
-                general: Some(other.to_string()),
-                fields: Vec::new(),
+            ApiError::Syntax(ref said) => Ok(Self {
+                said: Some(said.clone()),
+                ..Self::general(&error.to_string())
             }),
-            other => Err(other.into()),
+            other if other.table().0 == StatusCode::CONFLICT => {
+                Ok(Self::general(&other.to_string()))
+            }
+            other => Err(other),
         }
     }
 
@@ -93,8 +98,13 @@ impl Refusals {
     pub(super) fn general(text: &str) -> Self {
         Self {
             general: Some(text.to_owned()),
-            fields: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// The words of the program that refused it.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 
     /// Whether it is about the form as a whole.
@@ -169,8 +179,8 @@ fn id(field: &str) -> String {
 impl From<FieldError> for Refusals {
     fn from(error: FieldError) -> Self {
         Self {
-            general: None,
             fields: vec![error],
+            ..Self::default()
         }
     }
 }

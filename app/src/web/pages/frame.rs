@@ -100,9 +100,9 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame of a page in `section`, for whoever looks at it.
-    pub(super) fn new(viewer: PageViewer, section: Section) -> Self {
+    pub(super) fn new(viewer: &PageViewer, section: Section) -> Self {
         Self {
-            user: viewer.name,
+            user: viewer.actor().name.clone(),
             admin: viewer.admin,
             section,
             part: None,
@@ -110,7 +110,7 @@ impl Frame {
     }
 
     /// The frame of a page within the settings.
-    pub(super) fn within(viewer: PageViewer, part: Part) -> Self {
+    pub(super) fn within(viewer: &PageViewer, part: Part) -> Self {
         Self {
             part: Some(part),
             ..Self::new(viewer, Section::Settings)

@@ -1,5 +1,6 @@
 //! The page of Python packages: what is installed, with a form to put more in.
 
+use super::edit::{deleted, to};
 use super::form::{Fields, Refusals, refused};
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark};
@@ -8,16 +9,13 @@ use super::task::newest;
 use super::{PageAdmin, PageError, PageViewer, html};
 use crate::engine;
 use crate::libraries::Library;
-use crate::store::{self, StoreError};
-use crate::view::InstallBody;
+use crate::store::{self, Found};
 use crate::web::App;
-use crate::web::api::libraries::{self as api, LIBRARIES};
-use crate::web::api::scripts::blocking;
-use crate::web::caller::Admin;
-use crate::web::extract::{Json, Path};
+use crate::web::extract::Path;
+use crate::web::operations::{libraries, once::LIBRARIES};
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -46,11 +44,8 @@ struct LastInstall {
 }
 
 /// `/libraries`: the page.
-pub(super) async fn page(
-    viewer: PageViewer,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let page = show(&app, viewer, String::new(), Refusals::default()).await?;
+pub(super) async fn page(viewer: PageViewer) -> Result<Response, PageError> {
+    let page = show(&viewer, String::new(), Refusals::default()).await?;
     Ok(html(&page))
 }
 
@@ -63,13 +58,12 @@ pub(super) async fn fragment(
 }
 
 async fn show(
-    app: &App,
-    viewer: PageViewer,
+    viewer: &PageViewer,
     packages: String,
     refusals: Refusals,
 ) -> Result<LibrariesPage, PageError> {
     Ok(LibrariesPage {
-        body: list(app, viewer.admin).await?,
+        body: list(viewer, viewer.admin).await?,
         frame: Frame::new(viewer, Section::Libraries),
         python: engine::finds("python3"),
         packages,
@@ -78,14 +72,12 @@ async fn show(
 }
 
 async fn list(app: &App, admin: bool) -> Result<LibrariesFragment, PageError> {
-    let libraries = app.libraries.clone();
-    let libraries = blocking(move || libraries.list()).await?;
+    let libraries = libraries::list(app).await?;
     let last = app
         .store
-        .read(|tx| match store::tasks::by_name(tx, LIBRARIES) {
-            Ok(task) => Ok(newest(tx, &task, 1)?.pop()),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(other) => Err(other),
+        .read(|tx| match store::tasks::by_name(tx, LIBRARIES).found()? {
+            Some(task) => Ok(newest(tx, &task, 1)?.pop()),
+            None => Ok(None),
         })
         .await?;
     let now = app.clock.now();
@@ -100,33 +92,24 @@ async fn list(app: &App, admin: bool) -> Result<LibrariesFragment, PageError> {
     })
 }
 
-/// Installs what was typed, and shows pip at work.
-pub(super) async fn install(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
+/// Installs the packages that were typed, and shows pip at work.
+pub(super) async fn install(admin: PageAdmin, fields: Fields) -> Result<Response, PageError> {
     let typed = fields.text("packages");
     let lines = typed.lines().map(str::trim).filter(|line| !line.is_empty());
-    let packages = lines.map(str::to_owned).collect();
-    let body = Json(InstallBody { packages });
-    match api::install(admin, State(app.clone()), body).await {
-        Ok((_, started)) => Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response()),
+    let packages: Vec<String> = lines.map(str::to_owned).collect();
+    match libraries::install(&admin, &packages).await {
+        Ok(run) => Ok(to(&format!("/runs/{}", run.0))),
         Err(error) => {
             let refusals = Refusals::new(error)?;
-            Ok(refused(&show(&app, viewer, typed, refusals).await?))
+            Ok(refused(&show(&admin.viewer, typed, refusals).await?))
         }
     }
 }
 
-/// Takes a package out.
+/// Deletes a package.
 pub(super) async fn remove(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let _ = api::remove(admin, State(app), Path(name)).await?;
-    Ok(Redirect::to("/libraries").into_response())
+    deleted(libraries::delete(&admin, &name).await, "/libraries")
 }

@@ -4,6 +4,7 @@ mod assets;
 mod cron;
 mod diff;
 mod durations;
+mod edit;
 mod entry;
 mod form;
 mod frame;
@@ -29,8 +30,9 @@ mod variables;
 mod versions;
 
 use super::App;
-use super::caller::Viewer;
+use super::caller::{Admin, Viewer};
 use super::error::ApiError;
+use crate::store::Role;
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
@@ -40,6 +42,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use edit::{adding, deleting, editing};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Most bytes of a form that strangers may send.
@@ -59,17 +63,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/schedules/resume", post(task_list::resume_all))
         .route("/tasks/{name}", get(task::task))
         .route("/fragments/tasks/{name}", get(task::task_fragment))
-        .route("/add/task", get(task_edit::add_page).post(task_edit::add))
+        .route("/add/task", adding::<task_edit::EditPage>())
         .route("/fragments/cron", get(cron::fragment))
-        .route(
-            "/tasks/{name}/edit",
-            get(task_edit::edit_page).post(task_edit::edit),
-        )
+        .route("/tasks/{name}/edit", editing::<task_edit::EditPage>())
         .route(
             "/tasks/{name}/duplicate",
-            get(task_duplicate::page).post(task_duplicate::duplicate),
+            editing::<task_duplicate::DuplicatePage>(),
         )
-        .route("/tasks/{name}/delete", post(task_edit::delete))
+        .route("/tasks/{name}/delete", deleting::<task_edit::EditPage>())
         .route("/tasks/{name}/auto", post(task_list::set_auto))
         .route("/tasks/{name}/run", post(task_list::run))
         .route("/runs/{id}", get(run::run))
@@ -80,43 +81,43 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/pools", get(pools::list))
         .route("/fragments/pools", get(pools::list_fragment))
         // Things are added under an address of its own: each may have any name, also "new".
-        .route("/add/pool", get(pools::add_page).post(pools::add))
-        .route("/pools/{name}", get(pools::edit_page).post(pools::edit))
-        .route("/pools/{name}/delete", post(pools::delete))
+        .route("/add/pool", adding::<pools::PoolForm>())
+        .route("/pools/{name}", editing::<pools::PoolForm>())
+        .route("/pools/{name}/delete", deleting::<pools::PoolForm>())
         .route("/variables", get(variables::list))
+        .route("/add/variable", adding::<variables::VariableForm>())
+        .route("/variables/{key}", editing::<variables::VariableForm>())
         .route(
-            "/add/variable",
-            get(variables::add_page).post(variables::add),
+            "/variables/{key}/delete",
+            deleting::<variables::VariableForm>(),
         )
-        .route(
-            "/variables/{key}",
-            get(variables::edit_page).post(variables::edit),
-        )
-        .route("/variables/{key}/delete", post(variables::delete))
         .route("/libraries", get(libraries::page).post(libraries::install))
         .route("/fragments/libraries", get(libraries::fragment))
         .route("/libraries/{name}/delete", post(libraries::remove))
         .route("/notifications", get(notifications::list))
         .route(
             "/add/notification",
-            get(notifications::add_page).post(notifications::add),
+            get(notifications::add_page).post(edit::add::<notifications::ChannelForm>),
         )
         .route(
             "/notifications/{name}",
-            get(notifications::edit_page).post(notifications::edit),
+            editing::<notifications::ChannelForm>(),
         )
         .route("/notifications/{name}/test", post(notifications::test))
-        .route("/notifications/{name}/delete", post(notifications::delete))
+        .route(
+            "/notifications/{name}/delete",
+            deleting::<notifications::ChannelForm>(),
+        )
         .merge(
             Router::new()
                 .route("/scripts", get(scripts::list))
-                .route("/add/script", get(scripts::add_page).post(scripts::add))
+                .route("/add/script", adding::<scripts::EditPage>())
                 .route(
                     "/scripts/{name}",
-                    get(scripts::edit_page).post(scripts::edit),
+                    get(scripts::edit_page).post(edit::edit::<scripts::EditPage>),
                 )
                 .route("/scripts/{name}/run", post(scripts::run))
-                .route("/scripts/{name}/delete", post(scripts::delete))
+                .route("/scripts/{name}/delete", deleting::<scripts::EditPage>())
                 .route("/scripts/{name}/versions", get(versions::list))
                 .route("/scripts/{name}/versions/{number}", get(versions::show))
                 .route(
@@ -167,37 +168,53 @@ impl IntoResponse for PageError {
     }
 }
 
-/// Whoever looks at a page; somebody who is not logged in is sent to do so.
+/// The caller of a page; one who is not logged in is sent to the login page.
 struct PageViewer {
-    name: String,
+    viewer: Viewer,
+    /// The permission to change things.
     admin: bool,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for PageViewer {
-    type Rejection = PageError;
+impl Deref for PageViewer {
+    type Target = Viewer;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
-        let Viewer(principal) = Viewer::from_request_parts(parts, state).await?;
-        Ok(Self {
-            admin: principal.role == crate::store::Role::Admin,
-            name: principal.actor.name,
-        })
+    fn deref(&self) -> &Viewer {
+        &self.viewer
     }
 }
 
-/// Somebody who may change things.
-struct PageAdmin(PageViewer);
-
-impl<S: Send + Sync> FromRequestParts<S> for PageAdmin {
+impl FromRequestParts<Arc<App>> for PageViewer {
     type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
-        let viewer = PageViewer::from_request_parts(parts, state).await?;
-        if viewer.admin {
-            Ok(Self(viewer))
-        } else {
-            Err(ApiError::Forbidden.into())
-        }
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
+        let viewer = Viewer::from_request_parts(parts, app).await?;
+        let admin = viewer.principal.role == Role::Admin;
+        Ok(Self { viewer, admin })
+    }
+}
+
+/// The caller of a page for admins.
+struct PageAdmin {
+    viewer: PageViewer,
+    admin: Admin,
+}
+
+impl Deref for PageAdmin {
+    type Target = Admin;
+
+    fn deref(&self) -> &Admin {
+        &self.admin
+    }
+}
+
+impl FromRequestParts<Arc<App>> for PageAdmin {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
+        Ok(Self {
+            admin: Admin::from_request_parts(parts, app).await?,
+            viewer: PageViewer::from_request_parts(parts, app).await?,
+        })
     }
 }
 

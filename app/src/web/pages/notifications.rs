@@ -1,24 +1,21 @@
 //! Notifications: the channels, what was sent to them, and the forms that add and change one.
 
-use super::form::{Fields, Refusals, refused};
+use super::edit::{FormPage, to};
+use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
-use crate::domain::names::ChannelName;
 use crate::domain::target::Kind;
 use crate::store::{self, Delivery, MessageState};
 use crate::view::{ChannelBody, ChannelView, TargetBody};
 use crate::web::App;
-use crate::web::api::notifications as api;
 use crate::web::caller::Admin;
-use crate::web::channels::{add as add_channel, change, try_out, view};
 use crate::web::error::ApiError;
 use crate::web::extract::{Params, Path};
+use crate::web::operations::channels::{self, view};
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use std::sync::Arc;
 
 /// Deliveries shown below the channels.
 const SHOWN: u32 = 30;
@@ -46,19 +43,12 @@ struct Row {
 }
 
 /// `/notifications`.
-pub(super) async fn list(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    page(&app, viewer, None).await
+pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
+    page(&admin.viewer, None).await
 }
 
-async fn page(
-    app: &App,
-    viewer: PageViewer,
-    tried: Option<(bool, String)>,
-) -> Result<Response, PageError> {
-    let (channels, deliveries) = app
+async fn page(app: &PageViewer, tried: Option<(bool, String)>) -> Result<Response, PageError> {
+    let (stored, deliveries) = app
         .store
         .read(|tx| {
             Ok((
@@ -68,8 +58,8 @@ async fn page(
         })
         .await?;
     Ok(html(&NotificationsPage {
-        frame: Frame::new(viewer, Section::Notifications),
-        channels: channels.iter().map(|one| view(app, one)).collect(),
+        frame: Frame::new(app, Section::Notifications),
+        channels: stored.iter().map(|one| view(app, one)).collect(),
         deliveries: deliveries.into_iter().map(|one| row(app, one)).collect(),
         tried,
     }))
@@ -124,7 +114,7 @@ impl KindsPage {
 
 #[derive(Template)]
 #[template(path = "notification_form.html")]
-struct ChannelForm {
+pub(super) struct ChannelForm {
     frame: Frame,
     refusals: Refusals,
     /// The channel that is changed; none for a new one.
@@ -138,39 +128,6 @@ struct ChannelForm {
 }
 
 impl ChannelForm {
-    async fn new(
-        app: &App,
-        viewer: PageViewer,
-        channel: Option<String>,
-        body: ChannelBody,
-        refusals: Refusals,
-    ) -> Result<Self, PageError> {
-        let name = channel.clone().map(ChannelName::new).transpose()?;
-        let (tasks, stored) = app
-            .store
-            .read(move |tx| {
-                let stored = name
-                    .map(|name| store::channels::get(tx, &name))
-                    .transpose()?;
-                Ok((store::tasks::list(tx)?, stored))
-            })
-            .await?;
-        let chosen = body.tasks.clone().unwrap_or_default();
-        let tick = |name: String| (name.clone(), chosen.contains(&name));
-        Ok(Self {
-            frame: Frame::new(viewer, Section::Notifications),
-            refusals,
-            channel,
-            present: stored.and_then(|stored| view(app, &stored).shown),
-            kind: body.target.kind.parse()?,
-            tasks: tasks
-                .into_iter()
-                .map(|t| tick(t.task.name.to_string()))
-                .collect(),
-            body,
-        })
-    }
-
     /// What an empty field for a secret means.
     fn keep(&self) -> &'static str {
         match self.channel {
@@ -197,107 +154,100 @@ pub(super) struct NewParams {
     kind: Option<String>,
 }
 
-/// `/add/notification`: which kind, and then its empty form.
+/// `/add/notification`: a choice of kinds, and then the empty form of that kind.
 pub(super) async fn add_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Params(params): Params<NewParams>,
 ) -> Result<Response, PageError> {
     let Some(kind) = params.kind else {
-        let frame = Frame::new(viewer, Section::Notifications);
+        let frame = Frame::new(&admin.viewer, Section::Notifications);
         return Ok(html(&KindsPage { frame }));
     };
-    let body = ChannelBody {
-        name: String::new(),
-        target: TargetBody {
-            kind,
-            ..TargetBody::default()
-        },
-        enabled: true,
-        on: ["failure", "recovery", "overdue"]
-            .map(str::to_owned)
-            .to_vec(),
-        tasks: None,
+    let form = form(
+        &admin.viewer,
+        None,
+        ChannelBody::new(kind),
+        Refusals::default(),
+    );
+    Ok(html(&form.await?))
+}
+
+async fn form(
+    viewer: &PageViewer,
+    channel: Option<&str>,
+    body: ChannelBody,
+    refusals: Refusals,
+) -> Result<ChannelForm, ApiError> {
+    let stored = match channel {
+        Some(name) => Some(channels::get(viewer, name).await?),
+        None => None,
     };
-    let form = ChannelForm::new(&app, viewer, None, body, Refusals::default()).await?;
-    Ok(html(&form))
+    let tasks = viewer.store.read(store::tasks::list).await?;
+    let chosen = body.tasks.clone().unwrap_or_default();
+    let tick = |name: String| (name.clone(), chosen.contains(&name));
+    Ok(ChannelForm {
+        frame: Frame::new(viewer, Section::Notifications),
+        refusals,
+        channel: channel.map(str::to_owned),
+        present: stored.and_then(|stored| view(viewer, &stored).shown),
+        kind: body.target.kind.parse()?,
+        tasks: tasks
+            .into_iter()
+            .map(|t| tick(t.task.name.to_string()))
+            .collect(),
+        body,
+    })
 }
 
-/// Adds a channel.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let body = body(&fields);
-    let added = add_channel(&app, &admin, body.clone()).await;
-    answer(&app, viewer, None, body, added.map(drop)).await
+impl FormPage for ChannelForm {
+    const LIST: &'static str = "/notifications";
+
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let body = match (typed, name) {
+            (Some(typed), _) => body(typed),
+            (None, Some(name)) => {
+                ChannelBody::from(view(viewer, &channels::get(viewer, name).await?))
+            }
+            (None, None) => ChannelBody::new(String::new()),
+        };
+        form(viewer, name, body, refusals).await
+    }
+
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        match name {
+            None => channels::create(admin, body(typed)).await?,
+            Some(name) => channels::replace(admin, name, body(typed)).await?,
+        };
+        Ok(to(Self::LIST))
+    }
+
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        channels::delete(admin, name).await
+    }
 }
 
-/// `/notifications/{name}`: the form of a channel.
-pub(super) async fn edit_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let channel = ChannelName::new(name)?;
-    let stored = app
-        .store
-        .read(move |tx| store::channels::get(tx, &channel))
-        .await?;
-    let present = view(&app, &stored);
-    let name = present.name.clone();
-    let body = ChannelBody {
-        name: present.name,
-        target: present.target,
-        enabled: present.enabled,
-        on: present.on,
-        tasks: present.tasks,
-    };
-    let form = ChannelForm::new(&app, viewer, Some(name), body, Refusals::default()).await?;
-    Ok(html(&form))
-}
-
-/// Changes a channel.
-pub(super) async fn edit(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let body = body(&fields);
-    let changed = change(&app, &admin, name.clone(), body.clone()).await;
-    answer(&app, viewer, Some(name), body, changed.map(drop)).await
-}
-
-/// Removes a channel.
-pub(super) async fn delete(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    api::delete(admin, State(app), Path(name)).await?;
-    Ok(Redirect::to("/notifications").into_response())
-}
-
-/// Sends a test message and shows what came of it.
+/// Sends a test message and shows the result.
 pub(super) async fn test(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    match try_out(&app, &admin, name.clone()).await {
+    match channels::test(&admin, &name).await {
         Ok(()) => {
             let words = format!("{name} took the test message.");
-            page(&app, viewer, Some((true, words))).await
+            page(&admin.viewer, Some((true, words))).await
         }
         Err(ApiError::NotSent(error)) => {
             let words = format!("The test of {name} failed: {error}.");
-            let page = page(&app, viewer, Some((false, words))).await?;
+            let page = page(&admin.viewer, Some((false, words))).await?;
             Ok((StatusCode::BAD_GATEWAY, page).into_response())
         }
         Err(other) => Err(other.into()),
@@ -330,20 +280,4 @@ fn body(fields: &Fields) -> ChannelBody {
         tasks: (fields.line("scope") == "some")
             .then(|| chosen.map(|(_, v)| v.to_owned()).collect()),
     }
-}
-
-/// To the list where it worked, else back to the form as it was filled in.
-async fn answer(
-    app: &App,
-    viewer: PageViewer,
-    channel: Option<String>,
-    body: ChannelBody,
-    result: Result<(), ApiError>,
-) -> Result<Response, PageError> {
-    let Err(error) = result else {
-        return Ok(Redirect::to("/notifications").into_response());
-    };
-    let refusals = Refusals::new(error)?;
-    let form = ChannelForm::new(app, viewer, channel, body, refusals).await?;
-    Ok(refused(&form))
 }

@@ -11,7 +11,7 @@ use crate::domain::overdue::overdue_at;
 use crate::domain::schedule::Schedule;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
-use crate::web::api;
+use crate::web::operations::once::{LIBRARIES, SCRATCH};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -75,7 +75,7 @@ pub(super) async fn page(
 ) -> Result<Response, PageError> {
     let body = list(&app, viewer.admin).await?;
     Ok(html(&OverviewPage {
-        frame: Frame::new(viewer, Section::Overview),
+        frame: Frame::new(&viewer, Section::Overview),
         body,
     }))
 }
@@ -93,7 +93,7 @@ async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
     let since = before(first_day(now, zone));
     let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
     // Trying a script out or installing a package says nothing of how the tasks fare.
-    let own = [api::scripts::SCRATCH, api::libraries::LIBRARIES];
+    let own = [SCRATCH, LIBRARIES];
     found.retain(|fare| !own.contains(&fare.stored.task.name.as_str()));
     let next = app
         .engine

@@ -1,6 +1,7 @@
 //! Pools: their slots, who holds them and who waits since when.
 
-use super::form::{Fields, Refusals, number, refused};
+use super::edit::{FormPage, to};
+use super::form::{Fields, Refusals, number};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, lasted, shown};
 use crate::domain::lifecycle::{Run, RunId, StepState};
@@ -9,13 +10,12 @@ use crate::engine::PoolState;
 use crate::store::{self, PoolUse};
 use crate::view::PoolBody;
 use crate::web::App;
-use crate::web::api;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::operations::pools;
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ struct Occupant {
 
 #[derive(Template)]
 #[template(path = "pool_form.html")]
-struct PoolForm {
+pub(super) struct PoolForm {
     frame: Frame,
     refusals: Refusals,
     /// The pool that is changed; none for a new one.
@@ -66,7 +66,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
     let body = fragment(&app, viewer.admin).await?;
-    let frame = Frame::new(viewer, Section::Pools);
+    let frame = Frame::new(&viewer, Section::Pools);
     Ok(html(&PoolsPage { frame, body }))
 }
 
@@ -140,103 +140,50 @@ fn occupant(app: &App, run: &Run) -> Occupant {
     }
 }
 
-/// `/add/pool`: the empty form.
-pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
-    html(&PoolForm {
-        frame: Frame::new(viewer, Section::Pools),
-        refusals: Refusals::default(),
-        pool: None,
-        name: String::new(),
-        slots: "1".to_owned(),
-    })
-}
+impl FormPage for PoolForm {
+    const LIST: &'static str = "/pools";
 
-/// Adds a pool.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let added = match body(fields.line("name"), &fields) {
-        Ok(body) => api::pools::create(admin, State(app), Json(body))
-            .await
-            .map(drop),
-        Err(error) => Err(error),
-    };
-    answer(added, viewer, None, &fields)
-}
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let stored = match name {
+            None => None,
+            Some(name) => {
+                let name = PoolName::new(name)?;
+                let get = viewer.store.read(move |tx| store::pools::get(tx, &name));
+                Some(get.await?.pool)
+            }
+        };
+        let slots = stored.map_or_else(|| "1".to_owned(), |pool| pool.slots.to_string());
+        Ok(Self {
+            frame: Frame::new(viewer, Section::Pools),
+            refusals,
+            pool: name.map(str::to_owned),
+            name: typed.map(|typed| typed.text("name")).unwrap_or_default(),
+            slots: typed.map_or(slots, |typed| typed.text("slots")),
+        })
+    }
 
-/// `/pools/{name}`: the form of a pool.
-pub(super) async fn edit_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let name = PoolName::new(name)?;
-    let stored = app
-        .store
-        .read(move |tx| store::pools::get(tx, &name))
-        .await?;
-    let name = stored.pool.name.to_string();
-    Ok(html(&PoolForm {
-        frame: Frame::new(viewer, Section::Pools),
-        refusals: Refusals::default(),
-        pool: Some(name.clone()),
-        name,
-        slots: stored.pool.slots.to_string(),
-    }))
-}
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let body = PoolBody {
+            name: name.map_or_else(|| typed.line("name"), str::to_owned),
+            slots: number("slots", &typed.text("slots"))?,
+        };
+        match name {
+            None => pools::create(admin, &body).await?,
+            Some(name) => pools::replace(admin, name, &body).await?,
+        };
+        Ok(to(Self::LIST))
+    }
 
-/// Changes the slots of a pool.
-pub(super) async fn edit(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let changed = match body(name.clone(), &fields) {
-        Ok(body) => api::pools::replace(admin, State(app), Path(name.clone()), Json(body))
-            .await
-            .map(drop),
-        Err(error) => Err(error),
-    };
-    answer(changed, viewer, Some(name), &fields)
-}
-
-/// Removes a pool.
-pub(super) async fn delete(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let removed = api::pools::delete(admin, State(app), Path(name.clone())).await;
-    answer(removed.map(drop), viewer, Some(name), &fields)
-}
-
-fn body(name: String, fields: &Fields) -> Result<PoolBody, ApiError> {
-    let slots = number("slots", &fields.text("slots"))?;
-    Ok(PoolBody { name, slots })
-}
-
-/// To the list where it worked, else back to the form as it was filled in.
-fn answer(
-    result: Result<(), ApiError>,
-    viewer: PageViewer,
-    pool: Option<String>,
-    fields: &Fields,
-) -> Result<Response, PageError> {
-    let Err(error) = result else {
-        return Ok(Redirect::to("/pools").into_response());
-    };
-    Ok(refused(&PoolForm {
-        refusals: Refusals::new(error)?,
-        frame: Frame::new(viewer, Section::Pools),
-        name: pool.clone().unwrap_or_else(|| fields.text("name")),
-        pool,
-        slots: fields.text("slots"),
-    }))
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        pools::delete(admin, name).await
+    }
 }

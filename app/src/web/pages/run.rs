@@ -1,6 +1,7 @@
 //! The page of one run: its steps on a time line and the log of one of them, live; and what
 //! can be done with a run: cancel, retry, clear.
 
+use super::edit::to;
 use super::form::Fields;
 use super::frame::{Frame, Section};
 use super::gantt::{self, Stretch, stretches};
@@ -10,14 +11,12 @@ use crate::domain::lifecycle::{Cancel, Run, RunId, StepState, Trigger};
 use crate::domain::progress::Progress;
 use crate::engine::{Feed, LogId};
 use crate::store;
-use crate::view::{CancelBody, RetryBody};
 use crate::web::App;
-use crate::web::api;
-use crate::web::caller::{Admin, Operator};
-use crate::web::extract::{Json, Params, Path};
+use crate::web::extract::{Params, Path};
+use crate::web::operations::runs;
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -113,7 +112,7 @@ pub(super) async fn run(
     Ok(html(&RunPage {
         log: position.map(|at| log_view(&run, at, params.attempt, app.zone.get())),
         body: fragment(&app, &run, position, viewer.admin),
-        frame: Frame::new(viewer, Section::Tasks),
+        frame: Frame::new(&viewer, Section::Tasks),
     }))
 }
 
@@ -219,45 +218,31 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
     }
 }
 
-/// Stops a run; with `force` also its `always` steps.
+/// Cancels a run; with `force` its `always` steps do not run.
 pub(super) async fn cancel(
-    _: PageAdmin,
-    operator: Operator,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(id): Path<i64>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let body = CancelBody {
-        force: fields.ticked("force"),
-    };
-    let _ = api::runs::cancel(operator, State(app), Path(id), Json(body)).await?;
-    Ok(Redirect::to(&format!("/runs/{id}")).into_response())
+    runs::cancel(&admin.operator(), RunId(id), fields.ticked("force")).await?;
+    Ok(to(&format!("/runs/{id}")))
 }
 
-/// Runs the end of a run again, and shows the new run.
+/// Retries a run, and shows the new run.
 pub(super) async fn retry(
-    _: PageAdmin,
-    operator: Operator,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(id): Path<i64>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let from = Some(fields.text("from")).filter(|from| !from.is_empty());
-    let body = RetryBody { from };
-    let (_, started) = api::runs::retry(operator, State(app), Path(id), Json(body)).await?;
-    Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response())
+    let run = runs::retry(&admin.operator(), RunId(id), from).await?;
+    Ok(to(&format!("/runs/{}", run.0)))
 }
 
-/// Removes a run that is over, and shows its task.
-pub(super) async fn delete(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(id): Path<i64>,
-) -> Result<Response, PageError> {
-    let task = load(&app, id).await?.task_name;
-    let _ = api::runs::remove(admin, State(app), Path(id)).await?;
-    Ok(Redirect::to(&format!("/tasks/{task}")).into_response())
+/// Deletes a finished run, and shows its task.
+pub(super) async fn delete(admin: PageAdmin, Path(id): Path<i64>) -> Result<Response, PageError> {
+    let task = runs::delete(&admin, RunId(id)).await?;
+    Ok(to(&format!("/tasks/{task}")))
 }
 
 fn command_line(step: &crate::domain::lifecycle::StepRun) -> String {

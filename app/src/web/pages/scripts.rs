@@ -1,24 +1,22 @@
 //! Scripts: the list, the editor, and a run to try one out.
 
+use super::edit::{FormPage, to};
 use super::form::{Fields, Refusals, refused};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
 use crate::domain::field::FieldError;
 use crate::domain::names::ScriptName;
-use crate::engine::syntax::{self, Syntax};
-use crate::scripts::{MAX_SCRIPT, ScriptInfo};
+use crate::scripts::ScriptInfo;
 use crate::store;
-use crate::view::{Args, ScriptRunBody};
+use crate::view::Args;
 use crate::web::App;
-use crate::web::api;
-use crate::web::api::scripts::{blocking, missing};
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::extract::Path;
+use crate::web::operations::{once::SCRATCH, scripts};
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -38,7 +36,7 @@ struct ScriptRow {
 
 #[derive(Template)]
 #[template(path = "script.html")]
-struct EditPage {
+pub(super) struct EditPage {
     frame: Frame,
     refusals: Refusals,
     /// The script that is changed; none for a new one.
@@ -48,8 +46,6 @@ struct EditPage {
     text: Option<String>,
     /// The newest version when the editor was opened.
     base: u64,
-    /// What the interpreter said of the text.
-    wrong: Option<String>,
     /// Whether saving needs to be insisted on.
     insist: bool,
     args: String,
@@ -60,8 +56,7 @@ pub(super) async fn list(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let scripts = app.scripts.clone();
-    let infos = blocking(move || scripts.list()).await?;
+    let infos = scripts::with_scripts(&app, |scripts| scripts.list()).await?;
     let tasks = app.store.read(store::tasks::list).await?;
     let row = |info: ScriptInfo| ScriptRow {
         tasks: tasks
@@ -74,10 +69,8 @@ pub(super) async fn list(
         name: info.name.to_string(),
     };
     Ok(html(&ScriptsPage {
-        frame: Frame::new(viewer, Section::Scripts),
-        scratch: tasks
-            .iter()
-            .any(|t| t.task.name.as_str() == api::scripts::SCRATCH),
+        frame: Frame::new(&viewer, Section::Scripts),
+        scratch: tasks.iter().any(|t| t.task.name.as_str() == SCRATCH),
         rows: infos.into_iter().map(row).collect(),
     }))
 }
@@ -91,193 +84,91 @@ fn runs(step: &crate::domain::step::Step, name: &ScriptName) -> bool {
         .any(|word| word == name.as_str())
 }
 
-/// `/add/script`: an empty editor.
-pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
-    html(&EditPage {
-        frame: Frame::new(viewer, Section::Scripts),
-        refusals: Refusals::default(),
-        script: None,
-        name: String::new(),
-        text: Some(String::new()),
-        base: 0,
-        wrong: None,
-        insist: false,
-        args: String::new(),
-    })
-}
-
-/// Adds a script.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let name = fields.line("name");
-    let saved = match exists(&app, &name).await {
-        Ok(true) => Err(Refusal::Form(
-            FieldError::new("name", format!("{name:?} exists already; open it instead")).into(),
-        )),
-        Ok(false) => save(&app, admin, &name, &fields).await,
-        Err(error) => Err(Refusal::Form(error)),
-    };
-    answer(saved, viewer, None, name, &fields)
-}
-
-/// `/scripts/{name}`: the editor.
+/// `/scripts/{name}`: the editor, for viewers to read.
 pub(super) async fn edit_page(
     viewer: PageViewer,
-    State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let page = editor(&app, viewer, name, Refusals::default(), String::new()).await?;
-    Ok(html(&page))
+    let page = EditPage::page(&viewer, Some(&name), None, Refusals::default());
+    Ok(html(&page.await?))
 }
 
-/// The editor of a script as it is saved.
-async fn editor(
-    app: &App,
-    viewer: PageViewer,
-    name: String,
-    refusals: Refusals,
-    args: String,
-) -> Result<EditPage, PageError> {
-    let script = ScriptName::new(name.as_str())?;
-    let (scripts, wanted) = (app.scripts.clone(), script.clone());
-    let (bytes, base) =
-        blocking(move || Ok((scripts.read(&wanted)?, scripts.newest_version(&wanted)?))).await?;
-    let bytes = bytes.ok_or_else(|| missing(&script))?;
-    Ok(EditPage {
-        frame: Frame::new(viewer, Section::Scripts),
-        refusals,
-        script: Some(name.clone()),
-        name,
-        text: String::from_utf8(bytes).ok(),
-        base,
-        wrong: None,
-        insist: false,
-        args,
-    })
-}
+impl FormPage for EditPage {
+    const LIST: &'static str = "/scripts";
 
-/// Saves a script.
-pub(super) async fn edit(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let saved = save(&app, admin, &name, &fields).await;
-    answer(saved, viewer, Some(name.clone()), name, &fields)
-}
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let (text, base) = match (typed, name) {
+            (Some(typed), _) => (
+                Some(typed.text("text")),
+                typed.line("base").parse().unwrap_or(0),
+            ),
+            (None, None) => (Some(String::new()), 0),
+            (None, Some(name)) => {
+                let name = ScriptName::new(name)?;
+                let bytes = scripts::read(viewer, &name).await?;
+                let base = scripts::with_scripts(viewer, move |all| all.newest_version(&name));
+                (String::from_utf8(bytes).ok(), base.await?)
+            }
+        };
+        let line = |field| typed.map(|typed| typed.line(field)).unwrap_or_default();
+        Ok(Self {
+            frame: Frame::new(viewer, Section::Scripts),
+            insist: typed.is_some() && refusals.is_general(),
+            refusals,
+            script: name.map(str::to_owned),
+            name: name.map_or_else(|| line("name"), str::to_owned),
+            text,
+            base,
+            args: typed.map(|typed| typed.text("args")).unwrap_or_default(),
+        })
+    }
 
-/// Removes a script and its versions.
-pub(super) async fn delete(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    api::scripts::delete(admin, State(app), Path(name)).await?;
-    Ok(Redirect::to("/scripts").into_response())
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let wanted = name.map_or_else(|| typed.line("name"), str::to_owned);
+        let script = ScriptName::new(wanted.as_str())?;
+        if name.is_none() {
+            let found = script.clone();
+            let found = scripts::with_scripts(admin, move |all| all.read(&found));
+            if found.await?.is_some() {
+                let problem = format!("{wanted:?} exists already; open it instead");
+                return Err(FieldError::new("name", problem).into());
+            }
+        }
+        let text = typed.text("text");
+        if typed.text("do") != "insist" {
+            scripts::check(admin, &script, &text, &typed.line("base")).await?;
+        }
+        scripts::save(admin, script, text.into()).await?;
+        Ok(to(&format!("/scripts/{wanted}")))
+    }
+
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        scripts::delete(admin, name).await
+    }
 }
 
 /// Runs a script once, as it is saved, and shows the run.
 pub(super) async fn run(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let args = fields.text("args");
-    let body = ScriptRunBody {
-        args: Args::Line(args.clone()),
-    };
-    let path = Path(name.clone());
-    match api::scripts::run(admin, State(app.clone()), path, Json(body)).await {
-        Ok((_, started)) => Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response()),
+    match scripts::run(&admin, &name, &Args::Line(args.clone())).await {
+        Ok(run) => Ok(to(&format!("/runs/{}", run.0))),
         Err(error) => {
             let refusals = Refusals::new(error)?;
-            Ok(refused(&editor(&app, viewer, name, refusals, args).await?))
+            let page = EditPage::page(&admin.viewer, Some(&name), None, refusals).await?;
+            Ok(refused(&EditPage { args, ..page }))
         }
     }
-}
-
-/// Why a text was not saved.
-enum Refusal {
-    /// The interpreter cannot read it.
-    Wrong(String),
-    /// Somebody else saved meanwhile.
-    Overtaken,
-    Form(ApiError),
-}
-
-impl<E: Into<ApiError>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self::Form(error.into())
-    }
-}
-
-async fn exists(app: &App, name: &str) -> Result<bool, ApiError> {
-    let (scripts, name) = (app.scripts.clone(), ScriptName::new(name)?);
-    Ok(blocking(move || scripts.read(&name)).await?.is_some())
-}
-
-/// Saves the text of the form, unless it would lose or break something and nobody insists.
-async fn save(app: &Arc<App>, admin: Admin, name: &str, fields: &Fields) -> Result<(), Refusal> {
-    let text = fields.text("text");
-    if text.len() > MAX_SCRIPT {
-        return Err(ApiError::TooLarge { limit: MAX_SCRIPT }.into());
-    }
-    let script = ScriptName::new(name)?;
-    if fields.text("do") != "insist" {
-        let (scripts, wanted) = (app.scripts.clone(), script.clone());
-        let newest = blocking(move || scripts.newest_version(&wanted)).await?;
-        if newest.to_string() != fields.line("base") {
-            return Err(Refusal::Overtaken);
-        }
-        if let Syntax::Wrong(said) = syntax::check(&script, text.as_bytes()).await {
-            return Err(Refusal::Wrong(said));
-        }
-    }
-    let path = Path(name.to_owned());
-    let _ = api::scripts::put(admin, State(app.clone()), path, Body::from(text)).await?;
-    Ok(())
-}
-
-/// To the saved script where it worked, else back to the editor with all that was typed.
-fn answer(
-    result: Result<(), Refusal>,
-    viewer: PageViewer,
-    script: Option<String>,
-    name: String,
-    fields: &Fields,
-) -> Result<Response, PageError> {
-    let (refusals, wrong) = match result {
-        Ok(()) => return Ok(Redirect::to(&format!("/scripts/{name}")).into_response()),
-        Err(Refusal::Wrong(said)) => (
-            Refusals::general("It was not saved: the interpreter cannot read it."),
-            Some(said),
-        ),
-        Err(Refusal::Overtaken) => (
-            Refusals::general(
-                "It was not saved: somebody else saved this script meanwhile. Saving anyway replaces that text, which stays among the versions.",
-            ),
-            None,
-        ),
-        Err(Refusal::Form(error)) => (Refusals::new(error)?, None),
-    };
-    Ok(refused(&EditPage {
-        frame: Frame::new(viewer, Section::Scripts),
-        insist: refusals.is_general(),
-        refusals,
-        script,
-        name,
-        text: Some(fields.text("text")),
-        base: fields.line("base").parse().unwrap_or(0),
-        wrong,
-        args: fields.text("args"),
-    }))
 }

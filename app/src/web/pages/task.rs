@@ -54,7 +54,7 @@ pub(super) async fn task(
 ) -> Result<Response, PageError> {
     let body = fragment(&app, name, viewer.admin).await?;
     Ok(html(&TaskPage {
-        frame: Frame::new(viewer, Section::Tasks),
+        frame: Frame::new(&viewer, Section::Tasks),
         body,
     }))
 }

@@ -1,26 +1,24 @@
 //! The same task for another service: a copy under another name, in which one word of the
 //! arguments is replaced.
 
-use super::form::{Fields, Refusals, refused};
+use super::edit::{FormPage, to};
+use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
-use super::{PageAdmin, PageError, PageViewer, html};
+use super::{PageAdmin, PageViewer};
 use crate::domain::field::FieldError;
 use crate::domain::task::Task;
 use crate::store;
 use crate::view::{Args, StepBody, TaskBody};
 use crate::web::App;
-use crate::web::api;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::operations::tasks;
 use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::Response;
 
 #[derive(Template)]
 #[template(path = "task_duplicate.html")]
-struct DuplicatePage {
+pub(super) struct DuplicatePage {
     frame: Frame,
     refusals: Refusals,
     task: String,
@@ -29,65 +27,47 @@ struct DuplicatePage {
     by: String,
 }
 
-/// `/tasks/{name}/duplicate`: what to ask.
-pub(super) async fn page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let task = original(&app, &name).await?;
-    Ok(html(&DuplicatePage {
-        frame: Frame::new(viewer, Section::Tasks),
-        refusals: Refusals::default(),
-        task: name,
-        name: String::new(),
-        replace: shared_argument(&task).unwrap_or_default(),
-        by: String::new(),
-    }))
-}
+impl FormPage for DuplicatePage {
+    const LIST: &'static str = "/tasks";
 
-/// Adds the copy.
-pub(super) async fn duplicate(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let task = original(&app, &name).await?;
-    let (replace, by) = (fields.line("replace"), fields.line("by"));
-    let new_name = match fields.line("name") {
-        typed if typed.is_empty() && !replace.is_empty() => name.replace(&replace, &by),
-        typed => typed,
-    };
-    let added = match copy(&task, &new_name, &replace, &by) {
-        Ok(body) => api::tasks::create(admin, State(app), Json(body))
-            .await
-            .map(drop),
-        Err(error) => Err(error.into()),
-    };
-    answer(added, viewer, name, new_name, &fields)
-}
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let task = original(viewer, name.unwrap_or_default()).await?;
+        let shared = || shared_argument(&task).unwrap_or_default();
+        let text = |field| typed.map(|typed| typed.text(field));
+        Ok(Self {
+            frame: Frame::new(viewer, Section::Tasks),
+            refusals,
+            name: text("name").unwrap_or_default(),
+            replace: text("replace").unwrap_or_else(shared),
+            by: text("by").unwrap_or_default(),
+            task: task.name.to_string(),
+        })
+    }
 
-/// To the copy where it worked, else back to the form as it was filled in.
-fn answer(
-    result: Result<(), ApiError>,
-    viewer: PageViewer,
-    task: String,
-    new_name: String,
-    fields: &Fields,
-) -> Result<Response, PageError> {
-    let Err(error) = result else {
-        return Ok(Redirect::to(&format!("/tasks/{new_name}")).into_response());
-    };
-    Ok(refused(&DuplicatePage {
-        refusals: Refusals::new(error)?,
-        frame: Frame::new(viewer, Section::Tasks),
-        task,
-        name: new_name,
-        replace: fields.text("replace"),
-        by: fields.text("by"),
-    }))
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let name = name.unwrap_or_default();
+        let task = original(admin, name).await?;
+        let (replace, by) = (typed.line("replace"), typed.line("by"));
+        let new_name = match typed.line("name") {
+            typed if typed.is_empty() && !replace.is_empty() => name.replace(&replace, &by),
+            typed => typed,
+        };
+        tasks::create(admin, copy(&task, &new_name, &replace, &by)?).await?;
+        Ok(to(&format!("/tasks/{new_name}")))
+    }
+
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        tasks::delete(admin, name.to_owned()).await
+    }
 }
 
 async fn original(app: &App, name: &str) -> Result<Task, ApiError> {

@@ -1,27 +1,25 @@
 //! New task, and the editor of one that is there.
 
 use super::cron::{Preview, Question, preview};
-use super::form::{Fields, Refusals, refused};
+use super::edit::{FormPage, to};
+use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
 use super::task_form::{StepChange, StepForm, TaskForm};
-use super::{PageAdmin, PageError, PageViewer, html};
+use super::{PageAdmin, PageViewer, html};
 use crate::domain::step::RunRule;
 use crate::store;
-use crate::web::App;
-use crate::web::api;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::operations::settings::default_retention;
+use crate::web::operations::tasks;
 use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::Response;
 
 const RULES: [RunRule; 3] = [RunRule::OnSuccess, RunRule::OnFailure, RunRule::Always];
 
 #[derive(Template)]
 #[template(path = "task_form.html")]
-struct EditPage {
+pub(super) struct EditPage {
     frame: Frame,
     refusals: Refusals,
     /// The task that is changed; none for a new one.
@@ -36,31 +34,30 @@ struct EditPage {
 
 impl EditPage {
     async fn new(
-        app: &App,
-        viewer: PageViewer,
-        task: Option<String>,
+        viewer: &PageViewer,
+        task: Option<&str>,
         form: TaskForm,
         refusals: Refusals,
-    ) -> Result<Self, PageError> {
+    ) -> Result<Self, ApiError> {
         let question = Question {
             cron: form.cron.clone(),
             zone: form.zone.clone(),
             pool: form.pool.clone(),
-            task: task.clone().unwrap_or_default(),
+            task: task.unwrap_or_default().to_owned(),
         };
-        let preview = preview(app, &question).await?;
-        let pools = app.store.read(store::pools::list).await?;
+        let preview = preview(viewer, &question).await?;
+        let pools = viewer.store.read(store::pools::list).await?;
         Ok(Self {
             frame: Frame::new(viewer, Section::Tasks),
             refusals,
-            task,
+            task: task.map(str::to_owned),
             form,
             blank: StepForm::default(),
             pools: pools
                 .into_iter()
                 .map(|stored| (stored.pool.name.to_string(), stored.pool.slots.get()))
                 .collect(),
-            server_zone: app.zone.get().name(),
+            server_zone: viewer.zone.get().name(),
             preview,
         })
     }
@@ -90,131 +87,50 @@ impl EditPage {
     }
 }
 
-/// `/add/task`: the empty form.
-pub(super) async fn add_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let settings = app.store.read(store::settings::get).await?;
-    let form = TaskForm::keeping(settings.retention.unwrap_or_default());
-    Ok(html(
-        &EditPage::new(&app, viewer, None, form, Refusals::default()).await?,
-    ))
-}
+impl FormPage for EditPage {
+    const LIST: &'static str = "/tasks";
 
-/// Adds a task, or changes the steps of the form.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let form = TaskForm::read(&fields);
-    if let Some(change) = StepChange::read(&fields) {
-        return changed(&app, viewer, None, form, change).await;
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let form = match (typed, name) {
+            (Some(typed), _) => TaskForm::read(typed),
+            (None, None) => TaskForm::keeping(default_retention(viewer).await?),
+            (None, Some(name)) => {
+                let name = name.to_owned();
+                let get = viewer
+                    .store
+                    .read(move |tx| store::tasks::by_name(tx, &name));
+                TaskForm::from(&get.await?.task)
+            }
+        };
+        Self::new(viewer, name, form, refusals).await
     }
-    let added = match form.body() {
-        Ok(body) => api::tasks::create(admin, State(app.clone()), Json(body))
-            .await
-            .map(drop),
-        Err(errors) => Err(errors.into()),
-    };
-    answer(&app, added, viewer, None, form).await
-}
 
-/// `/tasks/{name}/edit`: the form of a task.
-pub(super) async fn edit_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let wanted = name.clone();
-    let stored = app
-        .store
-        .read(move |tx| store::tasks::by_name(tx, &wanted))
-        .await?;
-    let form = TaskForm::from(&stored.task);
-    Ok(html(
-        &EditPage::new(&app, viewer, Some(name), form, Refusals::default()).await?,
-    ))
-}
-
-/// Changes a task, or the steps of the form.
-pub(super) async fn edit(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let form = TaskForm::read(&fields);
-    if let Some(change) = StepChange::read(&fields) {
-        return changed(&app, viewer, Some(name), form, change).await;
-    }
-    let changed = match form.body() {
-        Ok(body) => {
-            let path = Path(name.clone());
-            api::tasks::replace(admin, State(app.clone()), path, Json(body))
-                .await
-                .map(drop)
+    /// Saves the task, or shows the form after a button changed its steps.
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let mut form = TaskForm::read(typed);
+        if let Some(change) = StepChange::read(typed) {
+            form.apply(change);
+            let page = Self::new(&admin.viewer, name, form, Refusals::default());
+            return Ok(html(&page.await?));
         }
-        Err(errors) => Err(errors.into()),
-    };
-    answer(&app, changed, viewer, Some(name), form).await
-}
+        let body = form.body()?;
+        match name {
+            None => tasks::create(admin, body).await?,
+            Some(name) => tasks::replace(admin, name.to_owned(), body).await?,
+        };
+        Ok(to(&format!("/tasks/{}", form.name)))
+    }
 
-/// Removes a task with its runs and logs.
-pub(super) async fn delete(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let path = Path(name.clone());
-    let Err(error) = api::tasks::delete(admin, State(app.clone()), path).await else {
-        return Ok(Redirect::to("/tasks").into_response());
-    };
-    let refusals = Refusals::new(error)?;
-    let stored = app
-        .store
-        .read({
-            let name = name.clone();
-            move |tx| store::tasks::by_name(tx, &name)
-        })
-        .await?;
-    let form = TaskForm::from(&stored.task);
-    Ok(refused(
-        &EditPage::new(&app, viewer, Some(name), form, refusals).await?,
-    ))
-}
-
-/// The form after one of its buttons was pressed.
-async fn changed(
-    app: &App,
-    viewer: PageViewer,
-    task: Option<String>,
-    mut form: TaskForm,
-    change: StepChange,
-) -> Result<Response, PageError> {
-    form.apply(change);
-    Ok(html(
-        &EditPage::new(app, viewer, task, form, Refusals::default()).await?,
-    ))
-}
-
-/// To the task where it worked, else back to the form as it was filled in.
-async fn answer(
-    app: &App,
-    result: Result<(), ApiError>,
-    viewer: PageViewer,
-    task: Option<String>,
-    form: TaskForm,
-) -> Result<Response, PageError> {
-    let Err(error) = result else {
-        return Ok(Redirect::to(&format!("/tasks/{}", form.name)).into_response());
-    };
-    let refusals = Refusals::new(error)?;
-    Ok(refused(
-        &EditPage::new(app, viewer, task, form, refusals).await?,
-    ))
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        tasks::delete(admin, name.to_owned()).await
+    }
 }

@@ -1,5 +1,6 @@
 //! The list of tasks: search, Auto, Run, and pause of everything.
 
+use super::edit::to;
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark, step_mark};
 use super::task::{newest, schedule};
@@ -8,13 +9,12 @@ use crate::domain::lifecycle::Run;
 use crate::store::{self, StoreError, StoredTask};
 use crate::view::TaskPatch;
 use crate::web::App;
-use crate::web::api;
-use crate::web::caller::{Admin, Operator};
-use crate::web::extract::{Json, Params, Path};
+use crate::web::extract::{Params, Path};
+use crate::web::operations::{runs, tasks};
 use crate::web::pages::form::Fields;
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub(super) async fn page(
 ) -> Result<Response, PageError> {
     let q = params.q.unwrap_or_default();
     let body = list(&app, viewer.admin, &q).await?;
-    let frame = Frame::new(viewer, Section::Tasks);
+    let frame = Frame::new(&viewer, Section::Tasks);
     Ok(html(&ListPage { frame, q, body }))
 }
 
@@ -155,48 +155,31 @@ fn has_words(stored: &StoredTask, q: &str) -> bool {
         .all(|word| text.contains(word))
 }
 
-/// Switches Auto of a task.
+/// Switches the schedule of a task.
 pub(super) async fn set_auto(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let patch = TaskPatch {
-        auto: Some(fields.text("auto") == "on"),
-    };
-    let _ = api::tasks::patch(admin, State(app), Path(name), Json(patch)).await?;
-    Ok(Redirect::to("/tasks").into_response())
+    let auto = Some(fields.text("auto") == "on");
+    tasks::patch(&admin, name, TaskPatch { auto }).await?;
+    Ok(to("/tasks"))
 }
 
-/// Runs a task now and shows the run.
-pub(super) async fn run(
-    _: PageAdmin,
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let (_, started) = api::tasks::run(operator, State(app), Path(name)).await?;
-    Ok(Redirect::to(&format!("/runs/{}", started.run)).into_response())
+/// Starts a run of a task now and shows it.
+pub(super) async fn run(admin: PageAdmin, Path(name): Path<String>) -> Result<Response, PageError> {
+    let run = runs::start(&admin.operator(), name).await?;
+    Ok(to(&format!("/runs/{}", run.0)))
 }
 
-/// Keeps everything from starting by itself.
-pub(super) async fn pause_all(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let _ = api::tasks::pause_all(admin, State(app)).await?;
-    Ok(Redirect::to("/tasks").into_response())
+/// Pauses all schedules.
+pub(super) async fn pause_all(admin: PageAdmin) -> Result<Response, PageError> {
+    tasks::pause_all(&admin).await?;
+    Ok(to("/tasks"))
 }
 
-/// Lets everything that was paused start by itself again.
-pub(super) async fn resume_all(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let _ = api::tasks::resume_all(admin, State(app)).await?;
-    Ok(Redirect::to("/tasks").into_response())
+/// Resumes the schedules that were paused.
+pub(super) async fn resume_all(admin: PageAdmin) -> Result<Response, PageError> {
+    tasks::resume_all(&admin).await?;
+    Ok(to("/tasks"))
 }

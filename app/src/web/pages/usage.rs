@@ -5,8 +5,8 @@ use crate::domain::step::Step;
 use crate::scripts::MAX_SCRIPT;
 use crate::store;
 use crate::web::App;
-use crate::web::api::scripts::blocking;
 use crate::web::error::ApiError;
+use crate::web::operations::scripts::with_scripts;
 use std::collections::BTreeSet;
 
 /// A place that names a variable.
@@ -20,8 +20,7 @@ pub(super) struct Usage {
 /// The places that name each of `keys`, in their order.
 pub(super) async fn usages(app: &App, keys: Vec<String>) -> Result<Vec<Vec<Usage>>, ApiError> {
     let tasks = app.store.read(store::tasks::list).await?;
-    let scripts = app.scripts.clone();
-    blocking(move || {
+    with_scripts(app, move |scripts| {
         let mut found = vec![Vec::new(); keys.len()];
         for info in scripts.list()? {
             // Steps run here, so there may be large files that are no scripts.

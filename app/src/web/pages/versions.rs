@@ -1,19 +1,18 @@
 //! The versions of a script: what changed since each, and the way back to it.
 
 use super::diff::{self, Line};
+use super::edit::to;
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
+use crate::blocking;
 use crate::domain::names::ScriptName;
 use crate::web::App;
-use crate::web::api;
-use crate::web::api::scripts::{blocking, missing};
-use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::extract::Path;
+use crate::web::operations::scripts::{missing, save, with_scripts};
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -47,8 +46,8 @@ pub(super) async fn list(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let name = ScriptName::new(name)?;
-    let (scripts, wanted) = (app.scripts.clone(), name.clone());
-    let versions = blocking(move || {
+    let wanted = name.clone();
+    let versions = with_scripts(&app, move |scripts| {
         let versions = scripts.versions(&wanted)?;
         // What was removed can be brought back; what never was has no page.
         let known = !versions.is_empty() || scripts.read(&wanted)?.is_some();
@@ -61,7 +60,7 @@ pub(super) async fn list(
         size: version.size,
     });
     Ok(html(&VersionsPage {
-        frame: Frame::new(viewer, Section::Scripts),
+        frame: Frame::new(&viewer, Section::Scripts),
         script: name.to_string(),
         rows: rows.collect(),
     }))
@@ -75,15 +74,15 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let name = ScriptName::new(name)?;
     let old = kept(&app, &name, number).await?;
-    let (scripts, wanted) = (app.scripts.clone(), name.clone());
-    let present = blocking(move || scripts.read(&wanted)).await?;
+    let wanted = name.clone();
+    let present = with_scripts(&app, move |scripts| scripts.read(&wanted)).await?;
     let present = String::from_utf8(present.unwrap_or_default());
     let lines = match (String::from_utf8(old), present) {
-        (Ok(old), Ok(new)) => Some(blocking(move || Ok(diff::lines(&old, &new))).await?),
+        (Ok(old), Ok(new)) => Some(blocking::run(move || diff::lines(&old, &new)).await?),
         _ => None,
     };
     Ok(html(&VersionPage {
-        frame: Frame::new(viewer, Section::Scripts),
+        frame: Frame::new(&viewer, Section::Scripts),
         script: name.to_string(),
         number,
         lines,
@@ -92,19 +91,17 @@ pub(super) async fn show(
 
 /// Makes a version the present text; the text it replaces stays among the versions.
 pub(super) async fn restore(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
+    admin: PageAdmin,
     Path((name, number)): Path<(String, u64)>,
 ) -> Result<Response, PageError> {
-    let bytes = kept(&app, &ScriptName::new(name.as_str())?, number).await?;
-    let path = Path(name.clone());
-    let _ = api::scripts::put(admin, State(app), path, Body::from(bytes)).await?;
-    Ok(Redirect::to(&format!("/scripts/{name}")).into_response())
+    let script = ScriptName::new(name.as_str())?;
+    let bytes = kept(&admin, &script, number).await?;
+    save(&admin, script, bytes).await?;
+    Ok(to(&format!("/scripts/{name}")))
 }
 
 async fn kept(app: &App, name: &ScriptName, number: u64) -> Result<Vec<u8>, ApiError> {
-    let (scripts, wanted) = (app.scripts.clone(), name.clone());
-    let bytes = blocking(move || scripts.version(&wanted, number)).await?;
+    let wanted = name.clone();
+    let bytes = with_scripts(app, move |scripts| scripts.version(&wanted, number)).await?;
     bytes.ok_or_else(|| missing(name))
 }

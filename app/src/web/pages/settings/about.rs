@@ -43,7 +43,7 @@ pub(super) async fn page(viewer: PageViewer, State(app): State<Arc<App>>) -> Res
         })
     });
     html(&AboutPage {
-        frame: Frame::within(viewer, Part::About),
+        frame: Frame::within(&viewer, Part::About),
         version: env!("CARGO_PKG_VERSION"),
         commit: COMMIT,
         sqlite: sqlite_version(),

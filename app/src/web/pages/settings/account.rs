@@ -2,7 +2,6 @@
 
 use super::users::new_password;
 use crate::view::OwnPassword;
-use crate::web::App;
 use crate::web::caller::Person;
 use crate::web::error::ApiError;
 use crate::web::login::{Attempt, change_own_password};
@@ -11,10 +10,8 @@ use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageError, PageViewer, html};
 use crate::web::peer::Peer;
 use askama::Template;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -29,9 +26,9 @@ struct AccountPage {
 }
 
 impl AccountPage {
-    fn new(viewer: PageViewer, person: bool, refusals: Refusals, done: bool) -> Self {
+    fn new(viewer: &PageViewer, person: bool, refusals: Refusals, done: bool) -> Self {
         Self {
-            name: viewer.name.clone(),
+            name: viewer.actor().name.clone(),
             role: if viewer.admin { "admin" } else { "viewer" },
             frame: Frame::within(viewer, Part::Account),
             refusals,
@@ -44,7 +41,7 @@ impl AccountPage {
 /// `/settings/account`: the form.
 pub(super) async fn page(viewer: PageViewer, person: Result<Person, ApiError>) -> Response {
     html(&AccountPage::new(
-        viewer,
+        &viewer,
         person.is_ok(),
         Refusals::default(),
         false,
@@ -57,7 +54,6 @@ pub(super) async fn set_password(
     person: Person,
     peer: Peer,
     attempt: Attempt,
-    State(app): State<Arc<App>>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let changed = async {
@@ -65,11 +61,11 @@ pub(super) async fn set_password(
             current: fields.text("current"),
             password: new_password(&fields)?,
         };
-        change_own_password(&app, &person, &peer, &attempt, body).await
+        change_own_password(&viewer.app, &person, &peer, &attempt, body).await
     };
     match changed.await {
         Ok(()) => Ok(html(&AccountPage::new(
-            viewer,
+            &viewer,
             true,
             Refusals::default(),
             true,
@@ -79,12 +75,12 @@ pub(super) async fn set_password(
             let retry = error.retry_after();
             let retry = retry.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
             let refusals = Refusals::general(&error.to_string());
-            let page = html(&AccountPage::new(viewer, true, refusals, false));
+            let page = html(&AccountPage::new(&viewer, true, refusals, false));
             Ok((status, retry, page).into_response())
         }
         Err(error) => {
             let refusals = Refusals::new(error)?;
-            Ok(refused(&AccountPage::new(viewer, true, refusals, false)))
+            Ok(refused(&AccountPage::new(&viewer, true, refusals, false)))
         }
     }
 }

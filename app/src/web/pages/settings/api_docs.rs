@@ -63,7 +63,7 @@ struct Shape {
 pub(super) async fn page(viewer: PageViewer) -> Result<Response, PageError> {
     let document = document()?;
     Ok(html(&ApiPage {
-        frame: Frame::within(viewer, Part::Api),
+        frame: Frame::within(&viewer, Part::Api),
         groups: groups(&document),
         schemas: schemas(&document),
     }))

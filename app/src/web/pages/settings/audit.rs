@@ -2,18 +2,13 @@
 
 use crate::domain::audit::SubjectKind;
 use crate::view::{AuditView, FieldChangeView};
-use crate::web::App;
-use crate::web::api;
-use crate::web::api::audit::AuditParams;
-use crate::web::caller::Admin;
+use crate::web::audit_query::AuditParams;
 use crate::web::extract::Params;
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, html, shown};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use chrono::DateTime;
-use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -91,13 +86,10 @@ impl FieldChangeView {
 
 /// `/settings/audit`: one page of it.
 pub(super) async fn page(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Params(params): Params<AuditParams>,
+    admin: PageAdmin,
+    Params(filter): Params<AuditParams>,
 ) -> Result<Response, PageError> {
-    let filter = params.clone();
-    let axum::Json(list) = api::audit::list(admin, State(app.clone()), Params(params)).await?;
+    let list = filter.entries(&admin).await?;
     let query = |before: i64| {
         let part = |text: &str| askama::filters::urlencode(text).map(|t| t.to_string());
         let parts = [
@@ -112,12 +104,12 @@ pub(super) async fn page(
     let row = |entry: AuditView| Row {
         at: DateTime::parse_from_rfc3339(&entry.at).map_or_else(
             |_| entry.at.clone(),
-            |at| shown(at.to_utc(), app.zone.get()),
+            |at| shown(at.to_utc(), admin.zone.get()),
         ),
         entry,
     };
     Ok(html(&AuditPage {
-        frame: Frame::within(viewer, Part::Audit),
+        frame: Frame::within(&admin.viewer, Part::Audit),
         older: list.next_before.map(query),
         rows: list.entries.into_iter().map(row).collect(),
         filter,

@@ -12,6 +12,7 @@ mod tokens;
 mod users;
 
 use super::PageViewer;
+use super::edit::{adding, deleting, edit, editing};
 use super::frame::Part;
 use crate::web::App;
 use axum::Router;
@@ -28,14 +29,23 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(account::page).post(account::set_password),
         )
         .route("/settings/users", get(users::list))
-        .route("/add/user", get(users::add_page).post(users::add))
-        .route("/settings/users/{name}", get(users::edit_page))
-        .route("/settings/users/{name}/role", post(users::set_role))
-        .route("/settings/users/{name}/password", post(users::set_password))
-        .route("/settings/users/{name}/delete", post(users::delete))
+        .route("/add/user", adding::<users::AddPage>())
+        .route("/settings/users/{name}", editing::<users::UserPage>())
+        .route("/settings/users/{name}/role", post(edit::<users::UserPage>))
+        .route(
+            "/settings/users/{name}/password",
+            post(edit::<users::UserPage>),
+        )
+        .route(
+            "/settings/users/{name}/delete",
+            deleting::<users::UserPage>(),
+        )
         .route("/settings/tokens", get(tokens::list))
-        .route("/add/token", get(tokens::add_page).post(tokens::add))
-        .route("/settings/tokens/{name}/delete", post(tokens::delete))
+        .route("/add/token", adding::<tokens::TokenForm>())
+        .route(
+            "/settings/tokens/{name}/delete",
+            deleting::<tokens::TokenForm>(),
+        )
         .route("/settings/sessions", get(sessions::list))
         .route("/settings/sessions/{id}/end", post(sessions::end))
         .route("/settings/audit", get(audit::page))

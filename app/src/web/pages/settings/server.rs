@@ -4,17 +4,12 @@ use crate::domain::field::FieldError;
 use crate::domain::task::Retention;
 use crate::store::settings::AUDIT_DAYS;
 use crate::view::SettingsBody;
-use crate::web::App;
-use crate::web::api;
-use crate::web::caller::Admin;
-use crate::web::extract::Json;
+use crate::web::operations::settings;
 use crate::web::pages::form::{Fields, Refusals, number, refused};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, PageViewer, html};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
-use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "server.html")]
@@ -36,7 +31,7 @@ struct ServerPage {
 }
 
 impl ServerPage {
-    fn new(app: &App, viewer: PageViewer, refusals: Refusals, saved: bool) -> Self {
+    fn new(viewer: &PageViewer, refusals: Refusals, saved: bool) -> Self {
         Self {
             frame: Frame::within(viewer, Part::Server),
             refusals,
@@ -46,8 +41,8 @@ impl ServerPage {
             keep_runs: String::new(),
             keep_days: String::new(),
             audit_days: String::new(),
-            present_zone: app.zone.get().name(),
-            present_url: app.base_url.get(),
+            present_zone: viewer.zone.get().name(),
+            present_url: viewer.base_url.get(),
             usual: Retention::default(),
             usual_audit: AUDIT_DAYS,
         }
@@ -67,34 +62,25 @@ impl ServerPage {
 }
 
 /// `/settings/server`: the form.
-pub(super) async fn page(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let axum::Json(body) = api::settings::show(admin, State(app.clone())).await?;
-    let page = ServerPage::new(&app, viewer, Refusals::default(), false);
+pub(super) async fn page(admin: PageAdmin) -> Result<Response, PageError> {
+    let body = settings::get(&admin).await?;
+    let page = ServerPage::new(&admin.viewer, Refusals::default(), false);
     Ok(html(&page.filled_in(body)))
 }
 
 /// Saves the settings.
-pub(super) async fn save(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
+pub(super) async fn save(admin: PageAdmin, fields: Fields) -> Result<Response, PageError> {
     let saved = match body(&fields) {
-        Ok(body) => api::settings::replace(admin, State(app.clone()), Json(body)).await,
+        Ok(body) => settings::replace(&admin, &body).await,
         Err(errors) => Err(errors.into()),
     };
     match saved {
-        Ok(axum::Json(body)) => {
-            let page = ServerPage::new(&app, viewer, Refusals::default(), true);
+        Ok(body) => {
+            let page = ServerPage::new(&admin.viewer, Refusals::default(), true);
             Ok(html(&page.filled_in(body)))
         }
         Err(error) => {
-            let page = ServerPage::new(&app, viewer, Refusals::new(error)?, false);
+            let page = ServerPage::new(&admin.viewer, Refusals::new(error)?, false);
             Ok(refused(&ServerPage {
                 zone: fields.text("zone"),
                 base_url: fields.text("base_url"),

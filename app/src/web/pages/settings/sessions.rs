@@ -1,17 +1,14 @@
 //! Sessions: who is logged in, with what and from where. A viewer sees the own ones.
 
-use crate::store::{SessionInfo, StoreError};
-use crate::web::App;
-use crate::web::api;
-use crate::web::caller::{Credential, Known};
-use crate::web::error::ApiError;
+use crate::store::SessionInfo;
+use crate::web::caller::Known;
 use crate::web::extract::Path;
+use crate::web::operations::sessions;
+use crate::web::pages::edit::deleted;
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageError, PageViewer, html, shown};
 use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::Response;
 
 #[derive(Template)]
 #[template(path = "sessions.html")]
@@ -32,46 +29,35 @@ struct SessionRow {
 }
 
 /// `/settings/sessions`: those that this person may see.
-pub(super) async fn list(
-    viewer: PageViewer,
-    known: Known,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let own = match known.credential {
-        Credential::Session { id, .. } => Some(id),
-        _ => None,
-    };
-    let sessions = api::sessions::seen(&app, &known).await?;
+pub(super) async fn list(viewer: PageViewer, known: Known) -> Result<Response, PageError> {
+    let own = known.session();
+    let sessions = sessions::seen(&viewer, &known).await?;
     let row = |session: SessionInfo| SessionRow {
         id: session.id,
         user: session.user.to_string(),
         browser: browser(&session.client.agent),
         agent: session.client.agent,
         address: session.client.address,
-        seen: shown(session.seen_at, app.zone.get()),
-        since: shown(session.created_at, app.zone.get()),
+        seen: shown(session.seen_at, viewer.zone.get()),
+        since: shown(session.created_at, viewer.zone.get()),
         current: own == Some(session.id),
     };
     Ok(html(&SessionsPage {
         rows: sessions.into_iter().map(row).collect(),
-        frame: Frame::within(viewer, Part::Sessions),
+        frame: Frame::within(&viewer, Part::Sessions),
     }))
 }
 
 /// Ends a session.
 pub(super) async fn end(
-    _: PageViewer,
+    viewer: PageViewer,
     known: Known,
-    State(app): State<Arc<App>>,
-    id: Path<i64>,
+    Path(id): Path<i64>,
 ) -> Result<Response, PageError> {
-    match api::sessions::delete(known, State(app), id).await {
-        // It ended meanwhile.
-        Ok(_) | Err(ApiError::Store(StoreError::NotFound { .. })) => {
-            Ok(Redirect::to("/settings/sessions").into_response())
-        }
-        Err(other) => Err(other.into()),
-    }
+    deleted(
+        sessions::delete(&viewer, &known, id).await,
+        "/settings/sessions",
+    )
 }
 
 /// A browser in words, as far as its long name tells.

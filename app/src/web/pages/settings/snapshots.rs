@@ -1,17 +1,13 @@
 //! Snapshots: Lightflow's own database, copied while it runs.
 
-use crate::view::{SnapshotList, SnapshotView};
-use crate::web::App;
-use crate::web::api;
-use crate::web::caller::Admin;
-use crate::web::error::ApiError;
+use crate::store::snapshot::{KEPT, SnapshotFile};
 use crate::web::extract::Path;
+use crate::web::operations::snapshots;
+use crate::web::pages::edit::{deleted, to};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, html, shown};
 use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::Response;
 
 #[derive(Template)]
 #[template(path = "snapshots.html")]
@@ -29,52 +25,41 @@ struct Row {
 }
 
 /// `/settings/snapshots`.
-pub(super) async fn list(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let axum::Json(SnapshotList { snapshots }) =
-        api::snapshots::list(admin, State(app.clone())).await?;
-    let row = |one: SnapshotView| Row {
+pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
+    let zone = admin.zone.get();
+    let row = |one: SnapshotFile| Row {
         size: match one.bytes {
             bytes if bytes < 10 * 1024 * 1024 => format!("{} KiB", bytes.div_ceil(1024)),
             bytes => format!("{} MiB", bytes / (1024 * 1024)),
         },
-        at: chrono::DateTime::parse_from_rfc3339(&one.at)
-            .map_or_else(|_| one.at.clone(), |at| shown(at.to_utc(), app.zone.get())),
+        at: shown(one.at, zone),
         name: one.name,
     };
     Ok(html(&SnapshotsPage {
-        frame: Frame::within(viewer, Part::Snapshots),
-        rows: snapshots.into_iter().map(row).collect(),
-        folder: app.backups.display().to_string(),
-        kept: crate::store::snapshot::KEPT,
+        frame: Frame::within(&admin.viewer, Part::Snapshots),
+        rows: snapshots::list(&admin)
+            .await?
+            .into_iter()
+            .map(row)
+            .collect(),
+        folder: admin.backups.display().to_string(),
+        kept: KEPT,
     }))
 }
 
-/// Takes one now.
-pub(super) async fn take(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let _ = api::snapshots::take(admin, State(app)).await?;
-    Ok(Redirect::to("/settings/snapshots").into_response())
+/// Takes a snapshot now.
+pub(super) async fn take(admin: PageAdmin) -> Result<Response, PageError> {
+    snapshots::create(&admin).await?;
+    Ok(to("/settings/snapshots"))
 }
 
-/// Removes one.
+/// Deletes a snapshot.
 pub(super) async fn delete(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    name: Path<String>,
+    admin: PageAdmin,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    match api::snapshots::delete(admin, State(app), name).await {
-        // Somebody else was faster.
-        Ok(_) | Err(ApiError::NotFound(_)) => {
-            Ok(Redirect::to("/settings/snapshots").into_response())
-        }
-        Err(other) => Err(other.into()),
-    }
+    deleted(
+        snapshots::delete(&admin, &name).await,
+        "/settings/snapshots",
+    )
 }

@@ -3,19 +3,16 @@
 use crate::domain::field::FieldError;
 use crate::store::{self, Role, Scope, TokenInfo};
 use crate::view::NewToken;
-use crate::web::App;
-use crate::web::api;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
-use crate::web::pages::form::{Fields, Refusals, number, refused};
+use crate::web::operations::tokens;
+use crate::web::pages::edit::FormPage;
+use crate::web::pages::form::{Fields, Refusals, number};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, PageViewer, html, shown};
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::{IntoResponse, Response};
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
@@ -37,7 +34,7 @@ struct TokenRow {
 
 #[derive(Template)]
 #[template(path = "token_form.html")]
-struct TokenForm {
+pub(in crate::web::pages) struct TokenForm {
     frame: Frame,
     refusals: Refusals,
     name: String,
@@ -66,12 +63,9 @@ fn may(role: Role) -> &'static str {
 }
 
 /// `/settings/tokens`: all tokens.
-pub(super) async fn list(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let tokens = app.store.read(store::tokens::list).await?;
-    let now = app.clock.now();
+pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
+    let tokens = admin.store.read(store::tokens::list).await?;
+    let now = admin.clock.now();
     let row = |token: &TokenInfo| TokenRow {
         name: token.name.to_string(),
         may: may(token.role),
@@ -79,76 +73,64 @@ pub(super) async fn list(
             Scope::Everything => None,
             Scope::Tasks(names) => Some(names.iter().map(ToString::to_string).collect()),
         },
-        made: shown(token.created_at, app.zone.get()),
-        expires: token.expires_at.map(|at| shown(at, app.zone.get())),
+        made: shown(token.created_at, admin.zone.get()),
+        expires: token.expires_at.map(|at| shown(at, admin.zone.get())),
         expired: token.expires_at.is_some_and(|at| at <= now),
-        used: token.used_at.map(|at| shown(at, app.zone.get())),
+        used: token.used_at.map(|at| shown(at, admin.zone.get())),
         from: token.used_from.clone(),
     };
     Ok(html(&TokensPage {
         rows: tokens.iter().map(row).collect(),
-        frame: Frame::within(viewer, Part::Tokens),
+        frame: Frame::within(&admin.viewer, Part::Tokens),
     }))
 }
 
-async fn form(
-    app: &App,
-    viewer: PageViewer,
-    refusals: Refusals,
-    fields: Option<&Fields>,
-) -> Result<TokenForm, PageError> {
-    let tasks = app.store.read(store::tasks::list).await?;
-    let text = |name, usual: &str| fields.map_or_else(|| usual.to_owned(), |f| f.line(name));
-    let ticked = |name: &str| {
-        fields.is_some_and(|f| f.iter().any(|(key, value)| key == "task" && value == name))
-    };
-    Ok(TokenForm {
-        frame: Frame::within(viewer, Part::Tokens),
-        refusals,
-        name: text("name", ""),
-        role: text("role", "viewer"),
-        some: text("scope", "all") == "some",
-        tasks: tasks
-            .into_iter()
-            .map(|stored| stored.task.name.to_string())
-            .map(|name| (name.clone(), ticked(&name)))
-            .collect(),
-        days: text("days", "365"),
-    })
-}
+impl FormPage for TokenForm {
+    const LIST: &'static str = "/settings/tokens";
 
-/// `/add/token`: the empty form.
-pub(super) async fn add_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    Ok(html(&form(&app, viewer, Refusals::default(), None).await?))
-}
+    async fn page(
+        viewer: &PageViewer,
+        _: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let tasks = viewer.store.read(store::tasks::list).await?;
+        let text = |name, default: &str| typed.map_or_else(|| default.to_owned(), |f| f.line(name));
+        let ticked = |name: &str| {
+            typed.is_some_and(|f| f.iter().any(|(key, value)| key == "task" && value == name))
+        };
+        Ok(Self {
+            frame: Frame::within(viewer, Part::Tokens),
+            refusals,
+            name: text("name", ""),
+            role: text("role", "viewer"),
+            some: text("scope", "all") == "some",
+            tasks: tasks
+                .into_iter()
+                .map(|stored| stored.task.name.to_string())
+                .map(|name| (name.clone(), ticked(&name)))
+                .collect(),
+            days: text("days", "365"),
+        })
+    }
 
-/// Makes a token and shows it, this once.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let made = match body(&fields) {
-        Ok(body) => api::tokens::add(admin, State(app.clone()), Json(body)).await,
-        Err(error) => Err(error.into()),
-    };
-    match made {
-        Ok((_, axum::Json(made))) => {
-            let page = html(&MadePage {
-                frame: Frame::within(viewer, Part::Tokens),
-                name: made.name,
-                token: made.token,
-            });
-            Ok((StatusCode::CREATED, page).into_response())
-        }
-        Err(error) => {
-            let refusals = Refusals::new(error)?;
-            Ok(refused(&form(&app, viewer, refusals, Some(&fields)).await?))
-        }
+    /// Creates a token and shows it, this once.
+    async fn save(
+        admin: &PageAdmin,
+        _: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let created = tokens::create(admin, &body(typed)?).await?;
+        let page = html(&MadePage {
+            frame: Frame::within(&admin.viewer, Part::Tokens),
+            name: created.name,
+            token: created.token,
+        });
+        Ok((StatusCode::CREATED, page).into_response())
+    }
+
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        tokens::delete(admin, name).await
     }
 }
 
@@ -165,20 +147,4 @@ fn body(fields: &Fields) -> Result<NewToken, FieldError> {
             days => Some(number("expires_in_days", days)?),
         },
     })
-}
-
-/// Revokes a token.
-pub(super) async fn delete(
-    _: PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    match api::tokens::delete(admin, State(app), Path(name)).await {
-        // Somebody else was faster.
-        Ok(_) | Err(ApiError::Store(store::StoreError::NotFound { .. })) => {
-            Ok(Redirect::to("/settings/tokens").into_response())
-        }
-        Err(other) => Err(other.into()),
-    }
 }

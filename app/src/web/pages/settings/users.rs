@@ -3,19 +3,18 @@
 use crate::domain::field::FieldError;
 use crate::domain::names::UserName;
 use crate::store::{self, Account, Role};
-use crate::view::{NewUser, PasswordBody, UserPatch};
-use crate::web::App;
-use crate::web::api;
+use crate::view::NewUser;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
-use crate::web::pages::form::{Fields, Refusals, refused};
+use crate::web::operations::users;
+use crate::web::pages::edit::{FormPage, to};
+use crate::web::pages::form::{Fields, Refusals};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, PageViewer, html, shown};
 use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
-use std::sync::Arc;
+use axum::response::Response;
+
+const LIST: &str = "/settings/users";
 
 #[derive(Template)]
 #[template(path = "users.html")]
@@ -35,7 +34,7 @@ struct UserRow {
 
 #[derive(Template)]
 #[template(path = "user_add.html")]
-struct AddPage {
+pub(in crate::web::pages) struct AddPage {
     frame: Frame,
     refusals: Refusals,
     name: String,
@@ -44,7 +43,7 @@ struct AddPage {
 
 #[derive(Template)]
 #[template(path = "user.html")]
-struct UserPage {
+pub(in crate::web::pages) struct UserPage {
     frame: Frame,
     refusals: Refusals,
     name: String,
@@ -52,12 +51,9 @@ struct UserPage {
 }
 
 /// `/settings/users`: all users.
-pub(super) async fn list(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-) -> Result<Response, PageError> {
-    let now = app.clock.now();
-    let (users, sessions) = app
+pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
+    let now = admin.clock.now();
+    let (users, sessions) = admin
         .store
         .read(move |tx| {
             Ok((
@@ -70,56 +66,56 @@ pub(super) async fn list(
         let mut own = sessions.iter().filter(|session| session.user == user.name);
         UserRow {
             role: user.role.as_str(),
-            added: shown(user.created_at, app.zone.get()),
+            added: shown(user.created_at, admin.zone.get()),
             sessions: own.clone().count(),
             seen: own
                 .next()
-                .map(|session| shown(session.seen_at, app.zone.get())),
-            own: user.name.as_str() == viewer.name,
+                .map(|session| shown(session.seen_at, admin.zone.get())),
+            own: user.name.as_str() == admin.actor().name,
             name: user.name.to_string(),
         }
     };
     Ok(html(&UsersPage {
         rows: users.iter().map(row).collect(),
-        frame: Frame::within(viewer, Part::Users),
+        frame: Frame::within(&admin.viewer, Part::Users),
     }))
 }
 
-/// `/add/user`: the empty form.
-pub(super) async fn add_page(PageAdmin(viewer): PageAdmin) -> Response {
-    html(&AddPage {
-        frame: Frame::within(viewer, Part::Users),
-        refusals: Refusals::default(),
-        name: String::new(),
-        role: "viewer".to_owned(),
-    })
-}
+impl FormPage for AddPage {
+    const LIST: &'static str = LIST;
 
-/// Adds a user.
-pub(super) async fn add(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let added = async {
+    async fn page(
+        viewer: &PageViewer,
+        _: Option<&str>,
+        typed: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        // A password is not sent back: it would lie in the page and in the history.
+        Ok(Self {
+            frame: Frame::within(viewer, Part::Users),
+            refusals,
+            name: typed.map(|typed| typed.line("name")).unwrap_or_default(),
+            role: typed.map_or_else(|| "viewer".to_owned(), |typed| typed.text("role")),
+        })
+    }
+
+    async fn save(
+        admin: &PageAdmin,
+        _: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
         let body = NewUser {
-            name: fields.line("name"),
-            password: new_password(&fields)?,
-            role: fields.text("role"),
+            name: typed.line("name"),
+            password: new_password(typed)?,
+            role: typed.text("role"),
         };
-        api::users::add(admin, State(app), Json(body)).await
-    };
-    let Err(error) = added.await else {
-        return Ok(Redirect::to("/settings/users").into_response());
-    };
-    // A password is not sent back: it would lie in the page and in the history.
-    Ok(refused(&AddPage {
-        frame: Frame::within(viewer, Part::Users),
-        refusals: Refusals::new(error)?,
-        name: fields.line("name"),
-        role: fields.text("role"),
-    }))
+        users::create(admin, body).await?;
+        Ok(to(LIST))
+    }
+
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        users::delete(admin, name).await
+    }
 }
 
 /// The new password of a form, typed twice.
@@ -132,90 +128,42 @@ pub(super) fn new_password(fields: &Fields) -> Result<String, FieldError> {
     }
 }
 
-/// `/settings/users/{name}`: what can be changed of a user.
-pub(super) async fn edit_page(
-    PageAdmin(viewer): PageAdmin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let page = user_page(&app, viewer, name, Refusals::default()).await?;
-    Ok(html(&page))
-}
+impl FormPage for UserPage {
+    const LIST: &'static str = LIST;
 
-async fn user_page(
-    app: &App,
-    viewer: PageViewer,
-    name: String,
-    refusals: Refusals,
-) -> Result<UserPage, PageError> {
-    let name = UserName::new(name)?;
-    let wanted = name.clone();
-    let user = app
-        .store
-        .read(move |tx| store::accounts::user(tx, wanted.as_str()))
-        .await?;
-    let user = user.ok_or_else(|| ApiError::NotFound(format!("user {:?}", name.as_str())))?;
-    Ok(UserPage {
-        frame: Frame::within(viewer, Part::Users),
-        refusals,
-        admin: user.role == Role::Admin,
-        name: name.to_string(),
-    })
-}
+    async fn page(
+        viewer: &PageViewer,
+        name: Option<&str>,
+        _: Option<&Fields>,
+        refusals: Refusals,
+    ) -> Result<Self, ApiError> {
+        let name = UserName::new(name.unwrap_or_default())?;
+        let get = viewer.store.read(move |tx| store::accounts::get(tx, &name));
+        let user = get.await?;
+        Ok(Self {
+            frame: Frame::within(viewer, Part::Users),
+            refusals,
+            admin: user.role == Role::Admin,
+            name: user.name.to_string(),
+        })
+    }
 
-/// Gives a user another role.
-pub(super) async fn set_role(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let body = UserPatch {
-        role: fields.text("role"),
-    };
-    let (app2, path) = (State(app.clone()), Path(name.clone()));
-    let changed = api::users::patch(admin, app2, path, Json(body)).await;
-    answer(&app, viewer, name, changed).await
-}
+    /// The page has two forms: one for the role and one for the password.
+    async fn save(
+        admin: &PageAdmin,
+        name: Option<&str>,
+        typed: &Fields,
+    ) -> Result<Response, ApiError> {
+        let name = name.unwrap_or_default();
+        if typed.ticked("role") {
+            users::set_role(admin, name, &typed.text("role")).await?;
+        } else {
+            users::set_password(admin, name, new_password(typed)?).await?;
+        }
+        Ok(to(LIST))
+    }
 
-/// Gives a user another password.
-pub(super) async fn set_password(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, PageError> {
-    let changed = async {
-        let password = new_password(&fields)?;
-        let (app, path) = (State(app.clone()), Path(name.clone()));
-        api::users::set_password(admin, app, path, Json(PasswordBody { password })).await
-    };
-    answer(&app, viewer, name.clone(), changed.await).await
-}
-
-/// Removes a user.
-pub(super) async fn delete(
-    PageAdmin(viewer): PageAdmin,
-    admin: Admin,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, PageError> {
-    let removed = api::users::delete(admin, State(app.clone()), Path(name.clone())).await;
-    answer(&app, viewer, name, removed).await
-}
-
-/// Back to the list, or the page of the user with what was refused.
-async fn answer<T>(
-    app: &App,
-    viewer: PageViewer,
-    name: String,
-    result: Result<T, ApiError>,
-) -> Result<Response, PageError> {
-    let Err(error) = result else {
-        return Ok(Redirect::to("/settings/users").into_response());
-    };
-    let refusals = Refusals::new(error)?;
-    Ok(refused(&user_page(app, viewer, name, refusals).await?))
+    async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+        users::delete(admin, name).await
+    }
 }

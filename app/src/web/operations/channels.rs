@@ -1,20 +1,19 @@
-//! Channels between the database, where their targets are sealed, and whoever edits them.
+//! Acts on notification channels. Their targets are sealed in the database.
 
-use super::App;
-use super::caller::Admin;
-use super::change::Ledger;
-use super::error::ApiError;
 use crate::domain::audit::{Action, Deed, HIDDEN, SubjectKind};
-use crate::domain::field::FieldError;
 use crate::domain::names::ChannelName;
 use crate::domain::target::{Target, TargetParts};
 use crate::notify::{open_parts, seal};
 use crate::secrets::SecretKey;
 use crate::store::{self, StoreError, StoredChannel};
 use crate::view::{ChannelBody, ChannelView, TargetBody, differences, rfc3339};
+use crate::web::App;
+use crate::web::caller::Admin;
+use crate::web::change::Ledger;
+use crate::web::error::ApiError;
 
 /// A channel as it may be shown.
-pub(super) fn view(app: &App, stored: &StoredChannel) -> ChannelView {
+pub(in crate::web) fn view(app: &App, stored: &StoredChannel) -> ChannelView {
     view_with(&app.secrets, stored)
 }
 
@@ -51,56 +50,49 @@ fn view_with(secrets: &SecretKey, stored: &StoredChannel) -> ChannelView {
 }
 
 /// Adds a channel.
-pub(super) async fn add(
-    app: &App,
+pub(in crate::web) async fn create(
     admin: &Admin,
     body: ChannelBody,
 ) -> Result<StoredChannel, ApiError> {
-    save(app, admin, body, None).await
+    save(admin, body, None).await
 }
 
-/// Changes the channel `name`; secrets that are left empty stay as they are.
-pub(super) async fn change(
-    app: &App,
+/// Replaces the channel `name`; secrets that are left empty stay.
+pub(in crate::web) async fn replace(
     admin: &Admin,
-    name: String,
+    name: &str,
     body: ChannelBody,
 ) -> Result<StoredChannel, ApiError> {
-    let name = ChannelName::new(name)?;
-    let old = app
-        .store
-        .read(move |tx| store::channels::get(tx, &name))
-        .await?;
-    save(app, admin, body, Some(old)).await
+    save(admin, body, Some(get(admin, name).await?)).await
 }
 
-/// Removes a channel.
-pub(super) async fn remove(app: &App, admin: &Admin, name: String) -> Result<(), ApiError> {
+/// The channel `name`.
+pub(in crate::web) async fn get(app: &App, name: &str) -> Result<StoredChannel, ApiError> {
     let name = ChannelName::new(name)?;
-    let wanted = name.clone();
-    let old = app
-        .store
-        .read(move |tx| store::channels::get(tx, &wanted))
-        .await?;
-    let before = audited(&app.secrets, &old);
-    app.change(admin.actor(), move |ledger| {
-        store::channels::delete(ledger, &name)?;
-        ledger.compare(
-            SubjectKind::Notification,
-            name.as_str(),
-            Some(&before),
-            None,
-        )
-    })
-    .await
+    let found = app.store.read(move |tx| store::channels::get(tx, &name));
+    Ok(found.await?)
+}
+
+/// Deletes a channel and the notifications that wait for it.
+pub(in crate::web) async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
+    let name = ChannelName::new(name)?;
+    let secrets = admin.secrets.clone();
+    admin
+        .change(move |ledger| {
+            let before = audited(&secrets, &store::channels::get(ledger, &name)?);
+            store::channels::delete(ledger, &name)?;
+            let kind = SubjectKind::Notification;
+            ledger.compare(kind, name.as_str(), Some(&before), None)
+        })
+        .await
 }
 
 /// Sends a test message now.
-pub(super) async fn try_out(app: &App, admin: &Admin, name: String) -> Result<(), ApiError> {
+pub(in crate::web) async fn test(admin: &Admin, name: &str) -> Result<(), ApiError> {
     let name = ChannelName::new(name)?;
     let deed = Deed::new(Action::Tried, SubjectKind::Notification, name.as_str());
-    app.notifier.try_out(name).await?;
-    app.note(admin.actor(), deed).await
+    admin.notifier.try_out(name).await?;
+    admin.note(deed).await
 }
 
 /// The channel as it is written down: of where it goes only what may be shown.
@@ -135,14 +127,13 @@ fn note(
 }
 
 async fn save(
-    app: &App,
     admin: &Admin,
     body: ChannelBody,
     old: Option<StoredChannel>,
 ) -> Result<StoredChannel, ApiError> {
     let target = match &old {
         // With another key nothing can be kept; then every field is needed again.
-        Some(old) => match open_parts(&app.secrets, old) {
+        Some(old) => match open_parts(&admin.secrets, old) {
             Ok(parts) => body.target.clone().or_secrets_of(&parts),
             Err(_) => body.target.clone(),
         },
@@ -162,15 +153,15 @@ async fn save(
             return Err(errors.into());
         }
     };
-    let sealed = seal(&app.secrets, channel.name.as_str(), &parts)?;
-    let secrets = app.secrets.clone();
+    let sealed = seal(&admin.secrets, channel.name.as_str(), &parts)?;
+    let secrets = admin.secrets.clone();
     let old_parts = old.as_ref().and_then(|old| open_parts(&secrets, old).ok());
     let other_secrets = old_parts.is_none_or(|old| {
         let (old, new) = (TargetBody::from(&old), TargetBody::from(&parts));
         (old.url, old.token, old.password) != (new.url, new.token, new.password)
     });
-    let written = app
-        .change(admin.actor(), move |ledger| {
+    let written = admin
+        .change(move |ledger| {
             match &old {
                 Some(old) => {
                     store::channels::update(ledger, old.id, &channel, &sealed, ledger.now)?;
@@ -184,12 +175,7 @@ async fn save(
             Ok(stored)
         })
         .await;
-    let stored = match written {
-        Err(ApiError::Store(error @ StoreError::NotFound { what: "task", .. })) => {
-            return Err(FieldError::new("tasks", error.to_string()).into());
-        }
-        other => other?,
-    };
-    app.notifier.channels_changed();
+    let stored = written.map_err(ApiError::about_tasks)?;
+    admin.notifier.channels_changed();
     Ok(stored)
 }

@@ -1,13 +1,8 @@
 //! Export and import: the configuration as a document, and a document as changes.
 
-use super::App;
-use super::api::settings::usual_retention;
-use super::api::{seal, set_in, write_in};
-use super::caller::Admin;
-use super::change::Ledger;
-use super::error::ApiError;
+use super::settings::default_retention;
+use super::{pools, scripts, tasks, variables};
 use crate::blocking;
-use crate::domain::audit::SubjectKind;
 use crate::domain::field::FieldError;
 use crate::domain::names::{PoolName, ScriptName, VariableKey};
 use crate::domain::pool::Pool;
@@ -15,13 +10,17 @@ use crate::domain::task::Task;
 use crate::domain::variable::Variable;
 use crate::engine::Change;
 use crate::scripts::{MAX_SCRIPT, Scripts};
-use crate::store::{self, Content, StoreError, StoredVariable};
-use crate::view::{Document, ImportReport, Imported, PoolBody, TaskBody};
+use crate::store::{self, Content, Found, StoreError, StoredVariable};
+use crate::view::{Document, ImportReport, Imported, TaskBody};
+use crate::web::App;
+use crate::web::caller::Admin;
+use crate::web::change::Ledger;
+use crate::web::error::ApiError;
 use rusqlite::Transaction;
 use std::collections::BTreeMap;
 
 /// The whole configuration as TOML.
-pub(super) async fn export(app: &App) -> Result<String, ApiError> {
+pub(in crate::web) async fn export(app: &App) -> Result<String, ApiError> {
     let mut document = app.store.read(read).await?;
     let scripts = app.scripts.clone();
     document.scripts = blocking::run(move || texts(&scripts)).await??;
@@ -78,8 +77,7 @@ struct Checked {
 
 /// Adds and changes what `bytes` hold. Everything is checked first, and the database
 /// is changed in one transaction; scripts are files and are written at the end of it.
-pub(super) async fn import(
-    app: &App,
+pub(in crate::web) async fn import(
     admin: &Admin,
     bytes: &[u8],
     dry_run: bool,
@@ -87,144 +85,76 @@ pub(super) async fn import(
     let text = std::str::from_utf8(bytes).map_err(|e| ApiError::Malformed(e.to_string()))?;
     let mut document: Document =
         toml::from_str(text).map_err(|e| ApiError::Malformed(e.to_string()))?;
-    let usual = usual_retention(app).await?;
+    let default = default_retention(admin).await?;
     for task in &mut document.tasks {
-        task.keep_as_usual(usual);
+        task.set_default_retention(default);
     }
-    let checked = check(app, &document)?;
-    let scripts = app.scripts.clone();
-    let mut report = ImportReport {
-        dry_run,
-        ..ImportReport::default()
-    };
-    let present = scripts.clone();
-    let before = blocking::run(move || texts(&present)).await??;
-    let mut script_items = Vec::new();
-    for (name, text) in &checked.scripts {
-        let was = before.get(name.as_str());
-        script_items.push(item("script", name.as_str(), was.map(|old| old == text)));
+    let checked = check(admin, &document)?;
+    let scripts = admin.scripts.clone();
+    let work = move |ledger: &Ledger<'_>| apply(ledger, &checked, &scripts, dry_run);
+    if dry_run {
+        return admin.rehearse(admin.actor(), work).await;
     }
-    let scripts_to_write = scripts.clone();
-    let work = move |ledger: &Ledger<'_>| apply(ledger, &checked, &scripts_to_write, dry_run);
-    let (items, missing) = if dry_run {
-        rehearse(app, admin, work).await?
-    } else {
-        app.change(admin.actor(), work).await?
-    };
-    report.items = items;
-    report.items.append(&mut script_items);
-    report.missing_secrets = missing;
-    if !dry_run {
-        app.engine.pools_changed().await;
-        app.engine.tasks_changed().await;
-        app.engine.feed().publish(Change::Variables);
-        app.engine.feed().publish(Change::Scripts);
-    }
+    let report = admin.change(work).await?;
+    admin.engine.pools_changed().await;
+    admin.engine.tasks_changed().await;
+    admin.engine.feed().publish(Change::Variables);
+    admin.engine.feed().publish(Change::Scripts);
     Ok(report)
 }
 
-type Applied = (Vec<Imported>, Vec<String>);
-
-/// Does the work in a transaction that is never committed.
-async fn rehearse<F>(app: &App, admin: &Admin, work: F) -> Result<Applied, ApiError>
-where
-    F: FnOnce(&Ledger<'_>) -> Result<Applied, StoreError> + Send + 'static,
-{
-    let (sender, mut result) = tokio::sync::oneshot::channel();
-    let undone = app
-        .change::<(), _>(admin.actor(), move |ledger| {
-            let applied = work(ledger)?;
-            let _ = sender.send(applied);
-            // Any error makes the store roll back.
-            Err(StoreError::Closed)
-        })
-        .await;
-    match (result.try_recv(), undone) {
-        (Ok(applied), _) => Ok(applied),
-        (Err(_), Err(error)) => Err(error),
-        (Err(_), Ok(())) => Err(ApiError::Internal("the rehearsal was committed".to_owned())),
-    }
-}
-
 fn apply(
-    tx: &Ledger<'_>,
+    ledger: &Ledger<'_>,
     checked: &Checked,
-    scripts: &Scripts,
+    folder: &Scripts,
     dry_run: bool,
-) -> Result<Applied, StoreError> {
+) -> Result<ImportReport, StoreError> {
     let mut items = Vec::new();
     for pool in &checked.pools {
-        let old = match store::pools::get(tx, &pool.name) {
-            Ok(old) => Some(old.pool),
-            Err(StoreError::NotFound { .. }) => None,
-            Err(other) => return Err(other),
-        };
-        match &old {
-            None => store::pools::insert(tx, pool)?,
-            Some(old) if old != pool => store::pools::resize(tx, pool)?,
-            Some(_) => {}
+        let old = store::pools::get(ledger, &pool.name).found()?;
+        let old = old.map(|old| old.pool);
+        let same = old.as_ref().map(|old| old == pool);
+        if same != Some(true) {
+            pools::write(ledger, old.as_ref(), pool)?;
         }
-        let (before, after) = (old.as_ref().map(PoolBody::from), PoolBody::from(pool));
-        tx.compare(
-            SubjectKind::Pool,
-            &after.name,
-            before.as_ref(),
-            Some(&after),
-        )?;
-        items.push(item("pool", &after.name, old.map(|old| old == *pool)));
+        items.push(item("pool", pool.name.as_str(), same));
     }
-    let old: BTreeMap<VariableKey, Content> = store::variables::list(tx)?
+    let old: BTreeMap<VariableKey, Content> = store::variables::list(ledger)?
         .into_iter()
         .map(|v| (v.key, v.content))
         .collect();
     for variable in &checked.variables {
-        let was = old
+        let same = old
             .get(&variable.key)
             .map(|content| *content == variable.content);
-        if was != Some(true) {
-            set_in(tx, variable)?;
+        if same != Some(true) {
+            variables::write(ledger, variable)?;
         }
-        items.push(item("variable", variable.key.as_str(), was));
+        items.push(item("variable", variable.key.as_str(), same));
     }
     for task in &checked.tasks {
-        let was = match store::tasks::by_name(tx, task.name.as_str()) {
-            Ok(old) => Some(old),
-            Err(StoreError::NotFound { .. }) => None,
-            Err(other) => return Err(other),
-        };
-        items.push(item(
-            "task",
-            task.name.as_str(),
-            was.as_ref().map(|old| old.task == *task),
-        ));
-        match &was {
-            None => {
-                store::tasks::insert(tx, task, tx.now)?;
-            }
-            Some(old) if old.task != *task => store::tasks::update(tx, old.id, task, tx.now)?,
-            Some(_) => {}
+        let old = store::tasks::by_name(ledger, task.name.as_str()).found()?;
+        let same = old.as_ref().map(|old| old.task == *task);
+        if same != Some(true) {
+            tasks::write(ledger, old.as_ref(), task)?;
         }
-        let before = was.map(|old| TaskBody::from(&old.task));
-        let after = TaskBody::from(task);
-        tx.compare(
-            SubjectKind::Task,
-            &after.name,
-            before.as_ref(),
-            Some(&after),
-        )?;
+        items.push(item("task", task.name.as_str(), same));
     }
-    if !dry_run {
-        for (name, text) in &checked.scripts {
-            write_in(tx, scripts, name, text.as_bytes())?;
+    let before = texts(folder)?;
+    for (name, text) in &checked.scripts {
+        let same = before.get(name.as_str()).map(|old| old == text);
+        if !dry_run {
+            scripts::write(ledger, folder, name, text.as_bytes())?;
         }
+        items.push(item("script", name.as_str(), same));
     }
-    let missing = checked
-        .secrets
-        .iter()
-        .filter(|key| !matches!(old.get(*key), Some(Content::Sealed(_))))
-        .map(ToString::to_string)
-        .collect();
-    Ok((items, missing))
+    let secret = |key: &&VariableKey| matches!(old.get(*key), Some(Content::Sealed(_)));
+    let missing = checked.secrets.iter().filter(|key| !secret(key));
+    Ok(ImportReport {
+        dry_run,
+        items,
+        missing_secrets: missing.map(ToString::to_string).collect(),
+    })
 }
 
 /// What happens to one thing; `same` is none where it is new.
@@ -260,7 +190,7 @@ fn check(app: &App, document: &Document) -> Result<Checked, ApiError> {
         let variable =
             VariableKey::new(key.as_str()).and_then(|key| Variable::new(key, value.clone(), false));
         match variable {
-            Ok(variable) => checked.variables.push(seal(app, variable)?),
+            Ok(variable) => checked.variables.push(variables::seal(app, variable)?),
             Err(error) => errors.push(at("variables", key, error)),
         }
     }

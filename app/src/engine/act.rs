@@ -1,0 +1,121 @@
+//! Acts on runs: start, retry, cancel. The audit entry travels with the act, so that the
+//! dispatcher writes both in one transaction.
+
+use super::dispatcher::Dispatcher;
+use super::{CancelError, TriggerError};
+use crate::domain::audit::{Actor, Deed};
+use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
+use crate::domain::task::TaskId;
+use crate::store;
+use std::fmt;
+
+/// An audit entry that is complete once the number of the run is known.
+pub struct AuditedAct {
+    actor: Actor,
+    deed: Box<dyn FnOnce(RunId) -> Deed + Send>,
+}
+
+impl AuditedAct {
+    /// An entry for `actor`; `deed` gets the number of the run.
+    pub fn new(actor: &Actor, deed: impl FnOnce(RunId) -> Deed + Send + 'static) -> Self {
+        Self {
+            actor: actor.clone(),
+            deed: Box::new(deed),
+        }
+    }
+
+    /// The entry of an act on `run`.
+    pub(super) fn on(self, run: RunId) -> (Actor, Deed) {
+        (self.actor, (self.deed)(run))
+    }
+}
+
+impl fmt::Debug for AuditedAct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AuditedAct").field(&self.actor).finish()
+    }
+}
+
+impl Dispatcher {
+    pub(super) async fn trigger(
+        &mut self,
+        task: TaskId,
+        act: AuditedAct,
+    ) -> Result<RunId, TriggerError> {
+        if self.closing.is_some() {
+            return Err(TriggerError::Closing);
+        }
+        let task = self
+            .parts
+            .store
+            .read(move |tx| store::tasks::get(tx, task))
+            .await?;
+        if let Some(run) = self.running(task.id) {
+            return Err(TriggerError::Busy {
+                task: task.task.name.to_string(),
+                run,
+            });
+        }
+        let run = self.new_run(&task, Trigger::Manual, None);
+        Ok(self.begin(task, run, Some(act)).await?)
+    }
+
+    pub(super) async fn retry(
+        &mut self,
+        run: RunId,
+        from: Option<String>,
+        act: AuditedAct,
+    ) -> Result<RunId, TriggerError> {
+        if self.closing.is_some() {
+            return Err(TriggerError::Closing);
+        }
+        let read = self.parts.store.read(move |tx| {
+            let earlier = store::runs::get(tx, run)?;
+            Ok((store::tasks::get(tx, earlier.task)?, earlier))
+        });
+        let (task, earlier) = read.await?;
+        if let Some(run) = self.running(task.id) {
+            return Err(TriggerError::Busy {
+                task: task.task.name.to_string(),
+                run,
+            });
+        }
+        let bad = earlier.first_bad().and_then(|at| earlier.steps.get(at));
+        let from = from.or_else(|| bad.map(|step| step.step.name.to_string()));
+        let steps = task.task.steps();
+        let at = match from {
+            // Nothing went wrong in it: the whole of it.
+            None => 0,
+            Some(name) => steps
+                .iter()
+                .position(|step| step.name.as_str() == name)
+                .ok_or_else(|| TriggerError::NoStep {
+                    step: name,
+                    known: steps
+                        .iter()
+                        .map(|step| step.name.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })?,
+        };
+        let now = self.parts.clock.now();
+        let (id, name) = (self.next_id(), task.task.name.clone());
+        let run = Run::retry(id, &earlier, name, steps.to_vec(), at, now);
+        Ok(self.begin(task, run, Some(act)).await?)
+    }
+
+    pub(super) async fn cancel(
+        &mut self,
+        run: RunId,
+        how: Cancel,
+        act: AuditedAct,
+    ) -> Result<(), CancelError> {
+        if !self.active.contains_key(&run) {
+            return Err(CancelError::NotRunning(run));
+        }
+        self.unsaved_audit
+            .push((self.parts.clock.now(), act.on(run)));
+        self.event(run, Event::CancelRequested(how)).await;
+        Ok(())
+    }
+}

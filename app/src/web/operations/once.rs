@@ -1,0 +1,76 @@
+//! Runs of a command outside the user's tasks: a script that is tried out, an installation by
+//! pip. Each is a run of a task that belongs to the server, so it has a log, a time limit and
+//! a cancel like any other run.
+
+use crate::domain::field::FieldError;
+use crate::domain::lifecycle::RunId;
+use crate::domain::names::{PoolName, StepName, TaskName};
+use crate::domain::step::{Command, Retry, RunRule, Step, timeout};
+use crate::domain::task::{MissedPolicy, Retention, Task, TaskParts};
+use crate::engine::AuditedAct;
+use crate::store::{self, Found, StoreError};
+use crate::web::caller::Admin;
+use crate::web::error::ApiError;
+use std::collections::BTreeMap;
+
+/// The task whose runs are scripts that were tried out.
+pub(in crate::web) const SCRATCH: &str = "scratch";
+/// The task whose runs are installations of Python packages.
+pub(in crate::web) const LIBRARIES: &str = "libraries";
+
+/// A command to run once.
+pub(super) struct Once {
+    /// The server's task that runs it.
+    pub(super) task: &'static str,
+    pub(super) step: StepName,
+    pub(super) command: Command,
+    pub(super) timeout_s: u32,
+    /// Days for which its runs are kept.
+    pub(super) keep_days: u32,
+}
+
+impl Once {
+    fn task(self) -> Result<Task, FieldError> {
+        let step = Step {
+            name: self.step,
+            command: self.command,
+            rule: RunRule::OnSuccess,
+            timeout_s: timeout(self.timeout_s)?,
+            retry: Retry::default(),
+            env: BTreeMap::new(),
+            working_dir: None,
+        };
+        Task::try_from(TaskParts {
+            name: TaskName::new(self.task)?,
+            cron: None,
+            zone: None,
+            pool: PoolName::default_pool(),
+            auto: false,
+            on_missed: MissedPolicy::default(),
+            retention: Retention::new(20, self.keep_days)?,
+            steps: vec![step],
+        })
+    }
+}
+
+/// Writes the server's task and starts it. Refuses while it runs, and where the user has made
+/// it a task with a schedule.
+pub(super) async fn run(admin: &Admin, once: Once, act: AuditedAct) -> Result<RunId, ApiError> {
+    let (task, now) = (once.task()?, admin.clock.now());
+    let written = admin.store.write(move |tx| {
+        let Some(old) = store::tasks::by_name(tx, task.name.as_str()).found()? else {
+            return store::tasks::insert(tx, &task, now);
+        };
+        if old.task.auto || old.task.cron.is_some() {
+            return Err(StoreError::InUse(format!(
+                "the task {:?} has a schedule of its own; give it another name, because the runner needs this one",
+                task.name.as_str()
+            )));
+        }
+        store::tasks::update(tx, old.id, &task, now)?;
+        Ok(old.id)
+    });
+    let id = written.await?;
+    admin.engine.tasks_changed().await;
+    Ok(admin.engine.trigger(id, act).await?)
+}

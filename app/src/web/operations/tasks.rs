@@ -1,0 +1,136 @@
+//! Acts on tasks.
+
+use super::settings::default_retention;
+use crate::blocking;
+use crate::domain::audit::SubjectKind;
+use crate::domain::names::TaskName;
+use crate::domain::task::{Task, TaskId};
+use crate::store::{self, StoreError, StoredTask};
+use crate::view::{TaskBody, TaskPatch};
+use crate::web::caller::Admin;
+use crate::web::change::Ledger;
+use crate::web::error::ApiError;
+
+/// Adds a task.
+pub(in crate::web) async fn create(admin: &Admin, body: TaskBody) -> Result<TaskId, ApiError> {
+    save(admin, None, body).await
+}
+
+/// Replaces the definition of the task `name`; its runs stay.
+pub(in crate::web) async fn replace(
+    admin: &Admin,
+    name: String,
+    body: TaskBody,
+) -> Result<TaskId, ApiError> {
+    save(admin, Some(name), body).await
+}
+
+async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result<TaskId, ApiError> {
+    body.set_default_retention(default_retention(admin).await?);
+    let task = Task::try_from(&body)?;
+    let id = admin
+        .change(move |ledger| {
+            let old = name.map(|name| store::tasks::by_name(ledger, &name));
+            write(ledger, old.transpose()?.as_ref(), &task)
+        })
+        .await?;
+    admin.engine.tasks_changed().await;
+    Ok(id)
+}
+
+/// Writes a task in place of `old`, with its audit entry.
+pub(super) fn write(
+    ledger: &Ledger<'_>,
+    old: Option<&StoredTask>,
+    task: &Task,
+) -> Result<TaskId, StoreError> {
+    let id = match old {
+        None => store::tasks::insert(ledger, task, ledger.now)?,
+        Some(old) => {
+            store::tasks::update(ledger, old.id, task, ledger.now)?;
+            old.id
+        }
+    };
+    let (before, after) = (
+        old.map(|old| TaskBody::from(&old.task)),
+        TaskBody::from(task),
+    );
+    ledger.compare(
+        SubjectKind::Task,
+        &after.name,
+        before.as_ref(),
+        Some(&after),
+    )?;
+    Ok(id)
+}
+
+/// Changes a few fields of a task: switches its schedule on or off.
+pub(in crate::web) async fn patch(
+    admin: &Admin,
+    name: String,
+    patch: TaskPatch,
+) -> Result<TaskId, ApiError> {
+    let id = admin
+        .change(move |ledger| {
+            let old = store::tasks::by_name(ledger, &name)?;
+            if let Some(auto) = patch.auto {
+                store::tasks::set_auto(ledger, old.id, auto, ledger.now)?;
+                note_auto(ledger, &old.task.name, old.task.auto, auto)?;
+            }
+            Ok(old.id)
+        })
+        .await?;
+    admin.engine.tasks_changed().await;
+    Ok(id)
+}
+
+fn note_auto(ledger: &Ledger<'_>, task: &TaskName, old: bool, new: bool) -> Result<(), StoreError> {
+    let patch = |auto| TaskPatch { auto: Some(auto) };
+    let (old, new) = (patch(old), patch(new));
+    ledger.compare(SubjectKind::Task, task.as_str(), Some(&old), Some(&new))
+}
+
+/// Switches the schedules of all tasks off and remembers them; returns their number.
+pub(in crate::web) async fn pause_all(admin: &Admin) -> Result<u32, ApiError> {
+    switch_all(admin, |ledger| store::tasks::pause_all(ledger, ledger.now)).await
+}
+
+/// Switches the schedules on that were paused; returns their number. Nothing is caught up.
+pub(in crate::web) async fn resume_all(admin: &Admin) -> Result<u32, ApiError> {
+    switch_all(admin, |ledger| store::tasks::resume_all(ledger, ledger.now)).await
+}
+
+async fn switch_all(
+    admin: &Admin,
+    switch: impl FnOnce(&Ledger<'_>) -> Result<u32, StoreError> + Send + 'static,
+) -> Result<u32, ApiError> {
+    let count = admin
+        .change(move |ledger| {
+            let before = store::tasks::list(ledger)?;
+            let count = switch(ledger)?;
+            for (old, new) in before.iter().zip(store::tasks::list(ledger)?) {
+                note_auto(ledger, &new.task.name, old.task.auto, new.task.auto)?;
+            }
+            Ok(count)
+        })
+        .await?;
+    admin.engine.tasks_changed().await;
+    Ok(count)
+}
+
+/// Deletes a task with its runs and logs.
+pub(in crate::web) async fn delete(admin: &Admin, name: String) -> Result<(), ApiError> {
+    let runs = admin
+        .change(move |ledger| {
+            let old = store::tasks::by_name(ledger, &name)?;
+            let before = TaskBody::from(&old.task);
+            ledger.compare(SubjectKind::Task, &name, Some(&before), None)?;
+            store::tasks::delete(ledger, old.id)
+        })
+        .await?;
+    admin.engine.tasks_changed().await;
+    // The task is gone; a log that stays behind is removed at the next start.
+    let logs = admin.logs.clone();
+    let _ = blocking::run(move || logs.remove_runs(runs)).await;
+    Ok(())
+}
