@@ -2,7 +2,7 @@
 
 # _backupctl_names TABLE [FILE]: the names of the tables [TABLE.NAME].
 _backupctl_names() {
-    sed -nE "s/^[[:space:]]*\[$1\.\"?([a-z0-9][a-z0-9_-]*)\"?\].*/\1/p" "${2:-/etc/backupctl/backupctl.toml}" 2>/dev/null
+    sed -nE "s/^[[:space:]]*\[$1\.(\"([A-Za-z0-9][A-Za-z0-9._-]*)\"|([A-Za-z0-9][A-Za-z0-9_-]*))\].*/\2\3/p" "${2:-/etc/backupctl/backupctl.toml}" 2>/dev/null
 }
 
 # _backupctl_remotes [FILE]: the remote folders, where they stand on one line.

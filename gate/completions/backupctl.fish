@@ -8,7 +8,7 @@ function __backupctl_file
 end
 
 function __backupctl_names
-    sed -nE "s/^[[:space:]]*\[$argv[1]\.\"?([a-z0-9][a-z0-9_-]*)\"?\].*/\1/p" (__backupctl_file) 2>/dev/null
+    sed -nE "s/^[[:space:]]*\[$argv[1]\.(\"([A-Za-z0-9][A-Za-z0-9._-]*)\"|([A-Za-z0-9][A-Za-z0-9_-]*))\].*/\2\3/p" (__backupctl_file) 2>/dev/null
 end
 
 function __backupctl_remotes

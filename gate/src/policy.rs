@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use crate::caller::{Caller, Door};
 use crate::config::{Config, Timeout};
-use crate::names::{Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use crate::host::lock_name::LockName;
+use crate::names::{
+    Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, table,
+};
 use crate::request::{HostVerb, Request};
 
 pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
@@ -141,7 +144,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             let hot = own_path(config, service, path)?;
             allowed(config, remote)?;
             let mirror = Mirror {
-                lock: service.to_string(),
+                lock: LockName::service(service),
                 source: path.clone(),
                 destination: remote.join(&format!("{service}/data")),
                 versions: remote.join(&format!("{service}/.versions")),
@@ -159,10 +162,10 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             let extra = config
                 .extra
                 .get(target)
-                .ok_or_else(|| Reason::UnknownTarget(target.to_string()))?;
+                .ok_or_else(|| unknown_target(config, target))?;
             allowed(config, remote)?;
             let mirror = Mirror {
-                lock: extra_lock(target),
+                lock: LockName::extra(target),
                 source: extra.path.clone(),
                 destination: remote.join(&format!("extra/{target}")),
                 versions: remote.join(&format!("extra/.versions/{target}")),
@@ -217,11 +220,6 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
     })
 }
 
-/// No service name can hold a dot, so this lock is nobody else's.
-fn extra_lock(target: &TargetName) -> String {
-    format!("extra.{target}")
-}
-
 /// Verbs of the host's own command line that change no service and no copy.
 fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
     if let Some(service) = verb.service() {
@@ -233,12 +231,12 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             json: *json,
         },
         HostVerb::Approve(service) => Order::Approve {
-            lock: service.to_string(),
+            lock: LockName::service(service),
         },
         HostVerb::ApproveExtra(target) if config.extra.contains_key(target) => Order::Approve {
-            lock: extra_lock(target),
+            lock: LockName::extra(target),
         },
-        HostVerb::ApproveExtra(target) => return Err(Reason::UnknownTarget(target.to_string())),
+        HostVerb::ApproveExtra(target) => return Err(unknown_target(config, target)),
         HostVerb::Status { service, json } => Order::Status {
             service: service.clone(),
             json: *json,
@@ -284,7 +282,42 @@ fn known<'a>(
     config
         .services
         .get(service)
-        .ok_or_else(|| Reason::UnknownService(service.clone()))
+        .ok_or_else(|| Reason::UnknownService {
+            service: service.clone(),
+            hint: hint(config, "services", service.as_str()),
+        })
+}
+
+fn unknown_target(config: &Config, target: &TargetName) -> Reason {
+    Reason::UnknownTarget {
+        target: target.clone(),
+        hint: hint(config, "extra", target.as_str()),
+    }
+}
+
+/// The way to a name that is in the allow-list: the reason for which its table is set aside, the spelling in the
+/// configuration, or the table that is missing.
+fn hint(config: &Config, list: &str, name: &str) -> String {
+    if let Some(aside) = config.aside(list, name) {
+        return format!("its table is set aside: {}", aside.reason);
+    }
+    let services = config.services.keys().map(ServiceName::as_str);
+    let extra = config.extra.keys().map(TargetName::as_str);
+    let spelling = if list == "services" {
+        services
+            .into_iter()
+            .find(|other| folded(other) == folded(name))
+    } else {
+        extra
+            .into_iter()
+            .find(|other| folded(other) == folded(name))
+    };
+    let header = table(list, name);
+    match (spelling, list) {
+        (Some(other), _) => format!("{other} is: write it as the configuration does"),
+        (None, "services") => format!("add {header} to the configuration on the host"),
+        (None, _) => format!("add {header} with its path to the configuration on the host"),
+    }
 }
 
 fn controlled(config: &Config, service: &ServiceName) -> Result<(), Reason> {

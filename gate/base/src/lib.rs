@@ -7,7 +7,7 @@
 //! | `reply`, `progress`, `result_line`, `measure` | lines to the caller |
 //! | `clock` | the calendar and the time since the boot |
 //! | `dirfd`, `mounts`, `owners`, `durable`, `scratch` | files, reached without links and written durably |
-//! | `lock`, `holder`, `process` | the lock of a service, and the process that holds it |
+//! | `lock`, `lock_name`, `holder`, `process` | the lock of a service, and the process that holds it |
 //! | `ready` | the address at which a service answers |
 //!
 //! Invariant: nothing here knows a service, a remote or a configuration.
@@ -19,6 +19,7 @@ pub mod durable;
 pub mod error;
 pub mod holder;
 pub mod lock;
+pub mod lock_name;
 pub mod measure;
 pub mod mounts;
 pub mod names;

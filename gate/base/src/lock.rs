@@ -5,7 +5,7 @@
 //! process id that might have changed hands, and the kernel lets go of both locks when a holder dies.
 //!
 //! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, and that of the service only while it
-//! reads.
+//! reads. [`LockName`] says which file is whose.
 //!
 //! Invariant: whoever has a [`ServiceLock`] is alone with the service.
 
@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 
 use crate::dirfd::private_dir;
 use crate::holder;
+use crate::lock_name::LockName;
 use crate::names::{PlainPath, ServiceName};
 
 /// The lock of one service, held.
@@ -34,20 +35,6 @@ pub struct ServiceLock {
 #[derive(Debug)]
 pub struct StartIntent {
     _held: Option<Flock<File>>,
-}
-
-/// The name of the lock of a service's archives. They are made one after the other; the service itself is needed
-/// for a part of that time only. No service's name holds a dot.
-#[must_use]
-pub fn archive_lock(service: &ServiceName) -> String {
-    format!("archive.{service}")
-}
-
-/// The name of the lock of a service's restores, which is held while data comes back; the service itself is needed for
-/// the moment in which that takes its place.
-#[must_use]
-pub fn restore_lock(service: &ServiceName) -> String {
-    format!("restore.{service}")
 }
 
 fn file(directory: &OwnedFd, name: &str) -> io::Result<File> {
@@ -68,9 +55,13 @@ impl ServiceLock {
     ///
     /// # Errors
     /// When the lock directory is not ours alone or the file cannot be made.
-    pub fn try_take(directory: &PlainPath, name: &str, holder: &str) -> io::Result<Option<Self>> {
+    pub fn try_take(
+        directory: &PlainPath,
+        name: &LockName,
+        holder: &str,
+    ) -> io::Result<Option<Self>> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw())?;
-        let file = file(&directory, &format!("{name}.lock"))?;
+        let file = file(&directory, &format!("{}.lock", name.stem()))?;
         let Some(mut held) = try_flock(file, FlockArg::LockExclusiveNonblock)? else {
             return Ok(None);
         };
@@ -82,15 +73,15 @@ impl ServiceLock {
         Ok(Some(Self {
             _held: held,
             directory,
-            name: name.to_owned(),
+            name: name.stem(),
         }))
     }
 
     /// Who holds the lock, in words. For messages only: it may be out of date.
     #[must_use]
-    pub fn holder(directory: &PlainPath, name: &str) -> Option<String> {
+    pub fn holder(directory: &PlainPath, name: &LockName) -> Option<String> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw()).ok()?;
-        let file = file(&directory, &format!("{name}.lock")).ok()?;
+        let file = file(&directory, &format!("{}.lock", name.stem())).ok()?;
         let mut words = String::new();
         (&file).take(200).read_to_string(&mut words).ok()?;
         match try_flock(file, FlockArg::LockSharedNonblock) {
@@ -102,15 +93,15 @@ impl ServiceLock {
     /// Who works on a service or on an archive of it, in words, as [`ServiceLock::holder`].
     #[must_use]
     pub fn busy(directory: &PlainPath, service: &ServiceName) -> Option<String> {
-        Self::holder(directory, service.as_str())
-            .or_else(|| Self::holder(directory, &archive_lock(service)))
+        Self::holder(directory, &LockName::service(service))
+            .or_else(|| Self::holder(directory, &LockName::archives(service)))
     }
 
     /// The process that holds the lock, as the kernel says, and its words about itself.
     #[must_use]
-    pub fn process(directory: &PlainPath, name: &str) -> Option<(Pid, String)> {
+    pub fn process(directory: &PlainPath, name: &LockName) -> Option<(Pid, String)> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw()).ok()?;
-        let file = file(&directory, &format!("{name}.lock")).ok()?;
+        let file = file(&directory, &format!("{}.lock", name.stem())).ok()?;
         let mut words = String::new();
         let _ = (&file).take(200).read_to_string(&mut words);
         let words = words.trim().to_owned();
@@ -140,9 +131,9 @@ impl StartIntent {
     ///
     /// # Errors
     /// When the lock directory is not ours alone or the file cannot be made.
-    pub fn announce(directory: &PlainPath, name: &str) -> io::Result<Self> {
+    pub fn announce(directory: &PlainPath, name: &LockName) -> io::Result<Self> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw())?;
-        let file = file(&directory, &format!("{name}.start"))?;
+        let file = file(&directory, &format!("{}.start", name.stem()))?;
         Ok(Self {
             _held: try_flock(file, FlockArg::LockExclusiveNonblock)?,
         })

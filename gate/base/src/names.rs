@@ -3,7 +3,9 @@
 //! Invariant: fields are private and constructors refuse, so that a value of one of these types is well
 //! formed wherever it turns up. Well formed is not allowed: that is for `policy` to say.
 
+mod label;
 mod origin;
+mod usable;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use label::{folded, suggestion};
 pub use origin::{Day, Origin};
+pub use usable::{table, unusable};
 
 /// Why a word is not the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,23 +29,6 @@ fn refuse(word: &str, expected: &'static str) -> NameError {
     NameError {
         word: word.to_owned(),
         expected,
-    }
-}
-
-const LABEL: &str = "a name: 1 to 64 of a-z, 0-9, '-' and '_', the first one a letter or a digit";
-
-fn label(word: &str) -> Result<String, NameError> {
-    let first = word
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let rest = word
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
-    if first && rest && word.len() <= 64 {
-        Ok(word.to_owned())
-    } else {
-        Err(refuse(word, LABEL))
     }
 }
 
@@ -98,19 +85,19 @@ macro_rules! string_newtype {
 string_newtype!(
     /// A service: a stack of containers, or whatever its configured commands control.
     ServiceName,
-    label
+    label::service
 );
 
 string_newtype!(
     /// An account of this host.
     UserName,
-    label
+    label::user
 );
 
 string_newtype!(
     /// An extra directory of the host that is mirrored under a name of its own.
     TargetName,
-    label
+    label::target
 );
 
 /// `NAME:FOLDER`: an rclone remote and a folder on it.
@@ -326,15 +313,14 @@ mod tests {
             "a/b",
             "..",
             ".",
-            "A",
-            "a.b",
+            "a.",
             "é",
             "_a",
             &"a".repeat(65),
         ] {
             assert!(ServiceName::parse(word).is_err(), "{word}");
         }
-        for word in ["n8n", "a", "immich-server", "my_app", &"a".repeat(64)] {
+        for word in ["n8n", "A", "immich-server", "my.app", &"a".repeat(64)] {
             assert!(ServiceName::parse(word).is_ok(), "{word}");
         }
     }

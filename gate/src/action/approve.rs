@@ -7,14 +7,16 @@ use chrono::TimeDelta;
 use super::Context;
 use crate::error::Failure;
 use crate::host::clock;
+use crate::host::lock_name::LockName;
 use crate::mirror::books::Books;
 
-pub(super) fn approve(context: &mut Context<'_>, lock: &str) -> Result<String, Failure> {
-    let keeping = || Failure::io(format!("the books of {lock}"));
+pub(super) fn approve(context: &mut Context<'_>, lock: &LockName) -> Result<String, Failure> {
+    let subject = lock.subject();
+    let keeping = || Failure::io(format!("the books of {subject}"));
     let books = Books::open(&context.config.state_dir, lock).map_err(keeping())?;
     let refused = books.refused().map_err(keeping())?;
     if refused.is_empty() {
-        return Err(Failure::NothingToApprove(lock.to_owned()));
+        return Err(Failure::NothingToApprove(subject.to_owned()));
     }
     let hours = context.config.limits.approval_hours;
     let until = clock::utc() + TimeDelta::hours(hours.into());
@@ -27,7 +29,7 @@ pub(super) fn approve(context: &mut Context<'_>, lock: &str) -> Result<String, F
         ));
     }
     Ok(format!(
-        "approved: the next sync of {lock} may make this change, once, until {}",
+        "approved: the next sync of {subject} may make this change, once, until {}",
         until.format("%Y-%m-%dT%H:%M:%SZ")
     ))
 }

@@ -16,7 +16,7 @@ use crate::archive::manifest::Totals;
 use crate::archive::pack::Notes;
 use crate::error::Failure;
 use crate::host::dirfd::PinnedDir;
-use crate::host::lock::archive_lock;
+use crate::host::lock_name::LockName;
 use crate::host::{Patience, Waits};
 use crate::measure;
 use crate::policy::Archive;
@@ -34,8 +34,8 @@ pub(super) fn archive(
 ) -> Result<String, Failure> {
     let waits = Waits::of(&order.service);
     let waiting = Patience::attended(until);
-    let _archives = context.lock(&archive_lock(&order.service), "--archive", &waiting)?;
-    let lock = context.lock(order.service.as_str(), "--archive", &waiting)?;
+    let _archives = context.lock(&LockName::archives(&order.service), "--archive", &waiting)?;
+    let lock = context.lock(&LockName::service(&order.service), "--archive", &waiting)?;
     let patience = Patience::attended(until).yielding(&lock);
     context.rclone_fits(&order.folder, &patience)?;
     tell_raised(context, order);

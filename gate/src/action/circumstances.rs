@@ -35,7 +35,7 @@ pub struct Circumstances {
 fn copied(config: &Config, grant: &Grant) -> Option<ServiceName> {
     let service = match grant.order() {
         Order::Archive(archive) if !archive.hot => archive.service.clone(),
-        Order::Sync(mirror) if !mirror.hot => ServiceName::parse(&mirror.lock).ok()?,
+        Order::Sync(mirror) if !mirror.hot => mirror.lock.as_service()?.clone(),
         _ => return None,
     };
     config.services.contains_key(&service).then_some(service)

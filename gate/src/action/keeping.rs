@@ -8,6 +8,7 @@ use super::Context;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::lock::ServiceLock;
+use crate::host::lock_name::LockName;
 use crate::keeper;
 use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
@@ -159,7 +160,9 @@ pub(super) fn guard(context: &mut Context<'_>, except: Option<&ServiceName>, unt
         }
         // Who works on a service sees to its lease himself, and may be writing or ending it just now.
         let directory = &context.config.lock_dir;
-        let Ok(Some(lock)) = ServiceLock::try_take(directory, service.as_str(), "its lease") else {
+        let Ok(Some(lock)) =
+            ServiceLock::try_take(directory, &LockName::service(&service), "its lease")
+        else {
             continue;
         };
         let patience = Patience::attended(until).yielding(&lock);

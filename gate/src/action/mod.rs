@@ -28,6 +28,7 @@ mod start;
 mod status;
 mod stop;
 mod sync;
+mod unusable;
 mod upload;
 mod verify;
 mod versions;
@@ -46,6 +47,7 @@ use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, private_dir};
 use crate::host::lock::ServiceLock;
+use crate::host::lock_name::LockName;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
@@ -101,6 +103,7 @@ pub fn execute(
 /// Looks after the processes and leases that killed gates left, before an action. A start serves its own service first,
 /// so it leaves the leases of others to [`guard_after`]. Returns the circumstances of a copy.
 pub fn guard(grant: &Grant, context: &mut Context<'_>) -> Circumstances {
+    unusable::warn(context);
     guard_others(grant, context);
     Circumstances::ask(context, grant)
 }
@@ -149,16 +152,17 @@ impl Context<'_> {
     /// Waits for the lock of a service until the deadline.
     fn lock(
         &mut self,
-        name: &str,
+        name: &LockName,
         verb: &str,
         patience: &Patience<'_>,
     ) -> Result<ServiceLock, Failure> {
         let directory = &self.config.lock_dir;
+        let subject = name.subject();
         let mut told = false;
         loop {
             let taken = ServiceLock::try_take(directory, name, verb);
             if let Some(lock) =
-                taken.map_err(Failure::io(format!("the lock of {name} in {directory}")))?
+                taken.map_err(Failure::io(format!("the lock of {subject} in {directory}")))?
             {
                 // Whoever had it may have been killed.
                 self.host.sweep();
@@ -166,8 +170,6 @@ impl Context<'_> {
             }
             let holder = ServiceLock::holder(directory, name);
             let holder = holder.unwrap_or_else(|| "another action".into());
-            // Without the kind of lock that a dot sets apart.
-            let subject = name.rsplit('.').next().unwrap_or(name);
             if !told {
                 told = true;
                 self.host

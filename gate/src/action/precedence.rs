@@ -16,6 +16,7 @@ use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::holder::{Suspicion, end};
 use crate::host::lock::{ServiceLock, StartIntent};
+use crate::host::lock_name::LockName;
 use crate::names::ServiceName;
 
 /// How long a process that holds the lock may be stopped, or wait in the kernel.
@@ -39,7 +40,7 @@ pub(super) fn lock_first(
     patience: &Patience<'_>,
 ) -> Result<Option<ServiceLock>, Failure> {
     let directory = &context.config.lock_dir;
-    let name = service.as_str();
+    let name = &LockName::service(service);
     let begun = context.host.now();
     let time = patience.until.saturating_duration_since(begun);
     let mut siege = Siege::new(begun, time);

@@ -23,6 +23,7 @@ use crate::credentials;
 use crate::credentials::backends::is_encrypted;
 use crate::credentials::ini::Ini;
 use crate::error::{ExitStatus, Failure};
+use crate::host::lock_name::LockName;
 use crate::host::{Host, Patience};
 use crate::names::{PlainPath, Remote};
 use crate::program::Output;
@@ -121,7 +122,7 @@ pub(super) fn probe(
     remote: &Remote,
     patience: &Patience<'_>,
 ) -> Result<Result<Passed, Broken>, Failure> {
-    let _lock = context.lock(".probe", "a write probe", patience)?;
+    let _lock = context.lock(&LockName::probe(), "a write probe", patience)?;
     let text = credentials::configured(context.config)?;
     let local = Local::write(context)?;
     let mut probe = Probe {

@@ -14,7 +14,8 @@ use super::Context;
 use crate::archive::extract::free;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, entries};
-use crate::host::lock::{ServiceLock, archive_lock};
+use crate::host::lock::ServiceLock;
+use crate::host::lock_name::LockName;
 use crate::measure;
 use crate::names::{PlainPath, ServiceName};
 use crate::retention::{ArchiveName, PARTIAL};
@@ -160,7 +161,7 @@ fn clear_all(context: &Context<'_>, held: Option<&ServiceName>) {
         if held == Some(&service) {
             continue;
         }
-        let lock = archive_lock(&service);
+        let lock = LockName::archives(&service);
         let taken = ServiceLock::try_take(&config.lock_dir, &lock, "clearing the spool");
         if let Ok(Some(_lock)) = taken
             && let Ok(folder) = context.own_directory(&config.spool_dir.below(&[service.as_str()]))

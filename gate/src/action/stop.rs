@@ -15,6 +15,7 @@ use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::host::lock_name::LockName;
 use crate::host::owners::trusted;
 use crate::lease::store::Leases;
 use crate::lease::{Before, KeptBy, Lease};
@@ -42,7 +43,11 @@ pub(super) fn stop(
     until: Instant,
     timeout: Duration,
 ) -> Result<String, Failure> {
-    let lock = context.lock(service.as_str(), "--stop", &Patience::attended(until))?;
+    let lock = context.lock(
+        &LockName::service(service),
+        "--stop",
+        &Patience::attended(until),
+    )?;
     // A start that waits comes first: then the service is brought back, as after any stop that failed.
     let patience = Patience::attended(until).yielding(&lock);
     let purpose = Purpose::Backup { ask_remotes };

@@ -21,11 +21,12 @@ use super::waiting::Pauses;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::PinnedDir;
+use crate::host::lock_name::LockName;
 use crate::host::{Patience, Waits, clock};
 use crate::mirror::books::{Approval, Books, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
-use crate::names::{PlainPath, ServiceName};
+use crate::names::PlainPath;
 use crate::policy::Mirror;
 use crate::program::Output;
 use crate::progress::Phase;
@@ -41,19 +42,19 @@ pub(super) fn sync(
 ) -> Result<String, Failure> {
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
     // An extra target is no service, and nothing is down for it.
-    let service = ServiceName::parse(&mirror.lock).ok();
-    let waits = service.as_ref().map(Waits::of);
+    let service = mirror.lock.as_service();
+    let waits = service.map(Waits::of);
     let patience = Patience {
         waits: waits.as_ref(),
         ..Patience::attended(until).yielding(&lock)
     };
     let directory = context.open_source(&mirror.source, &patience)?;
-    if let Ok(service) = ServiceName::parse(&mirror.lock)
+    if let Some(service) = service
         && !mirror.hot
     {
-        circumstances.is_down(context, &service);
+        circumstances.is_down(context, service);
     }
-    tell_bind_mount(context, &mirror.lock, &mirror.source);
+    tell_bind_mount(context, mirror.lock.subject(), &mirror.source);
     context.rclone_fits(&mirror.destination, &patience)?;
     let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
     let heard = compare(context, mirror, &directory, &patience)?;
@@ -75,10 +76,8 @@ pub(super) fn sync(
     let forgotten = sync.books.forget_refusal(&mirror.destination);
     forgotten.map_err(keeping(mirror)())?;
     versions::prune(context, mirror, &patience);
-    // The lock of an extra target has its kind before a dot.
-    let subject = mirror.lock.rsplit('.').next().unwrap_or_default();
     let line = ResultLine::Mirror {
-        subject: subject.to_owned(),
+        subject: mirror.lock.subject().to_owned(),
         files: change.left(),
         added: change.added,
         replaced: change.replaced,
@@ -92,7 +91,7 @@ pub(super) fn sync(
 }
 
 fn keeping(mirror: &Mirror) -> impl Fn() -> Box<dyn FnOnce(std::io::Error) -> Failure> {
-    let what = format!("the books of {}", mirror.lock);
+    let what = format!("the books of {}", mirror.lock.subject());
     move || Box::new(Failure::io(what.clone()))
 }
 
@@ -278,13 +277,13 @@ impl Sync<'_> {
     }
 }
 
-fn list_folder(config: &Config, lock: &str) -> PlainPath {
-    config.state_dir.below(&["lists", lock])
+fn list_folder(config: &Config, lock: &LockName) -> PlainPath {
+    config.state_dir.below(&["lists", &lock.stem()])
 }
 
 /// Where the names of the files are that a sync is about.
 #[must_use]
-pub(crate) fn list_file(config: &Config, lock: &str) -> PlainPath {
+pub(crate) fn list_file(config: &Config, lock: &LockName) -> PlainPath {
     list_folder(config, lock).below(&["files"])
 }
 
@@ -295,7 +294,7 @@ struct List {
 }
 
 impl List {
-    fn write(context: &Context<'_>, lock: &str, names: &str) -> Result<Self, Failure> {
+    fn write(context: &Context<'_>, lock: &LockName, names: &str) -> Result<Self, Failure> {
         let folder = list_folder(context.config, lock);
         let file = list_file(context.config, lock);
         let directory = context.own_directory(&folder)?;

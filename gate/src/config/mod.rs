@@ -10,6 +10,7 @@ mod limits;
 mod rclone;
 mod retention;
 mod service;
+mod set_aside;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use limits::{Limits, OwnLimits, Timeout};
 pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};
 pub use retention::{Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
+pub use set_aside::SetAside;
 
 use crate::error::Failure;
 use crate::host::dirfd::{Trusted, read_trusted};
@@ -101,6 +103,9 @@ pub struct Config {
     /// The file that all this was read from, for the process that is to read it again.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// Tables of services and extra targets whose name cannot be used.
+    #[serde(skip)]
+    pub set_aside: Vec<SetAside>,
 }
 
 fn plain(path: &str) -> PlainPath {
@@ -132,6 +137,7 @@ impl Default for Config {
             services: BTreeMap::new(),
             extra: BTreeMap::new(),
             file: None,
+            set_aside: Vec::new(),
         }
     }
 }
@@ -188,12 +194,33 @@ impl Config {
             .unwrap_or(self.lease.seconds)
     }
 
+    /// Why a name of `list` is set aside.
+    #[must_use]
+    pub fn aside(&self, list: &str, name: &str) -> Option<&SetAside> {
+        let mut aside = self.set_aside.iter();
+        aside.find(|one| one.list == list && one.name == name)
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = |error: toml::de::Error| one_line(text, &error);
+        let mut root: toml::Table = toml::from_str(text).map_err(wrong)?;
+        let set_aside = set_aside::take_out(&mut root);
+        if set_aside.is_empty() {
+            return toml::from_str(text).map_err(wrong);
+        }
+        let config: Self = root.try_into().map_err(wrong)?;
+        Ok(Self {
+            set_aside,
+            ..config
+        })
+    }
+
     /// Reads the text of a configuration.
     ///
     /// # Errors
     /// A sentence with the key that is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| one_line(text, &error))?;
+        let config = Self::read(text)?;
         for (name, service) in &config.services {
             service.check(name)?;
         }
@@ -267,8 +294,6 @@ mod tests {
         check("[services.a]\nstopp = []", "stopp");
         check("[services.a]\nstop = [\"/bin/true\"]", "services.a");
         check("[services.a]\nstop = [\"true\"]\n", "absolute");
-        check("[services.extra]", "services.extra");
-        check("[services.\"../x\"]", "../x");
         check("data_root = \"/a/../b\"", "/a/../b");
         check("remotes = []", "remotes");
         check("remotes = [\":local:/etc\"]", ":local:/etc");

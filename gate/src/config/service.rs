@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::lease::check_seconds;
 use super::limits::OwnLimits;
-use crate::names::{PlainPath, ServiceName};
+use crate::names::{PlainPath, ServiceName, UserName};
 use crate::ready::ReadyUrl;
 
 /// One service of the allow-list.
@@ -18,7 +18,7 @@ pub struct Service {
     /// Exits 0 when it is up and 3 when it is down.
     pub status: Option<CommandLine>,
     /// Whose systemd and Podman run it: `root`, or a user. When this is not said, podmanctl looks for it.
-    pub user: Option<ServiceName>,
+    pub user: Option<UserName>,
     /// Exits 0 when it answers; asked again until it does, once `status` says that it is up.
     pub ready: Option<CommandLine>,
     /// Answers with 2xx or 3xx when it is ready, asked likewise.
@@ -132,9 +132,6 @@ impl Service {
             check_seconds(&format!("services.{name}.lease"), seconds)?;
         }
         self.limits.check(&format!("services.{name}.limits"))?;
-        if name.as_str() == "extra" {
-            return Err("services.extra: the folder extra/ on the remote belongs to the extra targets; rename the service".into());
-        }
         Ok(())
     }
 }

@@ -129,13 +129,15 @@ fn allow_listed(config: &Config, grant: &Grant) -> Option<String> {
         Order::Sync(mirror) => {
             let of_service = config.services.keys().find(|service| {
                 mirror.source == config.data_root.below(&[service.as_str(), "data"])
-                    && mirror.lock == service.as_str()
+                    && mirror.lock.stem() == service.as_str().replace('.', ",")
             });
             let of_extra = config
                 .extra
                 .iter()
                 .find(|(name, extra)| {
-                    mirror.source == extra.path && mirror.lock == format!("extra.{name}")
+                    mirror.source == extra.path
+                        && mirror.lock.stem()
+                            == format!("extra.{}", name.as_str().replace('.', ","))
                 })
                 .map(|(name, _)| name);
             let below = match (of_service, of_extra) {

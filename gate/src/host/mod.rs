@@ -10,7 +10,7 @@ mod run;
 mod streams;
 mod together;
 
-pub use base::{clock, dirfd, durable, holder, lock, mounts, owners};
+pub use base::{clock, dirfd, durable, holder, lock, lock_name, mounts, owners};
 
 use std::cell::Cell;
 use std::io;

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use super::scratch::Scratch;
 use super::tool::{Input, Said, run};
+use crate::names::table;
 use crate::stack::Whole;
 
 /// The most that is read of a file; the largest is rclone.
@@ -167,7 +168,7 @@ fn podmanctl_finds(
     fs::create_dir(&state).map_err(|error| error.to_string())?;
     let tables: String = names
         .iter()
-        .map(|name| format!("[services.{name}]\n"))
+        .map(|name| format!("{}\n", table("services", name)))
         .collect();
     let config = scratch.path().join("backupctl.toml");
     let text = format!(

@@ -155,7 +155,9 @@ impl Installer {
             "Lightflow {version}, as the container of {user}; the installer {title}:"
         ));
         let plan = steps::plan(&target);
-        for line in steps::rclone::advice(&target) {
+        let mut advice = steps::rclone::advice(&target);
+        advice.extend(steps::configuration::advice(&target));
+        for line in advice {
             self.complain(&format!("warning: {line}"));
         }
         if options.dry_run {

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::guard::Recent;
 use crate::host::dirfd::private_dir;
+use crate::host::lock_name::LockName;
 use crate::names::PlainPath;
 
 /// For how long deletions are added up.
@@ -73,7 +74,8 @@ impl Books {
     ///
     /// # Errors
     /// When they are not ours alone.
-    pub fn open(state_dir: &PlainPath, name: &str) -> io::Result<Self> {
+    pub fn open(state_dir: &PlainPath, name: &LockName) -> io::Result<Self> {
+        let name = &name.stem();
         Ok(Self {
             losses: Shelf::open(state_dir, "losses", name)?,
             refusals: Shelf::open(state_dir, "refusals", name)?,
@@ -279,6 +281,7 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::ServiceName;
 
     const PLACE: &str = "onedrive:/OdroidBackup/n8n/data";
 
@@ -289,7 +292,8 @@ mod tests {
             .tempdir_in(base)
             .unwrap();
         let path = PlainPath::parse(folder.path().to_str().unwrap()).unwrap();
-        let books = Books::open(&path, "n8n").unwrap();
+        let service = ServiceName::parse("n8n").unwrap();
+        let books = Books::open(&path, &LockName::service(&service)).unwrap();
         (folder, books)
     }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::host::lock_name::LockName;
 use crate::mirror::guard::Bounds;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
 use crate::request::Target;
@@ -34,7 +35,7 @@ pub enum Order {
     /// Let the next sync make the change that was refused.
     Approve {
         /// The name of the mirror's lock.
-        lock: String,
+        lock: LockName,
     },
     /// Read an archive back and check all of it.
     Verify(Wanted),
@@ -60,7 +61,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Mirror {
     /// The name of its lock: the service, or the extra target.
-    pub lock: String,
+    pub lock: LockName,
     /// The source.
     pub source: PlainPath,
     /// The copy.

@@ -5,7 +5,7 @@
 use thiserror::Error;
 
 use crate::error::Failure;
-use crate::names::{PlainPath, Remote, Seconds, ServiceName};
+use crate::names::{PlainPath, Remote, Seconds, ServiceName, TargetName};
 
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -17,15 +17,21 @@ pub enum Reason {
     #[error("{0} takes the place of a request and stands alone on the command line; see --help")]
     NotARequest(&'static str),
     /// Not in the allow-list.
-    #[error(
-        "service '{0}' is not in the allow-list; add [services.{0}] to the configuration on the host"
-    )]
-    UnknownService(ServiceName),
+    #[error("service '{service}' is not in the allow-list; {hint}")]
+    UnknownService {
+        /// The service.
+        service: ServiceName,
+        /// The way to mend it.
+        hint: String,
+    },
     /// Not in the allow-list.
-    #[error(
-        "extra target '{0}' is not in the allow-list; add [extra.{0}] with its path to the configuration on the host"
-    )]
-    UnknownTarget(String),
+    #[error("extra target '{target}' is not in the allow-list; {hint}")]
+    UnknownTarget {
+        /// The target.
+        target: TargetName,
+        /// The way to mend it.
+        hint: String,
+    },
     /// It runs the caller itself, or is simply never stopped.
     #[error("service '{0}' is copied while it runs and is never stopped or started from here")]
     NeverStopped(ServiceName),

@@ -15,7 +15,7 @@ fn denied(line: &str) -> Reason {
 fn each_refusal_has_its_own_reason() {
     assert!(matches!(
         denied("backupctl --stop immich"),
-        Reason::UnknownService(_)
+        Reason::UnknownService { .. }
     ));
     assert!(matches!(
         denied("backupctl --stop lightflow"),

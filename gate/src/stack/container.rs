@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::naming::{is_container, is_unit, service_of};
+use super::naming::{is_container, is_unit, service_named, service_of};
 use super::unit::Unit;
 use crate::names::ServiceName;
 
@@ -329,8 +329,7 @@ pub fn belongs(
         return true;
     }
     let project = container.project.as_deref();
-    if let Some(named) = project.and_then(|project| services.iter().find(|s| s.as_str() == project))
-    {
+    if let Some(named) = project.and_then(|project| service_named(project, services)) {
         return named == service;
     }
     let bare = |name: &str, prefixes: &[&str]| {

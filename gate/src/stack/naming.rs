@@ -1,21 +1,55 @@
 //! Which service a name is of: `immich-server`, `immich_redis_1` and `immich` are names of `immich`.
 //!
+//! A service has the name of its folder, and compose makes another one of that for its containers: in small letters,
+//! without dots. So `nextcloud-db` is of `Nextcloud`, and `myapp_db_1` of `my.app`.
+//!
 //! Invariant: a name is of the longest service name that fits, so `immich-kiosk` is no part of `immich` once both
-//! are services.
+//! are services; of equally long ones it is of the one that is spelled as it is.
 
 use crate::names::ServiceName;
+
+/// The spellings of a service's name in units, containers and projects: its own, in small letters, and as compose makes a
+/// project's name of a folder's.
+#[must_use]
+pub fn spellings(service: &ServiceName) -> Vec<String> {
+    let own = service.to_string();
+    let small = own.to_ascii_lowercase();
+    let project = small.replace('.', "");
+    let mut all = vec![own];
+    for other in [small, project] {
+        if !all.contains(&other) {
+            all.push(other);
+        }
+    }
+    all
+}
 
 /// The service that a name is of, if it is of any: the whole name, or its beginning up to a `-` or `_`.
 #[must_use]
 pub fn service_of<'a>(name: &str, services: &'a [ServiceName]) -> Option<&'a ServiceName> {
-    let fits = |service: &&ServiceName| {
-        name.strip_prefix(service.as_str())
+    best(services, |spelling| {
+        name.strip_prefix(spelling)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
-    };
-    services
-        .iter()
-        .filter(fits)
-        .max_by_key(|service| service.as_str().len())
+    })
+}
+
+/// The service that has exactly this name.
+#[must_use]
+pub fn service_named<'a>(name: &str, services: &'a [ServiceName]) -> Option<&'a ServiceName> {
+    best(services, |spelling| name == spelling)
+}
+
+fn best(services: &[ServiceName], fits: impl Fn(&str) -> bool) -> Option<&ServiceName> {
+    let mut found: Option<(&ServiceName, (usize, bool))> = None;
+    for service in services {
+        for (number, spelling) in spellings(service).iter().enumerate() {
+            let rank = (spelling.len(), number == 0);
+            if fits(spelling) && found.is_none_or(|(_, best)| rank > best) {
+                found = Some((service, rank));
+            }
+        }
+    }
+    found.map(|(service, _)| service)
 }
 
 /// Whether a name may go to systemctl as that of a unit. What a user's own manager prints is not to be believed.
@@ -59,6 +93,39 @@ mod tests {
         }
         for name in ["immichx", "n8n2", "", "-immich", "my-immich"] {
             assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn folders_with_capitals_and_dots_have_the_containers_that_compose_names() {
+        let services: Vec<ServiceName> = ["Nextcloud", "my.app", "myapp", "my"]
+            .iter()
+            .map(|name| ServiceName::parse(name).unwrap())
+            .collect();
+        let of = |name| service_of(name, &services).map(ServiceName::as_str);
+        for name in [
+            "Nextcloud",
+            "nextcloud-db",
+            "Nextcloud_redis_1",
+            "nextcloud",
+        ] {
+            assert_eq!(of(name), Some("Nextcloud"), "{name}");
+        }
+        assert_eq!(of("my.app-db"), Some("my.app"));
+        // A service of exactly that name has it.
+        assert_eq!(of("myapp-db"), Some("myapp"));
+        assert_eq!(of("my-db"), Some("my"));
+        let alone = &services[..2];
+        assert_eq!(
+            service_of("myapp_db_1", alone).map(ServiceName::as_str),
+            Some("my.app")
+        );
+        assert_eq!(
+            service_named("myapp", alone).map(ServiceName::as_str),
+            Some("my.app")
+        );
+        for name in ["NEXTCLOUD", "my.application", "nextcloud.db"] {
+            assert_eq!(service_of(name, alone), None, "{name}");
         }
     }
 

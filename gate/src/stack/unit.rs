@@ -7,7 +7,7 @@
 //! Invariant: a label of a container, which an image may bring along, makes no unit a member that is not about
 //! containers or bears another service's name.
 
-use super::naming::{is_unit, service_of};
+use super::naming::{is_unit, service_named, service_of, spellings};
 use crate::names::ServiceName;
 
 /// The properties to ask `systemctl show` for.
@@ -131,14 +131,12 @@ pub fn candidates(listing: &str, services: &[ServiceName]) -> Vec<String> {
 /// Patterns for what only exists while it is loaded: instances of templates, and units whose file is gone.
 #[must_use]
 pub fn patterns(service: &ServiceName) -> Vec<String> {
-    ["", "container-", "pod-"]
+    let spellings = spellings(service);
+    let names = ["", "container-", "pod-"]
         .iter()
-        .flat_map(|prefix| {
-            [
-                format!("{prefix}{service}[-_@]*.service"),
-                format!("{prefix}{service}.service"),
-            ]
-        })
+        .flat_map(|prefix| spellings.iter().map(move |name| format!("{prefix}{name}")));
+    names
+        .flat_map(|name| [format!("{name}[-_@]*.service"), format!("{name}.service")])
         .collect()
 }
 
@@ -268,7 +266,7 @@ pub fn belongs(unit: &Unit, service: &ServiceName, services: &[ServiceName]) -> 
         return matches!(kind, "container" | "pod" | "kube") && ours(file.trim_end_matches('@'));
     }
     let by_tool = unit.id.starts_with("container-") || unit.id.starts_with("pod-");
-    stem == service.as_str() || (by_tool && ours(stem))
+    service_named(stem, services) == Some(service) || (by_tool && ours(stem))
 }
 
 /// Whether the label of one of the service's containers may make this unit a member.

@@ -157,7 +157,7 @@ fn mistakes_in_the_configuration_are_named() {
     for (text, word) in [
         ("colour = 1", "colour"),
         ("data_root = \"relative\"", "relative"),
-        ("[services.\"../x\"]", "../x"),
+        ("[services.app]\nready = [\"x\"]", "absolute"),
         ("= broken", "gate.toml"),
     ] {
         world.write("gate.toml", text);

@@ -14,7 +14,7 @@ fn world() -> World {
     let world = World::new();
     world.write(
         "gate.toml",
-        "data_root = \"/srv/podman\"\nremotes = [\"onedrive:/OdroidBackup\", \"second:Folder\"]\n[services.immich]\n[services.immich-kiosk]\n  [services.\"n8n\"]\n[extra.docs]\npath = \"/srv/docs\"\n",
+        "data_root = \"/srv/podman\"\nremotes = [\"onedrive:/OdroidBackup\", \"second:Folder\"]\n[services.immich]\n[services.immich-kiosk]\n  [services.\"n8n\"]\n[services.Nextcloud]\n[services.\"my.app\"]\n[services.Nextcloud.limits]\n[extra.docs]\npath = \"/srv/docs\"\n",
     );
     world
 }
@@ -60,9 +60,10 @@ fn bash_offers_verbs_options_and_names() {
     );
     check(
         "backupctl --config FILE --stop ",
-        &["immich", "immich-kiosk", "n8n"],
+        &["immich", "immich-kiosk", "n8n", "Nextcloud", "my.app"],
     );
     check("backupctl --config FILE --sync-extra ", &["docs"]);
+    check("backupctl --config FILE --stop my.", &["my.app"]);
     check(
         "backupctl --config FILE --sync n8n --path ",
         &["/srv/podman/n8n/data"],

@@ -34,6 +34,7 @@ mod lease;
 mod links;
 mod manual;
 mod mirrors;
+mod naming;
 mod outages;
 mod overview;
 mod podman;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::super::unusable;
 use super::Examination;
 use super::finding::{Finding, quoted};
 use super::ownership::{levels, loose};
@@ -43,7 +44,15 @@ pub(super) fn examine(
             Finding::fail(words, fix)
         }
     };
-    doctor.tell("config", [finding])
+    let aside = unusable::tables(doctor.context.config).into_iter();
+    let aside = aside.map(|one| {
+        Finding::warn(
+            format!("{} is not in force: {}", one.place, one.reason),
+            vec![format!("editor {}", quoted(&shown))],
+        )
+    });
+    let findings: Vec<Finding> = std::iter::once(finding).chain(aside).collect();
+    doctor.tell("config", findings)
 }
 
 /// This program's own file.

@@ -5,6 +5,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use super::super::unusable;
 use super::finding::{Finding, quoted};
 use super::{Examination, folders};
 use crate::archive::estimate::estimate;
@@ -138,6 +139,15 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         if number < config.services.len() {
             opened.extend(directory.map(|directory| (what, directory)));
         }
+    }
+    for one in unusable::folders(config) {
+        findings.push(Finding::warn(
+            format!("{} cannot be a service: {}", one.place, one.reason),
+            vec![format!(
+                "ls -ld {}   # rename the folder, and the volume in its unit",
+                quoted(&one.place)
+            )],
+        ));
     }
     if findings.is_empty() {
         let count = (config.services.len() + config.extra.len()) as u64;

@@ -9,6 +9,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
 use crate::action::Context;
+use crate::action::unusable::{self, Unusable};
 use crate::host::clock;
 use crate::host::dirfd::{PinnedDir, entries};
 use crate::host::lock::ServiceLock;
@@ -44,6 +45,8 @@ pub(super) struct Local {
 pub(super) struct Here {
     /// Of each service of which there is something.
     pub(super) services: BTreeMap<ServiceName, Local>,
+    /// Names that cannot be those of services.
+    pub(super) unusable: Vec<Unusable>,
     /// When it was looked at.
     pub(super) now: DateTime<Utc>,
 }
@@ -78,7 +81,16 @@ impl Here {
                 services.insert(service.clone(), local);
             }
         }
-        Self { services, now }
+        let mut unusable = Vec::new();
+        if only.is_none() {
+            unusable.extend(unusable::tables(config));
+            unusable.extend(unusable::folders(config));
+        }
+        Self {
+            services,
+            unusable,
+            now,
+        }
     }
 }
 

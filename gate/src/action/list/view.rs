@@ -62,6 +62,13 @@ pub(super) fn text(inventories: &[Inventory], here: &Here, today: NaiveDate) -> 
                 .flat_map(|found| place("restored", found)),
         );
     }
+    if !here.unusable.is_empty() {
+        lines.push("  cannot be services".into());
+    }
+    for one in &here.unusable {
+        lines.push(format!("    {}", one.place));
+        lines.push(format!("      {}", one.reason));
+    }
     lines
 }
 
@@ -134,7 +141,11 @@ pub(super) fn json(inventories: &[Inventory], here: &Here) -> Value {
             (service.to_string(), value)
         })
         .collect();
-    json!({ "remotes": remotes, "local": local })
+    let unusable = here.unusable.iter();
+    let unusable: Vec<Value> = unusable
+        .map(|one| json!({ "place": one.place, "reason": one.reason }))
+        .collect();
+    json!({ "remotes": remotes, "local": local, "unusable": unusable })
 }
 
 fn remote(inventory: &Inventory) -> Value {

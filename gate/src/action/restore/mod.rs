@@ -22,7 +22,7 @@ use crate::archive::extract::{Extracted, Options, extract, free};
 use crate::archive::manifest::{Reader, Totals};
 use crate::error::Failure;
 use crate::host::Patience;
-use crate::host::lock::restore_lock;
+use crate::host::lock_name::LockName;
 use crate::measure;
 use crate::policy::Restore;
 use crate::request::Target;
@@ -41,7 +41,7 @@ pub(super) fn restore(
 ) -> Result<String, Failure> {
     let service = &order.wanted.service;
     let patience = Patience::attended(until);
-    let _restores = context.lock(&restore_lock(service), "--restore", &patience)?;
+    let _restores = context.lock(&LockName::restores(service), "--restore", &patience)?;
     context.rclone_reads(&order.wanted.remotes, &patience)?;
     if order.target == Target::InPlace {
         place::heal_held(context, service)?;

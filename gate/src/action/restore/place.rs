@@ -17,7 +17,8 @@ use crate::control::Controls;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::{PinnedDir, find};
-use crate::host::lock::{ServiceLock, restore_lock};
+use crate::host::lock::ServiceLock;
+use crate::host::lock_name::LockName;
 use crate::host::owners::trusted;
 use crate::lease::Lease;
 use crate::names::{PlainPath, ServiceName};
@@ -63,7 +64,11 @@ pub(super) fn replace(
     // From here on it outlives whatever happens to the rest.
     staging.complete()?;
     let restored = staging.path();
-    let locked = context.lock(service.as_str(), "--restore", &Patience::attended(until));
+    let locked = context.lock(
+        &LockName::service(service),
+        "--restore",
+        &Patience::attended(until),
+    );
     let _lock = match locked {
         Ok(lock) => lock,
         Err(failure) => {
@@ -244,7 +249,7 @@ pub(in crate::action) fn heal(
             }
         }
         let directory = &context.config.lock_dir;
-        let lock = ServiceLock::try_take(directory, &restore_lock(&service), "--recover");
+        let lock = ServiceLock::try_take(directory, &LockName::restores(&service), "--recover");
         if let Ok(Some(_lock)) = lock {
             heal_held(context, &service)?;
         }

@@ -9,7 +9,8 @@ use super::super::change::{Change, Owner};
 use super::super::eyes::Kind;
 use super::super::target::{CONFIGURATION, Target};
 use super::rclone;
-use crate::names::ServiceName;
+use crate::names::{folded, table, unusable};
+use crate::wire::printable;
 
 /// The line of the example behind which the services are.
 const SERVICES: &str = "# The services. A table without keys is one that podmanctl controls.";
@@ -45,22 +46,35 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     changes
 }
 
-/// A first configuration.
-fn text(target: &Target<'_>) -> String {
+/// Folders with data whose names cannot be those of services, each with the reason and the way to mend it.
+pub(in crate::install) fn advice(target: &Target<'_>) -> Vec<String> {
+    let names = with_data(target);
+    let reasons = unusable("services", names.iter().map(String::as_str)).into_iter();
+    reasons
+        .map(|(name, reason)| {
+            let folder = format!("{}/{name}", target.data_root);
+            format!("{folder} cannot be a service: {reason}")
+        })
+        .map(|line| printable(line.as_bytes()))
+        .collect()
+}
+
+/// The names of folders that hold data.
+fn with_data(target: &Target<'_>) -> Vec<String> {
     let root = target.data_root.to_path_buf();
     let has_data = |name: &str| {
         let data = target.eyes.look(&root.join(name).join("data"));
         data.is_some_and(|seen| seen.kind == Kind::Folder)
     };
-    let names: Vec<String> = target
-        .eyes
-        .names(&root)
-        .into_iter()
-        .filter(|name| {
-            ServiceName::parse(name).is_ok() && !["lightflow", "extra"].contains(&name.as_str())
-        })
-        .filter(|name| has_data(name))
-        .collect();
+    let names = target.eyes.names(&root).into_iter();
+    names.filter(|name| has_data(name)).collect()
+}
+
+/// A first configuration.
+fn text(target: &Target<'_>) -> String {
+    let mut names = with_data(target);
+    let strange = unusable("services", names.iter().map(String::as_str));
+    names.retain(|name| folded(name) != "lightflow" && !strange.contains_key(name));
     let found = target.eyes.stacks(
         &target.release.programs,
         &target.data_root.to_string(),
@@ -68,7 +82,7 @@ fn text(target: &Target<'_>) -> String {
     );
     let mut lines: Vec<String> = Vec::new();
     for line in target.release.text("etc/backupctl.example.toml").lines() {
-        let table = line
+        let section = line
             .strip_prefix("[services.")
             .and_then(|rest| rest.strip_suffix(']'));
         match line {
@@ -82,14 +96,19 @@ fn text(target: &Target<'_>) -> String {
             SERVICES => {
                 lines.push(line.to_owned());
                 lines.extend(names.iter().map(|name| {
+                    let header = table("services", name);
                     if found.contains(name) {
-                        format!("[services.{name}]")
+                        header
                     } else {
-                        format!("# [services.{name}]   # it has data; podmanctl finds neither unit nor container")
+                        format!(
+                            "# {header}   # it has data; podmanctl finds neither unit nor container"
+                        )
                     }
                 }));
+                let lines_of_advice = advice(target).into_iter();
+                lines.extend(lines_of_advice.map(|line| format!("# {line}")));
             }
-            _ if table.is_some_and(|name| name != "lightflow") => {}
+            _ if section.is_some_and(|name| name != "lightflow") => {}
             _ => lines.push(line.to_owned()),
         }
     }

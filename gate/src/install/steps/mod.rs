@@ -4,7 +4,7 @@
 
 mod account;
 mod boot;
-mod configuration;
+pub(super) mod configuration;
 mod container;
 mod programs;
 pub(super) mod rclone;

@@ -1,0 +1,81 @@
+//! Names on this host that cannot be those of services: tables that were set aside, and folders with data.
+//!
+//! Invariant: nothing is left out without a word. `--list` and `--doctor` name each with the reason and the way to mend it,
+//! and every action warns of tables.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{SFlag, fstatat};
+
+use super::Context;
+use crate::config::Config;
+use crate::host::dirfd::{PinnedDir, entries};
+use crate::names::unusable;
+use crate::wire::printable;
+
+/// The most folders below `data_root` that are looked at.
+const MOST: usize = 10_000;
+
+/// A name that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unusable {
+    /// Its place: a table of the configuration, or a folder.
+    pub(super) place: String,
+    /// The reason, and the way to mend it.
+    pub(super) reason: String,
+}
+
+/// The tables of the configuration that are not in force.
+pub(super) fn tables(config: &Config) -> Vec<Unusable> {
+    let aside = config.set_aside.iter();
+    aside
+        .map(|one| Unusable {
+            place: one.header(),
+            reason: printable(one.reason.as_bytes()),
+        })
+        .collect()
+}
+
+/// Folders below `data_root` that hold data and cannot be services. Those of services are known already.
+pub(super) fn folders(config: &Config) -> Vec<Unusable> {
+    let Ok(root) = PinnedDir::open(&config.data_root) else {
+        return Vec::new();
+    };
+    // A folder that may not be looked into is not left out.
+    let has_data = |name: &OsString| {
+        let data = Path::new(name).join("data");
+        match fstatat(root.fd(), &data, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits(),
+            Err(errno) => errno == Errno::EACCES,
+        }
+    };
+    let names: Vec<String> = entries(root.fd())
+        .unwrap_or_default()
+        .into_iter()
+        .take(MOST)
+        .filter(has_data)
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let reasons: BTreeMap<String, String> = unusable("services", names.iter().map(String::as_str));
+    reasons
+        .into_iter()
+        .map(|(name, reason)| Unusable {
+            place: printable(format!("{}/{name}", config.data_root).as_bytes()),
+            reason: printable(reason.as_bytes()),
+        })
+        .collect()
+}
+
+/// Warns of each table that is not in force, at the start of an action.
+pub(super) fn warn(context: &mut Context<'_>) {
+    for one in tables(context.config) {
+        context.warn(format!(
+            "warning: {} is not in force: {}",
+            one.place, one.reason
+        ));
+    }
+}

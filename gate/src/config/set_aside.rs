@@ -1,0 +1,128 @@
+//! Tables of `[services]` and `[extra]` whose name cannot be used. They are set aside, and the rest of the configuration is in
+//! force: one strange name must not end the backups of all services.
+//!
+//! Invariant: a name that is set aside is in no allow-list, and `--doctor` and every refused request for it say why.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use crate::names::{table, unusable};
+use crate::wire::printable;
+
+/// A table that is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// `services` or `extra`.
+    pub list: &'static str,
+    /// Its name, as it was written.
+    pub name: String,
+    /// The reason, and the way to mend it, in one sentence.
+    pub reason: String,
+}
+
+impl SetAside {
+    /// The header of the table, in printable characters.
+    #[must_use]
+    pub fn header(&self) -> String {
+        printable(table(self.list, &self.name).as_bytes())
+    }
+}
+
+/// Keys of a service or extra target that are tables themselves.
+const TABLES: [&str; 1] = ["limits"];
+
+/// Takes the tables out of a configuration whose names cannot be used.
+pub(super) fn take_out(root: &mut Table) -> Vec<SetAside> {
+    let mut out = Vec::new();
+    for list in ["services", "extra"] {
+        if let Some(Value::Table(tables)) = root.get_mut(list) {
+            let strange = reasons(list, tables);
+            tables.retain(|name, _| !strange.contains_key(name));
+            out.extend(
+                strange
+                    .into_iter()
+                    .map(|(name, reason)| SetAside { list, name, reason }),
+            );
+        }
+    }
+    out
+}
+
+fn reasons(list: &str, tables: &Table) -> BTreeMap<String, String> {
+    let mut reasons = unusable(list, tables.keys().map(String::as_str));
+    for (name, value) in tables {
+        if let Some(inner) = nested(value) {
+            let header = table(list, &format!("{name}.{inner}"));
+            reasons
+                .entry(name.clone())
+                .or_insert_with(|| format!("a name with a dot is written in quotes: {header}"));
+        }
+    }
+    reasons
+}
+
+/// The key of a table inside that no service has: `[services.my.app]` is a table `app` in `my`.
+fn nested(value: &Value) -> Option<&str> {
+    let table = value.as_table()?;
+    let inner = table
+        .iter()
+        .find(|(key, value)| value.is_table() && !TABLES.contains(&key.as_str()));
+    inner.map(|(key, _)| key.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    /// The services in force, and those that are not.
+    fn read(text: &str) -> (Vec<String>, Vec<(String, String)>) {
+        let config = Config::parse(text).unwrap();
+        let services = config.services.keys().map(ToString::to_string).collect();
+        let aside = config.set_aside.into_iter();
+        (services, aside.map(|one| (one.name, one.reason)).collect())
+    }
+
+    #[test]
+    fn a_strange_table_is_set_aside_and_the_rest_runs() {
+        for (name, word) in [
+            ("\"../x\"", "../x"),
+            ("\"my app\"", "to my-app for example"),
+            ("extra", "folders of the gate"),
+            ("Restore", "folders of the gate"),
+            ("CON", "OneDrive"),
+            ("\"end.\"", "the last one no '.'"),
+            ("my.app", "[services.\"my.app\"]"),
+        ] {
+            let (services, aside) = read(&format!("[services.n8n]\n[services.{name}]\n"));
+            assert_eq!(services, ["n8n"], "{name}");
+            assert_eq!(aside.len(), 1, "{name}");
+            assert!(aside[0].1.contains(word), "{name}: {}", aside[0].1);
+        }
+        let text = "[extra.\"a b\"]\npath = \"/a\"\n[extra.good]\npath = \"/b\"\n[services.n8n]\n";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.extra.len(), 1);
+        assert_eq!(config.set_aside[0].list, "extra");
+    }
+
+    #[test]
+    fn names_that_differ_by_case_are_both_named() {
+        let (services, aside) = read("[services.Nextcloud]\n[services.n8n]\n[services.nextcloud]");
+        assert_eq!(services, ["n8n"]);
+        let names: Vec<&str> = aside.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Nextcloud", "nextcloud"]);
+        for (_, reason) in &aside {
+            assert!(reason.contains("Nextcloud and nextcloud differ only by case"));
+        }
+    }
+
+    #[test]
+    fn a_mistake_beside_a_strange_table_is_still_refused() {
+        let error = Config::parse("[services.\"a b\"]\n[services.n8n]\nstopp = []").unwrap_err();
+        assert!(error.contains("stopp"), "{error}");
+        let (services, aside) =
+            read("[services.Nextcloud]\n[services.\"my.app\".limits]\nmax_delete = 1");
+        assert_eq!(services, ["Nextcloud", "my.app"]);
+        assert_eq!(aside, []);
+    }
+}
