@@ -1,7 +1,7 @@
 //! A program to run: absolute path, argument vector, fresh environment. There is no shell.
 //!
-//! Every program is started through a second instance of this binary ([`enter`]), which prepares itself from
-//! safe code, the way a forked child could not, gives up what the program must not have, and becomes the program.
+//! Every program is started through a second instance of this binary ([`enter`]). It prepares itself from safe code,
+//! which a forked child could not do, gives up the powers that the program must not have, and becomes the program.
 //!
 //! Invariant: the program inherits /dev/null as its input, two pipes, and at most two more descriptors: the source
 //! directory under [`SOURCE_FD`] and, for a transfer, the folder of its configuration under
@@ -48,20 +48,20 @@ pub const KEPT: &str = "kept";
 /// The name of the mount point inside the directory behind [`SOURCE_FD`].
 const MOUNT_NAME: &str = "data";
 
-/// Whether the program may outlive the gate.
+/// Lifetime of a program against that of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tether {
-    /// It dies with the gate; what it started in turn is stopped by the gate, or where that was killed by the next
-    /// one, see [`leftovers`].
+    /// Dies with the gate. The gate ends its descendants or, if the gate was killed, the next gate does; see
+    /// [`leftovers`].
     Tied,
-    /// What it starts is meant to stay: it brings a service up.
+    /// Its descendants are meant to stay: it brings a service up.
     Free,
 }
 
-/// What kind of program it is, and so what it may do.
+/// Kind of a program, which decides its powers.
 #[derive(Debug)]
 pub enum Profile {
-    /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs what root has.
+    /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs all powers of root.
     Service,
     /// This program itself, at a hidden entry: it does one thing and gives up all powers that it does not need.
     Entry(Box<dyn Entry>),
@@ -93,7 +93,7 @@ pub trait WorkingFolder: Debug {
     fn look(&self) -> Result<(), String>;
 }
 
-/// How a program gets the source directory that was opened for it.
+/// The way in which a program gets the opened source directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pin {
@@ -105,25 +105,25 @@ pub enum Pin {
     Descriptor,
 }
 
-/// What a transfer has to itself while it runs.
+/// The private parts of a transfer while it runs.
 #[derive(Debug)]
 pub struct Transfer {
     /// Its configuration.
     pub copy: Box<dyn WorkingFolder>,
     /// Its home, which is also the place for its temporary files.
     pub scratch: Scratch,
-    /// What is taken away from it.
+    /// The limits of its powers.
     pub confinement: Confinement,
 }
 
-/// What happens to its standard output.
+/// Destination of its standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Shown to the caller, line by line, as it comes.
     Relayed,
     /// Kept for the gate to read.
     Captured,
-    /// As captured, and its standard error is not shown either: what matters in it the gate says itself.
+    /// The same as captured, and standard error is not shown either: the gate itself reports the important lines.
     Silent,
 }
 
@@ -132,9 +132,9 @@ pub enum Output {
 pub struct Source<'a> {
     /// The directory.
     pub directory: &'a PinnedDir,
-    /// How it is handed over.
+    /// The way of handing it over.
     pub pin: Pin,
-    /// Where the mount point is, for [`Pin::Mount`].
+    /// Folder of the mount point, for [`Pin::Mount`].
     pub mount_parent: PlainPath,
 }
 
@@ -150,23 +150,23 @@ pub fn source_argument(pin: Pin) -> String {
 /// A program, ready to be started by a host.
 #[derive(Debug)]
 pub struct Program<'a> {
-    /// What it does, for messages: "the sync", "the stop command".
+    /// Its work, for messages: "the sync", "the stop command".
     pub what: String,
     /// Absolute path and arguments.
     pub argv: Vec<String>,
     /// The directory it works on.
     pub source: Option<Source<'a>>,
-    /// Whether it may outlive the gate.
+    /// Lifetime against that of the gate.
     pub tether: Tether,
-    /// What happens to its output.
+    /// Destination of its output.
     pub output: Output,
-    /// What it may do.
+    /// Kind, and so powers.
     pub profile: Profile,
     /// `HOME`, and the place for its temporary files.
     pub home: PlainPath,
 }
 
-/// What the second instance is told, as its one argument before the program's own.
+/// Instructions for the second instance, as its one argument before the program's own.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Orders {

@@ -3,8 +3,8 @@
 //! Units are moved by systemd and containers that no unit manages by Podman; a container that a unit manages is
 //! looked at for its health and moved with its unit.
 //!
-//! Invariant: a stack is down only when nothing of it runs or is about to, and up only when everything that should
-//! run does, and no container of it waits for its health check or fails it.
+//! Invariant: a stack is down only when no member runs or is starting. It is up only when all expected members run,
+//! and no container waits for its health check or fails it.
 
 pub mod container;
 pub mod naming;
@@ -18,7 +18,7 @@ pub use container::{Container, Health, Life};
 pub use selection::{Memory, Phase, Selection, StateBefore};
 pub use unit::{Activity, Dependant, Kind, Unit};
 
-/// How a stack is, as a whole.
+/// State of a whole stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
     /// Everything that should run runs and is healthy.
@@ -49,11 +49,11 @@ impl Whole {
 pub struct Goal {
     /// The members that should run.
     pub members: Selection,
-    /// Containers whose health does not count, because it was no better before.
+    /// Containers with a health that does not count, because it was no better before.
     pub excused: BTreeSet<String>,
 }
 
-/// What was found under a service's name, at one moment and with one owner.
+/// Units and containers under a service's name, at one moment and with one owner.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
     /// Its service units, and the sockets, timers and paths that would start them.
@@ -63,7 +63,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Whether there is a service at all.
+    /// True if there are neither units nor containers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.units.is_empty() && self.containers.is_empty()
@@ -77,14 +77,14 @@ impl Stack {
         })
     }
 
-    /// Whether nothing runs.
+    /// True if no member runs.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.units.iter().all(Unit::is_resting)
             && self.containers.iter().all(|one| one.life == Life::Resting)
     }
 
-    /// What runs and can be started again: what a stop has to remember.
+    /// Members that run and can be started again: the record of a stop.
     #[must_use]
     pub fn running(&self) -> Selection {
         let units = self.units.iter();
@@ -101,7 +101,7 @@ impl Stack {
         }
     }
 
-    /// What a boot would start, or everything where that is nothing.
+    /// Members that a boot would start, or all members if a boot starts none.
     #[must_use]
     pub fn enabled(&self) -> Selection {
         let policy = self.bare().any(|one| one.restarts);
@@ -191,7 +191,7 @@ impl Stack {
         memory.running.without(&self.members())
     }
 
-    /// The running containers whose health check does not pass.
+    /// Running containers whose health check does not pass.
     #[must_use]
     pub fn unwell(&self) -> BTreeSet<String> {
         let running = self
@@ -204,7 +204,7 @@ impl Stack {
             .collect()
     }
 
-    /// The running containers whose health check fails; not those in which it has yet to pass.
+    /// Running containers whose health check fails; not those in which it has yet to pass.
     #[must_use]
     pub fn unhealthy(&self) -> BTreeSet<String> {
         let ill = self
@@ -234,7 +234,7 @@ impl Stack {
         }
     }
 
-    /// How the stack is, given what should run of it.
+    /// State of the stack, for a given set of expected members.
     #[must_use]
     pub fn whole(&self, goal: &Goal) -> Whole {
         if self.is_empty() {
@@ -252,7 +252,7 @@ impl Stack {
         }
     }
 
-    /// What should run and does not.
+    /// Expected members that do not run.
     #[must_use]
     pub fn missing(&self, expected: &Selection) -> Selection {
         let runs = Selection {

@@ -1,7 +1,8 @@
 //! Capabilities: which of root's powers are left.
 //!
-//! A program of root's regains at execve(2) whatever is in the bounding set, so only what was dropped from there
-//! is gone for children as well. The bounding set goes first, because dropping from it takes a capability itself.
+//! A program of root regains at execve(2) every capability in the bounding set, so only a capability dropped from
+//! there is gone for children as well. The bounding set goes first, because dropping from it takes a capability
+//! itself.
 //!
 //! Invariant: after [`keep`] no set holds anything that is not kept; for an ordinary user there was nothing.
 
@@ -10,12 +11,12 @@ use nix::sys::prctl::set_no_new_privs;
 
 use crate::error::Failure;
 
-/// What is done to the programs that are started later.
+/// Capabilities of the programs that are started later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Children {
     /// They get no more than this process keeps, and no set-user-ID program gives them more.
     Same,
-    /// They are the administrator's own commands, and regain what root has.
+    /// The administrator's own commands: they regain all powers of root.
     Root,
 }
 
@@ -52,7 +53,7 @@ pub fn keep(kept: &[Capability], children: Children) -> Result<(), String> {
     caps::set(None, CapSet::Permitted, &left).map_err(refused("the permitted set"))
 }
 
-/// Keeps of root's power what the next stage needs.
+/// Keeps the powers of root that the next stage needs.
 ///
 /// # Errors
 /// When the kernel refused.

@@ -1,8 +1,8 @@
 //! Landlock: which files, folders and ports a transfer can open.
 //!
-//! A rule belongs to a file or folder that was opened, not to its name, and a folder's rule counts for all that is
-//! below it. What no rule names cannot be opened, listed, made, changed or removed; looking a name up and asking for
-//! a file's size or owner stay possible, because Landlock does not cover them.
+//! A rule belongs to an opened file or folder, not to a name, and the rule of a folder covers everything below. A file
+//! without a rule cannot be opened, listed, made, changed or removed. Looking a name up and asking for a file's size
+//! or owner stay possible, because Landlock does not cover them.
 //!
 //! Invariant: paths that come from the configuration are opened without following links. Places of the system
 //! are opened as the system has them, links included, and are left out where they do not exist.
@@ -28,8 +28,8 @@ const TRIED: ABI = ABI::V7;
 /// DNS by TCP, for answers that do not fit into a datagram.
 const DNS: u16 = 53;
 
-/// What the system provides for everybody who uses the network: certificates of authorities, but no private
-/// keys; how names are resolved; time zones; types of files.
+/// Files of the system for every user of the network: certificates of authorities, but no private keys; name
+/// resolution; time zones; types of files.
 const SYSTEM: [&str; 27] = [
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
@@ -60,7 +60,7 @@ const SYSTEM: [&str; 27] = [
     "/dev/random",
 ];
 
-/// Where the loader of a program that is not static looks for libraries.
+/// Folders in which the loader of a dynamic program looks for libraries.
 const LIBRARIES: [&str; 6] = [
     "/lib",
     "/lib64",
@@ -70,7 +70,7 @@ const LIBRARIES: [&str; 6] = [
     "/etc/ld.so.cache",
 ];
 
-/// What may be opened, beside what the system provides.
+/// Files to open, besides those of the system.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
@@ -192,8 +192,7 @@ impl Rules {
     }
 }
 
-/// One folder in which files are read, made, changed and removed, and nothing else: not even what the system provides for
-/// everybody.
+/// One folder in which files are read, made, changed and removed, and no other file: not even those of the system.
 ///
 /// # Errors
 /// A sentence, when it cannot be opened.
@@ -210,8 +209,8 @@ pub fn only(folder: &str) -> Result<Domain, String> {
 }
 
 impl Domain {
-    /// Enters it with this thread, and with what it starts, for good; sets no_new_privs. Where the kernel has no
-    /// Landlock nothing happens: whether that is enough was decided before.
+    /// Confines this thread, and the programs that it starts, for good; sets no_new_privs. On a kernel without
+    /// Landlock this has no effect; an earlier stage decided if that is enough.
     ///
     /// # Errors
     /// When the kernel has it and refuses.
@@ -239,7 +238,7 @@ fn system(
         .map_err(refused)
 }
 
-/// What can be done to a file, or to a folder.
+/// The rights that a file, or a folder, can have.
 fn possible(path: &str) -> BitFlags<AccessFs> {
     if Path::new(path).is_dir() {
         AccessFs::from_all(TRIED)
@@ -279,7 +278,7 @@ fn open_path(path: &str) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// What a program names as its loader: the interpreter of ELF(5) or that of a script.
+/// The loader that a program names: the interpreter of ELF(5) or that of a script.
 fn loader(program: &Path) -> Option<String> {
     let mut file = File::open(program).ok()?;
     let mut head = Vec::new();
@@ -298,7 +297,7 @@ fn loader(program: &Path) -> Option<String> {
                 .fold(0, |value, &byte| value << 8 | u64::from(byte)),
         )
     };
-    // 64 bits, little endian: what Lightflow runs on.
+    // 64 bits, little endian, as on all machines of Lightflow.
     if head.get(..6)? != b"\x7fELF\x02\x01" {
         return None;
     }

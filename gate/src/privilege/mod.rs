@@ -1,11 +1,10 @@
-//! What each kind of process may do, and how what it may not do is taken away.
+//! Powers of each kind of process, and the ways to remove the others.
 //!
-//! There are three means, and each holds where the others do not reach: capabilities say what of root's power is
-//! left, Landlock which files and ports can be opened, a system call filter which parts of the kernel can be
-//! talked to at all. A process that belongs to root and has no capability left still owns root's files and may
-//! still speak to root's services; that is what the other two are for.
+//! There are three means, and each covers a gap of the others. Capabilities limit the powers of root, Landlock the
+//! files and ports to open, a system call filter the parts of the kernel to talk to. A process of root without
+//! capabilities still owns root's files and can still talk to root's services; the other two means prevent that.
 //!
-//! Invariant: what is taken away cannot be regained, neither by the process nor by what it starts.
+//! Invariant: neither the process nor its children can regain a removed power.
 
 pub mod capabilities;
 pub mod files;
@@ -16,12 +15,12 @@ use std::fmt;
 use caps::Capability;
 use serde::{Deserialize, Serialize};
 
-/// What the kernel offers to confine a process with.
+/// The kernel's means to confine a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offers {
     /// The version of Landlock's interface; none where it is missing or switched off.
     pub landlock: Option<u32>,
-    /// Whether system calls can be filtered.
+    /// System calls can be filtered.
     pub seccomp: bool,
 }
 
@@ -54,16 +53,16 @@ impl fmt::Display for Offers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confinement {
-    /// It may read what belongs to others: a service's data.
+    /// May read the files of others: a service's data.
     pub reads_all: bool,
     /// It may set the times of files: it writes copies on this host.
     pub sets_times: bool,
-    /// What it may open; none where Landlock is not used.
+    /// Files to open; `None` without Landlock.
     pub files: Option<files::Rules>,
 }
 
 impl Confinement {
-    /// Takes it away from this process, for good. What comes after is execve(2).
+    /// Removes these powers from this process, for good. execve(2) follows.
     ///
     /// # Errors
     /// A sentence, when the kernel refused a step. A kernel without Landlock is no error here.
@@ -83,8 +82,8 @@ impl Confinement {
     }
 }
 
-/// Does some thinking in a thread that can reach nothing but its memory: no file, no process, no network. Returns
-/// what came of it, and a sentence where the kernel would not confine the thread; it thinks all the same then.
+/// Runs `work` in a thread that can reach only its memory: no file, no process, no network. Returns the result, and a
+/// sentence if the kernel did not confine the thread; the work runs in that case, too.
 pub fn thinking<T: Send>(work: impl Fn() -> T + Sync) -> (T, Option<String>) {
     std::thread::scope(|scope| {
         let thinker = std::thread::Builder::new().spawn_scoped(scope, || {

@@ -1,11 +1,11 @@
 //! System call filters: which parts of the kernel a process can talk to at all.
 //!
-//! [`for_transfers`] takes from rclone what neither capabilities nor Landlock take from a process of root's: the
-//! sockets of root's services (systemd and D-Bus do for uid 0 whatever it asks), the permissions of root's files,
-//! root's other processes. [`for_thinking`] leaves a thread nothing but its memory.
+//! [`for_transfers`] removes the rest of root's powers from rclone, beyond capabilities and Landlock: the sockets of
+//! root's services (systemd and D-Bus obey uid 0), the permissions of root's files, root's other processes.
+//! [`for_thinking`] leaves a thread only its memory.
 //!
-//! Invariant: what is denied fails with an error that programs know how to take; nothing is killed for it, save a
-//! program that calls the kernel by the conventions of another architecture.
+//! Invariant: a denied call fails with an error that programs can handle. The filter kills only a program that calls
+//! the kernel by the conventions of another architecture.
 
 mod inspection;
 mod tables;
@@ -30,7 +30,7 @@ fn refused(error: impl std::fmt::Display) -> String {
     format!("seccomp: {error}")
 }
 
-/// Takes from this process, and from what it becomes, what a transfer has no business with.
+/// Removes from this process, and from the program that it becomes, all calls that no transfer needs.
 ///
 /// # Errors
 /// When the kernel refused.
@@ -114,7 +114,7 @@ fn conditional() -> Result<Rules, String> {
                 ])?,
             ],
         ),
-        // execve(2) keeps the process id, so it is known what rclone's own will be.
+        // execve(2) keeps the process id, so rclone's own is known here.
         (libc::SYS_kill, vec![when(&[(0, Ne, own)])?]),
         (libc::SYS_tgkill, vec![when(&[(0, Ne, own)])?]),
         (
@@ -182,7 +182,7 @@ fn without_x32() -> BpfProgram {
 mod tests {
     use super::*;
 
-    /// In a thread of its own, which takes the filter with it.
+    /// Runs the work in a thread of its own, so that the filter ends with the thread.
     pub(super) fn confined<T: Send + 'static>(
         filter: fn() -> Result<(), String>,
         then: impl FnOnce() -> T + Send + 'static,

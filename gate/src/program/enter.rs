@@ -65,8 +65,8 @@ fn prepare(arguments: &[OsString]) -> Result<Command, Refusal> {
     if getppid().as_raw() != orders.gate {
         return Err((EXIT_PREPARE, "the gate is gone".into()));
     }
-    // The gate blocks signals to read them from a descriptor, and a mask survives execve: with it the
-    // program would never hear a SIGTERM.
+    // The gate blocks signals to read them from a descriptor, and a mask survives execve: the program would never
+    // receive a SIGTERM.
     SigSet::empty()
         .thread_set_mask()
         .map_err(broken("the signal mask"))?;
@@ -104,7 +104,7 @@ fn place(fd: impl AsFd, number: i32) -> Result<(), Refusal> {
     }
 }
 
-/// Hands on the folder of the configuration, locked: as long as the program lives, nobody clears it away.
+/// Hands on the folder of the configuration, locked: while the program lives, no gate clears it away.
 fn hold(folder: &PlainPath) -> Result<(), Refusal> {
     let opened = PinnedDir::open(folder).map_err(broken("the folder of rclone's configuration"))?;
     let fd = opened

@@ -1,7 +1,7 @@
-//! A directory, mounted where nobody else sees it: read-only, and with symbolic links that lead nowhere.
+//! A directory, mounted in a private namespace: read-only, and with symbolic links that are not followed.
 //!
-//! Invariant: what is mounted is the directory that the gate opened, and every mount in it is as strict as the
-//! topmost one, or nothing is started.
+//! Invariant: the mounted directory is the one that the gate opened, and every mount in it is as strict as the topmost
+//! one. Otherwise no program starts.
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -52,10 +52,10 @@ pub(super) fn mounted(path: &PlainPath, mount_parent: &PlainPath) -> Result<Owne
     let parent = PinnedDir::open(mount_parent).map_err(broken("the mount point's directory"))?;
     let target = mount_parent.below(&[MOUNT_NAME]).to_path_buf();
     let from = format!("/proc/self/fd/{}", again.fd().as_raw_fd());
-    // With what is mounted inside of it: without, rclone would see empty folders there, and empty the copy.
+    // Includes the mounts inside of it: without them rclone would see empty folders there, and empty the copy.
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(from.as_str()), &target, NONE, bind, NONE).map_err(refused)?;
-    // What the host mounts in there from now on would come without these restrictions.
+    // Later mounts of the host in there would come without these restrictions.
     let alone = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(NONE, &target, NONE, alone, NONE).map_err(refused)?;
     restrict(&target)?;

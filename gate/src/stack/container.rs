@@ -3,8 +3,8 @@
 //! A container is a service's by the unit that its label names, by the compose project in its labels, by its pod, or
 //! by its own name.
 //!
-//! Invariant: everything here was written by the user whose Podman it is. It is read as data of a known shape, bounded
-//! in number, and a name that could be anything else than a name ends the reading.
+//! Invariant: the user who owns this Podman wrote everything here. It is read as data of a known shape, bounded in
+//! number; a name that could be anything else than a name ends the reading.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 /// The compose project of a container, as podman-compose and docker-compose write it.
 const PROJECT_LABELS: [&str; 2] = ["io.podman.compose.project", "com.docker.compose.project"];
 
-/// Whether a container runs.
+/// State of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     /// It runs, or is paused.
@@ -35,7 +35,7 @@ pub enum Life {
     Resting,
 }
 
-/// What its health check says.
+/// Result of its health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// There is no check.
@@ -49,7 +49,7 @@ pub enum Health {
 }
 
 impl Health {
-    /// Whether nothing speaks against the container.
+    /// True unless its health check fails or has yet to pass.
     #[must_use]
     pub fn is_fine(self) -> bool {
         matches!(self, Self::Unchecked | Self::Healthy)
@@ -63,9 +63,9 @@ pub struct Container {
     pub id: String,
     /// `immich_server`
     pub name: String,
-    /// Whether it runs.
+    /// Running or not.
     pub life: Life,
-    /// What its health check says.
+    /// Result of its health check.
     pub health: Health,
     /// Podman's own words.
     pub words: String,
@@ -79,11 +79,11 @@ pub struct Container {
     pub fleeting: bool,
     /// It ended with an error.
     pub broken: bool,
-    /// When it was made. Only after [`add_details`]: the listing knows it to the second, and compose is quicker.
+    /// Time of creation. Only after [`add_details`]: the listing knows it to the second, and compose is quicker.
     pub created: Option<DateTime<Utc>>,
     /// Containers that have to run before it, by id. Only after [`add_details`].
     pub requires: Vec<String>,
-    /// Whether Podman starts it again by itself, after a boot too. Only after [`add_details`].
+    /// True if Podman starts it again by itself, also after a boot. Only after [`add_details`].
     pub restarts: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct Container {
 const RESTART: TimeDelta = TimeDelta::seconds(15);
 
 impl Container {
-    /// Whether, without anything else to go by, it should run: it does, or it broke.
+    /// True if it should run, without other information: it does, or it broke.
     #[must_use]
     pub fn is_missed(&self) -> bool {
         !self.fleeting && (self.life != Life::Resting || self.broken)
@@ -103,7 +103,7 @@ impl Container {
         self.words == "stopping"
     }
 
-    /// How it is, for people.
+    /// Its state, for people.
     #[must_use]
     pub fn describe(&self) -> String {
         match self.health {
@@ -138,7 +138,7 @@ struct Listed {
 /// The output of `podman ps --all --pod --format json`.
 ///
 /// # Errors
-/// When it is not what Podman would write.
+/// The input differs from Podman's form.
 pub fn parse(json: &[u8]) -> Result<Vec<Container>, String> {
     let listed: Option<Vec<Listed>> = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let listed = listed.unwrap_or_default();
@@ -269,7 +269,7 @@ impl Inspected {
 /// names, and the folders that they mount.
 ///
 /// # Errors
-/// When it is not what Podman would write.
+/// The input differs from Podman's form.
 pub fn writers(json: &[u8], folder: &str) -> Result<Vec<(String, String)>, String> {
     let inspected: Vec<Inspected> = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let inside = |source: &str| {
@@ -290,10 +290,10 @@ pub fn writers(json: &[u8], folder: &str) -> Result<Vec<(String, String)>, Strin
     Ok(found)
 }
 
-/// Adds what only `podman container inspect` tells.
+/// Adds the facts that only `podman container inspect` prints.
 ///
 /// # Errors
-/// When it is not what Podman would write.
+/// The input differs from Podman's form.
 pub fn add_details(
     containers: &mut [Container],
     json: &[u8],
@@ -315,7 +315,7 @@ pub fn add_details(
     Ok(())
 }
 
-/// Whether a container is part of a service's stack, given its units and the names of all services.
+/// True if a container is part of a service's stack, given its units and the names of all services.
 #[must_use]
 pub fn belongs(
     container: &Container,

@@ -1,4 +1,4 @@
-//! Which service a name is of: `immich-server`, `immich_redis_1` and `immich` are names of `immich`.
+//! The service of a name: `immich-server`, `immich_redis_1` and `immich` are names of `immich`.
 //!
 //! A service has the name of its folder, and compose makes another one of that for its containers: in small letters,
 //! without dots. So `nextcloud-db` is of `Nextcloud`, and `myapp_db_1` of `my.app`.
@@ -52,7 +52,7 @@ fn best(services: &[ServiceName], fits: impl Fn(&str) -> bool) -> Option<&Servic
     found.map(|(service, _)| service)
 }
 
-/// Whether a name may go to systemctl as that of a unit. What a user's own manager prints is not to be believed.
+/// True if systemctl may get a name as that of a unit. The output of a user's own manager is not trusted.
 #[must_use]
 pub fn is_unit(name: &str) -> bool {
     name.len() <= 255
@@ -62,7 +62,7 @@ pub fn is_unit(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
 }
 
-/// Whether a name may go to podman as that of a container.
+/// True if podman may get a name as that of a container.
 #[must_use]
 pub fn is_container(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);

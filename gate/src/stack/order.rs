@@ -1,9 +1,9 @@
 //! The order in which the members of a stack are started; they are stopped in the reverse.
 //!
-//! systemd keeps the order among the jobs that it has, but `systemctl` hands them over one by one: what is named first
-//! may be gone before it hears of the second. Podman goes by the order of its arguments, or by none.
+//! systemd keeps the order among its jobs, but `systemctl` hands them over one by one: the first unit may be gone
+//! before systemd hears of the second. Podman goes by the order of its arguments, or by none.
 //!
-//! Invariant: whatever a member names as coming before it, does, unless they name each other in a circle.
+//! Invariant: every member comes after the members that it names as earlier, unless they name each other in a circle.
 
 use super::container::Container;
 use super::unit::Unit;

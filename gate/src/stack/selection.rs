@@ -1,7 +1,7 @@
-//! Some members of a stack by name, and what is remembered of a stop.
+//! Some members of a stack by name, and the record of a stop.
 //!
-//! Invariant: what was seen running at a stop is remembered until a start has brought it back, whatever is seen at
-//! further stops in between.
+//! Invariant: members that ran at a stop stay in the record until a start has brought them back, whatever further
+//! stops in between find.
 
 use std::collections::BTreeSet;
 
@@ -19,13 +19,13 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether nobody is in it.
+    /// True if it has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.units.is_empty() && self.containers.is_empty()
     }
 
-    /// All of both.
+    /// The union of both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Selection {
         }
     }
 
-    /// All names, for people.
+    /// The names, for people.
     #[must_use]
     pub fn names(&self) -> String {
         let all: Vec<&str> = self
@@ -65,34 +65,34 @@ impl Selection {
     }
 }
 
-/// How far a stop and the start after it have come.
+/// Progress of a stop and the start after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// What was running is owed.
+    /// The members that ran have to be started.
     Stopped,
     /// It was brought back.
     Started,
 }
 
-/// What is remembered of a stop.
+/// Record of a stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Whose stack it was: `root`, or a user.
+    /// Owner of the stack: `root`, or a user.
     pub owner: String,
-    /// Whether it is back.
+    /// Progress of the start.
     pub phase: Phase,
-    /// When it was stopped.
+    /// Time of the stop.
     pub stopped_at: DateTime<Utc>,
-    /// What was running.
+    /// Members that ran.
     pub running: Selection,
-    /// What a boot would start and somebody had stopped. It stays down, and is not missed.
+    /// Members that a boot would start and an administrator had stopped. They stay down, and are not expected.
     pub left_down: Selection,
-    /// Containers whose health check did not pass before the stop. It is not waited for after the start.
+    /// Containers whose health check did not pass before the stop. A start does not wait for them.
     #[serde(default)]
     pub unwell: BTreeSet<String>,
-    /// Units outside of the stack that systemd stopped with it, and that a start has to start again.
+    /// Units outside of the stack that systemd stopped along, and that a start has to start again.
     #[serde(default)]
     pub dependants: BTreeSet<String>,
 }
@@ -106,12 +106,12 @@ pub struct StateBefore {
     pub enabled: Selection,
     /// Containers whose health check does not pass.
     pub unwell: BTreeSet<String>,
-    /// Active units outside of the stack that systemd will stop with it.
+    /// Active units outside of the stack that systemd will stop along.
     pub dependants: BTreeSet<String>,
 }
 
 impl Memory {
-    /// What to remember before a stop, given what is remembered of the one before.
+    /// Record before a stop, from the record of the stop before.
     #[must_use]
     pub fn of_stop(
         former: Option<&Self>,

@@ -173,7 +173,7 @@ fn of_bare_containers_those_with_a_restart_policy_should_run() {
     let both = stack(&[], &[kept, ended.clone()]);
     assert_eq!(both.enabled(), names(&[], &["a"]));
     assert_eq!(whole(&both), Whole::Up);
-    // Without any policy: what runs, and what broke. What ended well had its reasons.
+    // Without any policy: units that run, and units that broke. Units that ended well had their reasons.
     let plain = stack(&[], &[container("a"), ended.clone()]);
     assert_eq!(whole(&plain), Whole::Up);
     ended.broken = true;

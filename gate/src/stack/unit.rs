@@ -1,8 +1,8 @@
 //! systemd units, as `systemctl` prints them, and which of them are a service's.
 //!
-//! A service's units are the quadlet containers, pods and kube files named after it, the units that
-//! `podman generate systemd` made for containers and pods of its name, a unit of exactly its name, and what the label
-//! of one of its containers says. Networks, volumes, images and builds do not run.
+//! A service's units are the quadlet containers, pods and kube files named after it, the units that `podman generate
+//! systemd` made for containers and pods of its name, a unit of exactly its name, and the units in the labels of its
+//! containers. Networks, volumes, images and builds do not run.
 //!
 //! Invariant: a label of a container, which an image may bring along, makes no unit a member that is not about
 //! containers or bears another service's name.
@@ -13,7 +13,7 @@ use crate::names::ServiceName;
 /// The properties to ask `systemctl show` for.
 pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,LoadState,ActiveState,SubState,Job,Type,RemainAfterExit,After,WantedBy,RequiredBy,UpheldBy,BoundBy,RequisiteOf,ConsistsOf,PropagatesStopTo,TriggeredBy";
 
-/// What a unit does for the stack.
+/// Role of a unit in the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It runs something.
@@ -24,7 +24,7 @@ pub enum Kind {
     Timer,
 }
 
-/// What systemd says of a unit.
+/// State of a unit in systemd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
     /// It runs.
@@ -42,19 +42,19 @@ pub enum Activity {
 pub struct Unit {
     /// `immich-server.service`
     pub id: String,
-    /// What it does for the stack.
+    /// Its role in the stack.
     pub kind: Kind,
     /// The quadlet file that it was generated from, or its own file.
     pub source: String,
     /// True for a unit that a generator made, as Quadlet does.
     pub generated: bool,
-    /// Whether it runs.
+    /// Running or not.
     pub activity: Activity,
     /// systemd's own words: `active (running)`.
     pub words: String,
-    /// Whether it is there to stay up. A oneshot job comes and goes by itself.
+    /// True if it is meant to stay up. A oneshot job comes and goes by itself.
     pub lasting: bool,
-    /// Whether its file is there, so that it can be started.
+    /// True if its file exists, so that it can be started.
     pub startable: bool,
     /// Units that pull it in.
     pub wanted_by: Vec<String>,
@@ -62,7 +62,7 @@ pub struct Unit {
     pub after: Vec<String>,
     /// Sockets, timers and paths that start it.
     pub triggered_by: Vec<String>,
-    /// Units that systemd stops with it.
+    /// Units that systemd stops along.
     pub stops: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ pub struct Dependant {
     pub active: bool,
     /// The unit could be started.
     pub startable: bool,
-    /// Units that systemd stops with it.
+    /// Units that systemd stops along.
     pub stops: Vec<String>,
 }
 
@@ -101,13 +101,13 @@ const STOPS: [&str; 5] = [
 ];
 
 impl Unit {
-    /// Whether it is down and stays so.
+    /// True if it is down and stays down.
     #[must_use]
     pub fn is_resting(&self) -> bool {
         matches!(self.activity, Activity::Resting | Activity::Failed)
     }
 
-    /// How it is, for people.
+    /// Its state, for people.
     #[must_use]
     pub fn describe(&self) -> String {
         self.words.clone()
@@ -128,7 +128,7 @@ pub fn candidates(listing: &str, services: &[ServiceName]) -> Vec<String> {
     names.collect()
 }
 
-/// Patterns for what only exists while it is loaded: instances of templates, and units whose file is gone.
+/// Patterns for units that exist only while they are loaded: instances of templates, and units whose file is gone.
 #[must_use]
 pub fn patterns(service: &ServiceName) -> Vec<String> {
     let spellings = spellings(service);
@@ -202,7 +202,7 @@ fn block(block: &str) -> Option<Unit> {
         _ => Activity::Changing,
     };
     let startable = value("LoadState") == "loaded";
-    // What is neither there nor running is only a name that somebody mentioned.
+    // A unit that neither exists nor runs is only a name in another unit.
     if !is_unit(id) || (!startable && matches!(activity, Activity::Resting | Activity::Failed)) {
         return None;
     }
@@ -223,14 +223,14 @@ fn block(block: &str) -> Option<Unit> {
     })
 }
 
-/// The name of a service unit without its suffix, its instance, and what tools put before it.
+/// The name of a service unit without its suffix, its instance, and the prefixes of tools.
 fn stem(id: &str) -> Option<&str> {
     let name = id.strip_suffix(".service")?;
     let name = name.split_once('@').map_or(name, |(template, _)| template);
     Some(generated_name(name).unwrap_or(name))
 }
 
-/// What `podman generate systemd` named a unit after.
+/// The name that `podman generate systemd` made a unit from.
 fn generated_name(name: &str) -> Option<&str> {
     ["container-", "pod-"]
         .iter()
@@ -255,7 +255,7 @@ fn quadlet(unit: &Unit) -> Option<(&str, &str)> {
         .filter(|(_, kind)| inside || (unit.generated && KINDS.contains(kind)))
 }
 
-/// Whether a unit is part of a service's stack, given the names of all services.
+/// True if a unit is part of a service's stack, given the names of all services.
 #[must_use]
 pub fn belongs(unit: &Unit, service: &ServiceName, services: &[ServiceName]) -> bool {
     let Some(stem) = stem(&unit.id) else {
@@ -269,7 +269,7 @@ pub fn belongs(unit: &Unit, service: &ServiceName, services: &[ServiceName]) -> 
     service_named(stem, services) == Some(service) || (by_tool && ours(stem))
 }
 
-/// Whether the label of one of the service's containers may make this unit a member.
+/// True if the label of one of the service's containers may make this unit a member.
 #[must_use]
 pub fn may_be_named(unit: &Unit, service: &ServiceName, services: &[ServiceName]) -> bool {
     let Some(stem) = stem(&unit.id) else {

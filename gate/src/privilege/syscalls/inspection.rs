@@ -1,6 +1,6 @@
 //! The calls that are left to a process that looks at a database: unlike with a transfer, all that it needs is known.
 //!
-//! Invariant: no other process, no socket, no program, and no change of whose a file is or what it may be used for.
+//! Invariant: no other process, no socket, no program, and no change of the owner or mode of a file.
 
 use nix::libc;
 use nix::sys::prctl::set_no_new_privs;
@@ -11,7 +11,7 @@ use super::{Rules, THINKING, install, refused};
 /// Newer than the constants of the C libraries; since 424 all architectures count alike.
 const FACCESSAT2: i64 = 439;
 
-/// What SQLite does to a file, and what it takes to say something and to end.
+/// Calls that SQLite makes on a file, and calls to print a line and to end.
 const INSPECTING: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_close,

@@ -1,10 +1,10 @@
-//! Which system calls are meant: those that a transfer has no business with, and those that thinking takes.
+//! The tables of system calls: calls that no transfer needs, and calls that computing needs.
 //!
-//! Invariant: what one architecture has and another has not is told apart here and nowhere else.
+//! Invariant: only this file distinguishes calls that one architecture has and another lacks.
 
 use nix::libc;
 
-/// Never needed by a transfer, whatever their arguments.
+/// Never needed by a transfer, with any arguments.
 pub(super) const DENIED: &[i64] = &[
     // Other processes.
     libc::SYS_ptrace,
@@ -84,7 +84,7 @@ pub(super) const DENIED: &[i64] = &[
     libc::SYS_request_key,
     libc::SYS_keyctl,
     libc::SYS_lookup_dcookie,
-    // Files: what their owner may do although Landlock does not let it open them.
+    // Files: acts of their owner that Landlock does not prevent.
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
@@ -210,8 +210,8 @@ const FIGETBSZ: u64 = 2;
 const FICLONE: u64 = 0x4004_9409;
 const FICLONERANGE: u64 = 0x4020_940D;
 
-/// Calls whose arguments lie in memory, where no filter can look at them. Programs fall back on older ones when
-/// the kernel does not know them.
+/// Calls with arguments in memory, where no filter can read them. Programs fall back on older calls when the kernel
+/// does not know these.
 pub(super) const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_openat2];
 
 // Newer than the constants of the C libraries; since 424 all architectures count alike.
@@ -228,7 +228,7 @@ const REMOVEXATTRAT: i64 = 466;
 const OPEN_TREE_ATTR: i64 = 467;
 const FILE_SETATTR: i64 = 469;
 
-/// What takes memory, waits for a lock, and ends a thread.
+/// Calls that take memory, wait for a lock, and end a thread.
 pub(super) const THINKING: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_mmap,

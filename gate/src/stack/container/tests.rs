@@ -102,7 +102,7 @@ fn a_container_is_a_services_by_unit_project_pod_or_name() {
     for name in ["immich-kiosk", "n8n", "myimmich"] {
         assert!(!is(&|one| one.name = name.into()), "{name}");
     }
-    // The project is what compose was told; the name may be a coincidence.
+    // The project was given to compose; the name may be a coincidence.
     assert!(!is(&|one| {
         one.name = "immich-kiosk".into();
         one.project = Some("immich-kiosk".into());
