@@ -1,7 +1,8 @@
 //! The program `podmanctl`: one service's whole stack, by systemd and Podman.
 //!
 //! A stack is found with its owner (root, or a user with rootless containers), moved by the owner's own systemd and
-//! Podman, and looked at again until it is as it should be. What ran before a stop is what runs after the start.
+//! Podman, and looked at again until it is in the expected state. The members that ran before the stop are those that
+//! run after the start.
 //!
 //! Invariant: `--stop` and `--start` answer 0 only when the whole stack is down, or up.
 
@@ -44,7 +45,7 @@ podmanctl --list | --status SVC | --stop SVC | --start SVC [--timeout S]
 /// There while systemd is PID 1; see sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// When nothing else is said.
+/// The deadline without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The program.
@@ -139,7 +140,7 @@ fn carry_out(
         config,
         services,
         until: host.now() + timeout,
-        // Whoever asked for a start may go away; the service has to come back all the same.
+        // The caller of a start may go away; the service has to come back in any case.
         attended: !matches!(verb, Verb::Start(_)),
         host,
         recorded: Recorded::default(),

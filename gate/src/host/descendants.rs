@@ -13,10 +13,10 @@ use nix::unistd::{Pid, getpid};
 use super::Exit;
 use base::process::stat_field;
 
-/// How long a program has between SIGTERM and SIGKILL.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long to go on killing what keeps forking.
+/// Time for killing processes that keep forking.
 const PERSISTENCE: Duration = Duration::from_secs(5);
 
 /// Time for killed processes that cannot die, because they wait for a file system that does not answer.

@@ -1,8 +1,8 @@
-//! What a gate that was killed left behind.
+//! Left-overs of a gate that was killed.
 //!
-//! A program that must not outlive its gate dies with it, but what that had started in turn does not hear of it. So
-//! each such program has a mark in its environment that names its gate, which all below it inherit, and the next
-//! action of any gate ends whoever bears the mark of a gate that is no more.
+//! A program that must not outlive its gate dies with it, but its descendants do not notice. So each such program has
+//! a mark in its environment that names its gate, and all descendants inherit the mark. The next action of any gate
+//! ends every process with the mark of a dead gate.
 //!
 //! Invariant: a process is ended only when its mark names a gate of this process-id namespace that is dead; a number
 //! that was given away again is told by its start time.
@@ -31,7 +31,7 @@ pub fn mark() -> String {
     )
 }
 
-/// Ends what bears the mark of a dead gate.
+/// Ends processes with the mark of a dead gate.
 pub fn sweep() {
     let namespace = namespace();
     let uid = geteuid().as_raw();

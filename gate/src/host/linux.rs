@@ -40,7 +40,7 @@ pub struct LinuxHost {
     signals: SignalFd,
     peer_gone: bool,
     signalled: bool,
-    /// What is going on, once somebody wants to be told now and then.
+    /// Current activity for the periodic "still …" message; `None` until `keep_talking` is called.
     doing: Option<String>,
 }
 
@@ -70,14 +70,14 @@ impl LinuxHost {
         })
     }
 
-    /// From now on says something every few seconds, whatever happens. A sudo that records output stands between us
-    /// and the ssh client, and finds out that it is gone when it has something to pass on; and so does a TCP
+    /// From now on prints a line every few seconds. A sudo that records output stands between the gate and the ssh
+    /// client, and notices the end of the client only when it has something to pass on. The same holds for a TCP
     /// connection whose other end lost its power.
     pub fn keep_talking(&mut self) {
         self.doing = Some("working".into());
     }
 
-    /// What is said to be going on.
+    /// The activity that the periodic message names.
     pub(super) fn now_doing(&mut self, what: &str) {
         if let Some(doing) = &mut self.doing {
             what.clone_into(doing);
@@ -114,7 +114,7 @@ impl LinuxHost {
         }
     }
 
-    /// Whether there is a reason to stop.
+    /// The reason to stop, if there is one.
     pub(super) fn reason(&self, patience: &Patience<'_>) -> Result<(), Interrupt> {
         if Instant::now() >= patience.until {
             return Err(Interrupt::DeadlinePassed);
@@ -209,7 +209,7 @@ impl Host for LinuxHost {
         if let Some(failure) = run.failure.take() {
             return Err(failure);
         }
-        // Whoever has read enough, or cannot go on, needs no more of it.
+        // A reader that has read enough, or cannot continue, needs no more output.
         let by_itself = run.exit.is_some();
         if !by_itself {
             end_all(run.main);

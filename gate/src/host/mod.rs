@@ -1,7 +1,7 @@
-//! All that an action may ask of the operating system.
+//! The operating system, as far as an action may use it.
 //!
-//! Invariant: actions know the trait and not the kernel, so that they can be tried against a made-up host
-//! whose clock and programs do as the test says.
+//! Invariant: actions know the trait and not the kernel. So tests can run them on a fake host, with a clock and
+//! programs that the test controls.
 
 pub mod descendants;
 pub mod leftovers;
@@ -29,13 +29,12 @@ use crate::reply::Stream;
 use clock::Moment;
 use lock::ServiceLock;
 
-/// Until when, and for whom, an action lets itself be interrupted.
+/// Deadline and sources of interruption of an action.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience<'a> {
     /// The deadline.
     pub until: Instant,
-    /// Whether a vanished peer or a signal ends the work. It does not where giving up would leave a
-    /// service down.
+    /// True if a vanished peer or a signal ends the work. False where giving up would leave a service down.
     pub attended: bool,
     /// The lock that is held, by which a `--start` makes itself heard.
     pub lock: Option<&'a ServiceLock>,
@@ -105,12 +104,12 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// How a program ended by itself.
+/// The way in which a program ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// With a code.
     Code(i32),
-    /// By a signal.
+    /// Ended by this signal.
     Signal(i32),
 }
 
@@ -126,7 +125,7 @@ impl std::fmt::Display for Exit {
 /// A program that has ended by itself.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// The way it ended.
     pub exit: Exit,
     /// Its output, where that was captured.
     pub stdout: Vec<u8>,
@@ -135,13 +134,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Whether it said that all went well.
+    /// True if it reported success.
     #[must_use]
     pub fn ok(&self) -> bool {
         self.exit == Exit::Code(0)
     }
 
-    /// How it ended and its last words, on one line.
+    /// The way it ended and its last words, on one line.
     #[must_use]
     pub fn describe(&self) -> String {
         match self.last_words.last() {
@@ -151,24 +150,24 @@ impl Ended {
     }
 }
 
-/// What a program writes to its standard output, as it comes.
+/// Standard output of a program, while it runs.
 pub trait Feed {
     /// Waits for more; zero at its end, when the program has ended as well.
     ///
     /// # Errors
-    /// When there is a reason to stop; whoever runs the program knows which.
+    /// There is a reason to stop; the caller that runs the program knows it.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// One line to the caller.
     fn say(&mut self, stream: Stream, line: &str);
 }
 
-/// A program whose output was read while it ran.
+/// A program with output that was read while it ran.
 #[derive(Debug)]
 pub struct Piped {
-    /// How it ended by itself; nothing when the reader had ended before it.
+    /// The way it ended by itself; `None` when the reader ended first.
     pub ended: Option<Ended>,
-    /// What the reader made of it.
+    /// The result of the reader.
     pub read: Result<(), Failure>,
 }
 
@@ -184,13 +183,13 @@ pub enum Next {
 /// Asked with the end of a program, and the number of bytes that were read so far.
 pub type Resume<'a> = dyn FnMut(&mut dyn Host, &Ended, u64) -> Result<Next, Failure> + 'a;
 
-/// Hears what a program says on standard error, line by line, and decides what becomes of it.
+/// Receives a program's standard error, line by line, and decides the use of each line.
 pub trait Ear {
-    /// One line, and what the caller is told about it. What goes to standard error is remembered as one of the
-    /// program's last words.
+    /// One line, and the text for the caller. Text for standard error is remembered as one of the program's last
+    /// words.
     fn hear(&mut self, line: &str) -> Option<(Stream, String)>;
 
-    /// True when the program is to be ended, as if it had failed by itself.
+    /// True to end the program, as if it had failed by itself.
     fn has_enough(&self) -> bool {
         false
     }
@@ -229,10 +228,10 @@ pub trait Host {
         self.local().date()
     }
 
-    /// Ends what gates that were killed left behind.
+    /// Ends the left-overs of killed gates.
     fn sweep(&mut self) {}
 
-    /// Gives up what the rest of an action does not need of root's power.
+    /// Gives up the powers of root that the rest of an action does not need.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -240,13 +239,13 @@ pub trait Host {
         Ok(())
     }
 
-    /// What is waited for from here on, in the words of "still waiting for …".
+    /// The thing that is waited for from here on, in the words of "still waiting for …".
     fn waiting(&mut self, _what: &str) {}
 
     /// One line to the caller.
     fn say(&mut self, stream: Stream, line: &str);
 
-    /// Whether there is a reason to stop.
+    /// The reason to stop, if there is one.
     ///
     /// # Errors
     /// The reason.
@@ -258,18 +257,18 @@ pub trait Host {
     /// The reason to stop, as soon as there is one.
     fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt>;
 
-    /// Runs a program to its end, and passes on what it says on standard error.
+    /// Runs a program to its end, and passes its standard error on.
     ///
     /// # Errors
-    /// When it could not be started, or was interrupted; then nothing of it is left.
+    /// It could not be started, or was interrupted; no process is left then.
     fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure> {
         self.run_heard(program, patience, &mut Relay)
     }
 
-    /// Runs a program to its end; what it says on standard error goes to `ear`.
+    /// Runs a program to its end; its standard error goes to `ear`.
     ///
     /// # Errors
-    /// When it could not be started, or was interrupted; then nothing of it is left.
+    /// It could not be started, or was interrupted; no process is left then.
     fn run_heard(
         &mut self,
         program: &Program<'_>,
@@ -288,12 +287,12 @@ pub trait Host {
             .collect()
     }
 
-    /// Runs a program while `reader` reads what it writes to its standard output, which must be
-    /// [`Output::Silent`](crate::program::Output) and tied. When the reader has ended, so has the program. Where a program
-    /// fails, `resume` may have another one write the rest.
+    /// Runs a program while `reader` reads its standard output, which must be
+    /// [`Output::Silent`](crate::program::Output) and tied. The program ends with its reader. When a program fails,
+    /// `resume` may supply another one that writes the rest.
     ///
     /// # Errors
-    /// When it could not be started, or was interrupted; then nothing of it is left.
+    /// It could not be started, or was interrupted; no process is left then.
     fn run_piped(
         &mut self,
         program: &Program<'_>,
@@ -311,8 +310,8 @@ pub trait Host {
         url.ask(time)
     }
 
-    /// Starts this program once more, with these words, as a keeper that outlives this process; returns when
-    /// it has said that it may be relied on. `what` is for messages.
+    /// Starts this program once more, with these words, as a keeper that outlives this process. Returns when the
+    /// keeper has reported that it is ready. `what` is for messages.
     ///
     /// # Errors
     /// When it said something else, or nothing in time.

@@ -1,4 +1,4 @@
-//! One run of a program, from its start until nothing of it is left.
+//! One run of a program, from its start until no process is left.
 //!
 //! Invariant: a tied program's descendants are gone when it has ended, by itself or not.
 
@@ -30,11 +30,11 @@ pub(super) struct Run<'a> {
     delivered: u64,
     pub(super) main: Pid,
     streams: Streams,
-    /// What was taken from the streams, and how much of it was read.
+    /// Bytes from the streams, and the number of bytes already read.
     pending: (Vec<u8>, usize),
-    /// How it ended.
+    /// The way it ended.
     pub(super) exit: Option<Exit>,
-    /// Why it was ended, when somebody read what it wrote: a read can only say that it failed.
+    /// The reason for ending it while its output was read: a read can only report that it failed.
     pub(super) failure: Option<Failure>,
     warned: bool,
 }
@@ -68,12 +68,12 @@ fn launch(
         program: path.to_owned(),
         source: errno.into(),
     })?;
-    // This program itself is trusted by whoever runs it.
+    // The caller trusts this program itself.
     if !matches!(program.profile, Profile::Entry(_)) {
         trusted(&program.argv)?;
     }
-    // What a program leaves behind that may outlive us is not ours to end, at this end or at that of a
-    // later program.
+    // Processes that may outlive the gate are not the gate's to end, neither at the end of this program nor of a later
+    // one.
     set_child_subreaper(program.tether == Tether::Tied).map_err(Failure::errno(path))?;
     // A command that only asks is no activity of its own; the action that asks is.
     let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
@@ -187,10 +187,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The rest of what it said, and how it ended.
+    /// The rest of its output, and the way it ended.
     pub(super) fn end(mut self) -> Ended {
-        // What a tied program left running would go on without anybody to answer for it. The pipes are
-        // not read to their end: a daemon that a start command left behind may hold them for years.
+        // Processes that a tied program left would run on without a parent that answers for them. The pipes are not
+        // read to their end: a daemon of a start command may hold them for years.
         if self.program.get().tether == Tether::Tied {
             end_all(self.main);
         }

@@ -14,13 +14,13 @@ use super::Ear;
 use crate::program::Output;
 use crate::reply::{Reply, Stream};
 
-/// The most that is kept of a program's captured output. A year of archives is a tenth of it.
+/// Limit of a program's captured output. A year of archives is a tenth of this.
 const CAPTURE_LIMIT: usize = 4 << 20;
 
 /// The longest line of standard output that is put together before it is passed on as it is.
 const LINE_LIMIT: usize = 4096;
 
-/// How many lines of standard error are remembered.
+/// Remembered lines of standard error.
 const LAST_WORDS: usize = 20;
 
 /// The two pipes of a running program.
@@ -64,7 +64,7 @@ impl Streams {
         .collect()
     }
 
-    /// Reads what is there and passes it on.
+    /// Reads the available bytes and passes them on.
     pub(super) fn pump(&mut self, output: Output, reply: &mut Reply, ear: &mut dyn Ear) {
         let mut fresh = Vec::new();
         if drain(&mut self.out, &mut fresh) {
@@ -105,7 +105,7 @@ impl Streams {
     }
 }
 
-/// Passes on what the ear makes of a line.
+/// Passes on the ear's text for a line.
 fn heard(
     ear: &mut dyn Ear,
     output: Output,
@@ -134,7 +134,7 @@ fn remember(last_words: &mut Vec<String>, line: &str) {
     last_words.push(line.trim().to_owned());
 }
 
-/// Reads what a pipe holds, a bounded amount at a time; true at its end.
+/// Reads the content of a pipe, a bounded amount at a time; true at its end.
 fn drain(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> bool {
     let Some(pipe) = pipe else {
         return false;

@@ -1,6 +1,7 @@
 //! One stack on its way down or up: moved by systemd and Podman, and looked at again until it is there.
 //!
-//! Invariant: it is over when the whole stack was seen down, or up; or with a sentence that says what was not.
+//! Invariant: a transition ends when the whole stack was seen down, or up; or with a sentence that names the failed
+//! parts.
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use crate::names::ServiceName;
 use crate::program::Output;
 use crate::stack::{Activity, Container, Goal, Kind, Life, Selection, Stack, Whole, order};
 
-/// How often a stack is looked at again.
+/// Pause between two looks at a stack.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How often what went wrong is tried again. A unit may crash, or be started by another, just while it is moved.
+/// Tries after a failure. A unit may crash, or be started by another unit, just while it is moved.
 const ATTEMPTS: u32 = 3;
 
 /// Time to end for a container that was asked to end once already.
@@ -23,11 +24,11 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Errand<'e, 'a> {
     /// systemd and Podman.
     pub(super) tools: &'e mut Tools<'a>,
-    /// Whose it is.
+    /// Service of the stack.
     pub(super) service: &'e ServiceName,
-    /// How it was when it was last looked at.
+    /// Its state at the last look.
     pub(super) found: Found,
-    /// How often a tool has failed.
+    /// Number of failures of tools.
     pub(super) trouble: u32,
 }
 
@@ -50,7 +51,7 @@ impl Errand<'_, '_> {
         }
     }
 
-    /// Starts what is expected.
+    /// Starts the expected members.
     ///
     /// # Errors
     /// With the members that were last seen down or not healthy.
@@ -157,7 +158,7 @@ impl Errand<'_, '_> {
         Ok(words)
     }
 
-    /// Starts units outside of the stack that systemd stopped with it, and waits until they run.
+    /// Starts units outside of the stack that systemd stopped along, and waits until they run.
     ///
     /// # Errors
     /// With those that do not run.
@@ -189,7 +190,7 @@ impl Errand<'_, '_> {
         }
     }
 
-    /// Stops what would start units, and then the units. Those that rest are named too: they may be waiting for
+    /// Stops units that would start others, and then the units. Resting units are named too: they may be waiting for
     /// their turn to be started.
     fn stop_units(&mut self) -> Result<Option<String>, Failure> {
         let of = |wanted: fn(Kind) -> bool| -> Vec<String> {
@@ -240,7 +241,7 @@ impl Errand<'_, '_> {
         Ok(())
     }
 
-    /// Hands units to systemd and waits for its jobs; what went wrong, if anything did.
+    /// Hands units to systemd and waits for its jobs; returns the failure, if there was one.
     fn systemctl(&mut self, verb: &str, units: &[String]) -> Result<Option<String>, Failure> {
         if units.is_empty() {
             return Ok(None);
@@ -278,7 +279,7 @@ impl Errand<'_, '_> {
         Ok((!ended.ok()).then(|| format!("{what}: {}", ended.describe())))
     }
 
-    /// How some members are, and those whose health keeps the stack from being up.
+    /// State of some members, and of those whose health keeps the stack from being up.
     fn how(&self, waiting: &Selection, health: bool) -> String {
         let stack = &self.found.stack;
         let ill = |name: &str| {
@@ -321,7 +322,7 @@ fn explained(failure: Failure, how: &str) -> Failure {
     }
 }
 
-/// Why a container that is removed when it stops is not stopped.
+/// The reason for not stopping a container that is removed when it stops.
 pub(super) fn lost(container: &str) -> String {
     format!(
         "container {container} was started with --rm, so that it would be gone for good; run it by a quadlet, or without --rm"

@@ -1,7 +1,7 @@
 //! Finding a service's stack: asking systemd and Podman of everybody who may own it.
 //!
-//! Invariant: a service has one owner. One that is found with two is refused, and so nobody else's container of the
-//! same name is ever moved instead of the right one.
+//! Invariant: a service has one owner. A service with two is refused, so a container of the same name that belongs to
+//! another user is never moved by mistake.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -43,16 +43,16 @@ impl From<&Memory> for Recorded {
     }
 }
 
-/// A stack, and whose it is.
+/// A stack with its owner.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
-    /// Whose systemd and Podman move it.
+    /// The owner of the systemd and Podman that move the stack.
     pub(super) owner: Owner,
-    /// What it is made of.
+    /// Its members.
     pub(super) stack: Stack,
 }
 
-/// What an owner has, of all services.
+/// Everything that an owner has, of all services.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inventory {
     units: Vec<String>,
@@ -61,15 +61,15 @@ pub(super) struct Inventory {
 
 /// The tools by which stacks are seen and moved.
 pub(super) struct Tools<'a> {
-    /// Who owns what.
+    /// The services, with their owners.
     pub(super) config: &'a Config,
-    /// The names of all services, by which it is decided what is whose.
+    /// All service names; used to assign units and containers to services.
     pub(super) services: Vec<ServiceName>,
-    /// What runs programs.
+    /// Runs programs.
     pub(super) host: &'a mut dyn Host,
     /// The deadline.
     pub(super) until: Instant,
-    /// Whether a signal, or the end of whoever reads our output, ends the work.
+    /// True if a signal, or the end of the reader of our output, ends the work.
     pub(super) attended: bool,
     /// The units and containers that ran before the last stop. They are members by these names alone.
     pub(super) recorded: Recorded,
@@ -112,8 +112,8 @@ impl Tools<'_> {
         }
     }
 
-    /// Finds a service's stack. `likely` is asked first, and nobody else when he has it. `None` only when everybody
-    /// was seen to have nothing: a user who cannot be seen may be the one who has it.
+    /// Finds a service's stack. `likely` is asked first, and no other owner if the stack is there. `None` only when
+    /// every owner was seen to have nothing: an owner who cannot be asked may be the one with the stack.
     pub(super) fn find(
         &mut self,
         service: &ServiceName,
@@ -138,7 +138,7 @@ impl Tools<'_> {
                         found.push(Found { owner, stack });
                     }
                 }
-                // A user whose tools do not work must not be in the way of everybody's services.
+                // A user with broken tools must not block the services of all others.
                 Err(failure) if !alone && owner != Owner::System => {
                     self.warn_of(&owner, &failure);
                     unseen = Some(failure);
@@ -169,7 +169,7 @@ impl Tools<'_> {
         );
     }
 
-    /// How a service's stack is now, with an owner who is known.
+    /// The current state of a service's stack, for a known owner.
     pub(super) fn look(&mut self, owner: &Owner, service: &ServiceName) -> Result<Stack, Failure> {
         let one = self.inventories(vec![owner.clone()], true);
         let inventory = one.into_iter().next().map(|(_, inventory)| inventory);
@@ -376,7 +376,7 @@ impl Tools<'_> {
         self.until.saturating_duration_since(self.host.now())
     }
 
-    /// Runs a program that has to succeed, and returns what it printed.
+    /// Runs a program that has to succeed, and returns its output.
     pub(super) fn ask(
         &mut self,
         argv: Vec<String>,
@@ -407,7 +407,7 @@ impl Tools<'_> {
         self.host.run(&program, &patience)
     }
 
-    /// Until when, and for whom, something lets itself be interrupted.
+    /// Deadline and sources of interruption.
     pub(super) fn patience(&self, until: Instant) -> Patience<'static> {
         if self.attended {
             Patience::attended(until)
@@ -433,7 +433,7 @@ fn service_program(
     })
 }
 
-/// A failure of a tool, by what it was doing.
+/// A failure of a tool, named by its work.
 pub(super) fn tool(what: &str) -> impl Fn(String) -> Failure {
     move |detail| Failure::Tool {
         what: what.to_owned(),

@@ -1,4 +1,4 @@
-//! What is remembered of each service's last stop, on disk.
+//! Records of each service's last stop, on disk.
 //!
 //! Invariant: it is there before anything is stopped, and until everything is back.
 
@@ -24,7 +24,7 @@ impl Memories {
         private_dir(&state_dir.below(&["stacks"]), owner).map(Self)
     }
 
-    /// What is remembered of a service.
+    /// The record of a service.
     pub(super) fn load(&self, service: &ServiceName) -> io::Result<Option<Memory>> {
         let bytes = durable::read(&self.0, &file(service), MAX_BYTES)?;
         Ok(bytes

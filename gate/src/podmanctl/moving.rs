@@ -1,7 +1,7 @@
-//! `--stop` and `--start`: moving a stack and being sure of it.
+//! `--stop` and `--start`: move a stack and verify the result.
 //!
-//! Invariant: what was running is on disk before any of it is stopped; nothing is stopped that could not be started
-//! again; and a stop or start is over only when the whole stack is down, or up.
+//! Invariant: the record of the running members is on disk before the first one is stopped; a member that could not be
+//! started again is not stopped; and a stop or start ends only when the whole stack is down, or up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const LOOKS: u32 = 5;
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 impl<'a> Verbs<'a> {
-    /// Remembers what runs, and stops all of it.
+    /// Records the running members, and stops them all.
     pub(super) fn stop(&mut self, service: &ServiceName) -> Result<u8, Failure> {
         let former = self.memory(service);
         let Some(found) = self.find(service, former.as_ref())? else {
@@ -30,7 +30,7 @@ impl<'a> Verbs<'a> {
         let Found { owner, stack } = &found;
         let mut before = stack.state_before();
         if stack.is_down() {
-            // What an unfinished stop has left to be remembered, if any, stays so.
+            // The record of an unfinished stop, if there is one, stays.
             if let Some((other, units)) = self.comes_back_with(service, former.as_ref(), &found) {
                 // From now on it comes back by a start of its own, and not in the middle of its backup.
                 before.running.units = units;
@@ -58,7 +58,7 @@ impl<'a> Verbs<'a> {
         Ok(ExitStatus::Done.code())
     }
 
-    /// Starts what is owed or, when nothing is, what a boot would start.
+    /// Starts the recorded members or, without a record, those that a boot would start.
     pub(super) fn start(&mut self, service: &ServiceName) -> Result<u8, Failure> {
         let mut memory = self.memory(service);
         self.tools.podman = Podman::for_memory(memory.as_ref(), self.tools.left() / 2);
@@ -77,7 +77,7 @@ impl<'a> Verbs<'a> {
             .as_ref()
             .is_some_and(|memory| memory.owner != owner.name());
         if elsewhere || (brought_back && stack.is_down()) {
-            // Somebody else stopped it since, and that is no stop that anything is remembered of.
+            // Another person stopped it since, and no record belongs to that stop.
             memory = None;
         }
         let mut goal = stack.expected(memory.as_ref());
@@ -202,8 +202,8 @@ impl<'a> Verbs<'a> {
         names.into_iter().collect()
     }
 
-    /// Looks for containers outside of the stack that write to the service's data; they are told, and stopped with it
-    /// where the configuration says so.
+    /// Looks for containers outside of the stack that write to the service's data. They are named, and stopped along
+    /// if the configuration says so.
     fn with_writers(&mut self, service: &ServiceName, found: Found) -> Result<Found, Failure> {
         let folder = self.tools.config.data_of(service).to_string();
         let writers = match self.tools.writers(&found.owner, &found.stack, &folder) {
@@ -258,7 +258,7 @@ impl<'a> Verbs<'a> {
     }
 }
 
-/// Whether everything that runs could be started again.
+/// Refuses a stack with a running member that could not be started again.
 fn can_come_back(stack: &Stack) -> Result<(), String> {
     let running = stack.running();
     if let Some(unit) = stack
@@ -271,7 +271,7 @@ fn can_come_back(stack: &Stack) -> Result<(), String> {
             unit.id
         ));
     }
-    // One that a unit runs without saying so ends with the unit, and is started with it.
+    // A container that a unit runs without naming it ends with the unit, and is started with the unit.
     let by_unit = !running.units.is_empty();
     match stack
         .bare()

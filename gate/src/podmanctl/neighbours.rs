@@ -1,4 +1,4 @@
-//! The neighbours of a stack: containers that write to its data, and units that systemd stops together with it.
+//! The neighbours of a stack: containers that write to its data, and units that systemd stops along.
 //!
 //! Invariant: a neighbour is noted before the stop, and never stopped unless the configuration says so.
 
@@ -53,7 +53,7 @@ impl Tools<'_> {
         };
     }
 
-    /// The active units outside of a stack that systemd will stop together with it.
+    /// The active units outside of a stack that systemd will stop along.
     pub(super) fn taken_down(
         &mut self,
         owner: &Owner,

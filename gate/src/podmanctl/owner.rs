@@ -1,7 +1,7 @@
-//! Whose systemd and whose Podman run a service: the system's, or those of one user.
+//! The owner of the systemd and Podman that run a service: the system, or one user.
 //!
-//! A user's tools run in his own session, started by his own service manager: nothing of root's (descriptors, environment,
-//! terminal, place in the process tree) is in their reach, and what they print is only data.
+//! A user's tools run in their own session, started by their own service manager: nothing of root's (descriptors,
+//! environment, terminal, place in the process tree) is in their reach, and their output is only data.
 //!
 //! Invariant: no program is run from a user's home, and none that a user could replace is run as root.
 
@@ -14,16 +14,16 @@ use nix::unistd::{Uid, User};
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 
-/// Where Podman is.
+/// Path of Podman.
 pub(super) const PODMAN: &str = "/usr/bin/podman";
 
-/// One file for each user whose service manager runs without a login.
+/// One file for each user with a service manager that runs without a login.
 const LINGER: &str = "/var/lib/systemd/linger";
 
-/// One folder for each user whose service manager runs.
+/// One folder for each user with a running service manager.
 const RUNTIME: &str = "/run/user";
 
-/// Whose stack it is.
+/// Owner of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owner {
     /// The system's service manager, and root's Podman.
@@ -61,8 +61,8 @@ impl Owner {
         argv
     }
 
-    /// A podman of the owner's, in a service of its own: what it leaves behind (network helpers, monitors) stays
-    /// when it ends, and it ends when its time is over, also when we are gone by then.
+    /// The owner's podman, in a service of its own: its network helpers and monitors stay when it ends, and it ends at
+    /// its time limit, even if the gate is gone by then.
     pub(crate) fn podman(&self, limit: Duration) -> Vec<String> {
         let mut argv = vec![
             SYSTEMD_RUN.to_owned(),
@@ -87,7 +87,7 @@ impl Owner {
         }
     }
 
-    /// Whether Podman has ever been used by this owner. Asking it would make its folders.
+    /// True if this owner has ever used Podman. Asking Podman would create its folders.
     pub(super) fn uses_podman(&self) -> bool {
         let Self::User(name) = self else {
             return true;
@@ -101,8 +101,8 @@ impl Owner {
     }
 }
 
-/// Everybody who may have services: root, whose service manager runs without a login, and who is logged in and
-/// uses Podman.
+/// All who may have services: root, users with a service manager that runs without a login, and users who are logged
+/// in and use Podman.
 pub(super) fn everybody() -> Vec<Owner> {
     let lingering = names(LINGER).into_iter();
     let uids = names(RUNTIME).into_iter();
@@ -130,7 +130,7 @@ fn names(folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a name may stand in an argument as a user's.
+/// True if a name may stand in an argument as a user's.
 fn is_user(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     name.len() <= 64 && !name.starts_with(['-', '.']) && name.bytes().all(plain)

@@ -21,11 +21,11 @@ const NOTHING: u8 = 4;
 /// Time for Podman in a status where units alone say enough.
 const STATUS_ANSWER: Duration = Duration::from_secs(5);
 
-/// What the verbs work with.
+/// Context of the verbs.
 pub(super) struct Verbs<'a> {
     /// systemd and Podman.
     pub(super) tools: Tools<'a>,
-    /// What is remembered of stops.
+    /// Records of stops.
     pub(super) memories: Memories,
 }
 
@@ -92,7 +92,7 @@ impl Verbs<'_> {
             .say(Stream::Out, &format!("{service}\t{words}"));
     }
 
-    /// How each member is, and by the exit code how the whole is.
+    /// State of each member; the exit code is the state of the whole.
     pub(super) fn status(&mut self, service: &ServiceName) -> Result<u8, Failure> {
         let memory = self.memory(service);
         let time = STATUS_ANSWER.min(self.tools.left() / 2);
@@ -159,7 +159,7 @@ impl Verbs<'_> {
         self.tools.find(service, likely)
     }
 
-    /// What is remembered. What cannot be read must not keep a service down.
+    /// The record of a stop. An unreadable record must not keep a service down.
     pub(super) fn memory(&mut self, service: &ServiceName) -> Option<Memory> {
         self.memories.load(service).unwrap_or_else(|error| {
             self.warn(&format!(
