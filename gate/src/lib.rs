@@ -4,10 +4,12 @@
 //! operating system, the answer.
 #![forbid(unsafe_code)]
 
+pub use ::{archive, host, privilege};
 pub use base::{error, measure, names, progress, ready, reply, result_line, scratch, wire};
+pub use host::program;
+pub use privilege::hardening;
 
 pub mod gate;
-pub mod hardening;
 pub mod install;
 pub mod podmanctl;
 
@@ -20,7 +22,6 @@ pub mod request;
 pub mod walk;
 
 pub mod action;
-pub mod archive;
 pub mod control;
 pub mod credentials;
 pub mod database;
@@ -32,10 +33,6 @@ pub mod replacement;
 pub mod retention;
 pub mod shelf;
 pub mod stack;
-
-pub mod host;
-pub mod privilege;
-pub mod program;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -1,0 +1,287 @@
+//! An archive against its manifest: every entry, every byte.
+//!
+//! Both are read once, side by side. They have one order; where they part, a bounded number of lines is remembered
+//! until they meet again, so that what is missing and what is extra can be told from what is different.
+//!
+//! Invariant: an archive passes only if each entry was found with the digest that was noted when it was packed,
+//! nothing is missing or extra, and the compressed bytes are those that were written.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+
+use super::digest::Digest;
+use super::entry::{Entry, Kind};
+use super::input::Input;
+use super::manifest::{Reader, Record};
+use super::{Named, Watch};
+use base::error::Failure;
+
+/// Bytes of paths that are remembered on either side.
+const MAX_APART: usize = 4 << 20;
+
+/// Looks at files while their content passes by.
+pub trait Inspector {
+    /// A file that is to receive a copy of this one, of which the first bytes are given; none for most.
+    ///
+    /// # Errors
+    /// End the check.
+    fn wants(&mut self, entry: &Entry, head: &[u8]) -> Result<Option<File>, Failure>;
+
+    /// The copy is complete.
+    ///
+    /// # Errors
+    /// End the check.
+    fn received(&mut self, entry: &Entry, copy: File) -> Result<(), Failure>;
+}
+
+/// Looks at nothing.
+impl Inspector for () {
+    fn wants(&mut self, _: &Entry, _: &[u8]) -> Result<Option<File>, Failure> {
+        Ok(None)
+    }
+
+    fn received(&mut self, _: &Entry, _: File) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// What an archive turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Entries of all kinds.
+    pub entries: u64,
+    /// Content as it stands in the archive.
+    pub bytes: u64,
+    /// The size of the `.tar.gz`.
+    pub archive_bytes: u64,
+    /// Its digest.
+    pub archive: Digest,
+    /// Where it is not as its manifest says; `None` where there is no manifest.
+    pub differences: Option<Differences>,
+}
+
+/// Where an archive and its manifest differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Entries, each with what is different about it.
+    pub different: Named,
+    /// In the manifest and not in the archive.
+    pub missing: Named,
+    /// In the archive and not in the manifest.
+    pub extra: Named,
+    /// Of the whole: its name, its totals, its digest.
+    pub whole: Named,
+}
+
+impl Differences {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let all = [&self.different, &self.missing, &self.extra, &self.whole];
+        all.iter().all(|named| named.is_empty())
+    }
+
+    /// Nothing, or a failure that names what differs.
+    ///
+    /// # Errors
+    /// When anything differs.
+    pub fn insist(&self) -> Result<(), Failure> {
+        let mut parts = Vec::new();
+        for (what, named) in [
+            ("different", &self.different),
+            ("missing", &self.missing),
+            ("not in the manifest", &self.extra),
+            ("as a whole", &self.whole),
+        ] {
+            if !named.is_empty() {
+                parts.push(format!("{what}: {named}"));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Verification(format!(
+            "the archive is not what its manifest says ({})",
+            parts.join("; ")
+        )))
+    }
+}
+
+/// A comparison that is going on.
+pub struct Comparison<R: Read> {
+    manifest: Reader<R>,
+    /// Noted, and not yet found in the archive.
+    noted: Apart,
+    /// Found, and not yet noted.
+    found: Apart,
+    /// Entries that stand at another offset than was noted.
+    moved: u64,
+    differences: Differences,
+}
+
+/// Records that still have no counterpart.
+#[derive(Default)]
+struct Apart {
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+impl Apart {
+    fn take(&mut self, path: &[u8]) -> Option<Record> {
+        let at = self.records.iter().position(|record| record.path == path)?;
+        let record = self.records.remove(at)?;
+        self.bytes -= record.cost();
+        Some(record)
+    }
+
+    /// Adds one; those that are too many come back, the oldest first.
+    fn push(&mut self, record: Record, named: &mut Named) {
+        self.bytes += record.cost();
+        self.records.push_back(record);
+        while self.bytes > MAX_APART {
+            let Some(oldest) = self.records.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.cost();
+            named.push(oldest.display());
+        }
+    }
+}
+
+impl<R: Read> Comparison<R> {
+    /// With the manifest of an archive of this name.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(manifest: R, name: &str) -> Result<Self, Failure> {
+        let manifest = Reader::new(manifest)?;
+        let mut differences = Differences::default();
+        if manifest.archive() != name {
+            let other = manifest.archive();
+            differences
+                .whole
+                .push(format!("the manifest was written for {other}"));
+        }
+        Ok(Self {
+            manifest,
+            noted: Apart::default(),
+            found: Apart::default(),
+            moved: 0,
+            differences,
+        })
+    }
+
+    /// Compares an entry that was found.
+    ///
+    /// # Errors
+    /// When the manifest is damaged.
+    pub fn saw(&mut self, record: Record) -> Result<(), Failure> {
+        if let Some(noted) = self.noted.take(&record.path) {
+            self.compare(&noted, &record);
+            return Ok(());
+        }
+        match self.manifest.record()? {
+            Some(noted) if noted.path == record.path => self.compare(&noted, &record),
+            Some(noted) => {
+                self.found.push(record, &mut self.differences.extra);
+                self.note(noted);
+            }
+            None => self.found.push(record, &mut self.differences.extra),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, noted: Record) {
+        match self.found.take(&noted.path) {
+            Some(found) => self.compare(&noted, &found),
+            None => self.noted.push(noted, &mut self.differences.missing),
+        }
+    }
+
+    fn compare(&mut self, noted: &Record, found: &Record) {
+        self.moved += u64::from(noted.is_moved(found));
+        if let Some(words) = noted.differs(found) {
+            let path = noted.display();
+            self.differences.different.push(format!("{path} ({words})"));
+        }
+    }
+
+    /// What came of it, once all entries were seen.
+    ///
+    /// # Errors
+    /// When the manifest is damaged.
+    pub fn finish(mut self, report: &Report) -> Result<Differences, Failure> {
+        while let Some(noted) = self.manifest.record()? {
+            self.note(noted);
+        }
+        for record in &self.noted.records {
+            self.differences.missing.push(record.display());
+        }
+        for record in &self.found.records {
+            self.differences.extra.push(record.display());
+        }
+        // Where entries are missing or extra, the offsets of all others follow from that.
+        if self.moved > 0 && self.differences.is_empty() {
+            let moved = self.moved;
+            self.differences
+                .whole
+                .push(format!("{moved} entries stand at other offsets"));
+        }
+        if let Some(totals) = self.manifest.totals() {
+            for (what, noted, found) in [
+                ("entries", totals.entries, report.entries),
+                ("bytes of content", totals.bytes, report.bytes),
+                ("bytes in all", totals.archive_bytes, report.archive_bytes),
+            ] {
+                if noted != found {
+                    self.differences
+                        .whole
+                        .push(format!("{found} {what} instead of {noted}"));
+                }
+            }
+            if totals.archive != report.archive {
+                self.differences
+                    .whole
+                    .push("its SHA-256 is another one".to_owned());
+            }
+        }
+        Ok(self.differences)
+    }
+}
+
+/// Reads a whole `.tar.gz`, and compares it with its manifest if there is one.
+///
+/// # Errors
+/// When either is damaged or cannot be read, or `watch` says so. That they differ is in the report.
+pub fn check<A: Read, M: Read>(
+    archive: A,
+    mut comparison: Option<Comparison<M>>,
+    inspector: &mut dyn Inspector,
+    watch: Watch<'_>,
+) -> Result<Report, Failure> {
+    let mut input = Input::new(archive);
+    while let Some(entry) = input.next(watch)? {
+        let mut copy = None;
+        let content = input.content(watch, &mut |piece| {
+            if piece.offset == 0 {
+                copy = inspector.wants(&entry, piece.bytes)?;
+            }
+            if let Some(copy) = &copy {
+                copy.write_all_at(piece.bytes, piece.offset)
+                    .map_err(Failure::io("copying a file out of the archive"))?;
+            }
+            Ok(())
+        })?;
+        if let Some(copy) = copy {
+            if let Kind::Sparse { size, .. } = entry.kind {
+                copy.set_len(size)
+                    .map_err(Failure::io("copying a file out of the archive"))?;
+            }
+            inspector.received(&entry, copy)?;
+        }
+        input.saw(&entry, content, comparison.as_mut())?;
+    }
+    input.finish(comparison)
+}

@@ -1,0 +1,326 @@
+//! The operating system, as far as an action may use it.
+//!
+//! Invariant: actions know the trait and not the kernel. So tests can run them on a fake host, with a clock and
+//! programs that the test controls.
+#![forbid(unsafe_code)]
+
+pub mod descendants;
+pub mod leftovers;
+pub mod linux;
+pub mod program;
+mod run;
+mod streams;
+mod together;
+
+pub use base::{clock, dirfd, durable, holder, lock, lock_name, mounts, owners};
+
+use std::cell::Cell;
+use std::io;
+use std::time::{Duration, Instant};
+
+use caps::Capability;
+use chrono::{NaiveDate, NaiveDateTime};
+
+use crate::program::Program;
+use base::error::{Failure, Interrupt};
+use base::names::ServiceName;
+use base::ready::ReadyUrl;
+use base::reply::Stream;
+use privilege::capabilities::Children;
+
+use clock::Moment;
+use lock::ServiceLock;
+
+/// Deadline and sources of interruption of an action.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience<'a> {
+    /// The deadline.
+    pub until: Instant,
+    /// True if a vanished peer or a signal ends the work. False where giving up would leave a service down.
+    pub attended: bool,
+    /// The lock that is held, by which a `--start` makes itself heard.
+    pub lock: Option<&'a ServiceLock>,
+    /// The service that may be down until the action ends.
+    pub waits: Option<&'a Waits<'a>>,
+}
+
+/// A service that a lease may keep down while an action waits for the remote.
+#[derive(Debug)]
+pub struct Waits<'a> {
+    /// Its name.
+    pub service: &'a ServiceName,
+    /// For how long the action has waited.
+    pub waited: Cell<Duration>,
+}
+
+impl<'a> Waits<'a> {
+    /// An action that did not wait yet.
+    #[must_use]
+    pub fn of(service: &'a ServiceName) -> Self {
+        Self {
+            service,
+            waited: Cell::new(Duration::ZERO),
+        }
+    }
+}
+
+impl<'a> Patience<'a> {
+    /// Ends at the deadline, with the peer, or by a signal.
+    #[must_use]
+    pub fn attended(until: Instant) -> Self {
+        Self {
+            until,
+            attended: true,
+            lock: None,
+            waits: None,
+        }
+    }
+
+    /// Ends at the deadline and not before.
+    #[must_use]
+    pub fn unattended(until: Instant) -> Self {
+        Self {
+            until,
+            attended: false,
+            lock: None,
+            waits: None,
+        }
+    }
+
+    /// Waits for the remote for a short time only while a lease keeps this service down.
+    #[must_use]
+    pub fn keeping_down(self, waits: &'a Waits<'a>) -> Self {
+        Self {
+            waits: Some(waits),
+            ..self
+        }
+    }
+
+    /// Ends also when a `--start` of the same service waits.
+    #[must_use]
+    pub fn yielding(self, lock: &'a ServiceLock) -> Self {
+        Self {
+            lock: Some(lock),
+            ..self
+        }
+    }
+}
+
+/// The way in which a program ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With a code.
+    Code(i32),
+    /// Ended by this signal.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
+        }
+    }
+}
+
+/// A program that has ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// The way it ended.
+    pub exit: Exit,
+    /// Its output, where that was captured.
+    pub stdout: Vec<u8>,
+    /// The last lines of its standard error.
+    pub last_words: Vec<String>,
+}
+
+impl Ended {
+    /// True if it reported success.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.exit == Exit::Code(0)
+    }
+
+    /// The way it ended and its last words, on one line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.last_words.last() {
+            Some(words) => format!("{} ({words})", self.exit),
+            None => self.exit.to_string(),
+        }
+    }
+}
+
+/// Standard output of a program, while it runs.
+pub trait Feed {
+    /// Waits for more; zero at its end, when the program has ended as well.
+    ///
+    /// # Errors
+    /// There is a reason to stop; the caller that runs the program knows it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// One line to the caller.
+    fn say(&mut self, stream: Stream, line: &str);
+}
+
+/// A program with output that was read while it ran.
+#[derive(Debug)]
+pub struct Piped {
+    /// The way it ended by itself; `None` when the reader ended first.
+    pub ended: Option<Ended>,
+    /// The result of the reader.
+    pub read: Result<(), Failure>,
+}
+
+/// The decision about a program that failed while its output was read.
+#[derive(Debug)]
+pub enum Next {
+    /// It was the last one.
+    Enough,
+    /// This one writes the rest.
+    Another(Box<Program<'static>>),
+}
+
+/// Asked with the end of a program, and the number of bytes that were read so far.
+pub type Resume<'a> = dyn FnMut(&mut dyn Host, &Ended, u64) -> Result<Next, Failure> + 'a;
+
+/// Receives a program's standard error, line by line, and decides the use of each line.
+pub trait Ear {
+    /// One line, and the text for the caller. Text for standard error is remembered as one of the program's last
+    /// words.
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)>;
+
+    /// True to end the program, as if it had failed by itself.
+    fn has_enough(&self) -> bool {
+        false
+    }
+
+    /// Longer lines are heard in pieces of this many bytes.
+    fn longest_line(&self) -> usize {
+        4096
+    }
+}
+
+/// Passes everything on as it is.
+#[derive(Debug)]
+pub struct Relay;
+
+impl Ear for Relay {
+    fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
+        Some((Stream::Err, line.to_owned()))
+    }
+}
+
+/// The operating system, as actions see it.
+pub trait Host {
+    /// Now, on the clock that deadlines are measured by.
+    fn now(&self) -> Instant;
+
+    /// Now, on the clocks that outlive this process.
+    fn moment(&self) -> Moment {
+        clock::moment()
+    }
+
+    /// Date and time in the host's time zone.
+    fn local(&self) -> NaiveDateTime;
+
+    /// The date in the host's time zone.
+    fn today(&self) -> NaiveDate {
+        self.local().date()
+    }
+
+    /// Ends the left-overs of killed gates.
+    fn sweep(&mut self) {}
+
+    /// Gives up the powers of root that the rest of an action does not need.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn give_up(&mut self, _left: (&[Capability], Children)) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The thing that is waited for from here on, in the words of "still waiting for …".
+    fn waiting(&mut self, _what: &str) {}
+
+    /// One line to the caller.
+    fn say(&mut self, stream: Stream, line: &str);
+
+    /// The reason to stop, if there is one.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check(&mut self, patience: &Patience<'_>) -> Result<(), Interrupt>;
+
+    /// Waits a while.
+    ///
+    /// # Errors
+    /// The reason to stop, as soon as there is one.
+    fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt>;
+
+    /// Runs a program to its end, and passes its standard error on.
+    ///
+    /// # Errors
+    /// It could not be started, or was interrupted; no process is left then.
+    fn run(&mut self, program: &Program<'_>, patience: &Patience<'_>) -> Result<Ended, Failure> {
+        self.run_heard(program, patience, &mut Relay)
+    }
+
+    /// Runs a program to its end; its standard error goes to `ear`.
+    ///
+    /// # Errors
+    /// It could not be started, or was interrupted; no process is left then.
+    fn run_heard(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+    ) -> Result<Ended, Failure>;
+
+    /// Runs programs that only ask at the same time, each to its end or to its own deadline. Their output is captured.
+    fn run_together(
+        &mut self,
+        programs: &[(Program<'_>, Patience<'_>)],
+    ) -> Vec<Result<Ended, Failure>> {
+        programs
+            .iter()
+            .map(|(program, patience)| self.run(program, patience))
+            .collect()
+    }
+
+    /// Runs a program while `reader` reads its standard output, which must be
+    /// [`Output::Silent`](crate::program::Output) and tied. The program ends with its reader. When a program fails,
+    /// `resume` may supply another one that writes the rest.
+    ///
+    /// # Errors
+    /// It could not be started, or was interrupted; no process is left then.
+    fn run_piped(
+        &mut self,
+        program: &Program<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+        resume: &mut Resume<'_>,
+    ) -> Result<Piped, Failure>;
+
+    /// Asks a service whether it answers.
+    ///
+    /// # Errors
+    /// In words, when it does not, or not in time.
+    fn ask(&mut self, url: &ReadyUrl, time: Duration) -> Result<(), String> {
+        url.ask(time)
+    }
+
+    /// Starts this program once more, with these words, as a keeper that outlives this process. Returns when the
+    /// keeper has reported that it is ready. `what` is for messages.
+    ///
+    /// # Errors
+    /// When it said something else, or nothing in time.
+    fn detach(
+        &mut self,
+        what: &str,
+        words: &[String],
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure>;
+}

@@ -1,0 +1,270 @@
+//! A program to run: absolute path, argument vector, fresh environment. There is no shell.
+//!
+//! Every program is started through a second instance of this binary ([`enter`]). It prepares itself from safe code,
+//! which a forked child could not do, gives up the powers that the program must not have, and becomes the program.
+//!
+//! Invariant: the program inherits /dev/null as its input, two pipes, and at most two more descriptors: the source
+//! directory under [`SOURCE_FD`] and, for a transfer, the folder of its configuration under
+//! [`FOLDER_FD`].
+
+mod enter;
+mod pin;
+
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::leftovers;
+use base::dirfd::PinnedDir;
+use base::names::PlainPath;
+use base::scratch::Scratch;
+use privilege::Confinement;
+
+pub use enter::enter;
+
+/// The number under which a program finds the source directory.
+pub const SOURCE_FD: i32 = 9;
+
+/// The number under which a transfer finds the folder of its configuration.
+pub const FOLDER_FD: i32 = 8;
+
+/// The hidden first argument of the second instance.
+pub const ENTRY: &str = "__exec";
+
+/// The second instance could not prepare itself.
+pub const EXIT_PREPARE: i32 = 125;
+
+/// The source is no longer the directory that was opened.
+pub const EXIT_REPLACED: i32 = 126;
+
+/// The word of a keeper to the gate once the gate may rely on it.
+pub const KEPT: &str = "kept";
+
+/// The name of the mount point inside the directory behind [`SOURCE_FD`].
+const MOUNT_NAME: &str = "data";
+
+/// Lifetime of a program against that of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tether {
+    /// Dies with the gate. The gate ends its descendants or, if the gate was killed, the next gate does; see
+    /// [`leftovers`].
+    Tied,
+    /// Its descendants are meant to stay: it brings a service up.
+    Free,
+}
+
+/// Kind of a program, which decides its powers.
+#[derive(Debug)]
+pub enum Profile {
+    /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs all powers of root.
+    Service,
+    /// This program itself, at a hidden entry: it does one thing and gives up all powers that it does not need.
+    Entry(Box<dyn Entry>),
+    /// rclone: it needs its source, its configuration, the network, and nothing else.
+    Transfer(Box<Transfer>),
+}
+
+/// Work that this program does itself, in a process of its own.
+pub trait Entry: Debug {
+    /// The hidden first argument.
+    fn name(&self) -> &'static str;
+
+    /// The orders as JSON, the second argument. `gate` is the process id of the gate, without which the process ends.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    fn orders(&self, gate: i32) -> serde_json::Result<String>;
+}
+
+/// The configuration of a transfer, in a folder that the transfer may write to.
+pub trait WorkingFolder: Debug {
+    /// The folder.
+    fn folder(&self) -> &PlainPath;
+
+    /// Takes over changes that outlive the transfer. Called often.
+    ///
+    /// # Errors
+    /// A sentence, when a new token cannot be put where the next transfer finds it.
+    fn look(&self) -> Result<(), String>;
+}
+
+/// The way in which a program gets the opened source directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pin {
+    /// A read-only bind mount in a mount namespace of the program's own, reached through a descriptor.
+    /// No symbolic link in it can be followed; links are stored as `NAME.rclonelink`.
+    Mount,
+    /// The bare descriptor, for places where nothing can be mounted. rclone takes a source that is itself a
+    /// link (as `/proc/self/fd/N` is) only without `--links`, so symbolic links are left out of the mirror.
+    Descriptor,
+}
+
+/// The private parts of a transfer while it runs.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Its configuration.
+    pub copy: Box<dyn WorkingFolder>,
+    /// Its home, which is also the place for its temporary files.
+    pub scratch: Scratch,
+    /// The limits of its powers.
+    pub confinement: Confinement,
+}
+
+/// Destination of its standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Shown to the caller, line by line, as it comes.
+    Relayed,
+    /// Kept for the gate to read.
+    Captured,
+    /// The same as captured, and standard error is not shown either: the gate itself reports the important lines.
+    Silent,
+}
+
+/// A source directory for a program.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// The directory.
+    pub directory: &'a PinnedDir,
+    /// The way of handing it over.
+    pub pin: Pin,
+    /// Folder of the mount point, for [`Pin::Mount`].
+    pub mount_parent: PlainPath,
+}
+
+/// The name under which a program sees its source.
+#[must_use]
+pub fn source_argument(pin: Pin) -> String {
+    match pin {
+        Pin::Mount => format!("/proc/self/fd/{SOURCE_FD}/{MOUNT_NAME}"),
+        Pin::Descriptor => format!("/proc/self/fd/{SOURCE_FD}"),
+    }
+}
+
+/// A program, ready to be started by a host.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// Its work, for messages: "the sync", "the stop command".
+    pub what: String,
+    /// Absolute path and arguments.
+    pub argv: Vec<String>,
+    /// The directory it works on.
+    pub source: Option<Source<'a>>,
+    /// Lifetime against that of the gate.
+    pub tether: Tether,
+    /// Destination of its output.
+    pub output: Output,
+    /// Kind, and so powers.
+    pub profile: Profile,
+    /// `HOME`, and the place for its temporary files.
+    pub home: PlainPath,
+}
+
+/// Instructions for the second instance, as its one argument before the program's own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Orders {
+    gate: i32,
+    tether: Tether,
+    source: Option<SourceOrders>,
+    /// The folder of rclone's configuration.
+    configuration: Option<String>,
+    confinement: Option<Confinement>,
+}
+
+/// The directory itself comes as standard input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceOrders {
+    pin: Pin,
+    path: String,
+    mount_parent: String,
+}
+
+impl Program<'_> {
+    /// The command that starts the second instance, which becomes the program.
+    ///
+    /// # Errors
+    /// When the source's descriptor cannot be duplicated.
+    pub fn command(&self, gate: Pid) -> io::Result<Command> {
+        let transfer = match &self.profile {
+            Profile::Service | Profile::Entry(_) => None,
+            Profile::Transfer(transfer) => Some(transfer),
+        };
+        let orders = Orders {
+            gate: gate.as_raw(),
+            tether: self.tether,
+            source: self.source.as_ref().map(|source| SourceOrders {
+                pin: source.pin,
+                path: source.directory.path().to_string(),
+                mount_parent: source.mount_parent.to_string(),
+            }),
+            configuration: transfer.map(|transfer| transfer.copy.folder().to_string()),
+            confinement: transfer.map(|transfer| transfer.confinement.clone()),
+        };
+        let input = match &self.source {
+            None => Stdio::null(),
+            Some(source) => Stdio::from(source.directory.fd().try_clone()?),
+        };
+        let home = self.home.to_string();
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("backupctl");
+        match &self.profile {
+            Profile::Entry(entry) => command.arg(entry.name()).arg(entry.orders(gate.as_raw())?),
+            Profile::Service | Profile::Transfer(_) => command
+                .arg(ENTRY)
+                .arg(serde_json::to_string(&orders)?)
+                .args(&self.argv),
+        };
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("LANG", "C.UTF-8")
+            .env("HOME", &home)
+            .env("TMPDIR", &home)
+            .env("XDG_CACHE_HOME", &home)
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if self.tether == Tether::Tied {
+            command.env(leftovers::MARK, leftovers::mark());
+        }
+        Ok(command)
+    }
+
+    /// Called now and then while the program runs, and when it has ended.
+    ///
+    /// # Errors
+    /// A sentence, when a new token of rclone's cannot be put where the next transfer finds it.
+    pub fn attend(&self) -> Result<(), String> {
+        match &self.profile {
+            Profile::Service | Profile::Entry(_) => Ok(()),
+            Profile::Transfer(transfer) => transfer.copy.look(),
+        }
+    }
+}
+
+/// Another instance of this program, one that is to outlive this one: nothing of ours is left to it but, unless
+/// the caller says otherwise, standard output.
+#[must_use]
+pub fn second(words: &[OsString]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("backupctl")
+        .args(words)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}

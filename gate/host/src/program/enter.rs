@@ -1,0 +1,120 @@
+//! The life of the second instance: prepare, give up, become the program.
+//!
+//! Invariant: nothing here gives more than the caller has, and the program is not started unless everything that
+//! it must not have is gone.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::getppid;
+
+use super::{ENTRY, EXIT_PREPARE, FOLDER_FD, Orders, Pin, SOURCE_FD, Tether, pin};
+use base::dirfd::PinnedDir;
+use base::names::PlainPath;
+use privilege::hardening::{close_inherited, limits_of_a_boot, no_core_file, umask_of_a_boot};
+
+/// An exit code, and why.
+pub(super) type Refusal = (i32, String);
+
+/// The life of the second instance. Returns only when it could not become the program.
+pub fn enter(arguments: &[OsString]) -> Refusal {
+    match prepare(arguments) {
+        Ok(mut command) => {
+            let error = command.exec();
+            (
+                EXIT_PREPARE,
+                format!("{}: {error}", command.get_program().display()),
+            )
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+pub(super) fn stranger() -> Refusal {
+    (EXIT_PREPARE, format!("{ENTRY} is for the gate itself"))
+}
+
+pub(super) fn broken(what: &'static str) -> impl Fn(nix::Error) -> Refusal {
+    move |errno| (EXIT_PREPARE, format!("{what}: {}", errno.desc()))
+}
+
+pub(super) fn plain(path: &str) -> Result<PlainPath, Refusal> {
+    PlainPath::parse(path).map_err(|_| stranger())
+}
+
+fn prepare(arguments: &[OsString]) -> Result<Command, Refusal> {
+    let [orders, program, rest @ ..] = arguments else {
+        return Err(stranger());
+    };
+    let orders: Orders = orders
+        .to_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or_else(stranger)?;
+    close_inherited().map_err(|error| (EXIT_PREPARE, error.to_string()))?;
+    match orders.tether {
+        // A service that is brought up writes its files as it would after a boot, not as the gate does.
+        Tether::Free => umask_of_a_boot(),
+        Tether::Tied => set_pdeathsig(Signal::SIGKILL).map_err(broken("PR_SET_PDEATHSIG"))?,
+    }
+    // The signal is sent for deaths after the call; this is for one before it.
+    if getppid().as_raw() != orders.gate {
+        return Err((EXIT_PREPARE, "the gate is gone".into()));
+    }
+    // The gate blocks signals to read them from a descriptor, and a mask survives execve: the program would never
+    // receive a SIGTERM.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(broken("the signal mask"))?;
+    let mut command = Command::new(program);
+    command.args(rest).stdin(Stdio::null());
+    if let Some(source) = &orders.source {
+        match source.pin {
+            Pin::Descriptor => place(std::io::stdin(), SOURCE_FD)?,
+            Pin::Mount => {
+                let (path, parent) = (plain(&source.path)?, plain(&source.mount_parent)?);
+                place(pin::mounted(&path, &parent)?, SOURCE_FD)?;
+            }
+        }
+    }
+    if let Some(folder) = &orders.configuration {
+        hold(&plain(folder)?)?;
+    }
+    match &orders.confinement {
+        None => limits_of_a_boot().map_err(broken("the limits"))?,
+        Some(confinement) => {
+            no_core_file().map_err(broken("the limits"))?;
+            confinement.enter().map_err(|words| (EXIT_PREPARE, words))?;
+        }
+    }
+    Ok(command)
+}
+
+/// Puts a descriptor where the program expects it, and lets it through execve.
+fn place(fd: impl AsFd, number: i32) -> Result<(), Refusal> {
+    let placed = fcntl(fd, FcntlArg::F_DUPFD(number)).map_err(broken("fcntl"))?;
+    if placed == number {
+        Ok(())
+    } else {
+        Err((EXIT_PREPARE, format!("descriptor {number} is taken")))
+    }
+}
+
+/// Hands on the folder of the configuration, locked: while the program lives, no gate clears it away.
+fn hold(folder: &PlainPath) -> Result<(), Refusal> {
+    let opened = PinnedDir::open(folder).map_err(broken("the folder of rclone's configuration"))?;
+    let fd = opened
+        .fd()
+        .try_clone()
+        .map_err(|error| (EXIT_PREPARE, error.to_string()))?;
+    let held = Flock::lock(fd, FlockArg::LockSharedNonblock)
+        .map_err(|(_, errno)| broken("the lock of rclone's configuration")(errno))?;
+    place(&*held, FOLDER_FD)?;
+    // The lock belongs to all duplicates of the descriptor, and letting go of one lets go of them all.
+    std::mem::forget(held);
+    Ok(())
+}
