@@ -198,6 +198,9 @@ pub enum Failure {
         /// That of the remotes.
         status: ExitStatus,
     },
+    /// Too many requests wait already.
+    #[error("{0} requests wait already, as many as limits.waiting allows; ask again later")]
+    Crowded(u32),
     /// `--doctor` found something that does not work.
     #[error("{words}; each FAIL above says what mends it")]
     Unwell {
@@ -235,6 +238,7 @@ impl Failure {
             | Self::Tool { .. }
             | Self::Remote { .. }
             | Self::NothingToApprove(_)
+            | Self::Crowded(_)
             | Self::NoArchive(_)
             | Self::Path { .. } => ExitStatus::Unavailable,
             Self::EmptySource(_)

@@ -7,7 +7,7 @@
 //! | `reply`, `progress`, `result_line`, `measure` | lines to the caller |
 //! | `clock` | the calendar and the time since the boot |
 //! | `dirfd`, `mounts`, `owners`, `durable`, `scratch` | files, reached without links and written durably |
-//! | `lock`, `lock_name`, `holder`, `process` | the lock of a service, and the process that holds it |
+//! | `lock`, `lock_name`, `slots`, `holder`, `process` | the lock of a service, and the process that holds it |
 //! | `ready` | the address at which a service answers |
 //!
 //! Invariant: nothing here knows a service, a remote or a configuration.
@@ -30,4 +30,5 @@ pub mod ready;
 pub mod reply;
 pub mod result_line;
 pub mod scratch;
+pub mod slots;
 pub mod wire;

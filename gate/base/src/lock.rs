@@ -120,10 +120,21 @@ impl ServiceLock {
     /// Whether a `--start` of this service waits.
     #[must_use]
     pub fn wanted(&self) -> bool {
-        file(&self.directory, &format!("{}.start", self.name))
-            .and_then(|file| try_flock(file, FlockArg::LockSharedNonblock))
-            .is_ok_and(|lock| lock.is_none())
+        start_waits(&self.directory, &self.name)
     }
+
+    /// The same for a lock that somebody else holds: whoever waits for it lets the start pass.
+    #[must_use]
+    pub fn is_wanted(directory: &PlainPath, name: &LockName) -> bool {
+        private_dir(directory, nix::unistd::geteuid().as_raw())
+            .is_ok_and(|directory| start_waits(&directory, &name.stem()))
+    }
+}
+
+fn start_waits(directory: &OwnedFd, stem: &str) -> bool {
+    file(directory, &format!("{stem}.start"))
+        .and_then(|file| try_flock(file, FlockArg::LockSharedNonblock))
+        .is_ok_and(|lock| lock.is_none())
 }
 
 impl StartIntent {

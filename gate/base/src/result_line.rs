@@ -34,6 +34,8 @@ pub enum WarningCode {
     ArchiveKept,
     /// The data is a mount of another folder.
     ForeignMount,
+    /// The service was stopped unusually often today.
+    ManyStops,
 }
 
 /// One result.

@@ -12,7 +12,7 @@ mod run;
 mod streams;
 mod together;
 
-pub use base::{clock, dirfd, durable, holder, lock, lock_name, mounts, owners};
+pub use base::{clock, dirfd, durable, holder, lock, lock_name, mounts, owners, slots};
 
 use std::cell::Cell;
 use std::io;

@@ -27,6 +27,7 @@ mod spool;
 mod start;
 mod status;
 mod stop;
+mod stops;
 mod sync;
 mod unusable;
 mod upload;
@@ -48,6 +49,7 @@ use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, private_dir};
 use crate::host::lock::ServiceLock;
 use crate::host::lock_name::LockName;
+use crate::host::slots::Slot;
 use crate::host::{Host, Patience};
 use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
@@ -60,6 +62,12 @@ const NO_HOME: &str = "/run";
 
 /// How often a lock or a service is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// The verbs of requests that wait in slots. A restore is an administrator's, and a start does not wait here.
+const BOUNDED: [&str; 3] = ["--stop", "--sync", "--archive"];
+
+/// The most requests that look after the leases of others at the same time.
+const LOOKING_AFTER: u32 = 8;
 
 /// What every action works with.
 pub struct Context<'a> {
@@ -120,6 +128,12 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         | Order::Verify(_)
         | Order::Restore(_) => None,
     };
+    // With so many at it already, one more would only be in their way.
+    let slot = Slot::take(&context.config.lock_dir, "looking-after", LOOKING_AFTER);
+    if matches!(slot, Ok(None)) && !matches!(grant.order(), Order::Start(_) | Order::Recover { .. })
+    {
+        return;
+    }
     context.host.sweep();
     // Both look after leases later.
     if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
@@ -149,7 +163,8 @@ impl Context<'_> {
         self.say(ResultLine::warning(code, subject, message).to_string());
     }
 
-    /// Waits for the lock of a service until the deadline.
+    /// Waits for the lock of a service until the deadline. A start that waits for it comes first, and a request waits in one of
+    /// `limits.waiting` slots, so that waiting requests cannot fill the host.
     fn lock(
         &mut self,
         name: &LockName,
@@ -158,15 +173,24 @@ impl Context<'_> {
     ) -> Result<ServiceLock, Failure> {
         let directory = &self.config.lock_dir;
         let subject = name.subject();
+        let locking = || Failure::io(format!("the lock of {subject} in {directory}"));
+        let mut slot = None;
         let mut told = false;
         loop {
-            let taken = ServiceLock::try_take(directory, name, verb);
-            if let Some(lock) =
-                taken.map_err(Failure::io(format!("the lock of {subject} in {directory}")))?
-            {
+            let taken = if ServiceLock::is_wanted(directory, name) {
+                Ok(None)
+            } else {
+                ServiceLock::try_take(directory, name, verb)
+            };
+            if let Some(lock) = taken.map_err(locking())? {
                 // Whoever had it may have been killed.
                 self.host.sweep();
                 return Ok(lock);
+            }
+            if slot.is_none() && BOUNDED.contains(&verb) {
+                let limit = self.config.limits.waiting;
+                let taken = Slot::take(directory, "waiting", limit).map_err(locking())?;
+                slot = Some(taken.ok_or(Failure::Crowded(limit))?);
             }
             let holder = ServiceLock::holder(directory, name);
             let holder = holder.unwrap_or_else(|| "another action".into());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, stops};
 use crate::config::Service;
 use crate::control::Controls;
 use crate::error::{Failure, Interrupt};
@@ -53,6 +53,7 @@ struct Row {
     lease: Option<Lease>,
     now: Moment,
     busy: Option<String>,
+    stops_today: u32,
 }
 
 pub(super) fn status(
@@ -76,6 +77,7 @@ pub(super) fn status(
             lease: leases.load(name).ok().flatten(),
             now: context.host.moment(),
             busy: ServiceLock::busy(&config.lock_dir, name),
+            stops_today: stops::today(context, name),
         });
     }
     if json {
@@ -183,6 +185,10 @@ impl Row {
         if let Some(holder) = &self.busy {
             add(format!("busy with {holder}"));
         }
+        if self.stops_today > 0 {
+            let times = measure::count(self.stops_today.into(), "time");
+            add(format!("stopped {times} today"));
+        }
         if units || self.state == State::Partly {
             self.units
                 .iter()
@@ -206,6 +212,7 @@ impl Row {
             "back_at": self.lease.as_ref().and_then(|lease| Some(lease.back.as_ref()?.utc.to_rfc3339())),
             "overdue": self.lease.as_ref().is_some_and(|lease| lease.due(&self.now)),
             "busy": self.busy,
+            "stops_today": self.stops_today,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::ask_remotes;
 use super::keeping::{end, keep};
 use super::room;
 use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
+use super::stops;
 use crate::control::{Controls, State};
 use crate::error::Failure;
 use crate::host::Patience;
@@ -48,6 +49,7 @@ pub(super) fn stop(
         "--stop",
         &Patience::attended(until),
     )?;
+    stops::count(context, service)?;
     // A start that waits comes first: then the service is brought back, as after any stop that failed.
     let patience = Patience::attended(until).yielding(&lock);
     let purpose = Purpose::Backup { ask_remotes };

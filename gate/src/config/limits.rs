@@ -38,6 +38,12 @@ pub struct Limits {
     pub few_files: u32,
     /// How long the approval of a refused sync is good for, in hours.
     pub approval_hours: u32,
+    /// The most requests that wait for other actions at the same time. Starts do not count.
+    pub waiting: u32,
+    /// More stops of one service a day than this are told as unusually many.
+    pub stops_per_day: u32,
+    /// Whether a stop beyond `stops_per_day` is refused.
+    pub refuse_more_stops: bool,
     /// Bytes that an archive leaves free on the disk of the spool: whatever else lives there goes on writing.
     pub spool_reserve: u64,
 }
@@ -83,6 +89,9 @@ impl Default for Limits {
             min_left_percent: 10,
             few_files: 20,
             approval_hours: 24,
+            waiting: 24,
+            stops_per_day: 24,
+            refuse_more_stops: false,
             spool_reserve: 256 << 20,
         }
     }
@@ -138,6 +147,14 @@ impl Limits {
         }
         if !(1..=720).contains(&self.approval_hours) {
             return Err("limits.approval_hours: give 1 to 720 hours".into());
+        }
+        for (key, number) in [
+            ("limits.waiting", self.waiting),
+            ("limits.stops_per_day", self.stops_per_day),
+        ] {
+            if !(1..=1000).contains(&number) {
+                return Err(format!("{key}: give 1 to 1000"));
+            }
         }
         for (key, timeout) in [
             ("stop", self.stop),

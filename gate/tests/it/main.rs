@@ -19,6 +19,7 @@ mod completions;
 mod compliance;
 mod confinement;
 mod corpus;
+mod crowd;
 mod dead_disk;
 mod doctor;
 mod ending;

@@ -9,6 +9,7 @@ use super::Examination;
 use super::finding::{Finding, quoted};
 use super::ownership::{levels, loose};
 use crate::action::status::{self, State};
+use crate::action::stops;
 use crate::config::Control;
 use crate::error::Failure;
 use crate::names::ServiceName;
@@ -61,9 +62,25 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         let (state, _) = status::ask(&mut doctor.context, name, service, until)?;
         let stopped = doctor.stopped.contains(name);
         let podmanctl = matches!(service.control(), Control::Podmanctl);
-        doctor.tell("services", [judge(name, &state, stopped, podmanctl)])?;
+        let finding = judge(name, &state, stopped, podmanctl);
+        let number = stops::today(&doctor.context, name);
+        let many = many_stops(name, number, config.limits.stops_per_day);
+        doctor.tell("services", std::iter::once(finding).chain(many))?;
     }
     Ok(())
+}
+
+fn many_stops(name: &ServiceName, number: u32, usual: u32) -> Option<Finding> {
+    (number > usual).then(|| {
+        Finding::warn(
+            format!(
+                "{name} was stopped {number} times today, more than {usual} (limits.stops_per_day)"
+            ),
+            vec![format!(
+                "journalctl -t backupctl --since today | grep -- '--stop {name}'"
+            )],
+        )
+    })
 }
 
 fn judge(name: &ServiceName, state: &State, stopped: bool, podmanctl: bool) -> Finding {
