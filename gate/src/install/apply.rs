@@ -1,7 +1,7 @@
 //! Carries changes out, one by one.
 //!
-//! Invariant: a file is there as it was or as it is to be, whenever the machine stops; what has to be proven is proven
-//! before it counts; and no link in a folder that somebody else can write to is followed.
+//! Invariant: at any moment a file is either the old or the new one; a file that needs a check is checked before it
+//! takes its place; and no link in a folder that others can write to is followed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -22,14 +22,14 @@ use super::steps::runner;
 use super::tool::{Input, Said, run};
 use crate::podmanctl::owner::Owner as Session;
 
-/// How long a program in a user's session may take; loading an image on a slow disk takes minutes.
+/// Limit for a program in a user's session; loading an image on a slow disk takes minutes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// How long the processes of an account that goes away may take to end: its systemd waits ten seconds after the last
-/// session for another.
+/// Time for the processes of a removed account to end: its systemd waits ten seconds after the last session for
+/// another.
 const LEAVING: Duration = Duration::from_secs(20);
 
-/// What userdel(8) says of an account that a process runs as.
+/// Exit code of userdel(8) for an account that a process runs as.
 const IN_USE: i32 = 8;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -37,7 +37,7 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// Does it.
 ///
 /// # Errors
-/// A sentence that says what did not work.
+/// A sentence that names the failure.
 pub(super) fn apply(change: &Change) -> Result<(), String> {
     match change {
         Change::Account {
@@ -85,7 +85,7 @@ pub(super) fn apply(change: &Change) -> Result<(), String> {
             let mut argv = Session::named(user).podman(PATIENCE);
             argv.extend(words(&["rmi", "--ignore"]));
             argv.extend(ids.iter().cloned());
-            // Somebody may use one; then it stays, and the next run asks again.
+            // A container may still use an image; the image stays then, and the next run asks again.
             run(&argv, &Input::Nothing).map(drop)
         }
         Change::RemoveImages(user) => remove_images(user),
@@ -114,7 +114,7 @@ fn succeeded(argv: &[String], said: Said) -> Result<Said, String> {
     if said.ok() {
         return Ok(said);
     }
-    // What a user's session runs has the program behind the options.
+    // The program of a user's session comes after the options.
     let shown = argv
         .iter()
         .position(|word| word == "--")
@@ -168,7 +168,7 @@ fn linger(user: &str) -> Result<(), String> {
         .ok()
         .flatten()
         .ok_or(format!("there is no user {user}"))?;
-    // logind starts it, some time; whatever is asked of it next has to find it.
+    // logind starts it after a while; the next request to it has to find it.
     good(&words(&[
         SYSTEMCTL,
         "start",
@@ -278,7 +278,7 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies what is somebody else's to a place of its own.
+/// Backs up a file that this installer did not create.
 fn keep(path: &Path) -> Result<(), String> {
     let say = |error: io::Error| format!("keeping {}: {error}", path.display());
     fs::create_dir_all(KEPT).map_err(say)?;
@@ -374,11 +374,11 @@ fn remove_images(user: &str) -> Result<(), String> {
     good(&argv).map(drop)
 }
 
-/// By now nothing lets anybody in as this account, but somebody may still be in.
+/// By now no login as this account is possible, but a session may still be open.
 fn remove_account(name: &str) -> Result<(), String> {
     let argv = words(&["/usr/sbin/userdel", name]);
     let until = Instant::now() + LEAVING;
-    // It fails where nobody is in, and what matters is whether userdel does.
+    // This fails without sessions; only the result of userdel counts.
     let _ = run(
         &words(&["/usr/bin/loginctl", "terminate-user", name]),
         &Input::Nothing,

@@ -1,4 +1,4 @@
-//! What the installer does to a host: a plan is a list of these, and nothing else is ever done.
+//! The changes that the installer makes to a host: a plan is a list of these, and the installer makes no others.
 //!
 //! Invariant: a change says in one line all that it does; a dry run prints these lines and a run carries them out, one by
 //! one, each of which leaves the host either as it was or as the line says.
@@ -11,7 +11,7 @@ use crate::config::{BUNDLED_RCLONE, FORMER_RCLONE};
 /// Stands in a path for the number of a user who may not exist yet.
 const UID_OF: &str = "{uid of ";
 
-/// Who owns something, by name: they may be made in the same plan.
+/// The owner of a file, by name: user and group may be created in the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The user.
@@ -41,37 +41,37 @@ impl fmt::Display for Owner {
     }
 }
 
-/// What has to be said about a new file before it takes the place of the old one.
+/// The check of a new file before it replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     /// Nothing.
     None,
-    /// visudo(8) likes it.
+    /// visudo(8) accepts it.
     Sudoers,
-    /// sshd(8) still likes its configuration; if not, the file goes away again.
+    /// sshd(8) still accepts its configuration; if not, the file is removed again.
     Sshd,
 }
 
-/// A file, as it is to be.
+/// A file in its new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NewFile {
-    /// Where.
+    /// Path.
     pub(super) path: PathBuf,
-    /// All of it.
+    /// Content.
     pub(super) bytes: Vec<u8>,
-    /// Whose.
+    /// Owner.
     pub(super) owner: Owner,
     /// Its permissions.
     pub(super) mode: u32,
-    /// What is asked before it counts.
+    /// Check before it counts.
     pub(super) proof: Proof,
-    /// What is there is not ours: it is kept aside.
+    /// Keep the existing file, which is not ours, aside.
     pub(super) keep: bool,
-    /// It is not ours any more once it is there: an upgrade and a removal leave it alone.
+    /// The file belongs to the administrator from then on: upgrades and removals leave it alone.
     pub(super) theirs: bool,
 }
 
-/// Whose service manager.
+/// Owner of a service manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Manager {
     /// The system's.
@@ -80,22 +80,22 @@ pub(super) enum Manager {
     User(String),
 }
 
-/// What a service manager is asked for.
+/// A request to a service manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Job {
-    /// To read its units again.
+    /// Read the units again.
     Reread,
-    /// To start a unit at each boot.
+    /// Start a unit at each boot.
     Enable(&'static str),
-    /// The opposite, and to stop it.
+    /// Stop a unit, and no longer start it at boot.
     Disable(&'static str),
-    /// To start a unit now.
+    /// Start a unit now.
     Start(&'static str),
-    /// To start it, or to start it again.
+    /// Start a unit, or restart it.
     Restart(&'static str),
-    /// To have it read its settings again, if it runs.
+    /// Reload the settings of a unit, if it runs.
     Reload(&'static str),
-    /// To stop it.
+    /// Stop a unit.
     Stop(&'static str),
 }
 
@@ -108,7 +108,7 @@ pub(super) enum Change {
         name: String,
         /// Its home, which is a change of its own.
         home: PathBuf,
-        /// What sshd runs commands with.
+        /// Shell for the commands of sshd.
         shell: &'static str,
         /// It gets subordinate ids, as rootless containers need them.
         containers: bool,
@@ -117,18 +117,18 @@ pub(super) enum Change {
     Linger(String),
     /// A directory, made or put right.
     Folder {
-        /// Where.
+        /// Path.
         path: PathBuf,
-        /// Whose.
+        /// Owner.
         owner: Owner,
         /// Its permissions.
         mode: u32,
     },
     /// Owner and permissions of a file that is there.
     Tighten {
-        /// Where.
+        /// Path.
         path: PathBuf,
-        /// Whose.
+        /// Owner.
         owner: Owner,
         /// Its permissions.
         mode: u32,
@@ -143,34 +143,34 @@ pub(super) enum Change {
     Systemd(Manager, Job),
     /// An image is put into a user's store, under its names.
     Image {
-        /// Whose store.
+        /// Owner of the store.
         user: String,
         /// The OCI archive.
         archive: PathBuf,
         /// Its id.
         id: String,
-        /// What it is called.
+        /// Names of the image.
         names: Vec<String>,
     },
     /// Images of former versions go away; each release brings its own.
     Prune {
-        /// Whose store.
+        /// Owner of the store.
         user: String,
         /// Their ids.
         ids: Vec<String>,
     },
     /// A pool of the runner.
     Pool {
-        /// Whose container.
+        /// Owner of the container.
         user: String,
         /// Its name.
         name: &'static str,
-        /// How many steps run at once.
+        /// Steps that run at once.
         slots: u32,
     },
     /// A variable of the runner that is no secret.
     Variable {
-        /// Whose container.
+        /// Owner of the container.
         user: String,
         /// Its name.
         key: &'static str,
@@ -179,7 +179,7 @@ pub(super) enum Change {
     },
     /// A fresh pair of keys: the public half among the account's, the private one in the runner's secret variable.
     Key {
-        /// Whose container.
+        /// Owner of the container.
         user: String,
         /// The file of the account's keys.
         file: PathBuf,
@@ -192,7 +192,7 @@ pub(super) enum Change {
     Forget(PathBuf),
     /// The secret variable with a private key that opens nothing any more goes away.
     Unset {
-        /// Whose container.
+        /// Owner of the container.
         user: String,
         /// Its name.
         key: &'static str,

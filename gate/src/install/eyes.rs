@@ -1,7 +1,7 @@
-//! What the installer may look at before it decides.
+//! The installer's view of the host before it decides.
 //!
-//! Invariant: nothing in here changes the host, so that a plan can be made as often as somebody likes; and a plan made
-//! with a made-up host is the plan for such a host.
+//! Invariant: nothing in here changes the host, so a plan can be made any number of times; and a plan made with a fake
+//! host is the plan for such a host.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,10 +18,10 @@ use crate::stack::Whole;
 /// The most that is read of a file; the largest is rclone.
 const MOST: u64 = 256 << 20;
 
-/// What lies at a path.
+/// An entry at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A regular file, with what is in it.
+    /// A regular file with its content.
     File(Vec<u8>),
     /// A directory.
     Folder,
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 /// Something in the file system. Links are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// What it is.
+    /// Kind of entry.
     pub(super) kind: Kind,
     /// The name of its owner, or the number where there is none.
     pub(super) user: String,
@@ -71,7 +71,7 @@ pub(super) struct Person {
 
 /// The host, as plans see it.
 pub(super) trait Eyes {
-    /// What lies at a path.
+    /// The entry at a path.
     fn look(&self, path: &Path) -> Option<Seen>;
 
     /// The names in a folder, sorted.
@@ -93,7 +93,7 @@ pub(super) trait Eyes {
             .unwrap_or_default()
     }
 
-    /// Whether there is something at a path.
+    /// True if there is an entry at a path.
     fn is_there(&self, path: &str) -> bool {
         self.look(Path::new(path)).is_some()
     }

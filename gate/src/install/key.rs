@@ -1,6 +1,6 @@
-//! The runner's key: made here, its private half handed to the runner and to nobody else.
+//! The runner's key: made here; only the runner gets its private half.
 //!
-//! The public half is authorised first: whatever ends the installer in between leaves a key that nobody has, and the next
+//! The public half is authorised first: if the installer ends in between, the key belongs to no process, and the next
 //! run makes another one in its place.
 //!
 //! Invariant: the private half is in memory, for a moment in a folder that is in memory too, and in the runner's sealed

@@ -1,4 +1,4 @@
-//! A made-up host for tests of plans: what is there, what programs say, and what a plan makes of it.
+//! A fake host for tests of plans: its files, the output of its programs, and the effect of a plan.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +101,7 @@ impl MadeUp {
         self.seen.insert(path, seen);
     }
 
-    /// Does what `apply` would do.
+    /// Has the effect of `apply`.
     pub(super) fn apply(&mut self, plan: &[Change]) {
         self.record = self.record.with(plan);
         self.record.version = "1.2.3".into();

@@ -1,12 +1,12 @@
 //! `--install` and `--uninstall`: a release becomes this host's, again and again without harm.
 //!
-//! options → release → what is missing → plan → apply → what the runner lacks → apply → `--doctor`. A step (`steps`) only
-//! looks; a plan is a list of changes (`change`); `apply` does one at a time. A dry run ends after the plan.
+//! options → release → needs → plan → apply → needs of the runner → apply → `--doctor`. A step (`steps`) only looks; a
+//! plan is a list of changes (`change`); `apply` makes one at a time. A dry run ends after the plan.
 //!
-//! None of it is reachable over SSH: these words take the place of a request and stand alone on the host's own command
-//! line, see `request`.
+//! The installer cannot be reached over SSH: its words take the place of a request and stand alone on the host's own
+//! command line, see `request`.
 //!
-//! Invariant: what is printed before is what is done, and a second run has nothing to do.
+//! Invariant: the printed changes are the changes made, and a second run makes none.
 
 mod apply;
 mod change;
@@ -52,7 +52,7 @@ use tool::{Input, run};
 /// One installer at a time.
 const LOCK: &str = "/run/backupctl-install.lock";
 
-/// Which of the two.
+/// The two verbs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// `--install`
@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     Uninstall,
 }
 
-/// Why it is not done, or not all of it.
+/// The reason why an installation did not start, or did not finish.
 enum Stop {
     /// The command line is wrong.
     Usage(String),
@@ -77,7 +77,7 @@ impl From<String> for Stop {
     }
 }
 
-/// Does what the words behind the verb say.
+/// Carries out the options after the verb.
 pub(crate) fn command(verb: Verb, words: &[OsString], audit: &Audit, reply: Reply) -> ExitStatus {
     let mut installer = Installer { reply, eyes: Own };
     let outcome = match options::parse(words, verb == Verb::Uninstall) {
@@ -177,7 +177,7 @@ impl Installer {
             remember(&intended)?;
         }
         self.carry_out(&plan)?;
-        // What was written decides from here on.
+        // From here on the written configuration decides.
         target.config = configuration()?;
         let runner = runner::ask(&target)?;
         let lacks = runner::plan(&target, &runner);
@@ -206,7 +206,7 @@ impl Installer {
                 record::PATH
             )));
         };
-        // Only what is on the host counts; no release is needed to take one away.
+        // Only the files on the host count; a removal needs no release.
         let release = Release::none();
         let config = configuration().ok().flatten();
         let target = Target::new(&eyes, &release, options, Some(record), config);
@@ -248,7 +248,7 @@ impl Installer {
         Ok(())
     }
 
-    /// What is missing, and what brings it.
+    /// Prints the missing parts, and the packages or commands that bring them.
     fn tell(&mut self, needs: &[Need]) {
         self.complain("nothing was done, because something is missing:");
         for need in needs {
@@ -264,7 +264,7 @@ impl Installer {
         }
     }
 
-    /// The doctor's opinion, and what is left to be done by a person.
+    /// The doctor's opinion, and the steps that are left to a person.
     fn look_at_it(&mut self, target: &Target<'_>, runner: &Runner) -> Result<ExitStatus, Stop> {
         self.say("");
         let argv = apply::words(&[&format!("{PROGRAMS}/backupctl"), "--doctor"]);

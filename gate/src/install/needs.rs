@@ -1,6 +1,6 @@
-//! What has to be there before anything is done, all of it told at once.
+//! Requirements that are checked before the first change; all missing ones are reported together.
 //!
-//! Invariant: whatever is missing comes with the package that brings it, or with the command that mends it.
+//! Invariant: every missing part comes with the package that brings it, or with the command that repairs it.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use super::target::{ACCOUNT, PROGRAMS, Target};
 /// The oldest Podman with quadlets.
 const PODMAN: (u32, u32) = (4, 4);
 
-/// Where the runner's page is published.
+/// Port of the runner's page.
 const PORT: u16 = 8443;
 
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Need {
-    /// What.
+    /// The missing part.
     pub(super) what: String,
     /// The package that brings it.
     pub(super) package: Option<&'static str>,
-    /// What mends it otherwise.
+    /// The command that repairs it, if no package does.
     pub(super) fix: Option<String>,
 }
 
@@ -258,7 +258,7 @@ fn place(target: &Target<'_>) -> Vec<Need> {
     needs
 }
 
-/// Whether somebody else listens where the page is to be.
+/// A foreign listener on the port of the page.
 fn port(target: &Target<'_>) -> Vec<Need> {
     let ours = target.look(&steps::quadlet_file(&target.user)).is_some();
     if ours || !listens(target, PORT) {
@@ -282,7 +282,7 @@ fn listens(target: &Target<'_>, port: u16) -> bool {
     })
 }
 
-/// What another installation has put here, unless it is to be taken over.
+/// Files of another installation, unless they are to be imported.
 fn strangers(target: &Target<'_>) -> Vec<Need> {
     let mut needs = Vec::new();
     if !target.options.import {
@@ -329,7 +329,7 @@ fn quadlets_elsewhere(target: &Target<'_>) -> Vec<(String, String)> {
     files.collect()
 }
 
-/// What a removal has to wait for.
+/// Reasons to refuse a removal for now.
 pub(super) fn before_removal(target: &Target<'_>) -> Vec<Need> {
     let leases = target.eyes.names(Path::new("/var/lib/backupctl/leases"));
     let mut stopped = leases.iter().filter_map(|name| name.strip_suffix(".json"));

@@ -1,6 +1,6 @@
 //! The id of the image in an OCI archive, which is a tar file of blobs that are named by their digests.
 //!
-//! Invariant: nothing is unpacked; what is not a plain archive of one image is said to be none.
+//! Invariant: nothing is unpacked; anything other than a plain archive of one image is refused.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};

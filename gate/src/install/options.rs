@@ -1,4 +1,4 @@
-//! What `--install` and `--uninstall` can be told.
+//! Options of `--install` and `--uninstall`.
 //!
 //! Invariant: every word is known and every name and path well formed before anything on the host is looked at.
 
@@ -12,25 +12,25 @@ pub(super) const HELP: &str = include_str!("help.txt");
 /// The longest name of a user that useradd(8) takes.
 const LONGEST_NAME: usize = 32;
 
-/// What is wanted.
+/// The given options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Only say what would be done.
+    /// Only print the changes.
     pub(super) dry_run: bool,
-    /// Take over what another installation of the gate has put here.
+    /// Import the files of another installation of the gate.
     pub(super) import: bool,
-    /// Whose container the runner is, when it is said.
+    /// User of the runner's container, if given.
     pub(super) user: Option<String>,
-    /// Where services keep their data, when it is said.
+    /// Folder of the services' data, if given.
     pub(super) data_root: Option<PlainPath>,
     /// A folder of this host that takes the place of a remote in a first configuration.
     pub(super) local_remote: Option<PlainPath>,
 }
 
-/// What the command line asks for.
+/// The request of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// To be told what it can be told.
+    /// Print the help.
     Help,
     /// To do it.
     This(Options),

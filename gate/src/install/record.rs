@@ -1,8 +1,8 @@
-//! What the installer has put on this host: by it an upgrade tells its own files from somebody else's, and a removal
-//! knows what to take away.
+//! The record of the installer: an upgrade uses it to tell its own files from those of others, and a removal to find
+//! the files to remove.
 //!
-//! It is written before anything is done, with what is there and what is about to be, and again when all is done: a run
-//! that was cut short leaves nothing that the next one takes for a stranger's.
+//! The record is written before the first change, with the present and the coming state, and again after the last one:
+//! after a run that was cut short the next run still knows its own files.
 //!
 //! Invariant: a file is ours when its path is known and its digest is one of those that we gave it.
 
@@ -13,10 +13,10 @@ use super::eyes::Eyes;
 use crate::archive::digest::Hasher;
 use serde::{Deserialize, Serialize};
 
-/// Where it is.
+/// Path of the record.
 pub(super) const PATH: &str = "/var/lib/backupctl/install.json";
 
-/// Where files of others go that had to make room.
+/// Folder for replaced files of others.
 pub(super) const KEPT: &str = "/var/lib/backupctl/replaced";
 
 /// The record.
@@ -25,15 +25,15 @@ pub(super) const KEPT: &str = "/var/lib/backupctl/replaced";
 pub(super) struct Record {
     /// The version that was installed.
     pub(super) version: String,
-    /// Whose container the runner is.
+    /// User of the runner's container.
     pub(super) user: String,
-    /// Where services keep their data.
+    /// Folder of the services' data.
     pub(super) data_root: String,
     /// Files, with the digests that they may have.
     pub(super) files: BTreeMap<String, BTreeSet<String>>,
     /// Accounts that were made here.
     pub(super) accounts: BTreeSet<String>,
-    /// The configuration was moved to the rclone of the release, or began with it.
+    /// True if the configuration was moved to the rclone of the release, or began with it.
     pub(super) rclone_moved: bool,
 }
 
@@ -59,14 +59,14 @@ impl Record {
         })
     }
 
-    /// Whether the installer has put these bytes there.
+    /// True if the installer wrote these bytes there.
     pub(super) fn owns(&self, path: &str, bytes: &[u8]) -> bool {
         self.files
             .get(path)
             .is_some_and(|known| known.contains(&digest(bytes)))
     }
 
-    /// With what a plan is about to do.
+    /// The record with the changes of a plan added.
     pub(super) fn with(&self, plan: &[Change]) -> Self {
         let mut record = self.clone();
         for change in plan {
@@ -82,7 +82,7 @@ impl Record {
         record
     }
 
-    /// Only what is there now: for each file the one digest that it has.
+    /// Only the present state: the one digest of each file.
     pub(super) fn settled(
         mut self,
         eyes: &dyn Eyes,

@@ -1,8 +1,9 @@
-//! What `--uninstall` takes away, and what it leaves.
+//! The files that `--uninstall` removes, and those that it leaves.
 //!
 //! The way in is closed first: sudo's rule and the key; then the runner goes, and then the programs.
 //!
-//! Invariant: data, configuration and whatever somebody has changed since stay; only what is ours to the byte goes.
+//! Invariant: data, configuration and every file that was changed since stay; only files that equal the installed ones
+//! to the byte are removed.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use crate::config::BUNDLED_RCLONE;
 const SUDOERS: &str = "/etc/sudoers.d/backupctl";
 const RECOVER: &str = "backupctl-recover.service";
 
-/// All that goes, in order. `answers` says whether the runner can be asked.
+/// All removals, in order. `answers` is true if the runner can be asked.
 pub(super) fn plan(target: &Target<'_>, answers: bool) -> Vec<Change> {
     let user = target.user.clone();
     let eyes = target.eyes;
@@ -107,7 +108,7 @@ fn is_ours(target: &Target<'_>, path: &str) -> bool {
         .is_some_and(|bytes| target.record.owns(path, bytes))
 }
 
-/// What stays, in sentences.
+/// The parts that stay, in sentences.
 pub(super) fn what_stays(target: &Target<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for path in target.record.files.keys() {

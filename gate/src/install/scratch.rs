@@ -1,7 +1,7 @@
-//! A folder in memory for what the installer needs for a moment.
+//! A folder in memory for short-lived files of the installer.
 //!
-//! Invariant: it is root's alone, no byte of it reaches a disk, and it is gone when its owner is; what a killed installer
-//! left there the next one removes first.
+//! Invariant: only root can enter it, no byte of it reaches a disk, and it ends with its owner. The next installer
+//! first removes the folder of a killed one.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -41,7 +41,7 @@ impl Scratch {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

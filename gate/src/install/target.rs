@@ -1,6 +1,6 @@
-//! The host that is installed on: what was asked for, what was there before, and what follows from both.
+//! The host of an installation: the given options, the former installation, and the values that follow from both.
 //!
-//! Invariant: a value that nobody gave is the one of the former installation, or else the tutorial's.
+//! Invariant: a value without an option comes from the former installation, or else from the tutorial.
 
 use std::path::{Path, PathBuf};
 
@@ -15,35 +15,35 @@ use crate::names::PlainPath;
 /// The account behind the forced command, in files of the release as well.
 pub(super) const ACCOUNT: &str = "backup_ops";
 
-/// Whose container the runner is, when nobody says.
+/// Default user of the runner's container.
 const USER: &str = "lightflow";
 
-/// Where the gate's programs are.
+/// Folder of the gate's programs.
 pub(super) const PROGRAMS: &str = "/usr/local/bin";
 
-/// Where the gate's configuration is.
+/// Folder of the gate's configuration.
 pub(super) const CONFIGURATION: &str = "/etc/backupctl";
 
-/// What plans are made from.
+/// Input of a plan.
 pub(super) struct Target<'a> {
     /// The host.
     pub(super) eyes: &'a dyn Eyes,
-    /// What is installed.
+    /// The release to install.
     pub(super) release: &'a Release,
-    /// What was installed before.
+    /// Record of the former installation.
     pub(super) record: Record,
-    /// What was asked for.
+    /// The given options.
     pub(super) options: &'a Options,
     /// The host's own configuration of the gate, where there is one.
     pub(super) config: Option<Config>,
-    /// Whose container the runner is.
+    /// User of the runner's container.
     pub(super) user: String,
-    /// Where services keep their data.
+    /// Folder of the services' data.
     pub(super) data_root: PlainPath,
 }
 
 impl<'a> Target<'a> {
-    /// Puts together what is known.
+    /// Combines the options, the record and the defaults.
     pub(super) fn new(
         eyes: &'a dyn Eyes,
         release: &'a Release,
@@ -76,7 +76,7 @@ impl<'a> Target<'a> {
         person.map_or_else(|| self.user.clone(), |person| person.group)
     }
 
-    /// What lies at a path that may hold a user's number.
+    /// The entry at a path that may contain a user's number.
     pub(super) fn look(&self, path: &Path) -> Option<Seen> {
         let uid = |name: &str| self.eyes.person(name).map(|person| person.uid);
         resolved(path, uid)
@@ -171,7 +171,7 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Whether there is a file at a path that this installer has not put there.
+    /// True if a file at a path was not written by this installer.
     pub(super) fn is_strangers(&self, path: &str) -> bool {
         let seen = self.look(Path::new(path));
         seen.is_some_and(|seen| {

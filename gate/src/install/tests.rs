@@ -1,4 +1,4 @@
-//! Plans for made-up hosts: what a bare one gets, what a finished one gets, what somebody else has there, what goes.
+//! Plans for fake hosts: bare, finished, with foreign files, and removals.
 
 use std::path::Path;
 

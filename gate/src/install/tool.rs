@@ -1,16 +1,16 @@
-//! A program of the host that the installer runs: absolute path, fresh environment, what it is told on standard input.
+//! A program of the host that the installer runs: absolute path, fresh environment, text on standard input.
 //!
-//! Unlike an action of the gate the installer has an administrator before it, nobody far away, and no deadline: Ctrl-C
-//! reaches the program as well.
+//! Unlike an action of the gate, the installer serves an administrator at the terminal, without a remote peer or a
+//! deadline: Ctrl-C reaches the program as well.
 //!
-//! Invariant: what goes in on standard input is on no command line and in no file.
+//! Invariant: text for standard input is on no command line and in no file.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a program reads.
+/// Input of a program.
 #[derive(Debug)]
 pub(super) enum Input<'a> {
     /// Nothing.
@@ -21,7 +21,7 @@ pub(super) enum Input<'a> {
     File(&'a Path),
 }
 
-/// How a program ended, and what it said.
+/// Exit code and output of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
     /// Its exit code; none after a signal.
@@ -33,7 +33,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Whether it said that all went well.
+    /// True if it reported success.
     pub(super) fn ok(&self) -> bool {
         self.code == Some(0)
     }

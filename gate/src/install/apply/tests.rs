@@ -2,7 +2,7 @@ use super::*;
 use nix::unistd::{getegid, geteuid};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-/// Whoever runs the tests.
+/// The user who runs the tests.
 fn me() -> Owner {
     let user = User::from_uid(geteuid()).unwrap().unwrap().name;
     let group = Group::from_gid(getegid()).unwrap().unwrap().name;
@@ -25,7 +25,7 @@ fn new(path: &Path, bytes: &[u8]) -> NewFile {
 fn a_file_is_replaced_as_a_whole_with_its_mode_and_nothing_is_left_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.conf");
-    // What a run that was killed has left.
+    // Left-overs of a killed run.
     fs::write(folder.path().join(".a.conf.new"), "half").unwrap();
     put(&new(&path, b"first")).unwrap();
     put(&new(&path, b"second")).unwrap();

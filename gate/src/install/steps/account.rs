@@ -13,14 +13,14 @@ use super::super::target::{ACCOUNT, Target};
 /// dash reads no file of the home before it runs a command, which bash does under sshd.
 const SHELL: &str = "/bin/sh";
 
-/// By this comment the installer knows the key that it has made.
+/// The comment by which the installer knows its own key.
 pub(in crate::install) const KEY_COMMENT: &str = "lightflow-appliance";
 
-/// What a line of the account's keys begins with.
+/// Beginning of the gate's line in the account's keys.
 pub(in crate::install) const FORCED: &str =
     "restrict,command=\"sudo /usr/local/bin/backupctl --ssh-gate\"";
 
-/// Whether a line of a file of keys leads to the gate.
+/// True if a line of a file of keys leads to the gate.
 pub(in crate::install) fn is_gates(line: &str) -> bool {
     !line.trim_start().starts_with('#') && line.contains("backupctl --ssh-gate\"")
 }
@@ -31,7 +31,7 @@ fn home(target: &Target<'_>) -> PathBuf {
     person.map_or_else(|| Path::new("/home").join(ACCOUNT), |person| person.home)
 }
 
-/// The file of the account's keys, and whose it is to be.
+/// The file of the account's keys, and its owner.
 pub(in crate::install) fn keys_file(target: &Target<'_>) -> (PathBuf, Owner) {
     let settings = target
         .config
@@ -64,7 +64,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     let ssh = home.join(".ssh");
     changes.extend(target.folder(&home, owner.clone(), 0o750));
     changes.extend(target.folder(&ssh, owner.clone(), 0o750));
-    // What a shell or sshd reads there, and all else that begins with a dot.
+    // Files that a shell or sshd reads there, and all other names that begin with a dot.
     for folder in [&home, &ssh] {
         for name in target.eyes.names(folder) {
             let path = folder.join(&name);

@@ -1,7 +1,7 @@
-//! What systemd does for the gate: its folders, what brings services back after a boot, and the network that rootless
-//! containers wait for.
+//! systemd's part for the gate: its folders, the unit that brings services back after a boot, and the network that
+//! rootless containers wait for.
 //!
-//! Invariant: whatever the host was like, network-online.target is reached at each boot, because a unit of ours wants it.
+//! Invariant: network-online.target is reached at each boot on every host, because a unit of ours wants it.
 
 use super::super::change::{Change, Job, Manager, Proof};
 use super::super::target::Target;

@@ -1,4 +1,4 @@
-//! The gate's configuration: the example, with what was found on this host in the place of the example's services.
+//! The gate's configuration: the example, with the services of this host in place of the example's services.
 //!
 //! Invariant: a configuration that is there is never touched, but for the former default of `rclone.program` (see `rclone`);
 //! that of rclone least of all: its token rotates.
@@ -46,7 +46,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     changes
 }
 
-/// Folders with data whose names cannot be those of services, each with the reason and the way to mend it.
+/// Folders with data and a name that no service can have, each with the reason and the way to repair it.
 pub(in crate::install) fn advice(target: &Target<'_>) -> Vec<String> {
     let names = with_data(target);
     let reasons = unusable("services", names.iter().map(String::as_str)).into_iter();

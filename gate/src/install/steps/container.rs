@@ -1,7 +1,7 @@
 //! The runner's container: its settings, its data directory, its image, and the quadlet that systemd makes a service of.
 //!
-//! The quadlet lies where an administrator puts those of a user, and not in that user's home: nothing is written as root
-//! into a folder that somebody else could turn into a link.
+//! The quadlet lies in the folder for an administrator's quadlets of a user, and not in that user's home: root writes
+//! nothing into a folder that another user could turn into a link.
 //!
 //! Invariant: settings and data are the administrator's and the runner's once they are there.
 
@@ -118,7 +118,7 @@ fn image(target: &Target<'_>) -> Option<Change> {
     })
 }
 
-/// What a podman of the user's says, if he is there and it goes well.
+/// Output of the user's podman, if the user exists and the command succeeds.
 fn as_user(target: &Target<'_>, words: &[&str]) -> Option<String> {
     let lingers = target
         .eyes

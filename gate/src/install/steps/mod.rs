@@ -1,4 +1,5 @@
-//! The steps of an installation, in their order: each a file that knows what is to be there, and says what is missing.
+//! The steps of an installation, in their order: each file knows the wanted state of one part, and lists the missing
+//! changes.
 //!
 //! Invariant: a step looks and never touches; on a host that is as it should be its plan is empty.
 
@@ -19,7 +20,7 @@ use super::target::Target;
 pub(super) use account::{FORCED, KEY_COMMENT, is_gates, keys_file};
 pub(super) use container::{CONTAINER, UNIT, data_folder, quadlet_file};
 
-/// All that is to be done before the runner can be asked.
+/// All changes before the runner can be asked.
 pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     let steps: [fn(&Target<'_>) -> Vec<Change>; 8] = [
         programs::plan,

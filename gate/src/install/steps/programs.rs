@@ -1,6 +1,6 @@
 //! The programs of the host, their manual pages and completions.
 //!
-//! Invariant: a podmanctl that somebody else has put there stays, and the gate uses it.
+//! Invariant: a foreign podmanctl stays, and the gate uses it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::super::change::{Change, Proof};
 use super::super::target::{PROGRAMS, Target};
 use crate::config::BUNDLED_RCLONE;
 
-/// Where Debian looks for what was not packaged.
+/// Debian's folder for files that come from no package.
 const SHARE: &str = "/usr/local/share";
 
 pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
@@ -32,7 +32,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     changes
 }
 
-/// Where a file of the release goes, if this step has to do with it.
+/// The place of a file of the release, if it belongs to this step.
 fn place(name: &str) -> Option<(PathBuf, u32)> {
     let (folder, file) = name.split_once('/')?;
     let share = Path::new(SHARE);

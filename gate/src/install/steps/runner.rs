@@ -1,4 +1,4 @@
-//! What the runner has to know to reach the gate: the variables of the tutorial, a pool of one slot, and a key of its own.
+//! The runner's knowledge of the gate: the variables of the tutorial, a pool of one slot, and a key of its own.
 //!
 //! Invariant: a variable that is set stays as it is, and so does a key that works.
 
@@ -21,14 +21,14 @@ const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
 /// The secret variable.
 pub(in crate::install) const KEY: &str = "BACKUP_SSH_KEY";
 
-/// What the runner says of itself.
+/// The runner's answers about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::install) struct Runner {
     /// Its variables, with the values of those that are no secrets.
     pub(in crate::install) variables: BTreeMap<String, Option<String>>,
     /// Its pools.
     pub(in crate::install) pools: Vec<String>,
-    /// Whether somebody can log in.
+    /// True if a user exists who can log in.
     pub(in crate::install) has_users: bool,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::install) fn ask(target: &Target<'_>) -> Result<Runner, String> {
     })
 }
 
-/// What it lacks.
+/// Changes for the parts that it lacks.
 pub(in crate::install) fn plan(target: &Target<'_>, runner: &Runner) -> Vec<Change> {
     let user = target.user.clone();
     let mut changes = Vec::new();

@@ -1,7 +1,7 @@
-//! The user whose rootless container the runner is.
+//! The user of the runner's rootless container.
 //!
-//! One of its own has nothing of anybody else's: whoever breaks out of the container is nobody on the host. A user who is
-//! there already is taken as he is.
+//! A new user owns no files on the host, so a process that breaks out of the container has no rights there. An
+//! existing user is taken unchanged.
 //!
 //! Invariant: his service manager runs without a login.
 

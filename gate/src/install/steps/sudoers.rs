@@ -23,7 +23,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
         .collect()
 }
 
-/// What a drop-in says, without comments and spaces.
+/// The rules of a drop-in, without comments and spaces.
 fn rules(text: &str) -> Vec<Vec<&str>> {
     let lines = text.lines().map(str::trim);
     let mut rules: Vec<Vec<&str>> = lines

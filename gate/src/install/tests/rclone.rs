@@ -1,4 +1,4 @@
-//! Plans for hosts whose configuration names an rclone of the host's own.
+//! Plans for hosts with a configuration that names an rclone of their own.
 
 use std::path::Path;
 
