@@ -11,6 +11,9 @@ use nix::sys::stat::FileStat;
 
 use super::digest::{Digest, Hasher};
 
+/// The largest size of a file: Linux counts with a sign (`off_t`).
+pub(super) const MAX_SIZE: u64 = u64::MAX >> 1;
+
 /// A point in time, as the kernel keeps it: nanoseconds count forward, also before 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
@@ -140,6 +143,15 @@ impl Kind {
             Self::Sparse { stored, .. } | Self::Other { stored, .. } => *stored,
             Self::Directory | Self::Symlink { .. } | Self::HardLink { .. } | Self::Fifo => 0,
         }
+    }
+
+    /// A size that no file can have.
+    pub(super) fn too_large(&self) -> Option<u64> {
+        let size = match self {
+            Self::Sparse { size, stored } => *size.max(stored),
+            kind => kind.stored(),
+        };
+        (size > MAX_SIZE).then_some(size)
     }
 }
 

@@ -104,11 +104,10 @@ pub fn extract<A: Read, M: Read>(
                 let content = input.content(watch, &mut |piece| {
                     maker.has_room(piece.bytes.len() as u64)?;
                     file.write_all_at(piece.bytes, piece.offset)
-                        .map_err(Failure::io(format!("writing {}", entry.display())))
+                        .map_err(writing(&entry, *size))
                 })?;
                 // A hole at its end is written by nobody.
-                file.set_len(*size)
-                    .map_err(Failure::io(format!("writing {}", entry.display())))?;
+                file.set_len(*size).map_err(writing(&entry, *size))?;
                 maker.complete(&file, &entry)?;
                 content
             }
@@ -173,6 +172,19 @@ pub fn extract<A: Read, M: Read>(
         powerless: maker.powerless,
         attributes: maker.attributes,
     })
+}
+
+/// A file that cannot be written. A file system may hold no file as large as the one that another held (ext4: 16 TiB).
+fn writing(entry: &Entry, size: u64) -> impl FnOnce(std::io::Error) -> Failure {
+    let mut what = format!("writing {}", entry.display());
+    move |error| {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            what.push_str(&format!(
+                ", which has {size} bytes with its holes and needs another file system: restore with --to a folder on XFS or Btrfs"
+            ));
+        }
+        Failure::io(what)(error)
+    }
 }
 
 struct Maker {

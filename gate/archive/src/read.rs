@@ -168,6 +168,12 @@ impl<R: Read> Entries<R> {
             },
             (letter, _) => kind(letter, stored, &path, link, &before)?,
         };
+        if let Some(size) = kind.too_large() {
+            return Err(damaged(&format!(
+                "{} has {size} bytes, more than any file can have",
+                String::from_utf8_lossy(&path)
+            )));
+        }
         self.left = kind.stored();
         self.padding = (BLOCK as u64 - self.left % BLOCK as u64) % BLOCK as u64;
         self.sparse = match kind {

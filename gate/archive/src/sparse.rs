@@ -17,6 +17,10 @@ use base::error::Failure;
 /// memory.
 const MAX_SEGMENTS: usize = 1 << 16;
 
+/// The end of a file of the largest size, where the kernel does not say where data is: on tmpfs lseek(2) with SEEK_DATA
+/// passes over the last folio, because the offset behind it is larger than an `off_t` (seen on Linux 6.18).
+const BLIND: i64 = 4 << 20;
+
 /// A stretch of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -33,7 +37,8 @@ pub(super) struct Map(Vec<Segment>);
 impl Map {
     /// Asks the file system; `None` where there is no hole.
     pub(super) fn of(file: impl AsFd, size: u64) -> nix::Result<Option<Self>> {
-        let end = i64::try_from(size).map_err(|_| Errno::EOVERFLOW)?;
+        let size = i64::try_from(size).map_err(|_| Errno::EOVERFLOW)?;
+        let end = size.min(i64::MAX - BLIND);
         let mut segments = Vec::new();
         let mut at = 0;
         while at < end {
@@ -55,7 +60,15 @@ impl Map {
                     length: u64::try_from(hole - data).unwrap_or(0),
                 });
             }
-            at = hole.max(data + 1);
+            at = hole.max(data.saturating_add(1));
+        }
+        let size = u64::try_from(size).unwrap_or(0);
+        let seen = u64::try_from(end).unwrap_or(0);
+        if seen < size {
+            segments.push(Segment {
+                offset: seen,
+                length: size - seen,
+            });
         }
         let whole = matches!(segments.as_slice(), [one] if one.length == size);
         Ok((!whole && size > 0).then_some(Self(segments)))

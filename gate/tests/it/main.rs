@@ -28,6 +28,7 @@ mod from_mirror;
 mod hanging;
 mod hardening;
 mod harness;
+mod huge_files;
 mod in_place;
 mod inspection;
 mod killing;

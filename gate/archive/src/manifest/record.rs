@@ -13,7 +13,7 @@ use std::path::Path;
 use super::Version;
 use crate::acl;
 use crate::digest::Digest;
-use crate::entry::{Attributes, Entry, Kind, Moment, owner};
+use crate::entry::{Attributes, Entry, Kind, MAX_SIZE, Moment, owner};
 
 /// The attributes of an entry, as far as a manifest knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Record {
             uid: owner(uid.parse().ok()?)?,
             gid: owner(gid.parse().ok()?)?,
             modified: Moment::parse(modified.as_bytes())?,
-            size: size.parse().ok()?,
+            size: size.parse().ok().filter(|&size| size <= MAX_SIZE)?,
             content: digest(content)?,
             attributes: NotedAttributes::All(Attributes::default()),
             path: Vec::new(),

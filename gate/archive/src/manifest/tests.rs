@@ -27,7 +27,7 @@ fn record(path: Vec<u8>, target: Option<Vec<u8>>) -> Record {
             seconds: -5,
             nanoseconds: 7,
         },
-        size: u64::MAX,
+        size: u64::MAX >> 1,
         content: Some(digest()),
         attributes: NotedAttributes::All(Attributes(vec![
             (
