@@ -17,8 +17,8 @@ use crate::database;
 use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
 use crate::hardening::{Surroundings, harden};
-use crate::host::dirfd::Trusted;
 use crate::host::linux::LinuxHost;
+use crate::host::trusted::Trusted;
 use crate::host::{Host, clock};
 use crate::install::{self, Verb};
 use crate::keeper;
@@ -63,9 +63,9 @@ pub(crate) fn door(name: &str, command: fn(&[OsString], &Surroundings, Reply) ->
     if let Some((first, rest)) = arguments.split_first()
         && first == program::ENTRY
     {
-        let (code, words) = program::enter(rest);
-        reply.line(Stream::Err, &format!("{name}: {words}"));
-        return ExitCode::from(u8::try_from(code).unwrap_or(ExitStatus::Internal.code()));
+        reply.line(Stream::Err, &program::enter(rest));
+        let code = u8::try_from(program::EXIT_PREPARE);
+        return ExitCode::from(code.unwrap_or(ExitStatus::Internal.code()));
     }
     let keeper = arguments
         .split_first()

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use caps::Capability;
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::program::Program;
+use crate::program::{NotStarted, Program};
 use base::error::{Failure, Interrupt};
 use base::names::ServiceName;
 use base::ready::ReadyUrl;
@@ -113,6 +113,10 @@ pub enum Exit {
     Code(i32),
     /// Ended by this signal.
     Signal(i32),
+    /// The program was never started.
+    NotStarted(NotStarted),
+    /// It ended, and the kernel did not tell how.
+    Unknown,
 }
 
 impl std::fmt::Display for Exit {
@@ -120,6 +124,11 @@ impl std::fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(number) => write!(f, "ended by signal {number}"),
+            Self::NotStarted(NotStarted::SourceReplaced) => {
+                f.write_str("not started, because its source was replaced")
+            }
+            Self::NotStarted(NotStarted::Unprepared) => f.write_str("not started"),
+            Self::Unknown => f.write_str("its end is not known"),
         }
     }
 }

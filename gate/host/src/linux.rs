@@ -235,7 +235,7 @@ impl Host for LinuxHost {
             .spawn()
             .map_err(Failure::io(what))?;
         let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        let mut streams = Streams::new(child.stdout.take(), None);
+        let mut streams = Streams::new(child.stdout.take(), None, None);
         // Until the keeper has let go of our pipe, and its parent is gone: while that is on its way out, the
         // keeper would still become our child if we took orphans again.
         let mut gone = false;

@@ -9,6 +9,7 @@
 
 mod enter;
 mod pin;
+mod refusal;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -26,6 +27,7 @@ use base::scratch::Scratch;
 use privilege::Confinement;
 
 pub use enter::enter;
+pub use refusal::{EXIT_PREPARE, NotStarted, Token};
 
 /// The number under which a program finds the source directory.
 pub const SOURCE_FD: i32 = 9;
@@ -35,12 +37,6 @@ pub const FOLDER_FD: i32 = 8;
 
 /// The hidden first argument of the second instance.
 pub const ENTRY: &str = "__exec";
-
-/// The second instance could not prepare itself.
-pub const EXIT_PREPARE: i32 = 125;
-
-/// The source is no longer the directory that was opened.
-pub const EXIT_REPLACED: i32 = 126;
 
 /// The word of a keeper to the gate once the gate may rely on it.
 pub const KEPT: &str = "kept";
@@ -171,6 +167,7 @@ pub struct Program<'a> {
 #[serde(deny_unknown_fields)]
 struct Orders {
     gate: i32,
+    token: Token,
     tether: Tether,
     source: Option<SourceOrders>,
     /// The folder of rclone's configuration.
@@ -188,17 +185,18 @@ struct SourceOrders {
 }
 
 impl Program<'_> {
-    /// The command that starts the second instance, which becomes the program.
+    /// The command that starts the second instance, which becomes the program; it says by this token when it cannot.
     ///
     /// # Errors
     /// When the source's descriptor cannot be duplicated.
-    pub fn command(&self, gate: Pid) -> io::Result<Command> {
+    pub fn command(&self, gate: Pid, token: &Token) -> io::Result<Command> {
         let transfer = match &self.profile {
             Profile::Service | Profile::Entry(_) => None,
             Profile::Transfer(transfer) => Some(transfer),
         };
         let orders = Orders {
             gate: gate.as_raw(),
+            token: token.clone(),
             tether: self.tether,
             source: self.source.as_ref().map(|source| SourceOrders {
                 pin: source.pin,

@@ -13,7 +13,7 @@ use super::descendants::{end_all, end_group, reap};
 use super::linux::{LinuxHost, TICK};
 use super::streams::Streams;
 use super::{Ear, Ended, Exit, Feed, Next, Patience, Resume};
-use crate::program::{EXIT_PREPARE, Output, Profile, Program, Tether};
+use crate::program::{Output, Profile, Program, Tether, Token};
 use base::error::{Failure, Interrupt};
 use base::owners::trusted;
 use base::reply::Stream;
@@ -80,13 +80,15 @@ fn launch(
     if !asks {
         host.now_doing(&program.what);
     }
+    let starting = || Failure::io(format!("starting {}", program.what));
+    let token = Token::fresh().map_err(starting())?;
     let mut child = program
-        .command(getpid())
+        .command(getpid(), &token)
         .and_then(|mut command| command.spawn())
-        .map_err(Failure::io(format!("starting {}", program.what)))?;
+        .map_err(starting())?;
     Ok((
         Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
-        Streams::new(child.stdout.take(), child.stderr.take()),
+        Streams::new(child.stdout.take(), child.stderr.take(), Some(token)),
     ))
 }
 
@@ -132,7 +134,7 @@ impl<'a> Run<'a> {
         self.streams
             .finish(self.program.get().output, &mut self.host.reply, self.ear);
         let ended = Ended {
-            exit: self.exit.unwrap_or(Exit::Code(EXIT_PREPARE)),
+            exit: self.streams.judged(self.exit),
             stdout: Vec::new(),
             last_words: self.streams.last_words.clone(),
         };
@@ -197,7 +199,7 @@ impl<'a> Run<'a> {
         self.pump();
         self.finish();
         Ended {
-            exit: self.exit.unwrap_or(Exit::Code(EXIT_PREPARE)),
+            exit: self.streams.judged(self.exit),
             stdout: self.streams.captured,
             last_words: self.streams.last_words,
         }

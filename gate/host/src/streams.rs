@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
 
-use super::Ear;
-use crate::program::Output;
+use super::{Ear, Exit};
+use crate::program::{EXIT_PREPARE, NotStarted, Output, Token};
 use base::reply::{Reply, Stream};
 
 /// Limit of a program's captured output. A year of archives is a tenth of this.
@@ -31,10 +31,17 @@ pub(super) struct Streams {
     err_line: Vec<u8>,
     pub(super) captured: Vec<u8>,
     pub(super) last_words: Vec<String>,
+    /// By which the second instance says that it did not become the program.
+    token: Option<Token>,
+    not_started: Option<NotStarted>,
 }
 
 impl Streams {
-    pub(super) fn new(out: Option<ChildStdout>, err: Option<ChildStderr>) -> Self {
+    pub(super) fn new(
+        out: Option<ChildStdout>,
+        err: Option<ChildStderr>,
+        token: Option<Token>,
+    ) -> Self {
         for fd in [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)]
             .into_iter()
             .flatten()
@@ -50,6 +57,16 @@ impl Streams {
             err_line,
             captured: Vec::new(),
             last_words: Vec::new(),
+            token,
+            not_started: None,
+        }
+    }
+
+    /// The end of the program, once both pipes were read: a program that was never started did not end by itself.
+    pub(super) fn judged(&self, exit: Option<Exit>) -> Exit {
+        match (exit, self.not_started) {
+            (Some(Exit::Code(EXIT_PREPARE)), Some(reason)) => Exit::NotStarted(reason),
+            (exit, _) => exit.unwrap_or(Exit::Unknown),
         }
     }
 
@@ -85,8 +102,16 @@ impl Streams {
         if drain(&mut self.err, &mut fresh) {
             self.err = None;
         }
+        let (token, not_started) = (&self.token, &mut self.not_started);
         let last_words = &mut self.last_words;
         split(&mut self.err_line, &fresh, ear.longest_line(), |line| {
+            let line = match token.as_ref().and_then(|token| token.read(line)) {
+                Some((reason, words)) => {
+                    *not_started = Some(reason);
+                    &format!("backupctl: {words}")
+                }
+                None => line,
+            };
             heard(ear, output, reply, last_words, line);
         });
     }

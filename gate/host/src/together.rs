@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, Pid, access, getpid};
 use super::linux::{LinuxHost, TICK};
 use super::streams::Streams;
 use super::{Ended, Exit, Patience, Relay};
-use crate::program::{Output, Program};
+use crate::program::{Output, Program, Token};
 use base::error::Failure;
 use base::owners::trusted;
 
@@ -86,7 +86,9 @@ pub(super) fn run(
                     asked.streams.finish(output, &mut host.reply, &mut Relay);
                     let signal = status.signal().map(Exit::Signal);
                     Ok(Ended {
-                        exit: signal.unwrap_or(Exit::Code(status.code().unwrap_or(-1))),
+                        exit: asked
+                            .streams
+                            .judged(signal.or(status.code().map(Exit::Code))),
                         stdout: std::mem::take(&mut asked.streams.captured),
                         last_words: std::mem::take(&mut asked.streams.last_words),
                     })
@@ -115,11 +117,13 @@ fn start(program: &Program<'_>) -> Result<Asked, Failure> {
     })?;
     trusted(&program.argv)?;
     set_child_subreaper(false).map_err(Failure::errno(path))?;
+    let starting = || Failure::io(format!("starting {}", program.what));
+    let token = Token::fresh().map_err(starting())?;
     let mut child = program
-        .command(getpid())
+        .command(getpid(), &token)
         .and_then(|mut command| command.spawn())
-        .map_err(Failure::io(format!("starting {}", program.what)))?;
-    let streams = Streams::new(child.stdout.take(), child.stderr.take());
+        .map_err(starting())?;
+    let streams = Streams::new(child.stdout.take(), child.stderr.take(), Some(token));
     Ok(Asked { child, streams })
 }
 

@@ -13,7 +13,7 @@ use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
 use crate::privilege::{Confinement, Offers, files};
 use crate::program::{
-    EXIT_REPLACED, Output, Profile, Program, Tether, Transfer, WorkingFolder, source_argument,
+    NotStarted, Output, Profile, Program, Tether, Transfer, WorkingFolder, source_argument,
 };
 use crate::progress::Phase;
 use crate::rclone::{Listener, judge};
@@ -206,7 +206,7 @@ impl Context<'_> {
     ) -> Result<(), Failure> {
         if let (
             Access::Source(source) | Access::SourceAndList(source, _),
-            Exit::Code(EXIT_REPLACED),
+            Exit::NotStarted(NotStarted::SourceReplaced),
         ) = (task.access, ended.exit)
         {
             return Err(Failure::SourceReplaced(source.path().to_path_buf()));

@@ -13,49 +13,57 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 
-use super::{ENTRY, EXIT_PREPARE, FOLDER_FD, Orders, Pin, SOURCE_FD, Tether, pin};
+use super::{ENTRY, FOLDER_FD, NotStarted, Orders, Pin, SOURCE_FD, Tether, pin};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
 use privilege::hardening::{close_inherited, limits_of_a_boot, no_core_file, umask_of_a_boot};
 
-/// An exit code, and why.
-pub(super) type Refusal = (i32, String);
+/// The reason, in one word and in a sentence.
+pub(super) type Refusal = (NotStarted, String);
 
-/// The life of the second instance. Returns only when it could not become the program.
-pub fn enter(arguments: &[OsString]) -> Refusal {
-    match prepare(arguments) {
+/// The life of the second instance. Returns only when it could not become the program: the line for standard error.
+pub fn enter(arguments: &[OsString]) -> String {
+    let Some((orders, program)) = read(arguments) else {
+        return format!("backupctl: {}", stranger().1);
+    };
+    let (reason, words) = match prepare(&orders, program) {
         Ok(mut command) => {
             let error = command.exec();
-            (
-                EXIT_PREPARE,
-                format!("{}: {error}", command.get_program().display()),
-            )
+            let program = command.get_program().display().to_string();
+            (NotStarted::Unprepared, format!("{program}: {error}"))
         }
         Err(refusal) => refusal,
-    }
+    };
+    orders.token.line(reason, &words)
+}
+
+/// The orders, and the program with its arguments.
+fn read(arguments: &[OsString]) -> Option<(Orders, &[OsString])> {
+    let (orders, program) = arguments.split_first()?;
+    let orders = serde_json::from_str(orders.to_str()?).ok()?;
+    (!program.is_empty()).then_some((orders, program))
 }
 
 pub(super) fn stranger() -> Refusal {
-    (EXIT_PREPARE, format!("{ENTRY} is for the gate itself"))
+    (
+        NotStarted::Unprepared,
+        format!("{ENTRY} is for the gate itself"),
+    )
 }
 
 pub(super) fn broken(what: &'static str) -> impl Fn(nix::Error) -> Refusal {
-    move |errno| (EXIT_PREPARE, format!("{what}: {}", errno.desc()))
+    move |errno| (NotStarted::Unprepared, format!("{what}: {}", errno.desc()))
 }
 
 pub(super) fn plain(path: &str) -> Result<PlainPath, Refusal> {
     PlainPath::parse(path).map_err(|_| stranger())
 }
 
-fn prepare(arguments: &[OsString]) -> Result<Command, Refusal> {
-    let [orders, program, rest @ ..] = arguments else {
+fn prepare(orders: &Orders, program: &[OsString]) -> Result<Command, Refusal> {
+    let [program, rest @ ..] = program else {
         return Err(stranger());
     };
-    let orders: Orders = orders
-        .to_str()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(stranger)?;
-    close_inherited().map_err(|error| (EXIT_PREPARE, error.to_string()))?;
+    close_inherited().map_err(|error| (NotStarted::Unprepared, error.to_string()))?;
     match orders.tether {
         // A service that is brought up writes its files as it would after a boot, not as the gate does.
         Tether::Free => umask_of_a_boot(),
@@ -63,7 +71,7 @@ fn prepare(arguments: &[OsString]) -> Result<Command, Refusal> {
     }
     // The signal is sent for deaths after the call; this is for one before it.
     if getppid().as_raw() != orders.gate {
-        return Err((EXIT_PREPARE, "the gate is gone".into()));
+        return Err((NotStarted::Unprepared, "the gate is gone".into()));
     }
     // The gate blocks signals to read them from a descriptor, and a mask survives execve: the program would never
     // receive a SIGTERM.
@@ -88,7 +96,9 @@ fn prepare(arguments: &[OsString]) -> Result<Command, Refusal> {
         None => limits_of_a_boot().map_err(broken("the limits"))?,
         Some(confinement) => {
             no_core_file().map_err(broken("the limits"))?;
-            confinement.enter().map_err(|words| (EXIT_PREPARE, words))?;
+            confinement
+                .enter()
+                .map_err(|words| (NotStarted::Unprepared, words))?;
         }
     }
     Ok(command)
@@ -100,7 +110,10 @@ fn place(fd: impl AsFd, number: i32) -> Result<(), Refusal> {
     if placed == number {
         Ok(())
     } else {
-        Err((EXIT_PREPARE, format!("descriptor {number} is taken")))
+        Err((
+            NotStarted::Unprepared,
+            format!("descriptor {number} is taken"),
+        ))
     }
 }
 
@@ -110,7 +123,7 @@ fn hold(folder: &PlainPath) -> Result<(), Refusal> {
     let fd = opened
         .fd()
         .try_clone()
-        .map_err(|error| (EXIT_PREPARE, error.to_string()))?;
+        .map_err(|error| (NotStarted::Unprepared, error.to_string()))?;
     let held = Flock::lock(fd, FlockArg::LockSharedNonblock)
         .map_err(|(_, errno)| broken("the lock of rclone's configuration")(errno))?;
     place(&*held, FOLDER_FD)?;

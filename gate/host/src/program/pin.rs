@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use super::enter::{Refusal, broken};
-use super::{EXIT_PREPARE, EXIT_REPLACED, MOUNT_NAME};
+use super::{MOUNT_NAME, NotStarted};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
 
@@ -27,7 +27,7 @@ const NONE: Option<&str> = None;
 
 fn refused(errno: nix::Error) -> Refusal {
     (
-        EXIT_PREPARE,
+        NotStarted::Unprepared,
         format!(
             "the source cannot be mounted in a namespace of its own ({}); set rclone.pin = \"descriptor\" if this system does not allow it",
             errno.desc()
@@ -43,11 +43,11 @@ pub(super) fn mounted(path: &PlainPath, mount_parent: &PlainPath) -> Result<Owne
     // A mount belongs to one namespace, and the descriptor that came in to the old one. So the directory
     // is opened again, and it must be the same one: its inode is still held open, so its number cannot
     // have gone to another.
-    let again =
-        PinnedDir::open(path).map_err(|_| (EXIT_REPLACED, format!("{path} was replaced")))?;
+    let again = PinnedDir::open(path)
+        .map_err(|_| (NotStarted::SourceReplaced, format!("{path} was replaced")))?;
     let held = nix::sys::stat::fstat(std::io::stdin()).map_err(broken("fstat"))?;
     if again.identity() != (&held).into() {
-        return Err((EXIT_REPLACED, format!("{path} was replaced")));
+        return Err((NotStarted::SourceReplaced, format!("{path} was replaced")));
     }
     let parent = PinnedDir::open(mount_parent).map_err(broken("the mount point's directory"))?;
     let target = mount_parent.below(&[MOUNT_NAME]).to_path_buf();
@@ -62,7 +62,7 @@ pub(super) fn mounted(path: &PlainPath, mount_parent: &PlainPath) -> Result<Owne
     parent
         .fd()
         .try_clone()
-        .map_err(|error| (EXIT_PREPARE, error.to_string()))
+        .map_err(|error| (NotStarted::Unprepared, error.to_string()))
 }
 
 fn own_namespace() -> Result<(), Refusal> {
@@ -73,7 +73,7 @@ fn own_namespace() -> Result<(), Refusal> {
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER).map_err(refused)?;
     let write = |name: &str, text: String| {
         std::fs::write(format!("/proc/self/{name}"), text)
-            .map_err(|error| (EXIT_PREPARE, format!("{name}: {error}")))
+            .map_err(|error| (NotStarted::Unprepared, format!("{name}: {error}")))
     };
     write("setgroups", "deny".into())?;
     write("uid_map", format!("{uid} {uid} 1"))?;
@@ -108,7 +108,7 @@ fn restrict(target: &Path) -> Result<(), Refusal> {
 
 fn unlike(place: &Path, why: &str) -> Refusal {
     (
-        EXIT_PREPARE,
+        NotStarted::Unprepared,
         format!(
             "{} is a mount inside the source and cannot be made read-only for the copy ({why}); unmount it or back it up as a target of its own under [extra]",
             place.display()
@@ -119,7 +119,7 @@ fn unlike(place: &Path, why: &str) -> Refusal {
 /// Every mount at and below a place, with its options: proc_pid_mountinfo(5).
 fn mounts_below(target: &Path) -> Result<Vec<(PathBuf, String)>, Refusal> {
     let table = std::fs::read("/proc/self/mountinfo")
-        .map_err(|error| (EXIT_PREPARE, format!("mountinfo: {error}")))?;
+        .map_err(|error| (NotStarted::Unprepared, format!("mountinfo: {error}")))?;
     let mounts: Vec<(PathBuf, String)> = table
         .split(|&byte| byte == b'\n')
         .filter_map(|line| {
@@ -130,7 +130,10 @@ fn mounts_below(target: &Path) -> Result<Vec<(PathBuf, String)>, Refusal> {
         })
         .collect();
     if mounts.is_empty() {
-        return Err((EXIT_PREPARE, "the mount of the source is gone".into()));
+        return Err((
+            NotStarted::Unprepared,
+            "the mount of the source is gone".into(),
+        ));
     }
     Ok(mounts)
 }
