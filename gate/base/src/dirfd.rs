@@ -6,18 +6,18 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 
+use super::trusted::Trusted;
 use crate::names::PlainPath;
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY
+pub(crate) const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC)
@@ -263,106 +263,6 @@ pub fn reopen(file: impl AsFd) -> nix::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     open(path.as_str(), flags, Mode::empty()).map(File::from)
-}
-
-/// Who may own, and so may change, what the gate relies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trusted {
-    /// Besides root.
-    pub uid: u32,
-}
-
-impl Trusted {
-    fn owner(self, stat: &FileStat) -> bool {
-        stat.st_uid == 0 || stat.st_uid == self.uid
-    }
-
-    /// Others may write to a directory like /tmp only under the sticky bit: what a trusted user owns in
-    /// there, nobody else can rename or remove, and what somebody else put there is refused one level down.
-    fn directory(self, stat: &FileStat) -> bool {
-        let sticky = stat.st_mode & 0o1000 != 0;
-        self.owner(stat) && (stat.st_mode & 0o022 == 0 || sticky)
-    }
-
-    fn file(self, stat: &FileStat) -> bool {
-        self.owner(stat) && stat.st_mode & 0o022 == 0
-    }
-}
-
-/// Reads a file of at most `limit` bytes that nobody but `trusted` and root could have changed.
-///
-/// # Errors
-/// A sentence that says which path level is wrong, and how.
-pub fn read_trusted(path: &Path, trusted: Trusted, limit: u64) -> Result<Vec<u8>, String> {
-    let fd = open_trusted(path, trusted)?;
-    let mut bytes = Vec::new();
-    let read = File::from(fd).take(limit + 1).read_to_end(&mut bytes);
-    let length = read.map_err(|e| format!("{}: {e}", path.display()))?;
-    if length as u64 > limit {
-        return Err(format!("{} is larger than {limit} bytes", path.display()));
-    }
-    Ok(bytes)
-}
-
-/// Opens a file that nobody but `trusted` and root could have changed.
-///
-/// # Errors
-/// A sentence that says which path level is wrong, and how.
-pub fn open_trusted(path: &Path, trusted: Trusted) -> Result<OwnedFd, String> {
-    let mut walked = PathBuf::from("/");
-    let mut parts = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::RootDir => {}
-            Component::Normal(part) => parts.push(part),
-            _ => return Err(format!("{} is not a plain absolute path", path.display())),
-        }
-    }
-    if !path.is_absolute() || parts.is_empty() {
-        return Err(format!(
-            "{} is not an absolute path of a file",
-            path.display()
-        ));
-    }
-    let mut fd = open("/", DIRECTORY, Mode::empty()).map_err(|e| format!("/: {}", e.desc()))?;
-    let last = parts.len() - 1;
-    for (at, part) in parts.into_iter().enumerate() {
-        walked.push(part);
-        let here = walked.display().to_string();
-        let flags = if at == last {
-            DIRECTORY.difference(OFlag::O_DIRECTORY)
-        } else {
-            DIRECTORY
-        };
-        fd = openat(&fd, part, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::ELOOP | Errno::ENOTDIR => {
-                format!("{here} is a link or not a directory; name the real place")
-            }
-            other => format!("{here}: {}", other.desc()),
-        })?;
-        let stat = fstat(&fd).map_err(|e| format!("{here}: {}", e.desc()))?;
-        let fine = if at == last {
-            trusted.file(&stat)
-        } else {
-            trusted.directory(&stat)
-        };
-        if !fine {
-            return Err(format!(
-                "{here} belongs to uid {} with mode {:04o}; it must belong to {} and not be writable by group or others (chown, chmod go-w)",
-                stat.st_uid,
-                stat.st_mode & 0o7777,
-                if trusted.uid == 0 {
-                    "root".to_owned()
-                } else {
-                    format!("root or uid {}", trusted.uid)
-                },
-            ));
-        }
-        if at == last && stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
-            return Err(format!("{here} is not a regular file"));
-        }
-    }
-    Ok(fd)
 }
 
 /// How many levels of a directory of the gate's own are made: a folder that the configuration names and one in it.

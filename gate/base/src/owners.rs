@@ -10,8 +10,9 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dirfd::Trusted;
 use crate::error::Failure;
+use crate::repair::{self, Closed, Seen};
+use crate::trusted::Trusted;
 
 /// As the kernel has it: path_resolution(7).
 const LINKS: u32 = 40;
@@ -79,21 +80,22 @@ fn level(path: &Path, trusted: Trusted) -> Result<(), String> {
     let seen = path
         .symlink_metadata()
         .map_err(|error| format!("{}: {error}", path.display()))?;
-    let (uid, mode) = (seen.uid(), seen.mode());
-    // Under the sticky bit others may add files and not replace these.
-    let writable = mode & 0o022 != 0 && !(seen.is_dir() && mode & 0o1000 != 0);
-    if (uid == 0 || uid == trusted.uid) && !writable {
+    let seen = Seen {
+        uid: seen.uid(),
+        mode: seen.mode() & 0o7777,
+        directory: seen.is_dir(),
+    };
+    let commands = repair::commands(path, seen, trusted.uid, Closed::Writing);
+    if commands.is_empty() {
         return Ok(());
     }
     Err(format!(
-        "{} belongs to uid {uid} with mode {:04o}, and whoever may change it decides what the gate runs; give it to {} and take the write permission of group and others (chown, chmod go-w)",
+        "{} belongs to uid {} with mode {:04o}, and whoever may change it decides what the gate runs; it must belong to {} and not be writable by group or others; run `{}`",
         path.display(),
-        mode & 0o7777,
-        if trusted.uid == 0 {
-            "root".to_owned()
-        } else {
-            format!("root or uid {}", trusted.uid)
-        }
+        seen.uid,
+        seen.mode,
+        trusted.words(),
+        commands.join(" && ")
     ))
 }
 

@@ -12,7 +12,9 @@ mod run;
 mod streams;
 mod together;
 
-pub use base::{clock, dirfd, durable, holder, lock, lock_name, mounts, owners, slots};
+pub use base::{
+    clock, dirfd, durable, holder, lock, lock_name, mounts, owners, repair, slots, trusted,
+};
 
 use std::cell::Cell;
 use std::io;

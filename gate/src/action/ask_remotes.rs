@@ -122,7 +122,6 @@ fn one(
     patience: &Patience<'_>,
     whole: &Patience<'_>,
 ) -> Result<Answer, Failure> {
-    context.rclone_is_trusted()?;
     let text = credentials::configured(context.config)?;
     let what = format!("asking {name} before the stop");
     let place = format!("{name}:");

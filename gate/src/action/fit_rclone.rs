@@ -54,7 +54,6 @@ impl Context<'_> {
         place: &str,
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
-        self.rclone_is_trusted()?;
         let text = credentials::configured(self.config)?;
         let ini = Ini::parse(&text);
         let Some(remote) = remote_of(self.config, place) else {
@@ -91,7 +90,6 @@ impl Context<'_> {
         remotes: &[Remote],
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
-        self.rclone_is_trusted()?;
         let text = credentials::configured(self.config)?;
         let ini = Ini::parse(&text);
         let mut names: Vec<&str> = remotes.iter().map(Remote::name).collect();
@@ -227,7 +225,6 @@ impl Context<'_> {
         remote: &Remote,
         patience: &Patience<'_>,
     ) -> Result<Result<probe::Passed, probe::Broken>, Failure> {
-        self.rclone_is_trusted()?;
         let text = credentials::configured(self.config)?;
         let ini = Ini::parse(&text);
         let probed = probe::probe(self, remote, patience)?;

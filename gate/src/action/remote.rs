@@ -7,7 +7,7 @@ use super::Context;
 use crate::config::Landlock;
 use crate::credentials::WorkingCopy;
 use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, Trusted, open_trusted};
+use crate::host::dirfd::PinnedDir;
 use crate::host::owners::trusted;
 use crate::host::{Ended, Exit, Patience};
 use crate::names::PlainPath;
@@ -59,16 +59,6 @@ pub(super) struct Ran {
 }
 
 impl Context<'_> {
-    /// rclone's configuration amounts to code (a remote may name a program), so nobody else may write to it.
-    pub(super) fn rclone_is_trusted(&self) -> Result<(), Failure> {
-        let path = self.config.rclone.config.to_path_buf();
-        let uid = nix::unistd::geteuid().as_raw();
-        match open_trusted(&path, Trusted { uid }) {
-            Ok(_) => Ok(()),
-            Err(detail) => Err(Failure::Config(detail)),
-        }
-    }
-
     /// Runs rclone to its end, whatever that is; what it says goes to `heard`, which stays with the caller when the
     /// run is interrupted.
     pub(super) fn rclone_heard(

@@ -27,7 +27,8 @@ pub use service::{CommandLine, Control, Extra, Service};
 pub use set_aside::SetAside;
 
 use crate::error::Failure;
-use crate::host::dirfd::{Trusted, read_trusted};
+use crate::host::repair::Closed;
+use crate::host::trusted::{Trusted, read_trusted};
 use crate::names::{PlainPath, Remote, ServiceName, TargetName};
 
 /// Where the configuration is when nothing else is said.
@@ -148,7 +149,8 @@ impl Config {
     /// # Errors
     /// When somebody else could have written it, or it is not well formed.
     pub fn load(path: &Path, trusted: Trusted) -> Result<Self, ConfigError> {
-        let bytes = read_trusted(path, trusted, MAX_BYTES).map_err(ConfigError::Unsafe)?;
+        let bytes =
+            read_trusted(path, trusted, Closed::Writing, MAX_BYTES).map_err(ConfigError::Unsafe)?;
         let invalid = |detail| ConfigError::Invalid {
             path: path.to_owned(),
             detail,

@@ -17,6 +17,7 @@ pub mod backends;
 mod files;
 pub mod history;
 pub mod ini;
+pub mod key_files;
 mod store;
 mod turn;
 
@@ -30,10 +31,11 @@ use nix::sys::stat::fstatat;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::host::trusted::Trusted;
 use crate::names::PlainPath;
 use crate::program::{FOLDER_FD, WorkingFolder};
 use files::COPY;
-use ini::Token;
+use ini::{Ini, Token};
 use store::{Guard, Store};
 
 /// The configuration's name, as rclone is told it.
@@ -83,12 +85,23 @@ pub fn recover(config: &Config) -> Result<bool, Failure> {
     Ok(before != after)
 }
 
-/// The configured text. It amounts to code, so only the gate's own user may be able to write it.
+/// The configured text. It amounts to code and holds the token, so only the gate's own user may be able to write and to
+/// read it; the same holds for key files that it names.
 ///
 /// # Errors
-/// When another user could write it, or it cannot be read.
+/// When another user could write or read one of them, or the text cannot be read.
 pub fn configured(config: &Config) -> Result<String, Failure> {
-    Store::of(config).read_configured()
+    let text = Store::of(config).read_configured()?;
+    keys_are_closed(config, &text)?;
+    Ok(text)
+}
+
+fn keys_are_closed(config: &Config, text: &str) -> Result<(), Failure> {
+    let trusted = Trusted {
+        uid: nix::unistd::geteuid().as_raw(),
+    };
+    key_files::check(config, &Ini::parse(text), trusted)
+        .map_err(|open| Failure::Config(open.to_string()))
 }
 
 impl WorkingCopy {
@@ -106,6 +119,7 @@ impl WorkingCopy {
             text,
             turn,
         } = prepare(&store, remote)?;
+        keys_are_closed(config, &configured)?;
         let number = match store.joinable(&guard, &text)? {
             Some(number) => number,
             None => store.make(&guard, &configured, &text)?,

@@ -22,7 +22,9 @@ use super::history::newest;
 use super::ini::{Ini, Token};
 use crate::config::Config;
 use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, Trusted, entries, private_dir, read_trusted};
+use crate::host::dirfd::{PinnedDir, entries, private_dir};
+use crate::host::repair::Closed;
+use crate::host::trusted::{Trusted, read_trusted};
 use crate::names::PlainPath;
 use crate::scratch;
 
@@ -121,12 +123,15 @@ impl Store {
         }
     }
 
-    /// The configured file, which nobody else may have written to: it amounts to code.
+    /// The configured file. Nobody else may have written to it, because it amounts to code, or read it, because the
+    /// token is in it.
     pub(super) fn read_configured(&self) -> Result<String, Failure> {
-        let uid = geteuid().as_raw();
+        let trusted = Trusted {
+            uid: geteuid().as_raw(),
+        };
         let unsafe_to_use = Failure::Config;
-        let bytes = read_trusted(&self.configured.to_path_buf(), Trusted { uid }, LIMIT)
-            .map_err(unsafe_to_use)?;
+        let path = self.configured.to_path_buf();
+        let bytes = read_trusted(&path, trusted, Closed::All, LIMIT).map_err(unsafe_to_use)?;
         String::from_utf8(bytes)
             .map_err(|_| unsafe_to_use(format!("{} is not text (UTF-8)", self.configured)))
     }

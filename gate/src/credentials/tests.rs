@@ -37,7 +37,7 @@ impl World {
 
     fn configure(&self, text: &str) {
         fs::write(self.path(), text).unwrap();
-        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o400)).unwrap();
     }
 
     fn configured(&self) -> String {
@@ -97,7 +97,7 @@ fn a_new_token_comes_back_with_owner_and_mode_and_nothing_else_does() {
     rewrite(&copy, &evil);
     copy.look().unwrap();
     assert_eq!(world.configured(), text(2));
-    assert_eq!(fs::metadata(world.path()).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(fs::metadata(world.path()).unwrap().mode() & 0o7777, 0o400);
     rewrite(&copy, &text(3));
     drop(copy);
     assert_eq!(world.configured(), text(3));

@@ -37,7 +37,7 @@ use crate::audit::Audit;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::error::ExitStatus;
 use crate::hardening::umask_of_a_boot;
-use crate::host::dirfd::Trusted;
+use crate::host::trusted::Trusted;
 use crate::reply::{Reply, Stream};
 use change::{Change, NewFile, Owner, Proof};
 use eyes::{Eyes, Own};

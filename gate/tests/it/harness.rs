@@ -168,6 +168,14 @@ path = "{here}/extra/docs"
 
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+        if name == "rclone.conf" {
+            // The token is kept there, so the gate insists.
+            self.set_mode(name, 0o600);
+        }
+    }
+
+    pub(crate) fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

@@ -125,7 +125,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
         let length = (1..).find(|n| n - n.to_string().len() == rest).unwrap();
-        write!(body, "{length} {key}={value}\n").unwrap();
+        writeln!(body, "{length} {key}={value}").unwrap();
     }
     let mut bytes = header("x", b'x', body.len() as u64).to_vec();
     body.resize(body.len().next_multiple_of(512), 0);

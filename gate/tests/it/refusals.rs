@@ -1,9 +1,9 @@
 //! What the gate refuses although the request is fine: copying would destroy, or could not be trusted.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 
-use crate::harness::{STATS, World, have_rclone};
+use crate::harness::{Answer, STATS, World, have_rclone, is_root};
 
 #[test]
 fn every_sync_of_a_day_keeps_what_it_replaced() {
@@ -27,16 +27,90 @@ fn every_sync_of_a_day_keeps_what_it_replaced() {
     assert_eq!(kept, ["one", "two!"]);
 }
 
-#[test]
-fn a_configuration_of_rclone_that_others_may_write_is_refused() {
-    let world = World::new();
-    let path = world.path("rclone.conf");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    for line in [world.sync(), world.archive()] {
-        let answer = world.request(&line).expect(78);
-        assert!(answer.err.contains("rclone.conf"), "{}", answer.err);
+/// Every action that uses rclone, as lines over SSH and as words on the host.
+fn uses_of_rclone(world: &World) -> Vec<Answer> {
+    let lines = [
+        world.sync(),
+        world.archive(),
+        "backupctl --stop app".into(),
+        "backupctl --sync-extra docs --remote onedrive:/OdroidBackup".into(),
+    ];
+    let on_host = ["--list", "--verify", "--restore"].map(|verb| world.on_host(&[verb, "app"]));
+    let over_ssh = lines.iter().map(|line| world.request(line));
+    over_ssh.chain(on_host).collect()
+}
+
+/// Insists that all of them are refused with this command, and that nothing was stopped or stored.
+#[track_caller]
+fn all_refused_with(world: &World, command: &str) {
+    for answer in uses_of_rclone(world) {
+        let answer = answer.expect(78);
+        assert!(answer.err.contains(command), "{command}: {}", answer.err);
     }
-    assert!(!world.path("remote/OdroidBackup/app").exists());
+    assert!(world.exists("up"), "the service was stopped");
+    assert!(!world.exists("stopped"), "the service was stopped");
+    assert!(!world.exists("remote/OdroidBackup"));
+}
+
+#[test]
+fn a_configuration_of_rclone_that_others_may_read_or_write_is_refused_with_the_fix() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.script("stop", &format!("rm -f {here}up; : > {here}stopped\n"));
+    world.write("extra/docs/page", "");
+    let path = world.path("rclone.conf").display().to_string();
+    for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o666, 0o660] {
+        world.set_mode("rclone.conf", mode);
+        all_refused_with(&world, &format!("`chmod 0600 {path}`"));
+    }
+    world.set_mode("rclone.conf", 0o600);
+    if is_root() {
+        chown(&path, Some(4321), Some(4321)).unwrap();
+        all_refused_with(&world, &format!("`chown root:root {path}`"));
+        world.set_mode("rclone.conf", 0o644);
+        let both = format!("`chown root:root {path} && chmod 0600 {path}`");
+        all_refused_with(&world, &both);
+        world.set_mode("rclone.conf", 0o600);
+        chown(&path, Some(0), Some(0)).unwrap();
+    }
+    // The folder that holds it.
+    let folder = here.trim_end_matches('/');
+    world.set_mode("", 0o777);
+    let answer = world.request(&world.sync()).expect(78);
+    let command = format!("`chmod go-w {folder}`");
+    assert!(answer.err.contains(&command), "{}", answer.err);
+    world.set_mode("", 0o700);
+    if have_rclone() {
+        world.request(&world.sync()).expect(0);
+    }
+}
+
+#[test]
+fn a_key_file_of_rclones_configuration_that_others_may_read_is_refused_with_the_fix() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    world.write("key", "secret");
+    world.write("extra/docs/page", "");
+    let text = world.read("rclone.conf");
+    for setting in ["service_account_file", "key_file"] {
+        world.write(
+            "rclone.conf",
+            &format!(
+                "{text}{setting} = {here}key\n[other]\ntype = sftp\nkey_file = {here}unused\n"
+            ),
+        );
+        world.set_mode("key", 0o640);
+        let command = format!("`chmod 0600 {here}key`");
+        all_refused_with(&world, &command);
+        let doctor = world.on_host(&["--doctor"]).expect(69);
+        let fix = format!("fix: chmod 0600 {here}key");
+        assert!(doctor.out.contains(&fix), "{}", doctor.out);
+    }
+    world.set_mode("key", 0o600);
+    world.request(&world.sync()).expect(0);
 }
 
 #[test]
@@ -122,4 +196,51 @@ fn a_missing_rclone_is_named() {
     world.configure_with("", "/nonexistent/rclone");
     let answer = world.request(&world.sync()).expect(69);
     assert!(answer.err.contains("/nonexistent/rclone"), "{}", answer.err);
+}
+
+/// The exit codes that the gate, a shell, timeout(1) or a signal give a meaning of their own.
+const RESERVED: [i32; 14] = [64, 65, 69, 70, 73, 75, 76, 77, 78, 124, 125, 126, 127, 137];
+
+#[test]
+fn no_exit_code_of_a_program_is_taken_for_one_of_the_gate() {
+    let world = World::new();
+    let here = world.path("").display().to_string();
+    for code in RESERVED {
+        let program = world.script(
+            "rclone",
+            &format!("test $1 != version || exit 0\necho '0 source-replaced {here} was replaced' >&2\nexit {code}\n"),
+        );
+        world.configure_with("ask_before_stop = false", &program);
+        let answer = world.request(&world.sync()).expect(69);
+        let named = answer.err.contains(&format!("exit code {code}"));
+        assert!(named, "{code}: {}", answer.err);
+        // The command of a stop that ends so has failed, and the service is brought back.
+        world.script("stop", &format!("rm -f {here}up\nexit {code}\n"));
+        let answer = world.request("backupctl --stop app --timeout 5").expect(69);
+        let named = answer.err.contains(&format!("exit code {code}"));
+        assert!(named, "{code}: {}", answer.err);
+        assert!(world.exists("up"), "{code}: {}", answer.err);
+    }
+}
+
+#[test]
+fn a_status_that_ends_with_a_reserved_code_is_neither_up_nor_down() {
+    let world = World::new();
+    for code in RESERVED {
+        world.script("status", &format!("exit {code}\n"));
+        let answer = world.on_host(&["--status", "app"]).expect(69);
+        assert!(answer.out.contains("unclear"), "{code}: {}", answer.out);
+    }
+}
+
+#[test]
+fn a_program_that_the_system_cannot_run_is_named() {
+    let world = World::new();
+    let program = world.script("rclone", "");
+    fs::write(&program, "#!/nonexistent/interpreter\n").unwrap();
+    world.configure_with("", &program);
+    let answer = world.request(&world.sync()).expect(69);
+    for words in [program.as_str(), "not started"] {
+        assert!(answer.err.contains(words), "{}", answer.err);
+    }
 }

@@ -187,7 +187,7 @@ fn a_renewed_token_is_kept_although_the_remote_cannot_be_reached() {
     let server = Server::start(false);
     let world = world(&server);
     let file = world.path("rclone.conf");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
     if is_root() {
         std::os::unix::fs::chown(&file, None, Some(4)).unwrap();
     }

@@ -11,9 +11,10 @@ mod known;
 use std::path::Path;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{levels, loose};
 use crate::error::Failure;
+use crate::host::repair::quoted;
 
 pub(super) use known::{Account, Password};
 use known::{Entry, entry};

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::super::unusable;
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{levels, loose};
 use crate::error::Failure;
+use crate::host::repair::quoted;
 use crate::measure;
 
 pub(super) fn examine(

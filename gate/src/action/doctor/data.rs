@@ -6,13 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::super::unusable;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::{Examination, folders};
 use crate::archive::estimate::estimate;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
 use crate::host::mounts::{self, Mount};
+use crate::host::repair::quoted;
 use crate::measure;
 use crate::names::{PlainPath, ServiceName};
 

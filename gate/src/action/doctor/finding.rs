@@ -117,16 +117,6 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A word of a command, in quotes where a shell would read it as anything but itself.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._/:@%+=-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,11 +132,5 @@ mod tests {
         assert!(lines[..2].iter().all(|line| line.len() <= 80));
         assert_eq!(lines[2], format!("{:16}fix: {command}", ""));
         assert_eq!(lines[3], format!("{:21}two", ""));
-    }
-
-    #[test]
-    fn a_command_can_be_copied_whatever_a_path_holds() {
-        assert_eq!(quoted("/etc/a-b.c"), "/etc/a-b.c");
-        assert_eq!(quoted("/a b/$(x)'y"), "'/a b/$(x)'\\''y'");
     }
 }

@@ -8,9 +8,10 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{Level, levels, loose};
 use crate::error::Failure;
+use crate::host::repair::quoted;
 use crate::measure;
 
 /// What is known about one folder.

@@ -5,10 +5,11 @@
 use std::os::unix::net::UnixDatagram;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{levels, loose};
 use crate::audit::{JOURNAL, SYSLOG};
 use crate::error::Failure;
+use crate::host::repair::quoted;
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let taken =

@@ -4,8 +4,9 @@
 //! shell.
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use crate::error::Failure;
+use crate::host::repair::quoted;
 
 /// The most that is read of a file of keys.
 const MAX_BYTES: u64 = 1 << 20;

@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::finding::quoted;
+use crate::host::repair::{self, Closed, Seen};
 
 /// One level of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,32 +58,19 @@ pub(super) fn loose(levels: &[Level], trusted: u32) -> Vec<Loose> {
     levels
         .iter()
         .filter_map(|level| {
-            let stranger = level.uid != 0 && level.uid != trusted;
-            let sticky = level.directory && level.mode & 0o1000 != 0;
-            let writable = level.mode & 0o022 != 0 && !sticky;
-            if !stranger && !writable {
-                return None;
-            }
-            let path = level.path.display().to_string();
-            let mut fix = Vec::new();
-            if stranger {
-                let owner = if trusted == 0 {
-                    "root:root".to_owned()
-                } else {
-                    trusted.to_string()
-                };
-                fix.push(format!("chown {owner} {}", quoted(&path)));
-            }
-            if writable {
-                fix.push(format!("chmod go-w {}", quoted(&path)));
-            }
-            Some(Loose {
-                what: format!(
-                    "{path} belongs to uid {} with mode {:04o}",
-                    level.uid, level.mode
-                ),
-                fix,
-            })
+            let seen = Seen {
+                uid: level.uid,
+                mode: level.mode,
+                directory: level.directory,
+            };
+            let fix = repair::commands(&level.path, seen, trusted, Closed::Writing);
+            let what = format!(
+                "{} belongs to uid {} with mode {:04o}",
+                level.path.display(),
+                level.uid,
+                level.mode
+            );
+            (!fix.is_empty()).then_some(Loose { what, fix })
         })
         .collect()
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{levels, loose};
 use crate::action::status::{self, State};
 use crate::action::stops;
 use crate::config::Control;
 use crate::error::Failure;
+use crate::host::repair::quoted;
 use crate::names::ServiceName;
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use crate::error::Failure;
+use crate::host::repair::quoted;
 
 const SUDO: &str = "/usr/bin/sudo";
 const VISUDO: &str = "/usr/sbin/visudo";

@@ -10,14 +10,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::Examination;
-use super::finding::{Finding, quoted};
+use super::finding::Finding;
 use super::ownership::{levels, loose};
 use crate::config::Config;
 use crate::credentials::backends::{Backend, behind, kinds};
 use crate::credentials::ini::Ini;
+use crate::credentials::key_files;
 use crate::error::Failure;
 use crate::host::clock;
-use crate::host::dirfd::{Trusted, read_trusted};
+use crate::host::repair::{Closed, quoted};
+use crate::host::trusted::{Trusted, read_trusted};
 use crate::measure;
 use crate::rclone::Version;
 use crate::rclone::outcome::command;
@@ -47,7 +49,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let trusted = Trusted {
         uid: doctor.trusted,
     };
-    let text = read_trusted(&path, trusted, MAX_BYTES)
+    let text = read_trusted(&path, trusted, Closed::Writing, MAX_BYTES)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let ini = Ini::parse(text.as_deref().unwrap_or_default());
     program(doctor, &ini)?;
@@ -69,6 +71,9 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
             format!("{shown} has mode {mode:04o}, and a token is kept there: others may read it"),
             vec![format!("chmod 0600 {shown}")],
         ));
+    }
+    if let Err(open) = key_files::check(config, &ini, trusted) {
+        findings.push(Finding::fail(open.what, open.fix));
     }
     findings.extend(judge(
         config,

@@ -1,0 +1,103 @@
+//! Files with secrets that rclone.conf names: keys of service accounts, of SSH and of clients.
+//!
+//! Invariant: like the token in rclone.conf itself, a secret is used only while nobody else can read or replace it.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::backends::behind;
+use super::ini::Ini;
+use crate::config::Config;
+use crate::host::owners::program_is_trusted;
+use crate::host::repair::{self, Closed, Seen};
+use crate::host::trusted::Trusted;
+
+/// The settings of rclone's backends that name a file with a secret (rclone 1.71: drive, google cloud storage, sftp, s3,
+/// azureblob, azurefiles, box, oracleobjectstorage, smb).
+const SETTINGS: [&str; 8] = [
+    "service_account_file",
+    "key_file",
+    "shared_credentials_file",
+    "service_principal_file",
+    "client_certificate_path",
+    "box_config_file",
+    "config_file",
+    "kerberos_ccache",
+];
+
+/// A key file that others can read or replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenKey {
+    /// The file, the setting that names it, and its fault.
+    pub what: String,
+    /// The commands that repair it; empty where a folder on the way to it is at fault, which `what` says.
+    pub fix: Vec<String>,
+}
+
+impl fmt::Display for OpenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if self.fix.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; run `{}`", self.fix.join(" && "))
+    }
+}
+
+/// Looks at the key files of all sections behind the gate's remotes. A file that is missing, or that rclone looks for
+/// by `~` or a variable, is left to rclone.
+///
+/// # Errors
+/// The first key file that is not closed to others.
+pub fn check(config: &Config, ini: &Ini<'_>, trusted: Trusted) -> Result<(), OpenKey> {
+    for remote in &config.remotes {
+        for backend in behind(ini, remote.name()) {
+            for setting in SETTINGS {
+                let value = ini.get(&backend.section, setting).unwrap_or_default();
+                if value.starts_with('/') {
+                    check_file(Path::new(value), trusted).map_err(|open| OpenKey {
+                        what: format!(
+                            "{setting} of [{}] in {}: {}",
+                            backend.section, config.rclone.config, open.what
+                        ),
+                        ..open
+                    })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_file(path: &Path, trusted: Trusted) -> Result<(), OpenKey> {
+    // The folders on the way, and those behind links.
+    program_is_trusted(path, trusted).map_err(|what| OpenKey {
+        what,
+        fix: Vec::new(),
+    })?;
+    let Ok(real) = std::fs::canonicalize(path) else {
+        return Ok(());
+    };
+    let Ok(seen) = real.metadata() else {
+        return Ok(());
+    };
+    let seen = Seen {
+        uid: seen.uid(),
+        mode: seen.mode() & 0o7777,
+        directory: seen.is_dir(),
+    };
+    let fix = repair::commands(&real, seen, trusted.uid, Closed::All);
+    if seen.directory || fix.is_empty() {
+        return Ok(());
+    }
+    Err(OpenKey {
+        what: format!(
+            "{} belongs to uid {} with mode {:04o}, and a secret is kept there",
+            real.display(),
+            seen.uid,
+            seen.mode
+        ),
+        fix,
+    })
+}
