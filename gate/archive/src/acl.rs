@@ -1,7 +1,7 @@
 //! POSIX ACLs: the kernel's binary form ↔ the text that tar archives hold (`SCHILY.acl.access` and `.default`).
 //!
-//! Invariant: users and groups are numbers on both sides. Names would mean others on the host that an archive is
-//! restored on; GNU tar and bsdtar take numbers for names that nobody bears.
+//! Invariant: users and groups are numbers on both sides. A name could mean another user on the host of a restore; GNU
+//! tar and bsdtar accept numbers in place of unknown names.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use super::entry::owner;
 /// The attribute that holds the ACL of a file.
 pub(super) const ACCESS: &[u8] = b"system.posix_acl_access";
 
-/// The attribute that holds the ACL which a directory gives to what is made in it.
+/// The attribute with the ACL that a directory gives to its new entries.
 pub(super) const DEFAULT: &[u8] = b"system.posix_acl_default";
 
 /// `POSIX_ACL_XATTR_VERSION`
 const VERSION: u32 = 2;
 
-/// `ACL_UNDEFINED_ID`, where an entry is of nobody in particular.
+/// `ACL_UNDEFINED_ID`, for an entry without a user or group.
 const NOBODY: u32 = u32::MAX;
 
 /// Tags of the kernel, the words for them, and whether they go with a number.
@@ -36,7 +36,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
-/// `user::rw-,user:1000:r--,…`; `None` for what is no ACL of the version we know.
+/// `user::rw-,user:1000:r--,…`; `None` for data that is no ACL of the known version.
 #[must_use]
 pub(super) fn to_text(binary: &[u8]) -> Option<String> {
     if u32::from_le_bytes(number(binary, 0)?) != VERSION {

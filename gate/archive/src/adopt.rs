@@ -1,7 +1,7 @@
-//! A tree that came from a mirror → as much as can be of what it was: owners, modes and links.
+//! A tree from a mirror → the former tree as far as possible: owners, modes and links.
 //!
-//! A mirror holds names, content and times. The manifest of an archive knows the rest, as it was on the day of the
-//! archive. Links are text files in a mirror, whose name ends with `LINK`.
+//! A mirror holds names, content and times. The manifest of an archive knows the rest, as of the day of the archive.
+//! Links are text files in a mirror, with a name that ends with `LINK`.
 //!
 //! Invariant: everything is reached by descriptor below the tree and no link is followed; nothing is made but links,
 //! and nothing is removed but the text files that they were made of.
@@ -29,7 +29,7 @@ use super::{MAX_DEPTH, Named, Watch, too_deep};
 use base::dirfd::{Found, enter, find, reopen};
 use base::error::Failure;
 
-/// What rclone adds to the name of a link, which it stores as text.
+/// The suffix that rclone adds to the name of a link, which it stores as text.
 const LINK: &[u8] = b".rclonelink";
 
 /// No link leads further.
@@ -38,12 +38,12 @@ const LONGEST: u64 = 4096;
 /// An owner and a group.
 pub type Owner = (u32, u32);
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Adopted {
-    /// Files and directories whose owner and mode the manifest knew.
+    /// Files and directories with an owner and mode in the manifest.
     pub known: u64,
-    /// Files whose content is that of the archive.
+    /// Files with the content of the archive.
     pub same: u64,
     /// Links that were made of text files.
     pub links: u64,
@@ -146,7 +146,7 @@ impl Walk<'_, '_> {
             .then(|| symlinkat(OsStr::from_bytes(&target), directory, link))
             .is_some_and(|made| made.is_ok());
         if !made {
-            // Then it stays what it is: a file.
+            // Then it stays a file.
             return give(&found.fd, self.owner);
         }
         if let Some((uid, gid)) = self.owner {

@@ -1,9 +1,10 @@
 //! Extended attributes and ACLs, read from and written to a descriptor.
 //!
-//! The descriptor may be one of O_PATH, for a link or a named pipe: it is reached through `/proc/self/fd`, which
-//! leads to what was opened and not to what bears its name by now.
+//! The descriptor may be one of O_PATH, for a link or a named pipe: it is reached through `/proc/self/fd`, which leads
+//! to the opened file and not to the present owner of the name.
 //!
-//! Invariant: what does not fit into [`MAX_BYTES`], or is of no use on another host, is left out; the caller is told.
+//! Invariant: attributes that do not fit into [`MAX_BYTES`], or are of no use on another host, are left out; the
+//! caller is told.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
@@ -14,8 +15,8 @@ use rustix::io::Errno;
 use super::acl;
 use super::entry::Attributes;
 
-/// The most that is kept of one file's attributes. Nobody has that much; whoever owns a data directory on XFS
-/// could make it gigabytes.
+/// Limit for one file's attributes. Real files stay far below; the owner of a data directory on XFS could make it
+/// gigabytes.
 pub const MAX_BYTES: usize = 512 << 10;
 
 /// The attribute of a program with capabilities, see capabilities(7).
@@ -33,12 +34,11 @@ fn path(fd: &impl AsFd) -> String {
 pub struct Found {
     /// Those.
     pub attributes: Attributes,
-    /// Whether some were left out because there are too many.
+    /// True if some were left out because there are too many.
     pub cut: bool,
 }
 
-/// Whether an attribute is kept: those of users and programs, and ACLs. Others below `system.` belong to one file
-/// system.
+/// True for the attributes of users and programs, and ACLs. Others below `system.` belong to one file system.
 fn kept(name: &[u8]) -> bool {
     [&b"user."[..], b"trusted.", b"security."]
         .iter()
@@ -70,7 +70,7 @@ fn fitting(
     Ok(buffer.get(..length).unwrap_or_default().to_vec())
 }
 
-/// Reads the attributes of what a descriptor leads to.
+/// Reads the attributes of the file behind a descriptor.
 ///
 /// # Errors
 /// When the file system has some and does not give them.

@@ -61,7 +61,7 @@ pub(super) fn kind(
                 .ok_or_else(|| damaged("a sparse file has no size"))?;
             Kind::Sparse { size, stored }
         }
-        // As old as tar itself: a directory is a file whose name ends with a slash.
+        // As old as tar itself: a directory is a file with a name that ends with a slash.
         0 | b'0' if path.ends_with(b"/") => Kind::Directory,
         // A file in one stretch, which is a file to everybody.
         0 | b'0' | b'7' => Kind::File { size: stored },

@@ -1,7 +1,7 @@
 //! An archive against its manifest: every entry, every byte.
 //!
-//! Both are read once, side by side. They have one order; where they part, a bounded number of lines is remembered
-//! until they meet again, so that what is missing and what is extra can be told from what is different.
+//! Both are read once, side by side, in the same order. Where they differ, a bounded number of lines is remembered
+//! until they meet again. So missing and additional entries can be told from different ones.
 //!
 //! Invariant: an archive passes only if each entry was found with the digest that was noted when it was packed,
 //! nothing is missing or extra, and the compressed bytes are those that were written.
@@ -47,7 +47,7 @@ impl Inspector for () {
     }
 }
 
-/// What an archive turned out to be.
+/// Result of checking an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Entries of all kinds.
@@ -58,32 +58,32 @@ pub struct Report {
     pub archive_bytes: u64,
     /// Its digest.
     pub archive: Digest,
-    /// Where it is not as its manifest says; `None` where there is no manifest.
+    /// Differences from the manifest; `None` without a manifest.
     pub differences: Option<Differences>,
 }
 
-/// Where an archive and its manifest differ.
+/// Differences between an archive and its manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Entries, each with what is different about it.
+    /// Entries, each with its differences.
     pub different: Named,
     /// In the manifest and not in the archive.
     pub missing: Named,
     /// In the archive and not in the manifest.
     pub extra: Named,
-    /// Of the whole: its name, its totals, its digest.
+    /// Of the whole archive: its name, its totals, its digest.
     pub whole: Named,
 }
 
 impl Differences {
-    /// Whether there is none.
+    /// True without differences.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let all = [&self.different, &self.missing, &self.extra, &self.whole];
         all.iter().all(|named| named.is_empty())
     }
 
-    /// Nothing, or a failure that names what differs.
+    /// Nothing, or a failure that names the differences.
     ///
     /// # Errors
     /// When anything differs.
@@ -208,7 +208,7 @@ impl<R: Read> Comparison<R> {
         }
     }
 
-    /// What came of it, once all entries were seen.
+    /// The result, after all entries.
     ///
     /// # Errors
     /// When the manifest is damaged.

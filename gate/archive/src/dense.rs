@@ -1,20 +1,20 @@
-//! Whether bytes are compressed already, found by looking at some of them.
+//! Detects compressed bytes by looking at a sample.
 //!
-//! Photos, films and what others have packed are most of what a home server keeps, and deflate takes as long over
-//! them as over anything: 57 MB/s for each core, for a third of a percent. Stored as they are they cost a checksum.
+//! Photos, films and packed files are most of a home server's data, and deflate takes as long over them as over any:
+//! 57 MB/s for each core, for a third of a percent. Stored as they are they cost a checksum.
 //!
 //! Invariant: the answer follows from the bytes alone; a wrong one costs size or time, and never content.
 
 use libdeflater::{CompressionLvl, Compressor};
 
-/// So many stretches of so many bytes, evenly spread, so that a part that is not dense is hardly missed.
+/// Number and size of the sampled stretches, evenly spread, so that a compressible part is rarely missed.
 const STRETCHES: usize = 8;
 const STRETCH: usize = 4 << 10;
 
 /// With fewer bytes than this there is nothing to be gained by asking.
 const FEW: usize = 2 * STRETCHES * STRETCH;
 
-/// What looks at bytes; it keeps its memory from one time to the next.
+/// The sampler; it keeps its memory between calls.
 pub(super) struct Probe {
     quick: Compressor,
     sample: Vec<u8>,
@@ -33,7 +33,7 @@ impl Probe {
         }
     }
 
-    /// Whether compressing would save next to nothing.
+    /// True if compressing would save next to nothing.
     pub(super) fn is_dense(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() < FEW {
             return false;
@@ -43,7 +43,7 @@ impl Probe {
             let stretch = part.get(..STRETCH).unwrap_or_default();
             self.sample.extend_from_slice(stretch);
         }
-        // Text and records are told apart by this alone; only what looks dense is worth a trial.
+        // This alone identifies text and records; only bytes that look dense are worth a trial.
         is_even(&self.sample) && self.saves_nothing()
     }
 
@@ -55,8 +55,8 @@ impl Probe {
     }
 }
 
-/// Whether all values of a byte are nearly as frequent: the chance that two bytes are equal is 1/256 then, and 1/15 in
-/// English text.
+/// True if all values of a byte are nearly equally frequent: the chance that two bytes are equal is 1/256 then, and
+/// 1/15 in English text.
 fn is_even(bytes: &[u8]) -> bool {
     let mut counts = [0_u64; 256];
     for &byte in bytes {

@@ -1,4 +1,4 @@
-//! SHA-256 of what passes by.
+//! SHA-256 of a stream.
 //!
 //! Invariant: a [`Digest`] has one spelling, 64 lower-case hexadecimal digits, as `sha256sum` prints it.
 
@@ -70,7 +70,7 @@ impl Hasher {
     }
 }
 
-/// A reader or writer whose bytes are counted and hashed as they pass.
+/// A reader or writer that counts and hashes its bytes.
 #[derive(Debug)]
 pub struct Hashing<S> {
     inner: S,
@@ -88,7 +88,7 @@ impl<S> Hashing<S> {
         }
     }
 
-    /// What was wrapped, how many bytes passed, and their digest.
+    /// The wrapped stream, the number of bytes, and their digest.
     pub fn finish(self) -> (S, u64, Digest) {
         (self.inner, self.bytes, self.hasher.finish())
     }

@@ -1,6 +1,6 @@
 //! One entry of an archive: everything but its content.
 //!
-//! Invariant: a path is what stands in the archive, byte for byte; whether it is safe to create is for `place` to say.
+//! Invariant: a path holds the bytes of the archive unchanged; `place` decides if it is safe to create.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// When something was last written to.
+    /// Time of the last modification.
     #[must_use]
     #[allow(
         clippy::useless_conversion,
@@ -38,7 +38,7 @@ impl Moment {
         }
     }
 
-    /// Reads what [`Display`](fmt::Display) writes, and what other programs write into PAX headers.
+    /// Reads the form that [`Display`](fmt::Display) writes, and the forms of other programs in PAX headers.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
@@ -96,7 +96,7 @@ pub fn owner(number: u64) -> Option<u32> {
     u32::try_from(number).ok().filter(|&id| id != u32::MAX)
 }
 
-/// What an entry is.
+/// Type of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
@@ -106,16 +106,16 @@ pub enum Kind {
         /// In bytes.
         size: u64,
     },
-    /// A regular file with holes; its map and what is not a hole follow.
+    /// A regular file with holes; its map and its data follow.
     Sparse {
         /// With its holes, in bytes.
         size: u64,
-        /// As it stands in the archive: the map, and what is not a hole.
+        /// Size in the archive: the map and the data.
         stored: u64,
     },
     /// A symbolic link.
     Symlink {
-        /// Where it leads.
+        /// Its target.
         target: Vec<u8>,
     },
     /// Another name of a file that came earlier.
@@ -135,7 +135,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many bytes follow the header, without the padding.
+    /// Number of bytes after the header, without the padding.
     #[must_use]
     pub fn stored(&self) -> u64 {
         match self {
@@ -182,7 +182,7 @@ impl Attributes {
 pub struct Entry {
     /// From the root of the archive, without a slash at either end.
     pub path: Vec<u8>,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Permissions with setuid, setgid and sticky.
     pub mode: u32,
@@ -190,7 +190,7 @@ pub struct Entry {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// When it was last written to.
+    /// Time of the last modification.
     pub modified: Moment,
     /// Extended attributes and ACLs. A hard link has none: they are those of its target.
     pub attributes: Attributes,

@@ -1,4 +1,4 @@
-//! How large an archive may become, found before anything is packed.
+//! Upper bound for the size of an archive, before anything is packed.
 //!
 //! Invariant: nothing is read but directories and the maps of files with holes; the result is an upper bound as long as
 //! nothing changes and the attributes of a file take no more than half a kilobyte on average. While an archive is
@@ -20,14 +20,14 @@ use base::error::Failure;
 /// Headers with a PAX header of a usual length, and a line of the manifest, of which the digest does not compress.
 const ENTRY: u64 = 4 * 512 + 150;
 
-/// What lies below a directory.
+/// The content below a directory.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Entries of all kinds.
     pub entries: u64,
     /// Bytes of content, without holes.
     pub content: u64,
-    /// What the archive and its manifest can take at most.
+    /// Limit for the archive with its manifest.
     pub bound: u64,
 }
 
@@ -35,7 +35,7 @@ impl Estimate {
     fn add(&mut self, name: usize, content: u64) {
         self.entries += 1;
         self.content = self.content.saturating_add(content);
-        // What does not compress grows by a few bytes for every block.
+        // Incompressible data grows by a few bytes for every block.
         let packed = content.saturating_add(512 + content / 1000);
         // A name stands in up to three places.
         let names = 3 * name as u64;
@@ -130,8 +130,8 @@ impl Look {
     }
 }
 
-/// What a file holds besides its holes. A file system that compresses allocates less than there is to read, so the
-/// number of blocks does not tell.
+/// Size of a file without its holes. A file system that compresses allocates less than there is to read, so the number
+/// of blocks is no measure.
 fn data(found: &Found) -> nix::Result<u64> {
     let size = u64::try_from(found.stat.st_size).unwrap_or(0);
     let map = Map::of(reopen(&found.fd)?, size)?;

@@ -27,14 +27,14 @@ use super::place::{Places, components};
 use super::{Named, Watch, attributes, damaged};
 use base::error::Failure;
 
-/// How many bytes pass between two looks at the free space.
+/// Bytes between two looks at the free space.
 const LOOK: u64 = 16 << 20;
 
-/// How a tree is made.
+/// Options for making a tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Whether owners are restored, which takes root. Without, everything belongs to whoever runs this, and setuid
-    /// and setgid are left out.
+    /// True to restore owners, which takes root. Without, all files belong to the calling user, and setuid and setgid
+    /// are left out.
     pub owners: bool,
     /// Keep the set-user-ID and set-group-ID bits and the capabilities of files. A thief of the remote could have added
     /// them.
@@ -43,14 +43,14 @@ pub struct Options {
     pub reserve: u64,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extracted {
     /// The archive as it was read, and where it differs from its manifest.
     pub report: Report,
     /// Devices and unknown things, which are not made.
     pub skipped: Named,
-    /// Programs whose powers were left out.
+    /// Programs that lost their powers.
     pub powerless: Named,
     /// Entries, each with the attributes that could not be set.
     pub attributes: Named,
@@ -60,8 +60,8 @@ pub struct Extracted {
 /// compared with its manifest, if there is one, while it is read.
 ///
 /// # Errors
-/// When the archive is damaged, or would make something outside of the target or twice; when something cannot be
-/// made; when the disk fills up to the reserve; when `watch` says so. What was made until then stays.
+/// The archive is damaged, or would make something outside of the target or twice; something cannot be made; the disk
+/// fills up to the reserve; or `watch` ends it. The part made until then stays.
 pub fn extract<A: Read, M: Read>(
     archive: A,
     mut comparison: Option<Comparison<M>>,
@@ -106,7 +106,7 @@ pub fn extract<A: Read, M: Read>(
                     file.write_all_at(piece.bytes, piece.offset)
                         .map_err(writing(&entry, *size))
                 })?;
-                // A hole at its end is written by nobody.
+                // No write covers a hole at its end.
                 file.set_len(*size).map_err(writing(&entry, *size))?;
                 maker.complete(&file, &entry)?;
                 content
@@ -215,8 +215,8 @@ impl Maker {
         Ok(())
     }
 
-    /// Gives a file, a directory or a named pipe what stands in its header. The owner comes first, because setting it
-    /// takes away setuid and capabilities; the time comes last, because everything else changes it.
+    /// Gives a file, a directory or a named pipe the values of its header. The owner comes first, because setting it
+    /// removes setuid and capabilities; the time comes last, because everything else changes it.
     fn complete(&mut self, fd: &impl AsFd, entry: &Entry) -> Result<(), Failure> {
         // By its descriptor, which may be one of O_PATH; see `attributes`.
         let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
@@ -319,7 +319,7 @@ fn create(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<File> {
     openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
 }
 
-/// The time of the last access is nobody's business.
+/// The time of the last access is not restored.
 fn times(modified: Moment) -> (TimeSpec, TimeSpec) {
     let modified = TimeSpec::new(modified.seconds, modified.nanoseconds.into());
     (TimeSpec::UTIME_OMIT, modified)

@@ -31,7 +31,7 @@ impl<R: Read> Gunzip<R> {
         between.map(BufReader::into_inner)
     }
 
-    /// Whether another member follows; zeros are passed over.
+    /// True if another member follows; zeros are skipped.
     fn follows(&mut self) -> io::Result<bool> {
         let Some(input) = self.between.as_mut() else {
             return Ok(false);

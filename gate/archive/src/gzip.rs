@@ -3,12 +3,12 @@
 //! The input is cut into blocks of half a mebibyte, each of which becomes a gzip member of its own. A file of several
 //! members is an ordinary gzip file (RFC 1952, 2.2): gzip, tar, bsdtar and Python read it as one.
 //!
-//! libdeflate's level 5 was measured on 120 MB of a Debian system: 93 MB/s for each core and 0.3 % smaller than
-//! `gzip -6` (22 MB/s). Level 4 does 107 MB/s and is 2.4 % larger, level 6 does 75 MB/s and is 1.1 % smaller; zlib-rs was
-//! slower than any of them and larger than gzip. What is compressed already is stored.
+//! libdeflate's level 5 was measured on 120 MB of a Debian system: 93 MB/s for each core and 0.3 % smaller than `gzip
+//! -6` (22 MB/s). Level 4 does 107 MB/s and is 2.4 % larger, level 6 does 75 MB/s and is 1.1 % smaller; zlib-rs was
+//! slower than any of them and larger than gzip. Compressed data is stored.
 //!
-//! Invariant: what comes out depends on the input alone, not on the number of threads; at most `AHEAD` blocks for each
-//! thread are in memory, and one more, whatever the speed of either side.
+//! Invariant: the output depends on the input alone, not on the number of threads. At most `AHEAD` blocks for each
+//! thread, and one more, are in memory, at any speed of either side.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -31,8 +31,8 @@ const LEVEL: i32 = 5;
 /// More threads than this would cost more memory than they are worth.
 const MAX_WORKERS: usize = 8;
 
-/// So many blocks for each thread are on their way at once. One that is stored takes less time than one that is packed, and
-/// writing may wait for the disk: with fewer, threads could stand idle behind the block whose turn it is.
+/// Blocks on their way for each thread. A stored block takes less time than a compressed one, and writing may wait for
+/// the disk: with fewer blocks, threads could stand idle behind the block that is next.
 const AHEAD: usize = 3;
 
 /// A block on its way: to a worker with its input, and back with its output. The buffers go round.
@@ -43,7 +43,7 @@ struct Block {
     packed: io::Result<usize>,
 }
 
-/// A writer that packs what is written.
+/// A writer that compresses its input.
 pub struct ParallelGzip<W> {
     out: W,
     filling: Vec<u8>,
@@ -64,7 +64,7 @@ pub struct ParallelGzip<W> {
 pub struct Members(Vec<u32>);
 
 impl Members {
-    /// Where each begins: in the compressed file, and in the input.
+    /// Start of each member: in the compressed file, and in the input.
     pub fn starts(&self) -> impl Iterator<Item = Member> {
         self.0
             .iter()
@@ -167,7 +167,7 @@ impl<W: Write> ParallelGzip<W> {
         Ok(())
     }
 
-    /// Waits for one block, and writes those whose turn it is.
+    /// Waits for one block, and writes the blocks that are next.
     fn take_back(&mut self) -> io::Result<()> {
         let gone = |_| io::Error::other("the threads that pack are gone");
         let block = self.done.recv().map_err(gone)?;
@@ -203,10 +203,10 @@ impl<W: Write> Write for ParallelGzip<W> {
     }
 }
 
-/// The life of a thread: it ends when nobody hands out blocks any more.
+/// Life of a thread: it ends when no more blocks are handed out.
 fn work(queue: &Mutex<Receiver<Block>>, finished: &Sender<Block>) {
-    // What is packed was written by others, and what packs it is not ours: it reaches nothing but memory. Where the
-    // kernel cannot see to that, it is packed all the same.
+    // Other users wrote the input, and the compressor is foreign code: so the thread can reach only memory. If the
+    // kernel cannot confine the thread, it compresses without.
     let _ = syscalls::for_thinking();
     let of_level = |level| Compressor::new(CompressionLvl::new(level).unwrap_or_default());
     let (mut packing, mut storing, mut probe) = (of_level(LEVEL), of_level(0), Probe::new());
@@ -317,7 +317,7 @@ mod tests {
         let middle = &dense[BLOCK..BLOCK + 1000];
         assert!(gzip.windows(1000).any(|window| window == middle));
         assert!(gzip.len() < dense.len() + dense.len() / 1000);
-        // Beside it, what is not is packed.
+        // Other data beside it is compressed.
         let mixed = [dense, vec![b'x'; 4 * BLOCK]].concat();
         let gzip = packed(&mixed, 2);
         assert!(unpacked(&gzip) == mixed);

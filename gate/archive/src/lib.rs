@@ -1,16 +1,16 @@
 //! A directory → one checked `.tar.gz` with its manifest, and back.
 //!
-//! `tar | gzip | rclone rcat` takes the end of a tar that died for success, and cannot be tried again. So the
-//! archive is written to a file of our own first, and read back before a byte of it is uploaded.
+//! `tar | gzip | rclone rcat` takes the end of a tar that died for success, and cannot be tried again. So the archive
+//! is first written to a file of our own, and read back before its upload.
 //!
-//! Writing: `listing` and `links` serve `pack`, which turns a tree into entries; `write` makes a tar archive of
-//! them (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves anything
-//! (`dense`), `digest` hashes what passes, and
-//! `manifest` notes each entry. Reading: `gunzip` and `read` give the entries back, `layout` finds the data in archives of
-//! other tools, `check` compares them with the manifest, `extract` makes a tree of them below one directory (`place`).
+//! Writing: `listing` and `links` serve `pack`, which turns a tree into entries; `write` makes a tar archive of them
+//! (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves space (`dense`), `digest`
+//! hashes the stream, and `manifest` notes each entry. Reading: `gunzip` and `read` return the entries, `layout` finds
+//! the data in archives of other tools, `check` compares them with the manifest, `extract` makes a tree of them below
+//! one directory (`place`).
 //!
-//! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a
-//! tree is packed nor when one is made; memory is bounded, whatever the tree or the archive.
+//! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a tree
+//! is packed nor when one is made; memory is bounded for any tree and any archive.
 #![forbid(unsafe_code)]
 
 mod acl;
@@ -57,23 +57,23 @@ pub const MAX_DEPTH: usize = 200;
 /// ends the work.
 pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<(), Failure>;
 
-/// How many of them are remembered, and how much of each.
+/// Number of remembered names, and bytes of each.
 const REMEMBERED: usize = 100;
 const LONGEST: usize = 500;
 
-/// How many are named in a sentence.
+/// Number of names in a sentence.
 const NAMED: usize = 10;
 
 /// Paths that are worth a word: how many, and the names of the first few. A service may have millions.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
     first: Vec<String>,
 }
 
 impl Named {
-    /// Whether there is none.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -121,7 +121,7 @@ fn too_deep(path: &Path) -> Failure {
     }
 }
 
-/// What is wrong with an archive or a manifest.
+/// A fault of an archive or a manifest.
 fn damaged(what: &str) -> Failure {
     Failure::Verification(format!("the archive is damaged: {what}"))
 }
@@ -131,7 +131,7 @@ fn other_layout(what: &str) -> Failure {
     Failure::Verification(format!("the archive has another layout: {what}"))
 }
 
-/// What an error means while an archive is read: damaged, where it came from gzip or from its end.
+/// Meaning of an error while an archive is read: damaged, if it came from gzip or from an early end.
 fn unreadable(what: &str) -> impl FnOnce(io::Error) -> Failure {
     move |error| match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged(&format!("it ends in {what}")),

@@ -10,21 +10,21 @@ use nix::sys::stat::FileStat;
 use super::entry::Moment;
 use base::dirfd::Identity;
 
-/// Bytes that are remembered: some 30,000 files whose further names are still to come.
+/// Remembered bytes: some 30,000 files with names still to come.
 const MAX_BYTES: usize = 8 << 20;
 
-/// What an entry of the table costs beside its name.
+/// Cost of an entry of the table besides its name.
 const OVERHEAD: usize = 200;
 
 /// A file that has further names.
 struct Known {
     path: Vec<u8>,
-    /// How many of its names were not seen yet.
+    /// Number of names still to come.
     left: u64,
     state: State,
 }
 
-/// What changes when a file is written to or its owner or mode is changed.
+/// Facts that change when a file is written, or its owner or mode changes.
 pub(super) type State = (Moment, (i64, i64), i64);
 
 /// See [`State`].
@@ -39,7 +39,7 @@ pub(super) fn state(stat: &FileStat) -> State {
     (Moment::modified(stat), changed, stat.st_size)
 }
 
-/// What the table says about a file.
+/// The table's answer for a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// Nothing yet.

@@ -21,13 +21,13 @@ use base::error::Failure;
 /// For the names of all directories that are open: some 250,000 of them.
 const BUDGET: usize = 8 << 20;
 
-/// What a directory gets in any case.
+/// The least share of a directory.
 const FLOOR: usize = 16 << 10;
 
-/// How many names are read between two looks at the watch.
+/// Names between two looks at the watch.
 const LOOK: usize = 1000;
 
-/// What the listings of a walk hold together.
+/// Memory that the listings of a walk hold together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Budget(Rc<Cell<usize>>);
 
@@ -37,7 +37,7 @@ pub(super) struct Listing {
     budget: Budget,
     held: usize,
     bytes: Vec<u8>,
-    /// Where in `bytes` each name begins and ends.
+    /// Range of each name in `bytes`.
     names: Vec<(u32, u32)>,
 }
 
@@ -60,7 +60,7 @@ impl Listing {
     pub(super) fn fill(&mut self, watch: Watch<'_>, passed: u64) -> Result<bool, Failure> {
         self.release();
         let free = BUDGET.saturating_sub(self.budget.0.get());
-        // Half of what is left, so that the levels below get their share.
+        // Half of the rest, so that the levels below get their share.
         let limit = FLOOR.max(free / 2);
         let mut size = 0;
         for entry in self.stream.by_ref() {
@@ -92,7 +92,7 @@ impl Listing {
         Ok(!self.names.is_empty())
     }
 
-    /// How many names were read.
+    /// Number of names.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
@@ -139,7 +139,7 @@ mod tests {
         }
         let directory = std::fs::File::open(folder.path()).unwrap();
         let budget = Budget::default();
-        // Somebody else holds nearly everything.
+        // The other levels hold nearly everything.
         budget.0.set(BUDGET);
         let mut listing = Listing::open(&directory, &budget).unwrap();
         let (mut seen, mut parts) = (BTreeSet::new(), 0);

@@ -1,4 +1,4 @@
-//! What went into an archive, line by line, stored beside it.
+//! The content of an archive, line by line, stored beside it.
 //!
 //! ```text
 //! backupctl-manifest 2 SERVICE-YYYY-MM-DD.tar.gz
@@ -35,7 +35,7 @@ fn wrong(what: impl fmt::Display) -> Failure {
     Failure::Verification(format!("the manifest is damaged: {what}"))
 }
 
-/// Which format a manifest has.
+/// Format of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// Written up to release 0.1. Its archives hold no attributes: the gate's own reader found none.
@@ -215,7 +215,7 @@ impl<R: Read> Reader<R> {
     /// The next record or member; `None` at the end.
     ///
     /// # Errors
-    /// When a line is not what it should be, or the last one is missing.
+    /// A line is malformed, or the last one is missing.
     pub fn next_line(&mut self) -> Result<Option<Line>, Failure> {
         if self.totals.is_some() {
             return Ok(None);

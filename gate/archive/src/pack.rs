@@ -1,7 +1,7 @@
 //! A tree → an archive and its manifest.
 //!
-//! Invariant: entries are reached by descriptor from the pinned directory and no link is followed; what changed
-//! while it was read is named, never passed over; what cannot be stored is named, too.
+//! Invariant: entries are reached by descriptor from the pinned directory and no link is followed; every entry that
+//! changed while it was read, or that cannot be stored, is named.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -29,30 +29,30 @@ use super::{MAX_DEPTH, Named, ROOT, Watch, attributes, too_deep};
 use base::dirfd::{Found, Identity, PinnedDir, enter, find, reopen};
 use base::error::Failure;
 
-/// How much is read at once.
+/// Bytes of one read.
 const CHUNK: usize = 256 << 10;
 
-/// What went into an archive.
+/// The content of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     /// Its totals, which stand in the manifest, too.
     pub totals: Totals,
-    /// What is to be told.
+    /// Notes for the caller.
     pub notes: Notes,
 }
 
-/// What an archive does not hold as it was.
+/// Entries that an archive lacks, or holds in a changed form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
-    /// What changed while it was read.
+    /// Entries that changed while they were read.
     pub changed: Named,
     /// Sockets and devices, which an archive cannot bring back.
     pub skipped: Named,
-    /// What something else is mounted on: it belongs to another file system, or to another place of this one.
+    /// Mount points: they belong to another file system, or to another place of this one.
     pub mounted: Named,
-    /// Files whose attributes were too many to be kept.
+    /// Files with too many attributes.
     pub cut: Named,
-    /// Files whose further names may be stored as copies, because there were too many such files.
+    /// Files with further names that may be stored as copies, because there were too many such files.
     pub copied: Named,
 }
 
@@ -112,12 +112,12 @@ struct Packer<'a, 'f> {
     tar: Writer<Spool<'f>>,
     manifest: manifest::Writer<&'f File>,
     entries: u64,
-    /// Of content, as far as it was read.
+    /// Bytes of content read so far.
     bytes: u64,
     notes: Notes,
     links: Links,
     budget: Budget,
-    /// Of what is being packed.
+    /// Path of the current entry.
     path: Vec<u8>,
     buffer: Vec<u8>,
     watch: Watch<'a>,
@@ -198,7 +198,7 @@ impl Packer<'_, '_> {
             }
             SFlag::S_IFREG => self.file(directory, name, &found),
             SFlag::S_IFLNK => {
-                // Of what was opened; an empty name means just that, readlinkat(2).
+                // Of the opened file; an empty name means just that, readlinkat(2).
                 let target = readlinkat(fd, "").map_err(|errno| self.unread(errno))?;
                 let target = target.as_bytes().to_vec();
                 let entry = self.describe(fd, stat, Kind::Symlink { target })?;
@@ -278,8 +278,8 @@ impl Packer<'_, '_> {
         Ok(())
     }
 
-    /// Packs a stretch of a file; what is missing is filled with zeros, so that the archive stays well formed until
-    /// the change is reported. Returns whether something was missing.
+    /// Packs a stretch of a file; a missing part is filled with zeros, so that the archive stays well formed until the
+    /// change is reported. Returns true if a part was missing.
     fn data(
         &mut self,
         file: &File,

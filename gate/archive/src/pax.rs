@@ -1,11 +1,11 @@
-//! PAX records: `LENGTH KEY=VALUE\n`, for what the header before them cannot say.
+//! PAX records: `LENGTH KEY=VALUE\n`, for values that do not fit into the header that follows.
 //!
-//! Invariant: [`records`] reads what [`Records`] wrote, and what GNU tar, bsdtar and Python write.
+//! Invariant: [`records`] reads the output of [`Records`], and of GNU tar, bsdtar and Python.
 
 use super::damaged;
 use base::error::Failure;
 
-/// More than this is read by nobody: attributes are packed up to a quarter of it.
+/// Limit of every reader: attributes are packed up to a quarter of this.
 pub(super) const MAX_BYTES: u64 = 2 << 20;
 
 /// Records in the making.
@@ -28,7 +28,7 @@ impl Records {
         self.0.push(b'\n');
     }
 
-    /// What was added.
+    /// The added records.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,8 +1,7 @@
 //! Paths of an archive → places below one directory.
 //!
-//! Invariant: nothing outside of the target is reached, whatever an archive calls its entries and wherever its
-//! links lead: every component is opened by descriptor, as a real directory, from the one above it. Nothing that
-//! is there is opened for writing or replaced.
+//! Invariant: nothing outside of the target is reached, for any names and links in an archive: every component is
+//! opened by descriptor, as a real directory, from the one above. No existing entry is opened for writing or replaced.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -46,7 +45,7 @@ pub(super) fn components(path: &[u8]) -> Result<Vec<&OsStr>, Failure> {
 pub(super) struct Open<T> {
     name: OsString,
     fd: OwnedFd,
-    /// What is to be done once it is filled.
+    /// Work for the time when it is filled.
     then: Option<T>,
 }
 

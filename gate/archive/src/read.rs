@@ -3,8 +3,8 @@
 //! Reads the gate's archives, and those of GNU tar, bsdtar and Python. The archive comes from the remote and may be
 //! anything.
 //!
-//! Invariant: memory is bounded whatever the archive says; nothing is taken for an entry whose header has not its
-//! checksum; an archive that ends early is an error.
+//! Invariant: memory is bounded for any archive; a header without its checksum is never taken for an entry; an archive
+//! that ends early is an error.
 
 use std::io::Read;
 
@@ -23,22 +23,22 @@ const MAX_NAME: u64 = 128 << 10;
 /// Headers that go before an entry: PAX, and GNU's long name and long link.
 const MAX_BEFORE: usize = 4;
 
-/// How much is read at once.
+/// Bytes of one read.
 const CHUNK: usize = 256 << 10;
 
 /// A stretch of a file's content, and where it belongs.
 #[derive(Debug)]
 pub struct Piece<'a> {
-    /// Where in the file.
+    /// Offset in the file.
     pub offset: u64,
-    /// What stands there. What no piece covers is a hole.
+    /// The bytes there. Parts without a piece are holes.
     pub bytes: &'a [u8],
 }
 
 /// The entries of an archive.
 pub struct Entries<R> {
     input: R,
-    /// Of the last entry's content, not yet read.
+    /// Unread content of the last entry.
     left: u64,
     /// Behind that content.
     padding: u64,
@@ -48,13 +48,13 @@ pub struct Entries<R> {
     passed: u64,
     /// Bytes of the archive read so far.
     position: u64,
-    /// Where the headers of the last entry begin.
+    /// Offset of the last entry's headers.
     began: u64,
     buffer: Vec<u8>,
 }
 
 impl<R: Read> Entries<Gunzip<R>> {
-    /// Of a `.tar.gz`.
+    /// Reads a `.tar.gz`.
     pub fn gunzip(input: R) -> Self {
         Self::new(Gunzip::new(input, CHUNK))
     }
@@ -66,7 +66,7 @@ impl<R: Read> Entries<Gunzip<R>> {
 }
 
 impl<R: Read> Entries<R> {
-    /// Of a tar archive.
+    /// Reads a tar archive.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -206,8 +206,8 @@ impl<R: Read> Entries<R> {
         })
     }
 
-    /// Hands over the content of the last entry, piece by piece, and returns the digest of what stands in the
-    /// archive for it (with the map of a sparse file). The second call finds nothing more.
+    /// Hands over the content of the last entry, piece by piece, and returns the digest of its bytes in the archive
+    /// (with the map of a sparse file). A second call finds no more pieces.
     ///
     /// # Errors
     /// Those of the archive, of `watch`, and of `each`.
@@ -282,7 +282,7 @@ impl<R: Read> Entries<R> {
         Ok(())
     }
 
-    /// Where the headers of the last entry begin in the uncompressed archive.
+    /// Offset of the last entry's headers in the uncompressed archive.
     pub fn began(&self) -> u64 {
         self.began
     }

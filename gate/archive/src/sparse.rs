@@ -13,8 +13,7 @@ use super::damaged;
 use super::ustar::{BLOCK, value};
 use base::error::Failure;
 
-/// What a map may hold. The rest of a file with more holes is packed as if it had none: that costs room, and no
-/// memory.
+/// Limit of a map. The rest of a file with more holes is packed as if it had none: that costs room, and no memory.
 const MAX_SEGMENTS: usize = 1 << 16;
 
 /// The end of a file of the largest size, where the kernel does not say where data is: on tmpfs lseek(2) with SEEK_DATA
@@ -24,13 +23,13 @@ const BLIND: i64 = 4 << 20;
 /// A stretch of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Where in the file.
+    /// Offset in the file.
     pub(super) offset: u64,
-    /// How long.
+    /// Length.
     pub(super) length: u64,
 }
 
-/// Where the data of a file is.
+/// The ranges of data in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Map(Vec<Segment>);
 
@@ -79,7 +78,7 @@ impl Map {
         &self.0
     }
 
-    /// How many bytes of data there are.
+    /// Number of bytes of data.
     pub(super) fn data(&self) -> u64 {
         self.0.iter().map(|segment| segment.length).sum()
     }

@@ -1,4 +1,4 @@
-//! Packing and making again, within the process: what other programs make of an archive is for `tests/it`.
+//! Packing and making again, within the process; `tests/it` checks archives with other programs.
 
 mod changes;
 mod comparing;
@@ -25,7 +25,7 @@ use base::names::PlainPath;
 
 const NAME: &str = "app-2026-11-22.tar.gz";
 
-/// A source, an archive of it, and a place to make it again.
+/// A source, an archive of the source, and a place to make it again.
 struct Tree {
     root: tempfile::TempDir,
     archive: File,
@@ -105,7 +105,7 @@ fn quiet(_: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is to come back: kind, mode, owner, time, links, content, and how many blocks are allocated.
+/// Facts that have to come back: kind, mode, owner, time, links, content, and the number of allocated blocks.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     mode: u32,

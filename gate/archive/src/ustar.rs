@@ -1,6 +1,7 @@
-//! The 512 bytes of a tar header: what POSIX calls ustar, and what GNU tar and star write into the same fields.
+//! The 512 bytes of a tar header: POSIX's ustar, and the variants of GNU tar and star in the same fields.
 //!
-//! Invariant: what is written is plain ustar, but for one case that [`number`] tells; what is read passed its checksum.
+//! Invariant: the output is plain ustar, except for the one case in [`number`]; every header that is read passed its
+//! checksum.
 
 use super::damaged;
 use base::error::Failure;
@@ -41,13 +42,13 @@ pub(super) struct Header {
     pub(super) size: u64,
     /// Seconds since 1970.
     pub(super) modified: i64,
-    /// What it is.
+    /// Its type.
     pub(super) letter: u8,
-    /// Where a link leads.
+    /// Target of a link.
     pub(super) link: Vec<u8>,
 }
 
-/// Where a path is split so that both parts fit; `None` where it is too long.
+/// The place at which a path is split so that both parts fit; `None` for a path that is too long.
 fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.len() <= NAME.1 {
         return Some((&[], path));
@@ -59,12 +60,12 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
         .find(|(_, name)| !name.is_empty() && name.len() <= NAME.1)
 }
 
-/// Whether a path fits as it is.
+/// True if a path fits unchanged.
 pub(super) fn path_fits(path: &[u8]) -> bool {
     split(path).is_some()
 }
 
-/// Whether the target of a link fits as it is.
+/// True if the target of a link fits unchanged.
 pub(super) fn link_fits(link: &[u8]) -> bool {
     link.len() <= LINK.1
 }
@@ -78,9 +79,9 @@ fn put(block: &mut [u8; BLOCK], (at, length): (usize, usize), bytes: &[u8]) {
     }
 }
 
-/// Octal digits and a NUL. What does not fit is written as GNU tar and star do (a set first bit, then the number
-/// in base 256). The gate lets that happen for one thing alone: a sparse file of which more than 8 GiB are stored.
-/// Its size would belong into a PAX header, and Python's tarfile takes that for the size with holes.
+/// Octal digits and a NUL. A larger value is written as GNU tar and star do (a set first bit, then the number in base
+/// 256). The gate allows that only for a sparse file with more than 8 GiB of data: its size would belong into a PAX
+/// header, and Python's tarfile takes that for the size with holes.
 fn number(block: &mut [u8; BLOCK], field: (usize, usize), value: u64) {
     let digits = field.1 - 1;
     let text = format!("{value:0digits$o}");
@@ -110,7 +111,8 @@ fn checksum(block: &[u8; BLOCK]) -> u64 {
 }
 
 impl Header {
-    /// The block. What is too long is cut off, what is too early becomes 1970: then a PAX header goes before it.
+    /// The block. A value that is too long is cut off, a time that is too early becomes 1970: a PAX header goes before
+    /// it then.
     pub(super) fn encode(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let (prefix, name) = split(&self.path).unwrap_or((&[], &self.path));
@@ -139,7 +141,7 @@ impl Header {
             return Err(damaged("a header does not have its checksum"));
         }
         let mut path = text(block, NAME);
-        // GNU tar, whose magic ends otherwise, keeps other things where POSIX keeps the prefix.
+        // GNU tar, with a different end of the magic, keeps other values in place of POSIX's prefix.
         if block.get(257..263) == Some(b"ustar\0") {
             let mut prefix = text(block, PREFIX);
             if !prefix.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Owners are numbers: their names would mean others on the host that the archive is restored on.
 //!
-//! Invariant: exactly as many bytes of content are written as the header promised, padded to whole blocks.
+//! Invariant: the bytes of content equal the number in the header, padded to whole blocks.
 
 use std::io::{self, Write};
 
@@ -14,7 +14,7 @@ use super::ustar::{BLOCK, Header, MAX_ID, MAX_LONG, link_fits, path_fits};
 /// A tar archive in the making.
 pub(super) struct Writer<W> {
     out: W,
-    /// Of the content that the last header promised.
+    /// Bytes that the last header promised and that are still missing.
     left: u64,
     padding: usize,
     /// Bytes of the archive so far.
@@ -103,7 +103,7 @@ fn header(entry: &Entry) -> Header {
     match entry.kind {
         Kind::Directory => path.push(b'/'),
         Kind::Sparse { .. } => {
-            // What a reader sees that does not know the map: a strange name instead of a strange file.
+            // A reader that does not know the map sees a strange name instead of a strange file.
             let at = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
             path.splice(at..at, *b"GNUSparseFile.0/");
         }
@@ -116,7 +116,7 @@ fn header(entry: &Entry) -> Header {
         gid: u64::from(entry.gid.min(MAX_ID)),
         size: match entry.kind {
             Kind::File { size } => size.min(MAX_LONG),
-            // See `ustar`: this one may exceed what octal digits can say.
+            // See `ustar`: this value may be too large for octal digits.
             _ => entry.kind.stored(),
         },
         modified: entry.modified.seconds,
@@ -127,7 +127,7 @@ fn header(entry: &Entry) -> Header {
 
 fn records(entry: &Entry, header: &Header) -> Records {
     let mut records = Records::default();
-    // PAX values are UTF-8 unless this says that they are whatever the file system held.
+    // PAX values are UTF-8 unless this header declares them as bytes of the file system.
     let sparse = matches!(entry.kind, Kind::Sparse { .. });
     let foreign = |bytes: &[u8]| std::str::from_utf8(bytes).is_err();
     // A short name stands in the header as it is, where every reader takes it byte for byte.

@@ -70,19 +70,19 @@ pub struct Record {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// When it was last written to.
+    /// Time of the last modification.
     pub modified: Moment,
-    /// Of a file, with its holes.
+    /// Size of a file, with its holes.
     pub size: u64,
-    /// Of a file, as it stands in the archive.
+    /// Digest of a file, as it stands in the archive.
     pub content: Option<Digest>,
     /// Extended attributes and ACLs.
     pub attributes: NotedAttributes,
     /// In the archive.
     pub path: Vec<u8>,
-    /// Of a link.
+    /// Target of a link.
     pub target: Option<Vec<u8>>,
-    /// Where its headers begin in the uncompressed archive.
+    /// Offset of its headers in the uncompressed archive.
     pub at: Option<u64>,
     /// The remote's own hash of a file.
     pub hash: Option<RemoteHash>,
@@ -142,7 +142,7 @@ impl Record {
         (!differences.is_empty()).then(|| differences.join(", "))
     }
 
-    /// Whether both know an offset, and not the same one.
+    /// True if both know an offset, and the offsets differ.
     #[must_use]
     pub fn is_moved(&self, other: &Self) -> bool {
         matches!((self.at, other.at), (Some(one), Some(another)) if one != another)

@@ -1,8 +1,8 @@
-//! What changes while it is read is named.
+//! Changes while a tree is read are named.
 
 use super::*;
 
-/// Does something once the packing of a large file has begun, and returns what was found to have changed.
+/// Runs `act` after the packing of a large file has begun, and returns the changes found.
 fn changing(act: impl Fn(&Tree)) -> String {
     let tree = Tree::new();
     fs::create_dir(tree.path("folder")).unwrap();
@@ -19,7 +19,7 @@ fn changing(act: impl Fn(&Tree)) -> String {
         })
         .unwrap();
     assert!(done);
-    // However torn, it reads back as what was packed.
+    // Even torn, it reads back as it was packed.
     assert!(tree.check().unwrap().differences.unwrap().is_empty());
     packed.notes.changed.to_string()
 }

@@ -1,4 +1,4 @@
-//! Whatever an archive says, nothing is made where it should not be.
+//! No archive makes anything outside of its target.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What is packed is made again as it was.
+//! A packed tree comes back unchanged.
 
 use proptest::prelude::*;
 
