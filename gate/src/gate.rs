@@ -12,19 +12,18 @@ use std::time::Instant;
 use crate::action::{self, Context};
 use crate::audit::Audit;
 use crate::caller::{Caller, Door};
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Landlock};
+use crate::config::{Config, DEFAULT_PATH, Landlock};
 use crate::database;
 use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
-use crate::hardening::{Surroundings, harden};
+use crate::hardening::Surroundings;
+use crate::host::door::door;
 use crate::host::linux::LinuxHost;
-use crate::host::trusted::Trusted;
 use crate::host::{Host, clock};
 use crate::install::{self, Verb};
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order, powers};
 use crate::privilege::{Offers, capabilities, thinking};
-use crate::program;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, ParseError, Request};
 use crate::walk;
@@ -34,56 +33,33 @@ const HELP: &str = include_str!("help.txt");
 /// The program `backupctl`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    // Another second instance, which looks at a database; see `database`.
-    if arguments
-        .next()
-        .is_some_and(|first| first == database::ENTRY)
-    {
-        let (code, lines) = database::inspect(&arguments.collect::<Vec<_>>());
-        let mut reply = Reply::default();
-        lines.iter().for_each(|line| reply.line(Stream::Out, line));
-        return ExitCode::from(code);
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.split_first() {
+        // A process of the gate that looks at a database.
+        Some((first, rest)) if first == database::ENTRY => {
+            let (code, lines) = database::inspect(rest);
+            let mut reply = Reply::default();
+            lines.iter().for_each(|line| reply.line(Stream::Out, line));
+            ExitCode::from(code)
+        }
+        // A process of the gate that reads a service's data.
+        Some((first, rest)) if first == walk::ENTRY => ExitCode::from(walk::walk(rest)),
+        Some((first, words)) if first == keeper::ENTRY => keep(&arguments, words),
+        _ => door("backupctl", &arguments, |arguments, surroundings, reply| {
+            command(arguments, surroundings, reply).code()
+        }),
     }
-    // And another one, which reads a service's data; see `walk`.
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == walk::ENTRY) {
-        return ExitCode::from(walk::walk(&arguments.collect::<Vec<_>>()));
-    }
-    door("backupctl", |arguments, surroundings, reply| {
-        command(arguments, surroundings, reply).code()
-    })
 }
 
-/// What every program of this crate does before it looks at its arguments.
-pub(crate) fn door(name: &str, command: fn(&[OsString], &Surroundings, Reply) -> u8) -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let mut reply = Reply::default();
-    // The second instance, on its way to becoming another program; see `program`.
-    if let Some((first, rest)) = arguments.split_first()
-        && first == program::ENTRY
-    {
-        reply.line(Stream::Err, &program::enter(rest));
-        let code = u8::try_from(program::EXIT_PREPARE);
-        return ExitCode::from(code.unwrap_or(ExitStatus::Internal.code()));
+/// A process of the gate that brings a service back when its lease ends. It leaves its parent before it is hardened.
+fn keep(arguments: &[OsString], words: &[OsString]) -> ExitCode {
+    if keeper::process::stays(words) {
+        door("backupctl", arguments, |_, _, _| {
+            keeper::process::stay(words)
+        })
+    } else {
+        ExitCode::from(keeper::process::leave(words))
     }
-    let keeper = arguments
-        .split_first()
-        .filter(|(first, _)| *first == keeper::ENTRY)
-        .map(|(_, rest)| rest);
-    if let Some(words) = keeper
-        && !keeper::process::stays(words)
-    {
-        return ExitCode::from(keeper::process::leave(words));
-    }
-    ExitCode::from(match harden() {
-        Ok(_) if keeper.is_some() => keeper::process::stay(keeper.unwrap_or_default()),
-        Ok(surroundings) => command(&arguments, &surroundings, reply),
-        Err(error) => {
-            reply.line(Stream::Err, &format!("{name}: {error}"));
-            ExitStatus::Internal.code()
-        }
-    })
 }
 
 /// What the command line asks for, before any of it is understood.
@@ -166,7 +142,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     // People on the host hear of a typing error even where there is no configuration yet.
     let early = (door == Door::Host).then(|| read(door, &line, &words, &mut audit));
     let prepared = early.transpose().and_then(|early| {
-        let config = load(config)?;
+        let config = Config::find(config)?;
         audit.also_to(config.audit_log.as_ref());
         let request = early.map_or_else(|| read(door, &line, &words, &mut audit), Ok)?;
         let grant = decide(&config, &caller, &request)?;
@@ -233,17 +209,6 @@ pub(crate) fn carry_out(
     status
 }
 
-/// The configuration: the one named on the command line, or the host's.
-pub(crate) fn load(config: Option<PathBuf>) -> Result<Config, Failure> {
-    let user = nix::unistd::geteuid();
-    let (path, trusted) = match config {
-        Some(path) => (path, Trusted { uid: user.as_raw() }),
-        None if user.is_root() => (PathBuf::from(DEFAULT_PATH), Trusted { uid: 0 }),
-        None => return Err(ConfigError::NeedsRoot.into()),
-    };
-    Ok(Config::load(&path, trusted)?)
-}
-
 fn read(
     door: Door,
     line: &[u8],
@@ -288,7 +253,7 @@ fn asked_for(words: &[OsString]) -> Option<Request> {
 fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) -> ExitStatus {
     let started = Instant::now();
     let path = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let loaded = load(config);
+    let loaded = Config::find(config);
     let mut audit = Audit::new(caller.facts());
     audit.also_to(
         loaded
@@ -329,7 +294,7 @@ fn probed(
 ) -> ExitStatus {
     let started = Instant::now();
     let mut audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
-    let prepared = load(config).and_then(|config| {
+    let prepared = Config::find(config).and_then(|config| {
         capabilities::give_up(powers::at_first(None))?;
         let preparing = Failure::errno("preparing for child processes");
         Ok((
@@ -434,7 +399,7 @@ fn completions(shell: &OsString, mut reply: Reply) -> ExitStatus {
 }
 
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {
-    match load(config) {
+    match Config::find(config) {
         Ok(config) => {
             let (answer, status) = explain(&config, line.as_bytes(), clock::local());
             let text = serde_json::to_string_pretty(&answer).unwrap_or_default();

@@ -4,18 +4,17 @@
 //! operating system, the answer.
 #![forbid(unsafe_code)]
 
-pub use ::{archive, host, privilege};
+pub use ::{archive, config, host, privilege, stack};
 pub use base::{error, measure, names, progress, ready, reply, result_line, scratch, wire};
 pub use host::program;
 pub use privilege::hardening;
+pub use stack::podmanctl;
 
 pub mod gate;
 pub mod install;
-pub mod podmanctl;
 
 pub mod audit;
 pub mod caller;
-pub mod config;
 pub mod explain;
 pub mod policy;
 pub mod request;
@@ -32,7 +31,6 @@ pub mod rclone;
 pub mod replacement;
 pub mod retention;
 pub mod shelf;
-pub mod stack;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

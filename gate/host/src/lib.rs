@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod descendants;
+pub mod door;
 pub mod leftovers;
 pub mod linux;
 pub mod program;

@@ -29,7 +29,7 @@ use crate::audit::Audit;
 use crate::caller::{Caller, Door};
 use crate::config::Config;
 use crate::error::{ExitStatus, Failure};
-use crate::gate::{carry_out, decide, load};
+use crate::gate::{carry_out, decide};
 use crate::hardening::Surroundings;
 use crate::host::clock;
 use crate::host::holder::{Suspicion, end};
@@ -148,7 +148,7 @@ impl Keeping {
         service: ServiceName,
         words: Vec<OsString>,
     ) -> Result<Self, Failure> {
-        let config = load(config)?;
+        let config = Config::find(config)?;
         let leases = Leases::open(&config.state_dir, config.lease.seconds)
             .map_err(Failure::io("the leases"))?;
         let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())

@@ -9,19 +9,7 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-
-/// What is kept. See `[versions]` of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// Days after which a folder goes.
-    pub days: u32,
-    /// The most folders that are kept.
-    pub count: u32,
-    /// Days before which no folder goes.
-    pub floor_days: u32,
-    /// The newest of them that never go.
-    pub floor_count: u32,
-}
+use config::Keep;
 
 /// How many are given up at a time: were the clock ever wrong by years, not everything would be gone at once.
 pub const AT_A_TIME: usize = 10;

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
+use crate::config::Bounds;
 use crate::host::lock_name::LockName;
-use crate::mirror::guard::Bounds;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
 use crate::request::Target;
 

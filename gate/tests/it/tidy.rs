@@ -15,11 +15,13 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The crates of the gate, lowest layer first, with the folder of each.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 7] = [
     ("base", "base"),
     ("privilege", "privilege"),
     ("archive", "archive"),
     ("host", "host"),
+    ("config", "config"),
+    ("stack", "stack"),
     ("backupctl", "."),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::names::{PlainPath, UserName};
+use base::names::{PlainPath, UserName};
 
 /// The account behind the forced command. Only `--doctor` looks at it: the gate itself trusts nobody.
 #[derive(Debug, Clone, Deserialize)]

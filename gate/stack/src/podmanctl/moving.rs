@@ -10,10 +10,10 @@ use super::errand::{Errand, lost};
 use super::find::{Found, Podman, tool};
 use super::owner::Owner;
 use super::verbs::{Verbs, missing};
-use crate::error::{ExitStatus, Failure};
-use crate::host::clock;
-use crate::names::ServiceName;
-use crate::stack::{Life, Memory, Phase, Selection, Stack};
+use crate::{Life, Memory, Phase, Selection, Stack};
+use base::clock;
+use base::error::{ExitStatus, Failure};
+use base::names::ServiceName;
 
 /// Looks for a member that has vanished, and the pause between two of them.
 const LOOKS: u32 = 5;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::find::{Found, Inventory, Podman, Recorded, Tools};
 use super::memories::Memories;
 use super::owner::Owner;
-use crate::error::{ExitStatus, Failure};
-use crate::names::ServiceName;
-use crate::reply::Stream;
-use crate::stack::{Memory, Phase, Stack, Whole};
+use crate::{Memory, Phase, Stack, Whole};
+use base::error::{ExitStatus, Failure};
+use base::names::ServiceName;
+use base::reply::Stream;
 
 /// Exit codes of `--status`, as systemctl has them.
 const PARTLY: u8 = 1;

@@ -8,7 +8,7 @@
 //! containers or bears another service's name.
 
 use super::naming::{is_unit, service_named, service_of, spellings};
-use crate::names::ServiceName;
+use base::names::ServiceName;
 
 /// The properties to ask `systemctl show` for.
 pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,LoadState,ActiveState,SubState,Job,Type,RemainAfterExit,After,WantedBy,RequiredBy,UpheldBy,BoundBy,RequisiteOf,ConsistsOf,PropagatesStopTo,TriggeredBy";

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::owner::Owner;
-use crate::stack::Container;
+use crate::Container;
 
 /// One question to one owner's tools.
 pub(super) struct Question {

@@ -5,10 +5,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::host::dirfd::{entries, private_dir};
-use crate::host::durable;
-use crate::names::{PlainPath, ServiceName};
-use crate::stack::Memory;
+use crate::Memory;
+use base::dirfd::{entries, private_dir};
+use base::durable;
+use base::names::{PlainPath, ServiceName};
 
 /// Far more than a stack of [`super::find::MOST_MEMBERS`] needs.
 const MAX_BYTES: u64 = 1 << 20;

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::plain;
-use crate::names::PlainPath;
-use crate::program::Pin;
+use base::names::PlainPath;
+use host::program::Pin;
 
 /// The rclone that a release brings, and the default.
 pub const BUNDLED_RCLONE: &str = "/usr/local/lib/backupctl/rclone";

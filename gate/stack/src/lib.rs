@@ -5,10 +5,12 @@
 //!
 //! Invariant: a stack is down only when no member runs or is starting. It is up only when all expected members run,
 //! and no container waits for its health check or fails it.
+#![forbid(unsafe_code)]
 
 pub mod container;
 pub mod naming;
 pub mod order;
+pub mod podmanctl;
 pub mod selection;
 pub mod unit;
 

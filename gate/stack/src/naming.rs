@@ -6,7 +6,7 @@
 //! Invariant: a name is of the longest service name that fits, so `immich-kiosk` is no part of `immich` once both
 //! are services; of equally long ones it is of the one that is spelled as it is.
 
-use crate::names::ServiceName;
+use base::names::ServiceName;
 
 /// The spellings of a service's name in units, containers and projects: its own, in small letters, and as compose makes a
 /// project's name of a folder's.

@@ -11,7 +11,7 @@ mod find;
 mod memories;
 mod moving;
 mod neighbours;
-pub(crate) mod owner;
+pub mod owner;
 mod question;
 mod verbs;
 
@@ -20,16 +20,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::error::{ExitStatus, Failure};
-use crate::gate::{door, load};
-use crate::hardening::Surroundings;
-use crate::host::Host;
-use crate::host::linux::LinuxHost;
-use crate::names::{NameError, Seconds, ServiceName};
-use crate::reply::{Reply, Stream};
+use base::error::{ExitStatus, Failure};
+use base::names::{NameError, Seconds, ServiceName};
+use base::reply::{Reply, Stream};
+use config::Config;
 use find::{Podman, Recorded, Tools};
+use host::Host;
+use host::door::door;
+use host::linux::LinuxHost;
 use memories::Memories;
+use privilege::hardening::Surroundings;
 use verbs::Verbs;
 
 const HELP: &str = "\
@@ -51,7 +51,8 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    door("podmanctl", command)
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    door("podmanctl", &arguments, command)
 }
 
 enum Verb {
@@ -98,7 +99,7 @@ fn command(arguments: &[OsString], _: &Surroundings, mut reply: Reply) -> u8 {
             return ExitStatus::Usage.code();
         }
     };
-    let config = match load(config) {
+    let config = match Config::find(config) {
         Ok(config) => config,
         Err(failure) => {
             reply.line(Stream::Err, &format!("podmanctl: {failure}"));

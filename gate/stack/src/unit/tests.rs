@@ -1,5 +1,5 @@
 use super::*;
-use crate::stack::tests::unit;
+use crate::tests::unit;
 
 fn names(all: &[&str]) -> Vec<ServiceName> {
     all.iter()

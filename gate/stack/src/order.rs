@@ -65,7 +65,7 @@ fn arranged<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::tests::{container, unit};
+    use crate::tests::{container, unit};
 
     #[test]
     fn what_others_wait_for_comes_first() {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::names::{table, unusable};
-use crate::wire::printable;
+use base::names::{table, unusable};
+use base::wire::printable;
 
 /// A table that is not in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

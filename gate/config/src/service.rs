@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::lease::check_seconds;
 use super::limits::OwnLimits;
-use crate::names::{PlainPath, ServiceName, UserName};
-use crate::ready::ReadyUrl;
+use base::names::{PlainPath, ServiceName, UserName};
+use base::ready::ReadyUrl;
 
 /// One service of the allow-list.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::owner::{Owner, PODMAN, everybody};
 use super::question::{Part, Question};
-use crate::config::Config;
-use crate::error::{Failure, Interrupt};
-use crate::host::{Ended, Host, Patience, clock};
-use crate::names::{PlainPath, ServiceName};
-use crate::program::{Output, Profile, Program, Tether};
-use crate::reply::Stream;
-use crate::stack::{Container, Memory, Stack, Unit, container, unit};
+use crate::{Container, Memory, Stack, Unit, container, unit};
+use base::error::{Failure, Interrupt};
+use base::names::{PlainPath, ServiceName};
+use base::reply::Stream;
+use config::Config;
+use host::program::{Output, Profile, Program, Tether};
+use host::{Ended, Host, Patience, clock};
 
 /// The most members that a stack may have.
 pub(super) const MOST_MEMBERS: usize = 200;

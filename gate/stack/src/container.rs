@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::naming::{is_container, is_unit, service_named, service_of};
 use super::unit::Unit;
-use crate::names::ServiceName;
+use base::names::ServiceName;
 
 /// The most containers that one user may have.
 const MOST: usize = 1000;
@@ -156,7 +156,7 @@ fn container(listed: Listed) -> Result<Container, String> {
     if !is_container(&name) || listed.id.len() != 64 || !hexadecimal {
         return Err(format!(
             "'{}' is no name of a container",
-            crate::wire::printable(name.as_bytes())
+            base::wire::printable(name.as_bytes())
         ));
     }
     let labels = listed.labels.unwrap_or_default();

@@ -2,7 +2,20 @@
 
 use serde::Deserialize;
 
-use crate::mirror::guard::Bounds;
+/// What may be changed without asking. See `[limits]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most files to delete within a day.
+    pub max_delete: u64,
+    /// The largest share of the mirror to delete within a day, in percent.
+    pub max_delete_percent: u64,
+    /// The largest share of the mirror to replace in one sync, in percent.
+    pub max_change_percent: u64,
+    /// The smallest share of the mirror's files that must be there afterwards, in percent.
+    pub min_left_percent: u64,
+    /// Up to so many files, shares are not looked at: half of six files is nothing unusual.
+    pub few_files: u64,
+}
 
 /// A deadline for requests that bring none, and the longest one that a request may bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use super::find::{Found, Tools, tool};
-use crate::error::Failure;
-use crate::names::ServiceName;
-use crate::program::Output;
-use crate::stack::{Activity, Container, Goal, Kind, Life, Selection, Stack, Whole, order};
+use crate::{Activity, Container, Goal, Kind, Life, Selection, Stack, Whole, order};
+use base::error::Failure;
+use base::names::ServiceName;
+use host::program::Output;
 
 /// Pause between two looks at a stack.
 const AGAIN: Duration = Duration::from_millis(200);

@@ -2,7 +2,18 @@
 
 use serde::Deserialize;
 
-use crate::mirror::versions::Keep;
+/// What is kept. See `[versions]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Days after which a folder goes.
+    pub days: u32,
+    /// The most folders that are kept.
+    pub count: u32,
+    /// Days before which no folder goes.
+    pub floor_days: u32,
+    /// The newest of them that never go.
+    pub floor_count: u32,
+}
 
 /// How many archives are kept.
 #[derive(Debug, Clone, Deserialize)]

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::find::{MOST_MEMBERS, Recorded, Tools, tool};
 use super::owner::Owner;
-use crate::error::Failure;
-use crate::stack::{Container, Dependant, Life, Stack, container, unit};
+use crate::{Container, Dependant, Life, Stack, container, unit};
+use base::error::Failure;
 
 impl Tools<'_> {
     /// Running containers outside of the stack that can write to a folder, and the folders that they mount.
@@ -67,7 +67,7 @@ impl Tools<'_> {
             .flat_map(|unit| unit.stops.clone())
             .collect();
         loop {
-            next.retain(|name| crate::stack::naming::is_unit(name) && known.insert(name.clone()));
+            next.retain(|name| crate::naming::is_unit(name) && known.insert(name.clone()));
             if next.is_empty() {
                 return Ok(found);
             }

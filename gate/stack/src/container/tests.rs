@@ -1,5 +1,5 @@
 use super::*;
-use crate::stack::tests::{container, unit};
+use crate::tests::{container, unit};
 
 const LISTED: &str = r#"[{"AutoRemove":true,"Exited":false,"ExitCode":0,"Id":"ID","Names":["systemd-app"],"State":"running",
 "Status":"Up 5 minutes (healthy)","Labels":{"PODMAN_SYSTEMD_UNIT":"app.service"},"Pod":"","PodName":""},

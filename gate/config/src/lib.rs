@@ -3,6 +3,7 @@
 //! Invariant: a [`Config`] cannot exist wrong. It was read through descriptors from a file that nobody but
 //! root (or, with `--config`, the user who runs the gate) could have written, unknown keys were refused, and
 //! every name and path in it fits its own grammar.
+#![forbid(unsafe_code)]
 
 mod account;
 mod lease;
@@ -20,16 +21,16 @@ use thiserror::Error;
 
 pub use account::Account;
 pub use lease::{Keeper, LeaseTerms};
-pub use limits::{Limits, OwnLimits, Timeout};
+pub use limits::{Bounds, Limits, OwnLimits, Timeout};
 pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};
-pub use retention::{Retention, Versions};
+pub use retention::{Keep, Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 pub use set_aside::SetAside;
 
-use crate::error::Failure;
-use crate::host::repair::Closed;
-use crate::host::trusted::{Trusted, read_trusted};
-use crate::names::{PlainPath, Remote, ServiceName, TargetName};
+use base::error::Failure;
+use base::names::{PlainPath, Remote, ServiceName, TargetName};
+use base::repair::Closed;
+use base::trusted::{Trusted, read_trusted};
 
 /// Where the configuration is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/backupctl/backupctl.toml";
@@ -144,6 +145,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The configuration that the command line names, which must belong to this user, or that of the host.
+    ///
+    /// # Errors
+    /// When there is none, another user could have written it, or it is not well formed.
+    pub fn find(named: Option<PathBuf>) -> Result<Self, Failure> {
+        let user = nix::unistd::geteuid();
+        let (path, trusted) = match named {
+            Some(path) => (path, Trusted { uid: user.as_raw() }),
+            None if user.is_root() => (PathBuf::from(DEFAULT_PATH), Trusted { uid: 0 }),
+            None => return Err(ConfigError::NeedsRoot.into()),
+        };
+        Ok(Self::load(&path, trusted)?)
+    }
+
     /// Reads the configuration.
     ///
     /// # Errors

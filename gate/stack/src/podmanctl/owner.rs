@@ -15,7 +15,7 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 
 /// Path of Podman.
-pub(super) const PODMAN: &str = "/usr/bin/podman";
+pub const PODMAN: &str = "/usr/bin/podman";
 
 /// One file for each user with a service manager that runs without a login.
 const LINGER: &str = "/var/lib/systemd/linger";
@@ -25,7 +25,7 @@ const RUNTIME: &str = "/run/user";
 
 /// Owner of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// The system's service manager, and root's Podman.
     System,
     /// A user's.
@@ -34,7 +34,7 @@ pub(crate) enum Owner {
 
 impl Owner {
     /// The owner of a name in the configuration or in a record.
-    pub(crate) fn named(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         if name == "root" {
             Self::System
         } else {
@@ -43,7 +43,7 @@ impl Owner {
     }
 
     /// The user's name.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match self {
             Self::System => "root",
             Self::User(name) => name,
@@ -51,7 +51,7 @@ impl Owner {
     }
 
     /// A systemctl that asks the owner's service manager.
-    pub(crate) fn systemctl(&self) -> Vec<String> {
+    pub fn systemctl(&self) -> Vec<String> {
         let mut argv = vec![
             SYSTEMCTL.to_owned(),
             "--no-pager".into(),
@@ -63,7 +63,7 @@ impl Owner {
 
     /// The owner's podman, in a service of its own: its network helpers and monitors stay when it ends, and it ends at
     /// its time limit, even if the gate is gone by then.
-    pub(crate) fn podman(&self, limit: Duration) -> Vec<String> {
+    pub fn podman(&self, limit: Duration) -> Vec<String> {
         let mut argv = vec![
             SYSTEMD_RUN.to_owned(),
             "--quiet".into(),
@@ -88,7 +88,7 @@ impl Owner {
     }
 
     /// True if this owner has ever used Podman. Asking Podman would create its folders.
-    pub(super) fn uses_podman(&self) -> bool {
+    pub fn uses_podman(&self) -> bool {
         let Self::User(name) = self else {
             return true;
         };
@@ -103,7 +103,7 @@ impl Owner {
 
 /// All who may have services: root, users with a service manager that runs without a login, and users who are logged
 /// in and use Podman.
-pub(super) fn everybody() -> Vec<Owner> {
+pub fn everybody() -> Vec<Owner> {
     let lingering = names(LINGER).into_iter();
     let uids = names(RUNTIME).into_iter();
     let logged_in = uids.filter_map(|uid| {
