@@ -9,7 +9,7 @@ SHT_NOBITS = 8
 
 
 def is_elf(content: bytes) -> bool:
-    """Whether this is an ELF file that can be read here."""
+    """True for an ELF file that can be read here."""
     return content[:6] == b"\x7fELF\x02\x01"
 
 
@@ -44,7 +44,7 @@ class Elf:
                 for name, kind, _, _, offset, size in headers}
 
     def has_interpreter(self) -> bool:
-        """Whether a dynamic loader has to start it."""
+        """True if a dynamic loader has to start it."""
         return any(kind == PT_INTERP for kind, _, _, _ in self.segments())
 
     def needed(self) -> list[str]:

@@ -104,7 +104,7 @@ class Server:
             self.connection = None
 
     def cli(self, *arguments: str, text: str | None = None) -> str:
-        """Runs a subcommand of the same binary against this server; returns what it prints."""
+        """Runs a subcommand of the same binary against this server; returns its output."""
         done = subprocess.run(
             [self.binary, *arguments],
             env=self.env,
@@ -131,6 +131,6 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
+    """A loopback port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]

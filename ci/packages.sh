@@ -38,7 +38,7 @@ install_missing() {
     missing_packages=()
 }
 
-# What it says matters only when it fails.
+# The output matters only after a failure.
 apt_get() {
     local log status=0
     log=$(mktemp)
@@ -69,7 +69,7 @@ release_services() {
     fi
 }
 
-# cargo comes with rustup, which lives in somebody's home; nothing to install for all.
+# cargo comes with rustup, which lives in a user's home; there is nothing to install for all.
 need_cargo() {
     [[ ! -d $HOME/.cargo/bin ]] || PATH=$PATH:$HOME/.cargo/bin
     PATH=$PATH:$cargo_tools/bin

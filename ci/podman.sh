@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Podman for the scripts in ci/: sourced, after ci/packages.sh.
 
-# Names what a Podman that builds images needs.
+# Names the packages of a Podman that builds images.
 need_podman() {
     need podman podman
     need mmdebstrap mmdebstrap

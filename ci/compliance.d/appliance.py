@@ -64,7 +64,7 @@ class Installer:
         return self.machine.do(f"{AS_RUNNER} podman inspect --format '{{{{.Id}}}}' lightflow").strip()
 
     def make_task(self):
-        """Does what the tutorial has a user do in the pages."""
+        """Makes the tutorial's entries for a user of the pages."""
         self.cli("script put - --name backup.py", DEMO.read_text())
         words = f"task create backup_{SERVICE} --cron '0 3 * * *' --pool backup"
         for step, rule, timeout in STEPS:
@@ -84,7 +84,7 @@ class Installer:
         return [step["state"] for step in steps]
 
     def failures(self) -> list[dict]:
-        """What the doctor finds wrong."""
+        """The doctor's findings that are not OK."""
         found = json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
         return [finding for finding in found if finding["verdict"] == "FAIL"]
 
@@ -223,7 +223,7 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         planned = self.done(Answer(0, self.machine.do("backupctl --uninstall --dry-run"), ""))
         self.assertIn("remove   /etc/sudoers.d/backupctl", planned)
         self.machine.do("systemctl is-active --quiet ssh; test -e /etc/sudoers.d/backupctl")
-        # Somebody is still in, or was a moment ago.
+        # A session is still open, or was a moment ago.
         self.machine.do("systemd-run --quiet --uid=backup_ops --property=PAMName=sshd sleep 600; loginctl show-user backup_ops")
         said = self.machine.do("backupctl --uninstall")
         self.assertIn(f"stay in {DATA}/lightflow/data", said)
@@ -272,7 +272,7 @@ class TheReadme(Installer, OnTrixie, unittest.TestCase):
         commands = self.commands()
         self.assertEqual(len(commands), 5, commands)
         for line in commands:
-            # Microsoft would ask a person here; a folder asks nobody.
+            # Microsoft would ask a person here; a folder asks no questions.
             if "/rclone config" in line:
                 line += " create onedrive alias remote /srv/onedrive"
                 self.machine.do("mkdir -m 0700 /srv/onedrive")

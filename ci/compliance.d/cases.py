@@ -22,17 +22,17 @@ class Case:
 
     @classmethod
     def prepare(cls):
-        """Does what the tutorial says."""
+        """Sets the host up as the tutorial does."""
         cls.machine.up()
 
 
 class OnTrixie(Case):
-    """Debian 13, whose sudo gives every command a terminal of its own (use_pty)."""
+    """Debian 13: its sudo gives every command a terminal of its own (use_pty)."""
 
     release = "trixie"
 
 
 class OnBookworm(Case):
-    """Debian 12, whose sudo runs a command as a child of its own on the terminal that is there."""
+    """Debian 12: its sudo runs a command as a child of its own on the existing terminal."""
 
     release = "bookworm"

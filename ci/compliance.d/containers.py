@@ -7,7 +7,7 @@ IMAGE = "localhost/box"
 SYSTEM_QUADLETS = "/etc/containers/systemd"
 USER_QUADLETS = f"/home/{USER}/.config/containers/systemd"
 
-# PID 1 of a container has to say what a SIGTERM means to it.
+# PID 1 of a container has to define its answer to a SIGTERM.
 MAIN = """#!/bin/busybox sh
 trap 'exit 0' TERM
 busybox sleep 100000 &
@@ -37,7 +37,7 @@ AS_USER = as_user(USER)
 
 
 def install(machine: Machine):
-    """The image, for root and for a user whose services run without a login."""
+    """The image, for root and for a user with services that run without a login."""
     machine.do(f"{{ {MAKE_IMAGE} }} <<'END_OF_FILE'\n{MAIN}END_OF_FILE")
     add_user(machine, USER)
 

@@ -26,7 +26,7 @@ class Doctor:
         return json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
 
     def wrong(self, *hops: str) -> list[tuple[str, str, str]]:
-        """What is not OK of these hops."""
+        """The findings of these hops that are not OK."""
         found = self.examine()
         self.assertLessEqual(set(hops), {finding["hop"] for finding in found})
         return [
@@ -36,7 +36,7 @@ class Doctor:
         ]
 
     def mend(self, *hops: str):
-        """Does what the doctor says."""
+        """Runs the doctor's commands."""
         for finding in self.examine():
             if finding["hop"] in hops and finding["verdict"] in ("WARN", "FAIL"):
                 self.machine.do("cd /root\n" + "\n".join(finding["fix"]))

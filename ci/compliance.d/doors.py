@@ -1,4 +1,4 @@
-"""All other ways in than a request line: what sshd offers beside commands, what its shell reads, and sudo itself.
+"""All other ways in than a request line: sshd's features beside commands, files that its shell reads, and sudo itself.
 
 Each test knows what an accepted request looks like, so that a refusal is not merely a host that does not work.
 """
@@ -18,10 +18,10 @@ HOME = f"/home/{ACCOUNT}"
 STOP, START = "backupctl --stop n8n", "backupctl --start n8n"
 GATE = "/usr/local/bin/backupctl"
 
-# What a program of the gate's gets to see of the world; see program.rs.
+# The surroundings of a program that the gate starts; see program.rs.
 CLEAN = {"PATH", "LANG", "HOME", "TMPDIR", "XDG_CACHE_HOME", "PWD", "SHLVL", "_", "OLDPWD"}
 
-# Shows what comes through to a service's command.
+# Shows the parts of a request that reach a service's command.
 SHOW = """case $1 in
 stop | start) env -0 >/root/environment; ls -l /proc/self/fd >/root/descriptors; grep -E '^(SigIgn|SigBlk)' /proc/self/status >/root/signals ;;
 esac
@@ -57,7 +57,7 @@ class Doors:
             self.assertEqual(answer.code, 0, answer.err)
 
     def accepted_stop(self):
-        """So that the next --start has something to do."""
+        """Gives the next --start something to do."""
         self.assertEqual(self.machine.alone(STOP).code, 0)
 
     def environment(self) -> dict[str, str]:
@@ -66,7 +66,7 @@ class Doors:
         return dict(entry.split("=", 1) for entry in entries)
 
     def as_account(self, command: str) -> tuple[int, str]:
-        """What the account can do with a shell on the host: it has none, but an attacker may find one."""
+        """The powers of the account with a shell on the host: it has none, but an attacker may find one."""
         answer = self.machine.run(f"cd /tmp; runuser -u {ACCOUNT} -- bash -c {shlex.quote(command)} </dev/null")
         return answer.code, answer.out + answer.err
 
@@ -231,13 +231,13 @@ class Doors:
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
 def through(port: int) -> bytes:
-    """What answers on a local port, once something listens there."""
+    """The answer on a local port, as soon as a program listens there."""
     until = time.monotonic() + 20
     while True:
         try:

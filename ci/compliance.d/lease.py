@@ -1,4 +1,4 @@
-"""The lease on a real Debian: systemd keeps it, and whoever dies, the service comes back."""
+"""The lease on a real Debian: systemd keeps it, and after any death the service comes back."""
 
 import collections
 import os
@@ -53,7 +53,7 @@ VICTIMS = {
 
 
 class Lease:
-    """What a lease promises."""
+    """The promise of a lease."""
 
     @classmethod
     def setUpClass(cls):
@@ -116,7 +116,7 @@ class Lease:
         self.done(STOP)
         self.assertRegex(" ".join(self.timers()), r"^backupctl-lease-n8n-\d+\.timer$")
         self.comes_back()
-        # The unit is over, and what the start command left in it is not.
+        # The unit is over; the process that the start command left in it is not.
         self.machine.wait("systemctl list-units --all --plain 'backupctl-lease-*.service' | grep -q 'inactive dead'")
         self.comes_back()
         self.machine.do(f"{samples.PROGRAM} stop n8n")
@@ -210,7 +210,7 @@ class Lease:
         self.assertEqual(self.timers(), [])
 
     def test_a_gate_that_is_killed_before_anybody_keeps_its_lease_has_stopped_nothing(self):
-        """And the lease that it leaves is seen to by the next action, whatever that is about."""
+        """The next action of any kind looks after the lease that it leaves."""
         self.configure(seconds=2)
         run = "/usr/bin/systemd-run"
         self.machine.do(f"mv {run} {run}.real")
@@ -228,7 +228,7 @@ class Lease:
         self.comes_back()
 
     def is_left(self) -> bool:
-        """Whether the service is up and has a lease that nobody keeps or works on."""
+        """True if the service is up and has a lease without a keeper or an action."""
         alone = f"test -e {UP} && test -e {LEASE} && ! ({WORKING})"
         return self.machine.run(alone).code == 0 and not self.timers()
 
@@ -251,11 +251,11 @@ class Lease:
                 killed, hit = self.night(victim, at, runner_dies)
                 hits[victim] += hit
                 if runner_dies and self.is_left():
-                    # It died before it had stopped anything. Somebody has to come by: the next night, or the next boot.
+                    # It died before it stopped anything. The next action is the next night, or the next boot.
                     unkept += 1
                     self.done("backupctl --sync-extra docs --remote onedrive:/OdroidBackup")
                 self.back_or_told()
-                # One that was halted and held nothing of the service is in nobody's way.
+                # A gate that was halted and held no lock of the service is in the way of no other.
                 self.machine.do(f"for p in $(pgrep -f '{GATE}'); do ! grep -q '^State:.T' /proc/$p/status || kill -KILL $p; done")
                 longest = max(longest, time.monotonic() - killed)
                 self.machine.wait(f"! pgrep -f '{GATE}' && ! pgrep -x rclone")

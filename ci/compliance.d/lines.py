@@ -10,7 +10,7 @@ import samples
 from cases import OnBookworm, OnTrixie
 
 ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}
-# What a refused request may change: the journal and the audit log, and sudo's and sshd's own books.
+# Files that a refused request may change: the journal and the audit log, and the records of sudo and sshd.
 BOOKS = r"^/(var/log/(journal/|backupctl\.jsonl|auth\.log|lastlog|wtmp|btmp|faillog|sudo)|var/lib/(sudo|wtmpdb|lastlog)/)"
 
 # Requests at the same time. sshd allows more sessions than that over one connection (ci/host.d/settings).

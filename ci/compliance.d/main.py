@@ -18,7 +18,7 @@ class Result(unittest.TextTestResult):
 
     def getDescription(self, test) -> str:
         if not isinstance(test, unittest.TestCase):
-            # What stands for a class that could not be set up.
+            # Stands for a class that could not be set up.
             return str(test)
         if not (method := getattr(test, "_testMethodName", None)) or method == "runTest":
             return str(test)

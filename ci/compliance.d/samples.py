@@ -1,4 +1,4 @@
-"""What the gate of a test works on: services of a few files, a remote in a folder, and the configuration for them."""
+"""The surroundings of a gate under test: services of a few files, a remote in a folder, and the configuration for them."""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def pod_member(extra: str = "") -> str:
     return container(f"Pod={{n}}.pod\n{extra}", install=False).replace("Network=none\n", "")
 
 
-# A health check whose program is missing in the image.
+# A health check with a program that the image lacks.
 NEVER_WELL = "HealthCmd=/no/such/program\nHealthInterval=1s\nHealthRetries=1"
 
 SHAPES = [

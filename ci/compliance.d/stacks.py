@@ -51,7 +51,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.machine.do(f"systemctl {manager} start {' '.join(units)}")
 
     def active(self, unit: str, user: bool = False) -> bool:
-        """Whether a unit runs."""
+        """True if a unit runs."""
         manager = f"--user --machine={containers.USER}@" if user else ""
         return self.machine.run(f"systemctl {manager} is-active {unit}").code == 0
 
@@ -164,7 +164,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask("--start half")
         self.assertTrue(self.active("half-a"))
         self.assertFalse(self.active("half-b"))
-        # What an administrator left down is not missed, and not started by another --start.
+        # Members that an administrator left down are not expected, and another --start does not start them.
         self.ask("--status half", UP)
         self.ask("--start half")
         self.assertFalse(self.active("half-b"))
@@ -367,7 +367,7 @@ class Stacks(OnTrixie, unittest.TestCase):
                 self.try_shape(shape, shapes.named(number))
 
     def try_shape(self, shape: shapes.Shape, name: str):
-        """Sets a shape up, stops and starts it, and compares what runs."""
+        """Sets a shape up, stops and starts it, and compares the running members."""
         fill = lambda text: text.replace("{n}", name)  # noqa: E731
         manager = f"systemctl --user --machine={shape.user}@" if shape.user else "systemctl"
         by_user = f"{containers.as_user(shape.user)} " if shape.user else ""
@@ -401,7 +401,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask(f"--start {name} --timeout 120")
         self.assertEqual(self.everything(manager, by_user, name), before, "after the start")
         self.ask(f"--status {name}", UP)
-        # The next one does not have to share the machine with it.
+        # Frees the machine for the next shape.
         self.ask(f"--stop {name}")
 
     def everything(self, manager: str, by_user: str, name: str) -> set[str]:

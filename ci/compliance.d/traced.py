@@ -16,7 +16,7 @@ CONFIG = "/etc/backupctl/backupctl.toml"
 AUDIT_LOG = "/var/log/backupctl.jsonl"
 JOURNAL = {"/run/systemd/journal/socket", "/dev/log"}
 
-# What is opened along the way to a file: the gate goes there folder by folder.
+# Opened along the way to a file: the gate goes there folder by folder.
 FOLDERS = {"/", "/etc", "/etc/backupctl", "/var", "/var/log"}
 FOR_THE_RUNTIME = re.compile(
     r"/etc/ld\.so\.(cache|preload)$|(/usr)?/lib(64)?/.*\.so(\.\d+)*$|/proc/(self|\d+)/(maps|fd|status|exe)$"
@@ -41,7 +41,7 @@ def place(arguments: str) -> str:
 
 
 def verdict(call: str, arguments: str) -> bool:
-    """Whether a refused request may make this call."""
+    """True if a refused request may make this call."""
     path = place(arguments)
     if call in OPENING:
         if re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)", arguments):
@@ -68,7 +68,7 @@ def whole(lines: list[str]) -> list[str]:
             calls.append(begun.pop(rest[1], "") + rest[2])
         else:
             calls.append(text)
-    # What the end of the process overtook was made all the same.
+    # A call that the end of the process overtook was still made.
     return calls + [f"{text}) = ?" for text in begun.values()]
 
 

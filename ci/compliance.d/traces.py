@@ -1,4 +1,4 @@
-"""What a refused line makes the gate do, by the kernel's word: no process, no file but its own few."""
+"""System calls of the gate for a refused line: no process, no file but its own few."""
 
 import unittest
 

@@ -1,4 +1,4 @@
-"""What has to be true after the runs: copies equal their sources, services answer, boxes have their colours.
+"""Facts that hold after the runs: copies equal their sources, services answer, boxes have their colours.
 
 Each check returns a sentence about what it found, or raises `Wrong` with one about what is not so.
 """
@@ -37,7 +37,7 @@ def compare(what: str, expected: dict, found: dict):
 
 
 def left_by(service: SampleService) -> dict:
-    """What the service had when it was stopped."""
+    """The service's data at its stop."""
     try:
         return json.loads(service.manifest.read_text())
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def archive(host: Host, service: SampleService) -> str:
         raise Wrong(f"{folder} holds {names} instead of one archive and its manifest")
     name = names[1]
     with tempfile.TemporaryDirectory(dir=host.world.root) as place:
-        # By the tool that somebody would use who has nothing left but the archive.
+        # With the tool of a person who has only the archive left.
         subprocess.run(["tar", "-xzf", folder / name, "-C", place], check=True)
         compare(f"the archive {name}", left_by(service), manifest(Path(place) / "data"))
     size = (folder / name).stat().st_size
@@ -80,7 +80,7 @@ def no_archive(host: Host, service: SampleService) -> str:
 
 
 def answering(service: SampleService) -> str:
-    """The service answers again, with what it had before, and goes on writing."""
+    """The service answers again, with its former data, and keeps writing."""
     before = left_by(service)["rows"]
     until = time.monotonic() + WRITING_AGAIN_S
     rows = 0
@@ -96,7 +96,7 @@ def answering(service: SampleService) -> str:
 
 
 def downtime(service: SampleService) -> str:
-    """How long the service did not answer; it must have been down exactly once."""
+    """The time without an answer; the service must have been down exactly once."""
     outages = service.prober.finish()
     if len(outages) != 1 or outages[0].end is None:
         raise Wrong(f"{service.name} should have been down once, and was: {outages}")

@@ -1,4 +1,4 @@
-"""OneDrive's place in the demo: a local folder, or the stand-in for Microsoft Graph in whose world the demo runs.
+"""OneDrive's place in the demo: a local folder, or the stand-in for Microsoft Graph with the demo in its world.
 
 Invariant: after `fetch` the copies lie in `folder`, where the checks look at them.
 """

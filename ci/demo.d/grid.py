@@ -74,7 +74,7 @@ def cell(step: dict) -> str:
 
 
 def seconds(step: dict) -> float:
-    """How long the step took, or has been running."""
+    """Duration of the step, up to now if it runs."""
     if step["duration_ms"] is not None:
         return step["duration_ms"] / 1000
     return max(0.0, time.time() - datetime.fromisoformat(step["started_at"]).timestamp())

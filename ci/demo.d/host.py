@@ -53,7 +53,7 @@ class Host:
         return self.client_key.read_text()
 
     def copies_of(self, service: SampleService) -> Path:
-        """Where a service's mirror and archives lie on "OneDrive"."""
+        """Folder of a service's mirror and archives on "OneDrive"."""
         return self.drive.folder / FOLDER.lstrip("/") / service.name
 
     def _configure_gate(self, data_root: Path, services: list[SampleService]) -> Path:
@@ -124,7 +124,7 @@ class Host:
             + "\n",
         )
     def _listens(self, sshd: subprocess.Popen) -> bool:
-        """Waits for it; false when it has ended, as it does where somebody else was faster to have the port."""
+        """Waits for it; false when it has ended, for example because another program took the port first."""
         until = time.monotonic() + START_LIMIT_S
         while f"Server listening on 127.0.0.1 port {self.port}" not in self.world.log("sshd"):
             if sshd.poll() is not None:
@@ -136,7 +136,7 @@ class Host:
 
 
 def pin() -> str:
-    """How the gate can hand a folder to rclone: by a private mount where the system allows one."""
+    """The way in which the gate can hand a folder to rclone: by a private mount if the system allows one."""
     user = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
     tried = subprocess.run(["unshare", *user, "--mount", "true"], capture_output=True, check=False)
     return "mount" if tried.returncode == 0 else "descriptor"
@@ -148,7 +148,7 @@ def toml_list(words: list[str]) -> str:
 
 
 def password_is_locked() -> bool:
-    """Whether sshd would take this account for locked. Without PAM it does when the password begins with "!"."""
+    """True if sshd takes this account for locked. Without PAM it does when the password begins with "!"."""
     with contextlib.suppress(OSError):
         for line in Path("/etc/shadow").read_text().splitlines():
             name, password, *_ = line.split(":")

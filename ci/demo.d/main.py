@@ -102,7 +102,7 @@ def demo(world: World, given: argparse.Namespace) -> int:
 
 
 def make_data_root(world: World, fixed: bool) -> Path:
-    """Where the services keep their data. A script of the user's may know only one place."""
+    """Folder of the services' data. A user's script may know only one place."""
     place = world.folder("podman")
     if not fixed:
         return place
@@ -115,7 +115,7 @@ def make_data_root(world: World, fixed: bool) -> Path:
 
 
 def check(host: Host, service: SampleService, view: dict, day: Day) -> bool:
-    """Prints what each check found; returns whether all held."""
+    """Prints the result of each check; returns true if all held."""
     all_held = True
     print(f"{service.name}")
     todo = [
@@ -155,7 +155,7 @@ def heading(text: str):
 
 
 def serve(runner: Runner):
-    """Leaves everything up until somebody ends it."""
+    """Keeps everything running until Ctrl-C."""
     page, setup = runner.addresses()
     print(f"\nThe web page: {page}  (the certificate was made just now, so the browser asks)")
     if setup:

@@ -62,7 +62,7 @@ def weekday_of_steps() -> int:
 
 
 class Runner:
-    """A server in the world, and what was set up in it."""
+    """A server in the world, with its tasks and variables."""
 
     def __init__(self, world: World, lightflow: Path):
         self.world = world
@@ -72,7 +72,7 @@ class Runner:
         self.server = Server(lightflow, world.folder("lightflow"), log, "127.0.0.1:0")
 
     def set_up(self, host: Host, script: Path, data_root: Path, day: Day, services: list[SampleService]):
-        """Does what the tutorial says, in its order."""
+        """Follows the tutorial, in its order."""
         cli = self.server.cli
         cli("pool", "create", "backup", "--slots", "1")
         for key, value in self._variables(host, data_root, day).items():
@@ -112,7 +112,7 @@ class Runner:
         return self.server.api("GET", f"/runs/{run}")
 
     def log_of(self, run: int, step: str) -> str:
-        """What a step printed."""
+        """The output of a step."""
         return self.server.cli("run", "logs", str(run), step)
 
     def addresses(self) -> tuple[str, str | None]:

@@ -64,7 +64,7 @@ def ask_gate(words: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Reads the command line and does what it says."""
+    """Reads the command line and carries it out."""
     match arguments:
         case [verb, service] if verb in VERBS and service:
             pass

@@ -96,7 +96,7 @@ class Service:
         ending = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ending.set())
         lock = self.lock.open("a+")
-        # Held as long as the process lives, whatever becomes of it; so no number of a dead process can mislead.
+        # Held as long as the process lives, so the number of a dead process can never mislead.
         # Waiting is for those who only look, and hold it for a moment.
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
@@ -132,7 +132,7 @@ class Service:
                 return int(lock.read() or 0)
 
     def rows(self) -> int:
-        """What the service answers; OSError or HTTPException where it does not."""
+        """The service's answer; OSError or HTTPException without one."""
         connection = Connection(self.socket)
         try:
             connection.request("GET", "/")
@@ -222,7 +222,7 @@ def within(limit_s: float, condition) -> bool:
 
 
 def main() -> int:
-    """Reads the command line and does what it says."""
+    """Reads the command line and carries it out."""
     parser = argparse.ArgumentParser(description="A sample service of the Lightflow demo.")
     parser.add_argument("verb", choices=["run", "start", "stop", "status"])
     parser.add_argument("--home", type=Path, required=True)

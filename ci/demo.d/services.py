@@ -1,4 +1,4 @@
-"""The sample services as the demo sees them: commands, folders, what they left at their stop, and their downtime."""
+"""The sample services as the demo sees them: commands, folders, data at their stop, and their downtime."""
 
 import http.client
 import subprocess

@@ -27,7 +27,7 @@ class World:
     def __init__(self):
         if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-        # Said by ci/demo: nobody else sees what is mounted here.
+        # Set by ci/demo: the mounts here are private.
         self.private_mounts = os.environ.get("LIGHTFLOW_DEMO_MOUNTS") == "private"
         # The gate follows no link, so it must get the real name.
         self.root = Path(tempfile.mkdtemp(prefix="lightflow-demo-")).resolve()
@@ -61,7 +61,7 @@ class World:
             )
 
     def log(self, name: str) -> str:
-        """What a process of the world has printed so far."""
+        """The output of a process of the world so far."""
         with contextlib.suppress(FileNotFoundError):
             return (self.root / "logs" / name).read_text(errors="replace")
         return ""
@@ -71,8 +71,8 @@ class World:
         self.undo.append(action)
 
     def end(self):
-        """Clears everything away, to the end, whatever goes wrong on the way."""
-        # A second Ctrl-C must not leave half of it behind.
+        """Removes everything completely, even after a failure on the way."""
+        # A second Ctrl-C must not leave half of the world behind.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         end_descendants()

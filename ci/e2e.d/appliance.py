@@ -33,7 +33,7 @@ class Appliance:
         )
 
     def install(self, *options: str) -> str:
-        """The one command; returns what it printed."""
+        """The one command; returns its output."""
         answer = self.board.run(f"cd {UNPACKED}; sudo ./install {' '.join(options)} 2>&1", "debian")
         if answer.code != 0:
             raise Unexpected(f"the installer ended with {answer.code}:\n{answer.out}{answer.err}")
@@ -58,7 +58,7 @@ class Appliance:
             connection.close()
 
     def api(self, method: str, path: str, body: dict | None = None, raw: bytes | None = None):
-        """A request to the API that has to succeed; returns its JSON, or the text of what is none."""
+        """A request to the API that has to succeed; returns its JSON, or the text of any other answer."""
         content = raw if body is None else json.dumps(body).encode()
         kind = "application/octet-stream" if raw is not None else "application/json" if body is not None else ""
         status, answer, headers = self.request(method, "/api/v1" + path, content, kind)
@@ -69,7 +69,7 @@ class Appliance:
         return answer.decode(errors="replace")
 
     def is_healthy(self) -> bool:
-        """Whether the page answers."""
+        """True if the page answers."""
         try:
             return self.request("GET", "/healthz")[0] == 200
         except (OSError, http.client.HTTPException):

@@ -38,7 +38,7 @@ class Tunnel:
         self.process: subprocess.Popen | None = None
 
     def connect(self, timeout_s: float) -> socket.socket:
-        """A connection to the other end; OSError when nobody is there."""
+        """A connection to the other end; OSError without a listener there."""
         if self.process is None or self.process.poll() is not None:
             self._start()
         return socket.create_connection(("127.0.0.1", self.port), timeout_s)
@@ -72,7 +72,7 @@ class Tunnel:
 
 
 def trusting(certificate: str) -> ssl.SSLContext:
-    """TLS that takes this one certificate, whatever name it carries."""
+    """TLS that trusts this one certificate, under any name."""
     context = ssl.create_default_context(cadata=certificate)
     context.check_hostname = False
     return context

@@ -1,4 +1,4 @@
-"""What lies on the remote after a night: mirrors and archives that equal what the services left, and nothing half-done."""
+"""Files on the remote after a night: mirrors and archives that equal the services' data, and no partial ones."""
 
 import re
 
@@ -18,7 +18,7 @@ def mirror(board: Board, service: Service) -> str:
 
 
 def archive(board: Board, service: Service) -> str:
-    """The newest archive unpacks to the very same bytes, by the tool of somebody who has nothing left but the archive."""
+    """The newest archive unpacks to the same bytes, with the tool of a person who has only the archive left."""
     folder = f"{FOLDER}/{service.name}/archives"
     names = sorted(name for name in board.do(f"ls {folder}").split() if name.endswith(".tar.gz"))
     if not names:
@@ -30,7 +30,7 @@ def archive(board: Board, service: Service) -> str:
 
 
 def nothing_half_done(board: Board) -> str:
-    """No partial upload lies where somebody would take it for a copy."""
+    """No partial upload lies in the place of a copy."""
     names = [line for line in board.do(f"find {FOLDER} -type f -not -path '*/.versions/*'").splitlines() if line]
     partial = [name for name in names if re.search(HALF_DONE, name)]
     if partial:

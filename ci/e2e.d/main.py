@@ -28,10 +28,10 @@ GATE = "/etc/backupctl"
 # The default of the configuration that the installer writes.
 LEASE_S = 7200
 
-# What --doctor may warn of: a board that has no time server to ask, and, before the first night, that there is no archive.
+# Expected warnings of --doctor: a board without a time server, and no archive before the first night.
 NO_TIME_SERVER, NO_ARCHIVE_YET, NO_LANDLOCK = "clock", "archives", "kernel"
 
-# Everything that an installer could have changed, and when what runs was started.
+# Everything that an installer could have changed, and the start times of all that runs.
 STATE = """
 find /etc /usr/local /home /root /var/lib/backupctl /media/ssd/podman/lightflow/data/scripts /media/ssd/podman/lightflow/data/tls \
     -xdev -not -path '*/.local/share/containers/*' -not -path '*/.cache/*' -not -path '/home/debian/lightflow*' \
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 class Story:
-    """One chapter after the other; each builds upon what the former left."""
+    """One chapter after the other; each builds upon the state that the former left."""
 
     def __init__(self, board: Board, report: Report, given: argparse.Namespace):
         self.board, self.report, self.given = board, report, given
@@ -108,7 +108,7 @@ class Story:
         self.report.claim("backupctl --doctor is green", lambda: self.doctor(NO_ARCHIVE_YET))
 
     def doctor(self, *expected: str) -> str:
-        """Every hop is OK, but for what cannot be otherwise here."""
+        """Every hop is OK, except for those that cannot be OK here."""
         expected += (NO_TIME_SERVER, NO_LANDLOCK) if self.board.native else (NO_TIME_SERVER,)
         answer = self.board.run("sudo backupctl --doctor --json", USER)
         findings = json.loads(answer.out)
@@ -120,7 +120,7 @@ class Story:
         return f"{good} OK, 0 FAIL{''.join(f'; expected here: {text}' for text in warnings)}"
 
     def containers(self):
-        """What Podman says of the runner."""
+        """Podman's facts about the runner."""
         self.report.chapter("The runner's container")
         self.inspected = Inspected(self.board)
         self.inspected.claims(self.report)
@@ -211,7 +211,7 @@ class Story:
         return "none"
 
     def next_night(self):
-        """All is made good by the next run."""
+        """The next run repairs everything."""
         self.report.chapter("The next night")
         self.whole_night("the night after the power cut")
         self.report.claim("backupctl --doctor is green after the power cut", self.doctor)
@@ -234,14 +234,14 @@ class Story:
         return self.board.do(f"{STATE}\n{as_owner} {containers}; getent passwd; getent group").splitlines()
 
     def same(self, before: list[str], after: list[str]) -> str:
-        """Raises with what differs."""
+        """Raises with the differences."""
         changed = sorted(set(before) ^ set(after))
         if changed:
             raise Unexpected("; ".join(changed[:10]))
         return f"{len(after)} files, accounts and containers are the same"
 
     def measures(self):
-        """What it costs."""
+        """Costs of the appliance."""
         self.report.chapter("Cold start and memory")
         owner = self.inspected.owner
         manager = f"systemctl --user --machine={owner}@"

@@ -32,7 +32,7 @@ class Night:
         self.appliance, self.report, self.services = appliance, report, services
 
     def set_up(self, script: Path):
-        """Does what the tutorial says, in its order. The pool and the variables of the connection are there: the installer's."""
+        """Follows the tutorial, in its order. The installer made the pool and the variables of the connection."""
         api = self.appliance.api
         api("PUT", "/scripts/backup.py", raw=script.read_bytes())
         for key, value in TIMEOUTS.items():
@@ -54,7 +54,7 @@ class Night:
         self.set_variable("ARCHIVE_WEEKDAY", WEEKDAYS[time.gmtime().tm_wday])
 
     def set_variable(self, key: str, value: str):
-        """As somebody would on the page."""
+        """As a person would on the page."""
         self.appliance.api("PUT", f"/variables/{key}", {"value": value, "secret": False})
 
     def begin(self, name: str) -> int:
@@ -90,7 +90,7 @@ class Night:
             self.report.say(f"{view['task']:16} {step['name']:8} {state}{took}")
 
     def logs(self, view: dict) -> str:
-        """What the steps of a run printed, with the reasons of their colours."""
+        """The output of a run's steps, with the reasons of their colours."""
         text = ""
         for step in view["steps"]:
             text += f"\n--- {view['task']}, step {step['name']}: {step['state']} ({step['reason']})\n"

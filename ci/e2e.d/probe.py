@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a step that means harm can reach from inside of the runner's container. Run as one; prints JSON.
+"""The reach of a hostile step from inside of the runner's container. Run as a step; prints JSON.
 
     probe.py PORT…    the ports that something on the host listens on, its loopback's included
 """
@@ -33,7 +33,7 @@ def ssh(account: str, *words: str, options: tuple[str, ...] = (), text: str = ""
 
 
 def connects(port: int) -> bool:
-    """Whether somebody on the host answers there."""
+    """True if a program on the host answers there."""
     try:
         socket.create_connection((HOST, port), 5).close()
     except OSError:
@@ -51,7 +51,7 @@ def error_of(action) -> str | None:
 
 
 def door(path: str) -> str | None:
-    """What keeps one of the kernel's files shut, or None when it stands open. Podman lays /dev/null over some."""
+    """The reason why a file of the kernel is closed, or None when it is open. Podman lays /dev/null over some."""
     try:
         with open(path, "r+b") as file:
             node = os.fstat(file.fileno())
@@ -62,13 +62,13 @@ def door(path: str) -> str | None:
 
 
 def status() -> dict[str, str]:
-    """What the kernel says of this process."""
+    """The kernel's facts about this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
 
 
 def mounts() -> list[dict]:
-    """Every mount: where, of what kind, whether it can be written to, and what folder of that file system it is."""
+    """Every mount: its place, type, writability, and the folder of its file system."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
@@ -79,7 +79,7 @@ def mounts() -> list[dict]:
 
 
 def device_in_namespace() -> str:
-    """What the kernel says to a process that is root in a world of its own, and wants the host's disk."""
+    """The kernel's answer to a process that is root in a namespace of its own, and wants the host's disk."""
     wish = (
         "import os, stat; os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS); "
         "os.mknod('/tmp/disk', stat.S_IFBLK | 0o600, os.makedev(254, 0))"
@@ -127,12 +127,12 @@ def main():
 
 
 def is_device(path: Path) -> bool:
-    """Whether it is one, and not a link to one."""
+    """True for a device, and not for a link to one."""
     return not path.is_symlink() and (path.is_block_device() or path.is_char_device())
 
 
 def is_socket(path: Path) -> bool:
-    """Whether it is one, as far as it can be seen."""
+    """True for a socket; False also where this process may not look."""
     try:
         return path.is_socket()
     except OSError:

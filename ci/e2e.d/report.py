@@ -1,4 +1,4 @@
-"""What is told while it happens, and the figures and the verdict at the end."""
+"""Lines that are printed as events happen, and the figures and the verdict at the end."""
 
 import time
 import traceback
@@ -10,7 +10,7 @@ BEGAN = time.monotonic()
 
 
 class Report:
-    """Claims that held or did not, and what was measured on the way."""
+    """Claims with their results, and the measurements."""
 
     def __init__(self):
         self.held = 0
@@ -26,7 +26,7 @@ class Report:
         print(f"{'':10}{text}", flush=True)
 
     def claim(self, text: str, check: Callable[[], str | None]) -> bool:
-        """Checks a claim. What is not so is told, and remembered; the rest goes on, because it says more then."""
+        """Checks a claim. A failed claim is printed and remembered; the story continues, because it shows more then."""
         try:
             found = check()
         except Unexpected as wrong:

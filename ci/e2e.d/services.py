@@ -16,7 +16,7 @@ DATA_ROOT = "/media/ssd/podman"
 IMAGE = "localhost/sample"
 QUADLETS = f"/home/{USER}/.config/containers/systemd"
 
-# PID 1 of a container has to say what a SIGTERM means to it.
+# PID 1 of a container has to define its answer to a SIGTERM.
 MAIN = """#!/bin/busybox sh
 cd /data
 mkdir -p files 'empty folder' nested/deeper
@@ -77,7 +77,7 @@ class Service:
     tunnel: Tunnel = field(init=False)
 
     def data(self) -> str:
-        """Where it keeps its data."""
+        """Folder of its data."""
         return f"{DATA_ROOT}/{self.name}/data"
 
     def count(self) -> int:
@@ -95,7 +95,7 @@ class Service:
             connection.close()
 
     def wait_until_up(self, patience_s: float = 300) -> int:
-        """Waits until it answers, and goes on writing."""
+        """Waits until it answers, and keeps writing."""
         until, first = time.monotonic() + patience_s, None
         while time.monotonic() < until:
             try:
@@ -126,7 +126,7 @@ def set_up(board: Board, names: list[str]) -> list[Service]:
 
 
 def left_by(board: Board, service: Service) -> dict[str, str]:
-    """What it had when it was last asked to end."""
+    """Its data when it was last asked to end."""
     return digests(board.do(f"cat {DATA_ROOT}/{service.name}/state/left"))
 
 
@@ -136,7 +136,7 @@ def in_folder(board: Board, folder: str) -> dict[str, str]:
 
 
 def digests(text: str) -> dict[str, str]:
-    """What sha256sum printed."""
+    """The output of sha256sum."""
     lines = (re.fullmatch(r"([0-9a-f]{64})  \./(.*)", line) for line in text.splitlines())
     return {line[2]: line[1] for line in lines if line}
 

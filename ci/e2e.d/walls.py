@@ -1,4 +1,4 @@
-"""What stands between a step of the runner and the host: as Podman tells it, and as a step that means harm finds it."""
+"""The walls between a step of the runner and the host: as Podman reports them, and as a hostile step finds them."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ class Inspected:
         self.owner = owner
 
     def claims(self, report: Report):
-        """What the installer promises of it."""
+        """The installer's promises for the container."""
         config, host = self.facts["Config"], self.facts["HostConfig"]
         process = f"/proc/{self.facts['State']['Pid']}"
         self.process = process
@@ -56,7 +56,7 @@ def listening(board: Board) -> dict[int, set[str]]:
 
 
 def probe(board: Board, appliance: Appliance, night: Night, report: Report):
-    """Has a step try every door, and looks at what it says."""
+    """Has a step try every door, and looks at its results."""
     ports = listening(board)
     appliance.api("PUT", "/scripts/probe.py", raw=(Path(__file__).parent / "probe.py").read_bytes())
     words = ["probe.py", *map(str, sorted(ports))]

@@ -1,4 +1,4 @@
-"""What image/Containerfile says, as the configuration of an OCI image.
+"""Reads image/Containerfile as the configuration of an OCI image.
 
 Only the instructions that it uses are known, and each in the one form that it uses; any other is refused, so the file
 cannot say something that the image is not.
@@ -77,7 +77,7 @@ def read(path: Path, arguments: dict[str, str]) -> Recipe:
 
 
 def healthcheck(rest: str) -> dict:
-    """As Docker's configuration has it; OCI has no word for it, and leaves it to whoever knows it."""
+    """A key of Docker's configuration; OCI has no word for it, and leaves it to programs that know it."""
     options, _, command = rest.partition(" CMD ")
     check: dict = {"Test": ["CMD", *json.loads(command)]}
     for option in options.split():

@@ -28,7 +28,7 @@ def tar_of(tree: Tree, epoch: int) -> bytes:
 
 
 def layer(source: str, place: str, arguments: argparse.Namespace) -> bytes:
-    """What an ADD or COPY of the Containerfile brings."""
+    """Files of an ADD or COPY of the Containerfile."""
     if source == "rootfs.tar":
         return tar_of(root.make(arguments.arch, arguments.native, arguments.packages), arguments.epoch)
     if source == "lightflow":

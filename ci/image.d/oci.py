@@ -1,4 +1,4 @@
-"""An OCI image archive whose bytes follow from its content alone.
+"""An OCI image archive with bytes that depend on its content alone.
 
 `podman save` writes the times of its own files, and the bytes of a layer depend on the version of its compressor. The
 format is three short JSON files and the layers: https://github.com/opencontainers/image-spec (image-layout.md).

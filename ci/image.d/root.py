@@ -1,4 +1,4 @@
-"""The root file system of the image: packages, and by hand what their installation would have made of them."""
+"""The root file system of the image: packages, and the results of their installation, made by hand."""
 
 import os
 import posixpath
@@ -15,7 +15,7 @@ TRIPLETS = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
 LOADERS = {"arm64": "usr/lib/ld-linux-aarch64.so.1", "amd64": "usr/lib64/ld-linux-x86-64.so.2"}
 STDLIB = "usr/lib/python3.13"
 
-# What nobody in the image reads or runs. Copyright files stay: they have to come along.
+# Files that no program in the image reads or runs. Copyright files stay: they have to come along.
 LEFT_OUT = [
     "etc/init.d", "etc/cron.", "etc/default", "etc/pam.d", "etc/skel", "etc/update-motd.d", "usr/lib/systemd",
     "usr/share/base-files", "usr/share/bash-completion", "usr/share/bug", "usr/share/info", "usr/share/lintian", "usr/share/locale",
@@ -23,7 +23,7 @@ LEFT_OUT = [
     "usr/share/polkit-1", "usr/share/gcc", "usr/share/python3/runtime.d", "usr/share/zsh", "usr/share/fish", "usr/games", "home", "boot",
     "media", "mnt", "opt", "srv", "usr/src", "usr/include", "usr/sbin/pam", "usr/lib/debug", "usr/lib/tmpfiles.d", "usr/lib/sysusers.d",
     f"{STDLIB}/idlelib", f"{STDLIB}/turtledemo", f"{STDLIB}/pydoc_data", f"{STDLIB}/test", "usr/lib/valgrind", "usr/share/gdb",
-    # Who is logged in: nobody here, and they ask for libsystemd.
+    # Programs that list logins: there are none here, and these need libsystemd.
     "usr/bin/pinky", "usr/bin/users", "usr/bin/who",
     # The character sets of iconv(1): Python has its own.
     "usr/lib/aarch64-linux-gnu/gconv", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/locale",
@@ -31,7 +31,7 @@ LEFT_OUT = [
 
 
 def wanted(path: str) -> bool:
-    """Whether a file of a package belongs into the image."""
+    """True if a file of a package belongs into the image."""
     if path.startswith("usr/share/doc/"):
         return posixpath.basename(path) == "copyright" or path.count("/") == 3
     return not any(path == out or path.startswith(out + "/") or out.endswith(".") and path.startswith(out) for out in LEFT_OUT)
@@ -51,7 +51,7 @@ def unpack(arch: str, cache: Path) -> Tree:
     for name, _, _, _, digest in sorted(read_lock(arch), key=lambda line: (line[0] != "base-files", line[0])):
         package = cache / f"{digest}.deb"
         tree.unpack(package, wanted)
-        # Scanners for vulnerabilities look here for what an image without dpkg is made of.
+        # Scanners for vulnerabilities look here for the packages of an image without dpkg.
         control = subprocess.run(["dpkg-deb", "--field", package], check=True, stdout=subprocess.PIPE).stdout
         tree.file(f"var/lib/dpkg/status.d/{name}", control)
     return tree
@@ -77,7 +77,7 @@ def compile_python(tree: Tree, native: Tree, native_arch: str):
 
 
 def settle(tree: Tree):
-    """What the maintainers' scripts would have done, and what this image has of its own."""
+    """The results of the maintainers' scripts, and this image's own files."""
     for path in sorted((IMAGE / "root").rglob("*")):
         if path.is_file():
             tree.file(str(path.relative_to(IMAGE / "root")), path.read_bytes())

@@ -1,4 +1,4 @@
-"""What tests of the stand-in and of the gate have in common: a world for each test, and the rclone that it is tried with."""
+"""Common parts of the tests of the stand-in and of the gate: a world for each test, and the rclone under test."""
 
 import os
 import re
@@ -79,7 +79,7 @@ class OnStandin(unittest.TestCase):
         return Answer(done.returncode, out, err)
 
     def rclone(self, *words, **more) -> Answer:
-        """Runs the rclone of this run. What fails is tried twice at the lowest level, and once as a whole."""
+        """Runs the rclone under test. A failure is tried twice at the lowest level, and once as a whole."""
         return self.program(RCLONE, "--retries=1", "--low-level-retries=2", *words, **more)
 
     def file(self, name: str, content: bytes = b"content") -> Path:

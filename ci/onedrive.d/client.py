@@ -57,11 +57,11 @@ class Client:
         return self.get("/counters")
 
     def tree(self, path: str = "") -> dict[str, dict]:
-        """All items below a path."""
+        """Lists every item below a path."""
         return {entry["path"]: entry for entry in self.get(f"/tree?path={quote(path)}")}
 
     def files(self, path: str = "") -> dict[str, dict]:
-        """All files below a path."""
+        """Lists every file below a path."""
         return {name: entry for name, entry in self.tree(path).items() if entry["kind"] == "file"}
 
     def read(self, path: str) -> bytes:

@@ -9,7 +9,7 @@ DROPPED = 0
 
 
 class Counters:
-    """What the stand-in was asked since it began, or since the last reset."""
+    """Requests to the stand-in since it began, or since the last reset."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -39,7 +39,7 @@ class Counters:
             self.journal.append((round(time.monotonic() - self.began, 3), status, line))
 
     def report(self) -> dict:
-        """All figures."""
+        """Every figure."""
         with self.lock:
             return {
                 "total": sum(self.requests.values()),

@@ -16,7 +16,7 @@ from settings import Settings
 
 FOLDER = "folder"
 FILE = "file"
-# SharePoint's additions to an Office file, here as many bytes.
+# SharePoint's additions to an Office file, here only their number of bytes.
 GROWTH = b"\0" * 1234
 
 
@@ -48,7 +48,7 @@ class Content:
 
 
 class FlippedContent(Content):
-    """Content whose hashes were taken before a bit flipped."""
+    """Content with hashes that were taken before a bit flipped."""
 
     def __post_init__(self):
         pass

@@ -19,14 +19,14 @@ class BadFault(Exception):
 
 
 class Bucket:
-    """So many requests a second, and as many at once after a pause."""
+    """Limit of requests a second, with the same number at once after a pause."""
 
     def __init__(self, per_second: float):
         self.per_second = per_second
         self.tokens, self.filled = max(per_second, 1), time.monotonic()
 
     def take(self) -> bool:
-        """Whether there is room for one more request."""
+        """True if there is room for one more request."""
         now = time.monotonic()
         self.tokens = min(max(self.per_second, 1), self.tokens + (now - self.filled) * self.per_second)
         self.filled = now
@@ -54,12 +54,12 @@ class Fault:
     # Close the connection without an answer: "at-once", or "answer" (the request was carried out, its answer is lost).
     drop: str = ""
     reset: bool = False
-    # Close it after so many bytes of the request's body, or of the answer's.
+    # Close the connection after this many bytes of the request's body, or of the answer's.
     drop_request_after: int = -1
     drop_answer_after: int = -1
     # Flip this bit of the content: of a download on its way, or of an upload on its way.
     flip: int = -1
-    # At most so many requests a second; others get 429 and Retry-After.
+    # Limit of requests a second; others get 429 and Retry-After.
     per_second: float = 0
     retry_after: int = 1
 

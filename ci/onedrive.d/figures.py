@@ -69,7 +69,7 @@ class Figures:
             self.control.write(f"{folder}/{old}.manifest.gz", gzip.compress(manifest.replace(today.encode(), old.encode(), 1)))
 
     def archives(self, service: str) -> int:
-        """How many archives a service has."""
+        """Number of a service's archives."""
         return sum(path.endswith(".tar.gz") for path in self.control.files(f"{FOLDER}/{service}/archives"))
 
 

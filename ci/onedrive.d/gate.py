@@ -91,7 +91,7 @@ class Gate:
         (self.place / "up" / service).touch()
 
     def is_up(self, service: str = "app") -> bool:
-        """Whether a service is up."""
+        """True if a service is up."""
         return (self.place / "up" / service).exists()
 
     def words(self, verb: str, service: str = "app") -> str:
@@ -138,6 +138,6 @@ class Gate:
 
 
 def hide_systemd():
-    """Keeps the gate from the system's own service manager: what it starts here must end with the test."""
+    """Keeps the gate from the system's own service manager: its processes must end with the test."""
     if SYSTEMD.exists():
         subprocess.run(["mount", "-t", "tmpfs", "none", SYSTEMD], check=True)

@@ -50,7 +50,7 @@ class Request:
     kind: str = "other"
     about: str = ""
     body: bytes = b""
-    # What the path names: an item to start from, a path below it, an action.
+    # Reads the path: an item to start from, a path below it, an action.
     drive: str | None = None
     item: str | None = None
     path: str = ""

@@ -68,7 +68,7 @@ class OnHost(OnStandin):
         return told
 
     def green_night(self, service: str = "app") -> dict[str, tuple[int, str]]:
-        """A night without a failure, whose copies are whole."""
+        """A night without a failure, with complete copies."""
         told = self.night(service)
         problems = "".join(f"\n--{verb}: {code}\n{said}" for verb, (code, said) in told.items() if code)
         self.assertEqual([code for code, _ in told.values()], [0, 0, 0, 0], f"{problems}\n{self.control.counters()}")
@@ -76,7 +76,7 @@ class OnHost(OnStandin):
         return told
 
     def refuses_this_rclone(self) -> bool:
-        """Whether the gate refuses this rclone before it stops anything. Then the service is up, and nothing was sent."""
+        """True if the gate refuses this rclone before it stops anything. Then the service is up, and nothing was sent."""
         self.control.reset()
         said = self.step("stop", None)
         if self.last.returncode == 0:

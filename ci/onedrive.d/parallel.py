@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # A test waits most of its time; in --long all of it.
 AT_A_TIME = (20 if os.environ.get("ONEDRIVE_LONG") else 5) * (os.cpu_count() or 1)
-# As process 1 of its namespace bash collects what loses its parent, such as a keeper of a lease.
+# As process 1 of its namespace bash collects orphans, for example a keeper of a lease.
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 PROCESS_ONE = ["bash", "-c", '"$@"; exit $?', "bash"]
 
@@ -44,7 +44,7 @@ def run(job: tuple[str, str, int], options: list[str]) -> tuple[bool, float, str
 
 
 def main() -> int:
-    """Prints what each class said as soon as it is over; the exit code is 0 when all passed."""
+    """Prints the output of each class as soon as it is over; the exit code is 0 when all passed."""
     words = sys.argv[1:]
     cut = words.index("--")
     programs, rest = words[:cut], words[cut + 1 :]

@@ -42,7 +42,7 @@ class Standin:
         self._bucket_lock = threading.Lock()
 
     def throttled(self) -> bool:
-        """Whether the limit of requests a second is reached."""
+        """True if the limit of requests a second is reached."""
         with self._bucket_lock:
             if self._bucket.per_second != self.settings.tps:
                 self._bucket = Bucket(self.settings.tps)

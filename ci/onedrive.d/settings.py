@@ -12,7 +12,7 @@ class BadSetting(Exception):
 
 @dataclass
 class Settings:
-    """How the account and its hosts behave."""
+    """Behaviour of the account and its hosts."""
 
     # personal tells QuickXorHash, personal-sha1 tells SHA-1, as Microsoft did before 2023, business is SharePoint.
     account: str = "personal"

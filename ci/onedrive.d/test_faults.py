@@ -157,7 +157,7 @@ class BrokenLines(OnBadLine):
 
 
 class Refusals(OnHost):
-    """What no patience mends: the service stays up, or comes up again, and the reason is told."""
+    """Faults that no patience repairs: the service stays up, or comes up again, and the reason is printed."""
 
     def setUp(self):
         super().setUp()

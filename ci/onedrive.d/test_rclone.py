@@ -1,4 +1,4 @@
-"""The real rclone against the stand-in: what works, and how each version meets a fault."""
+"""The real rclone against the stand-in: its features, and each version's handling of faults."""
 
 import configparser
 import hashlib
@@ -21,7 +21,7 @@ class Accepting(OnStandin):
 
 
 class Work(Accepting):
-    """What a backup needs from rclone."""
+    """rclone's features that a backup needs."""
 
     def tree(self) -> dict[str, bytes]:
         content = {"empty": b"", "a/small": b"hi\n", "a/b/big": os.urandom(BIG), "Ünï: quote'(1) #%.txt": b"x"}

@@ -55,7 +55,7 @@ class Tokens:
             return 200, self._pair()
 
     def good(self, header: str) -> bool:
-        """Whether an Authorization header holds an access token that has not expired."""
+        """True if an Authorization header holds an access token that has not expired."""
         with self.lock:
             kind, _, token = header.partition(" ")
             return kind.lower() == "bearer" and self._access.get(token, 0) > time.time()

@@ -36,7 +36,7 @@ def of_binaries(binaries: list[Path]) -> set[Crate]:
 
 
 def metadata() -> dict[Crate, dict]:
-    """What cargo knows of every crate of Cargo.lock."""
+    """cargo's facts about every crate of Cargo.lock."""
     command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1",
                "--filter-platform", "aarch64-unknown-linux-musl", "--filter-platform", "x86_64-unknown-linux-musl"]
     answer = subprocess.run(command, cwd=REPO, check=True, stdout=subprocess.PIPE).stdout

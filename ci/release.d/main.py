@@ -1,4 +1,4 @@
-"""Puts a release together from what was built: called by ci/release, whose help shows the layout."""
+"""Puts a release together from the built parts: called by ci/release, which shows the layout in its help."""
 
 import argparse
 import gzip
@@ -135,7 +135,7 @@ def main() -> int:
     # For sha256sum --check, beside the archive.
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     archive.with_name(f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n")
-    # The same, unpacked, for whoever wants to look or to install from here.
+    # The same, unpacked, for a look or for an installation from here.
     folder = dist / f"lightflow-{version}"
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(archive) as tar:

@@ -182,7 +182,7 @@ def refresh(cache: Path):
 
 
 def main() -> int:
-    """Refreshes the lock, or fetches by it."""
+    """Refreshes the lock, or fetches with it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--refresh", action="store_true")
     parser.add_argument("--cache", type=Path, required=True)
