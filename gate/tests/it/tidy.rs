@@ -182,3 +182,17 @@ fn architecture_names_every_module() {
         );
     }
 }
+
+#[test]
+fn the_walk_of_a_request_names_files_that_exist() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
+    let text = fs::read_to_string(path).unwrap();
+    let walk = text.split("### The walk of a request line").nth(1).unwrap();
+    let walk = walk.split("\n### ").next().unwrap();
+    let sources: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
+    let named = walk.split('`').filter(|word| word.ends_with(".rs"));
+    assert!(named.clone().count() > 20);
+    for name in named {
+        assert!(sources.iter().any(|file| file == name), "{name}");
+    }
+}
