@@ -172,6 +172,10 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.assertNotIn("PRIVATE KEY", self.machine.do("journalctl --no-pager -o cat"))
         self.assertIn('"secret":true', self.cli("variable list --json").replace(" ", ""))
 
+    def test_h_the_sessions_of_the_account_have_a_limit(self):
+        said = self.machine.do("systemctl show --value --property=TasksMax user-$(id -u backup_ops).slice")
+        self.assertEqual(said.strip(), "1024")
+
     def test_h_the_units_are_well_formed(self):
         self.machine.do("systemd-analyze --man=no verify /etc/systemd/system/backupctl-recover.service")
         generator = "/usr/lib/systemd/user-generators/podman-user-generator"
@@ -231,7 +235,7 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         left = self.machine.do(
             "ls /usr/local/bin /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system /etc/containers/systemd/users/* /etc/tmpfiles.d"
         )
-        for name in ("backupctl", "lightflow.container", "podmanctl"):
+        for name in ("backupctl", "lightflow.container", "podmanctl", ".slice.d"):
             self.assertNotIn(name, left)
         self.assertNotEqual(self.machine.run("id backup_ops").code, 0)
         self.assertEqual(self.machine.run("ss -ltn | grep :8443").code, 1)

@@ -5,9 +5,8 @@
 //!
 //! Invariant: an audit that fails never fails the action, and a line is one line whatever was sent to us.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+mod file;
+
 use std::os::unix::net::UnixDatagram;
 
 use crate::host::clock;
@@ -105,7 +104,7 @@ fn send(path: &str, datagram: &[u8]) -> bool {
     })
 }
 
-fn to_file(file: &PlainPath, facts: &[(&'static str, String)]) -> std::io::Result<()> {
+fn to_file(path: &PlainPath, facts: &[(&'static str, String)]) -> std::io::Result<()> {
     let mut line = serde_json::Map::new();
     line.insert(
         "time".into(),
@@ -117,11 +116,5 @@ fn to_file(file: &PlainPath, facts: &[(&'static str, String)]) -> std::io::Resul
         line.insert((*name).into(), value.clone().into());
     }
     let text = format!("{}\n", serde_json::Value::Object(line));
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(file.to_path_buf())?
-        .write_all(text.as_bytes())
+    file::append(&path.to_path_buf(), text.as_bytes())
 }

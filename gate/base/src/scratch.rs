@@ -5,11 +5,12 @@
 //!
 //! Invariant: nobody else uses a folder that is taken, and it is empty at first.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg};
+use nix::fcntl::{AtFlags, Flock, FlockArg, renameat};
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -19,8 +20,11 @@ use crate::names::PlainPath;
 /// More folders than programs can run at once: each belongs to a gate, and those wait for each other.
 const MOST: usize = 256;
 
-/// How deep a program may have nested folders in there for them to be removed.
-const DEEPEST: usize = 256;
+/// How many levels are open at the same time while a folder is emptied.
+const DEEPEST: usize = 64;
+
+/// No program that does its work nests its temporary folders deeper.
+const ORDERLY: usize = 16;
 
 /// A folder, taken.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl Scratch {
             let folder = private_dir(&path, owner)?;
             match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
                 Ok(held) => {
-                    empty(&held, 0)?;
+                    empty(&held)?;
                     return Ok(Self { held, path });
                 }
                 Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => {}
@@ -70,7 +74,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is removed when the folder is taken again.
-        let _ = empty(&self.held, 0);
+        let _ = empty(&self.held);
     }
 }
 
@@ -88,28 +92,97 @@ pub fn clear(parent: &PlainPath) {
         if let Ok(folder) = private_dir(&path, owner)
             && let Ok(held) = Flock::lock(folder, FlockArg::LockExclusiveNonblock)
         {
-            let _ = empty(&held, 0);
+            let _ = empty(&held);
         }
     }
 }
 
-/// Removes everything that is in a folder.
-pub fn empty(folder: &OwnedFd, depth: usize) -> nix::Result<()> {
+/// Removes everything that is in a folder, however deep it is nested.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn empty(folder: &OwnedFd) -> nix::Result<()> {
+    let mut moved = 0;
+    loop {
+        let before = moved;
+        empty_level(folder, folder, 0, &mut moved)?;
+        if moved == before {
+            return Ok(());
+        }
+    }
+}
+
+/// Empties one level. A folder that lies too deep is moved to the top, which is emptied again then.
+fn empty_level(
+    top: &OwnedFd,
+    folder: &OwnedFd,
+    depth: usize,
+    moved: &mut usize,
+) -> nix::Result<()> {
     for name in entries(folder)? {
         let name = name.as_os_str();
-        let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        let is_folder = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-        let how = if is_folder {
-            if depth < DEEPEST {
-                empty(&enter(find(folder, name)?.fd)?, depth + 1)?;
+        if !is_folder(folder, name)? {
+            unlinkat(folder, name, UnlinkatFlags::NoRemoveDir)?;
+            continue;
+        }
+        if depth < DEEPEST {
+            empty_level(top, &enter(find(folder, name)?.fd)?, depth + 1, moved)?;
+            unlinkat(folder, name, UnlinkatFlags::RemoveDir)?;
+            continue;
+        }
+        loop {
+            *moved += 1;
+            match renameat(folder, name, top, format!(".deep-{moved}").as_str()) {
+                Ok(()) => break,
+                Err(Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENOTDIR) => {}
+                Err(errno) => return Err(errno),
             }
-            UnlinkatFlags::RemoveDir
-        } else {
-            UnlinkatFlags::NoRemoveDir
-        };
-        unlinkat(folder, name, how)?;
+        }
     }
     Ok(())
+}
+
+fn is_folder(folder: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
+    let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    Ok(stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
+}
+
+/// True if a folder holds more bytes or entries than these, or is nested deeper than [`ORDERLY`]. An entry that vanishes meanwhile
+/// does not count.
+#[must_use]
+pub fn exceeds(folder: &OwnedFd, bytes: u64, files: usize) -> bool {
+    let mut left = (bytes, files);
+    exceeds_left(folder, 0, &mut left)
+}
+
+fn exceeds_left(folder: &OwnedFd, depth: usize, left: &mut (u64, usize)) -> bool {
+    let names = entries(folder).unwrap_or_default();
+    if names.len() > left.1 || depth > ORDERLY {
+        return true;
+    }
+    left.1 -= names.len();
+    for name in &names {
+        let name = name.as_os_str();
+        let Ok(stat) = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        // In blocks of 512 bytes: a hole takes no room.
+        let taken = u64::try_from(stat.st_blocks)
+            .unwrap_or(0)
+            .saturating_mul(512);
+        match left.0.checked_sub(taken) {
+            Some(rest) => left.0 = rest,
+            None => return true,
+        }
+        if is_folder(folder, name).unwrap_or(false)
+            && let Ok(found) = find(folder, name)
+            && let Ok(inner) = enter(found.fd)
+            && exceeds_left(&inner, depth + 1, left)
+        {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -136,5 +209,27 @@ mod tests {
         assert_eq!(third.path().to_path_buf(), path);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
         assert!(std::path::Path::new("/etc").exists());
+    }
+
+    #[test]
+    fn a_folder_is_emptied_and_measured_however_it_was_filled() {
+        let base = tempfile::tempdir().unwrap();
+        let base = std::fs::canonicalize(base.path()).unwrap();
+        let parent = PlainPath::parse(base.join("tmp").to_str().unwrap()).unwrap();
+        let scratch = Scratch::take(&parent).unwrap();
+        let path = scratch.path().to_path_buf();
+        let nested: std::path::PathBuf = std::iter::repeat_n("d", 900).collect();
+        std::fs::create_dir_all(path.join(&nested)).unwrap();
+        std::fs::write(path.join(&nested).join("f"), "x").unwrap();
+        std::fs::write(path.join(".deep-1"), "in the way").unwrap();
+        assert!(exceeds(scratch.fd(), u64::MAX, usize::MAX));
+        empty(scratch.fd()).unwrap();
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        std::fs::write(path.join("file"), vec![1; 8192]).unwrap();
+        std::fs::create_dir(path.join("folder")).unwrap();
+        std::fs::write(path.join("folder/file"), vec![1; 8192]).unwrap();
+        assert!(!exceeds(scratch.fd(), 1 << 20, 3));
+        assert!(exceeds(scratch.fd(), 1 << 20, 2));
+        assert!(exceeds(scratch.fd(), 10_000, 3));
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::leftovers;
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
-use base::scratch::Scratch;
+use base::scratch::{Scratch, exceeds};
 use privilege::Confinement;
 
 pub use enter::enter;
@@ -34,6 +34,13 @@ pub const SOURCE_FD: i32 = 9;
 
 /// The number under which a transfer finds the folder of its configuration.
 pub const FOLDER_FD: i32 = 8;
+
+/// The bytes that a transfer may have in its temporary folder, and in the folder of its configuration. rclone needs some
+/// kilobytes.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The files and folders that it may have in each.
+const MOST_FILES: usize = 4096;
 
 /// The hidden first argument of the second instance.
 pub const ENTRY: &str = "__exec";
@@ -238,6 +245,21 @@ impl Program<'_> {
             command.env(leftovers::MARK, leftovers::mark());
         }
         Ok(command)
+    }
+
+    /// The folder that a transfer has filled: its temporary files, or the working copy of its configuration. A program in rclone's
+    /// place could fill the disk there.
+    #[must_use]
+    pub fn overfull(&self) -> Option<&PlainPath> {
+        let Profile::Transfer(transfer) = &self.profile else {
+            return None;
+        };
+        if exceeds(transfer.scratch.fd(), MOST_BYTES, MOST_FILES) {
+            return Some(transfer.scratch.path());
+        }
+        let folder = transfer.copy.folder();
+        let opened = PinnedDir::open(folder).ok()?;
+        exceeds(opened.fd(), MOST_BYTES, MOST_FILES).then_some(folder)
     }
 
     /// Called now and then while the program runs, and when it has ended.

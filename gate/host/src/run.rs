@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     /// The reason for ending it while its output was read: a read can only report that it failed.
     pub(super) failure: Option<Failure>,
     warned: bool,
+    /// The last look at the folders that it may fill.
+    looked: Instant,
 }
 
 /// The program that runs: the first one, or one that writes the rest.
@@ -114,6 +116,7 @@ impl<'a> Run<'a> {
             exit: None,
             failure: None,
             warned: false,
+            looked: Instant::now(),
         })
     }
 
@@ -174,6 +177,24 @@ impl<'a> Run<'a> {
             self.pump();
             self.exit = Some(Exit::Signal(Signal::SIGKILL as i32));
             return Ok(());
+        }
+        if self.exit.is_none()
+            && self.looked.elapsed() >= TICK
+            && let Some(folder) = self.program.get().overfull()
+        {
+            let failure = Failure::Tool {
+                what: self.program.get().what.clone(),
+                detail: format!(
+                    "rclone was ended, because it filled {folder}; look at rclone.program, and at its log"
+                ),
+            };
+            end_all(self.main);
+            self.pump();
+            self.finish();
+            return Err(failure);
+        }
+        if self.looked.elapsed() >= TICK {
+            self.looked = Instant::now();
         }
         if self.exit.is_none()
             && let Err(cause) = self.host.reason(self.patience)

@@ -138,7 +138,7 @@ impl Databases {
             let shown = Path::new(OsStr::from_bytes(&name)).display().to_string();
             let answer = ask(context, (&path, bytes), &shown, patience)?;
             looked.push(Looked { path: name, answer });
-            crate::scratch::empty(&desk, 0).map_err(Failure::errno(format!("emptying {path}")))?;
+            crate::scratch::empty(&desk).map_err(Failure::errno(format!("emptying {path}")))?;
         }
         Ok(looked)
     }

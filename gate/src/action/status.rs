@@ -185,7 +185,8 @@ impl Row {
         if let Some(holder) = &self.busy {
             add(format!("busy with {holder}"));
         }
-        if self.stops_today > 0 {
+        // Once is a night's backup.
+        if self.stops_today > 1 {
             let times = measure::count(self.stops_today.into(), "time");
             add(format!("stopped {times} today"));
         }

@@ -21,6 +21,9 @@ pub(super) const COPY: &str = "rclone.conf";
 /// Larger ones are no configurations.
 pub(super) const LIMIT: u64 = 1 << 20;
 
+/// Most files beside the one in place that are read.
+const MOST: usize = 16;
+
 /// How many times to look for a file that is being replaced.
 const LOOKS: u32 = 10;
 
@@ -47,20 +50,30 @@ pub(super) fn found(conf: &OwnedFd, idle: bool) -> Vec<String> {
                 .iter()
                 .filter_map(|name| name.to_str())
                 .filter(|name| name.starts_with(COPY) && *name != COPY)
+                .take(MOST)
                 .filter_map(|name| read(conf, name).ok()),
         );
     }
     texts
 }
 
+/// The text of a file of rclone's.
 pub(super) fn read(folder: &OwnedFd, name: &str) -> io::Result<String> {
+    read_within(folder, name, LIMIT)
+}
+
+/// The text of a file; an error of the kind `InvalidData` for one that is larger than `limit`, or no text.
+pub(super) fn read_within(folder: &OwnedFd, name: &str, limit: u64) -> io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut text = String::new();
-    file.take(LIMIT).read_to_string(&mut text)?;
+    file.take(limit + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     Ok(text)
 }
 

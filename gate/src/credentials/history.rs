@@ -41,6 +41,27 @@ pub fn newest(known: &[Token], configured: &Ini<'_>, found: &[Ini<'_>]) -> Vec<T
     newer
 }
 
+/// Generations of each token that are remembered.
+const GENERATIONS: usize = 8;
+
+/// Forgets the oldest tokens, so that `known` stays small however often rclone, or a program in its place, writes new ones:
+/// a few generations of each stay, and no more than `most` bytes beside the newest of each and those that are configured.
+pub fn forget(known: &mut Vec<Token>, configured: &Ini<'_>, most: usize) {
+    let mut kept: Vec<Token> = Vec::new();
+    let mut bytes = 0;
+    for token in known.drain(..).rev() {
+        let generation = kept.iter().filter(|other| other.is_for(&token)).count();
+        let needed = generation == 0 || configured.tokens().any(|other| *other == token);
+        let fits = generation < GENERATIONS && bytes + token.value.len() <= most;
+        if needed || fits {
+            bytes += token.value.len();
+            kept.push(token);
+        }
+    }
+    kept.reverse();
+    *known = kept;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +109,15 @@ mod tests {
         assert_eq!(choose(&[1, 2], 1, &[2]), tokens(&[2]));
         // In place, and what rclone left is older.
         assert_eq!(choose(&[1, 2], 2, &[1]), []);
+    }
+
+    #[test]
+    fn a_history_is_bounded_and_keeps_the_configured_token() {
+        let mut known = tokens(&(1..=100).collect::<Vec<u32>>());
+        forget(&mut known, &Ini::parse(&text(3)), 1 << 20);
+        assert_eq!(known, tokens(&[3, 93, 94, 95, 96, 97, 98, 99, 100]));
+        forget(&mut known, &Ini::parse(&text(3)), 0);
+        assert_eq!(known, tokens(&[3, 100]));
     }
 
     #[test]

@@ -10,6 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The longest token. Those of Microsoft have some 4,000 bytes.
+pub(super) const LONGEST: usize = 64 << 10;
+
 /// One token, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,13 +26,17 @@ pub struct Token {
 }
 
 impl Token {
-    fn is_for(&self, other: &Self) -> bool {
+    pub(super) fn is_for(&self, other: &Self) -> bool {
         self.section == other.section && self.key == other.key
     }
 
-    /// Whether it is one at all: a file that was cut off in the middle of a token has none.
+    /// Whether it is one at all: a file that was cut off in the middle of a token has none, and one of more than
+    /// [`LONGEST`] bytes comes from no server.
     #[must_use]
     pub fn is_whole(&self) -> bool {
+        if self.value.len() > LONGEST {
+            return false;
+        }
         if !self.value.starts_with('{') {
             return !self.value.is_empty();
         }

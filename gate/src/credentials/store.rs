@@ -17,8 +17,8 @@ use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::files::{COPY, LIMIT, create, found, read, save};
-use super::history::newest;
+use super::files::{COPY, LIMIT, create, found, read, read_within, save};
+use super::history::{forget, newest};
 use super::ini::{Ini, Token};
 use crate::config::Config;
 use crate::error::Failure;
@@ -29,6 +29,9 @@ use crate::names::PlainPath;
 use crate::scratch;
 
 const ORIGIN: &str = "origin.json";
+
+/// A record is larger than the texts in it: JSON writes some bytes as six.
+const ORIGIN_LIMIT: u64 = 16 << 20;
 
 /// How long to wait for another gate to be done here; it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +59,12 @@ struct Origin {
     text: String,
     /// In the order in which they were handed out or taken over.
     known: Vec<Token>,
+}
+
+/// The record of a copy; an error of the kind `InvalidData` for one that makes no sense.
+fn origin(place: &OwnedFd) -> io::Result<Origin> {
+    let text = read_within(place, ORIGIN, ORIGIN_LIMIT)?;
+    serde_json::from_str(&text).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 impl Store {
@@ -193,12 +202,14 @@ impl Store {
             Ok(opened) => opened,
             Err(error) => return (configured, Err(words(error))),
         };
-        let origin = match read(&place, ORIGIN).and_then(|text| Ok(serde_json::from_str(&text)?)) {
-            Ok(origin) => origin,
+        let origin = match origin(&place) {
+            Ok(origin) => Some(origin),
             // Its maker was killed before anybody got it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return (configured, self.remove(number, conf).map_err(words));
             }
+            // Damaged, or larger than any that a gate writes: the copy must not stay for ever because of that.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Err(error) => return (configured, Err(words(error))),
         };
         let (conf, idle) = match Flock::lock(conf, FlockArg::LockExclusiveNonblock) {
@@ -224,9 +235,15 @@ impl Store {
         place: &OwnedFd,
         conf: &OwnedFd,
         idle: bool,
-        mut origin: Origin,
+        origin: Option<Origin>,
         configured: String,
     ) -> (String, Result<(), String>) {
+        let current = Ini::parse(&configured);
+        let unknown = origin.is_none();
+        let mut origin = origin.unwrap_or_else(|| Origin {
+            text: configured.clone(),
+            known: current.tokens().cloned().collect(),
+        });
         let base = origin.text.clone();
         let base = Ini::parse(&base);
         let texts = found(conf, idle);
@@ -235,17 +252,25 @@ impl Store {
             .map(|text| Ini::parse(text))
             .filter(|ini| ini.is_complete_beside(&base))
             .collect();
-        let current = Ini::parse(&configured);
-        let newer = newest(&origin.known, &current, &complete);
-        if newer.is_empty() {
-            return (configured, Ok(()));
+        let mut newer = newest(&origin.known, &current, &complete);
+        if unknown {
+            // Only the time of its end tells a newer token from an older one.
+            newer.retain(|token| {
+                let mut same = current.tokens().filter(|other| other.is_for(token));
+                same.all(|other| token.expiry() > other.expiry())
+            });
         }
         let text = current.with(&newer);
+        // A configuration of this size would be the last that could be read, so such tokens are dropped.
+        if newer.is_empty() || text.len() as u64 > LIMIT {
+            return (configured, Ok(()));
+        }
         for token in newer {
             if !origin.known.contains(&token) {
                 origin.known.push(token);
             }
         }
+        forget(&mut origin.known, &current, LIMIT as usize);
         // Known first: where the second step does not happen, it is done again.
         let done = save(
             place,
@@ -300,9 +325,7 @@ impl Store {
             let Ok((place, conf)) = self.open_copy(number) else {
                 continue;
             };
-            let Ok(origin) =
-                read(&place, ORIGIN).and_then(|text| Ok(serde_json::from_str::<Origin>(&text)?))
-            else {
+            let Ok(origin) = origin(&place) else {
                 continue;
             };
             let fits = Ini::parse(&origin.text).agrees_with(&wanted)
@@ -353,7 +376,7 @@ impl Store {
 
     fn remove(&self, number: u32, conf: impl Sized) -> io::Result<()> {
         let place = private_dir(&self.place(number), geteuid().as_raw())?;
-        scratch::empty(&place, 0)?;
+        scratch::empty(&place)?;
         drop(conf);
         let folder = self.open_folder()?;
         Ok(unlinkat(

@@ -269,3 +269,80 @@ fn a_gate_that_ends_without_a_new_token_gives_the_turn_to_the_next() {
     world.configure(&text(3).replace("2026-01-01T00:00:03Z", &expiry));
     assert!(world.open_to_renew().turn.borrow().is_none());
 }
+
+/// A text with a token of so many bytes.
+fn large(token: u32, bytes: usize) -> String {
+    let access = format!("{token}{}", "x".repeat(bytes));
+    text(token).replace(
+        &format!("\"access_token\":\"{token}\""),
+        &format!("\"access_token\":\"{access}\""),
+    )
+}
+
+#[test]
+fn tokens_that_no_server_gives_are_dropped_and_the_copy_is_cleared_away() {
+    let world = World::new();
+    let copy = world.open();
+    for number in 2..10 {
+        fs::write(
+            copy.folder().to_path_buf().join(COPY),
+            large(number, 300_000),
+        )
+        .unwrap();
+        copy.look().unwrap();
+    }
+    assert_eq!(world.configured(), text(1));
+    drop(copy);
+    assert_eq!(world.copies(), 0);
+    // And the store goes on working.
+    let copy = world.open();
+    fs::write(copy.folder().to_path_buf().join(COPY), text(20)).unwrap();
+    copy.look().unwrap();
+    assert_eq!(world.configured(), text(20));
+}
+
+#[test]
+fn many_large_tokens_make_no_record_that_cannot_be_read() {
+    let world = World::new();
+    let copy = world.open();
+    for number in 2..60 {
+        fs::write(
+            copy.folder().to_path_buf().join(COPY),
+            large(number, 60_000),
+        )
+        .unwrap();
+        copy.look().unwrap();
+        assert_eq!(world.configured(), large(number, 60_000), "{number}");
+    }
+    let origin = world.folder.path().join("state/rclone/0/origin.json");
+    assert!(fs::metadata(origin).unwrap().len() < 3 << 20);
+    drop(copy);
+    assert_eq!(world.copies(), 0);
+}
+
+#[test]
+fn a_record_that_makes_no_sense_keeps_no_copy_for_ever() {
+    for (damage, token) in [("{ torn", 5), ("", 5), ("{}", 5)] {
+        let world = World::new();
+        let copy = world.open();
+        let conf = copy.folder().to_path_buf();
+        std::mem::forget(copy);
+        let origin = conf.parent().unwrap().join("origin.json");
+        fs::write(&origin, damage).unwrap();
+        fs::write(conf.join(COPY), text(token)).unwrap();
+        // The copy is in use by this process, as by an rclone whose gate was killed.
+        recover(&world.config).unwrap();
+        assert_eq!(world.configured(), text(token), "{damage}");
+    }
+    let world = World::new();
+    let place = world.folder.path().join("state/rclone/0");
+    drop(world.open());
+    fs::create_dir_all(place.join("conf")).unwrap();
+    for folder in [&place, &place.join("conf")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::write(place.join("origin.json"), "x".repeat(17 << 20)).unwrap();
+    fs::write(place.join("conf").join(COPY), text(7)).unwrap();
+    recover(&world.config).unwrap();
+    assert_eq!((world.configured(), world.copies()), (text(7), 0));
+}

@@ -139,6 +139,7 @@ pub(super) const REQUIRED: &[&str] = &[
     "podman/backupctl-recover.service",
     "etc/sudoers",
     "etc/sshd.conf",
+    "etc/slice.conf",
     "etc/tmpfiles.conf",
     "etc/lightflow.env",
     "etc/backupctl.example.toml",

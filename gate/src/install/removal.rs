@@ -11,7 +11,7 @@ use super::change::{Change, Job, Manager, resolved};
 use super::eyes::Seen;
 use super::record;
 use super::steps::runner::KEY;
-use super::steps::{KEY_COMMENT, UNIT, data_folder, is_gates, keys_file};
+use super::steps::{KEY_COMMENT, UNIT, data_folder, is_gates, keys_file, slice_file};
 use super::target::{ACCOUNT, CONFIGURATION, Target};
 use crate::config::BUNDLED_RCLONE;
 
@@ -80,6 +80,17 @@ pub(super) fn plan(target: &Target<'_>, answers: bool) -> Vec<Change> {
     let rclone = Path::new(BUNDLED_RCLONE);
     if let Some(folder) = rclone.parent()
         && ours.iter().any(|path| path == rclone)
+        && eyes.names(folder).len() == 1
+    {
+        changes.push(Change::Remove(folder.to_owned()));
+    }
+    // The same for the folder of the slice's limit.
+    let uid = |name: &str| eyes.person(name).map(|person| person.uid);
+    if let Ok(slice) = resolved(&slice_file(), uid)
+        && let Some(folder) = slice.parent()
+        && ours
+            .iter()
+            .any(|path| *path == slice || *path == slice_file())
         && eyes.names(folder).len() == 1
     {
         changes.push(Change::Remove(folder.to_owned()));

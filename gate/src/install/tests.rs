@@ -45,6 +45,22 @@ fn a_bare_host_needs_nothing_and_a_finished_one_gets_nothing() {
 }
 
 #[test]
+fn the_sessions_of_the_account_get_a_limit() {
+    let host = installed();
+    let file = host
+        .seen
+        .keys()
+        .find(|path| {
+            path.ends_with("backupctl.conf") && path.display().to_string().contains(".slice.d/")
+        })
+        .unwrap();
+    let uid = host.person("backup_ops").unwrap().uid;
+    let path = format!("/etc/systemd/system/user-{uid}.slice.d/backupctl.conf");
+    assert_eq!(file, Path::new(&path));
+    assert!(text(&host, &path).contains("[Slice]\nTasksMax=1024\n"));
+}
+
+#[test]
 fn what_is_loosened_by_hand_is_put_right() {
     for (path, mode) in [
         ("/usr/local/bin/backupctl", 0o777),
@@ -350,6 +366,8 @@ fn a_removal_closes_the_door_first_and_takes_only_what_is_ours() {
         removed.contains(&"remove   /usr/local/bin/backupctl".to_owned()),
         "{removed:#?}"
     );
+    let slice = |line: &&String| line.contains(".slice.d");
+    assert_eq!(removed.iter().filter(slice).count(), 2, "{removed:#?}");
     for kept in [
         "/usr/local/bin/lightflow",
         "/etc/backupctl",

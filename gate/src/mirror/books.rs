@@ -29,6 +29,10 @@ use crate::names::PlainPath;
 /// For how long deletions are added up.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
 
+/// Losses of one mirror that are kept apart. Beyond that the oldest are added up: syncs without end must not make a file that
+/// cannot be read.
+const MOST_LOSSES: usize = 500;
+
 /// Larger files are not ours.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -121,6 +125,7 @@ impl Books {
                     mirrored,
                 });
             }
+            losses.values_mut().for_each(join_oldest);
             losses.retain(|_, list| !list.is_empty());
         })
     }
@@ -192,6 +197,18 @@ impl Books {
                 None => approvals.remove(place),
             };
         })
+    }
+}
+
+/// Adds up the oldest losses. The sum has the time of the later one, so that it counts for as long as each of them.
+fn join_oldest(list: &mut Vec<Loss>) {
+    list.sort_by_key(|loss| loss.at);
+    while list.len() > MOST_LOSSES {
+        let oldest = list.remove(0);
+        if let Some(next) = list.first_mut() {
+            next.deleted = next.deleted.saturating_add(oldest.deleted);
+            next.mirrored = next.mirrored.max(oldest.mirrored);
+        }
     }
 }
 
@@ -322,6 +339,21 @@ mod tests {
         books.lose(PLACE, hour(0), 1000, 0).unwrap();
         assert_eq!(books.recent(PLACE, hour(1)).unwrap().deleted, 0);
         assert!(!folder.path().join("losses/n8n.json").exists());
+    }
+
+    #[test]
+    fn deletions_without_end_are_added_up_in_a_bounded_file() {
+        let (folder, books) = books();
+        let minute = |number: i64| hour(0) + TimeDelta::minutes(number);
+        for number in 0..600 {
+            books.lose(PLACE, minute(number), 1000, 2).unwrap();
+        }
+        assert_eq!(books.recent(PLACE, minute(600)).unwrap().deleted, 1200);
+        let file = folder.path().join("losses/n8n.json");
+        assert!(std::fs::metadata(file).unwrap().len() < 60_000);
+        // The true number of the last one still takes the place of the planned one.
+        books.lose(PLACE, minute(599), 1000, 1).unwrap();
+        assert_eq!(books.recent(PLACE, minute(600)).unwrap().deleted, 1199);
     }
 
     #[test]

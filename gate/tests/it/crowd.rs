@@ -195,3 +195,70 @@ fn stops_of_a_day_are_counted_shown_and_refused_where_that_is_wished() {
         world.read("state/stops/app.json").ends_with(":1}")
     });
 }
+
+/// A script in rclone's place that does this in its temporary folder.
+fn filled(body: &str) -> World {
+    let world = World::new();
+    let rclone = world.script("filler", &format!("cd \"$TMPDIR\" || exit 1\n{body}\n"));
+    world.configure_with("", &rclone);
+    world
+}
+
+#[test]
+fn a_program_in_rclones_place_cannot_fill_the_state_folder() {
+    for body in [
+        "i=0; while :; do head -c 4000000 /dev/zero >$i; i=$((i+1)); done",
+        "i=0; while :; do : >$i; i=$((i+1)); done",
+        "cd \"$(dirname \"$(readlink /proc/self/fd/8)\")\"/*/conf 2>/dev/null || cd /proc/self/fd/8; i=0; while :; do head -c 4000000 /dev/zero >rclone.conf$i; i=$((i+1)); done",
+    ] {
+        let world = filled(body);
+        let answer = world.request(&format!("{} --timeout 120", world.sync()));
+        assert_eq!(answer.code, 69, "{body}: {}\n{}", answer.out, answer.err);
+        assert!(
+            answer.err.contains("rclone was ended, because it filled "),
+            "{body}: {}",
+            answer.err
+        );
+        // The folders are empty again.
+        let du = std::process::Command::new("du")
+            .args(["-s", "--block-size=1K"])
+            .arg(world.path("state"))
+            .output()
+            .unwrap();
+        let words = String::from_utf8(du.stdout).unwrap();
+        let taken: u64 = words.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(taken < 1000, "{body}: {words}");
+    }
+}
+
+#[test]
+fn folders_nested_without_end_are_cleared_away() {
+    let world = filled(
+        "i=0; while [ $i -lt 700 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done; : >end; sleep 0.1; exit 1",
+    );
+    for _ in 0..2 {
+        let answer = world.request(&world.sync());
+        assert_eq!(answer.code, 69, "{}", answer.err);
+        assert!(!answer.err.contains("temporary folder"), "{}", answer.err);
+    }
+    let left = crate::harness::names(&world.path("state/tmp/0"));
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn refused_requests_fill_a_bounded_part_of_the_disk() {
+    let world = World::new();
+    // One byte less than a rotation, made by hand: writing it with requests would take hours.
+    let line = format!("{{\"old\":\"{}\"}}\n", "x".repeat(1000));
+    let full = line.repeat((8 << 20) / line.len());
+    for round in 0..3 {
+        world.write("audit.jsonl", &full);
+        for _ in 0..2 {
+            world.request("backupctl --stop nobody; id").expect(64);
+            world.request("backupctl --stop nobody").expect(77);
+        }
+        assert!(world.read("audit.jsonl").len() < 10_000, "{round}");
+        assert!(world.read("audit.jsonl.1").len() <= 8 << 20);
+    }
+    assert!(world.exists("audit.jsonl.3") && !world.exists("audit.jsonl.5"));
+}

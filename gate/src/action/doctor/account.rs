@@ -9,6 +9,7 @@
 mod known;
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::Examination;
 use super::finding::Finding;
@@ -30,6 +31,9 @@ const READ_BEFORE: [&str; 8] = [
     ".ssh/rc",
     ".ssh/environment",
 ];
+
+/// How long systemd may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Groups whose members are root by another name.
 const MIGHTY: [&str; 10] = [
@@ -97,7 +101,47 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
             vec![format!("mkhomedir_helper {user}")],
         )),
     }
+    findings.extend(tasks(doctor, account.uid)?);
     doctor.tell("account", findings)
+}
+
+/// More processes in the account's slice than this are no limit.
+const MOST_TASKS: u64 = 4096;
+
+/// The limit for the processes of all sessions of the account.
+fn tasks(doctor: &mut Examination<'_>, uid: u32) -> Result<Option<Finding>, Failure> {
+    if !doctor.root || !Path::new("/run/systemd/system").exists() {
+        return Ok(None);
+    }
+    let slice = format!("user-{uid}.slice");
+    let argv = [
+        "/usr/bin/systemctl",
+        "show",
+        "--value",
+        "--property=TasksMax",
+        &slice,
+    ];
+    let said = doctor.ask("asking systemd", &argv, ANSWER)?;
+    let said = said.map(|ended| String::from_utf8_lossy(&ended.stdout).trim().to_owned());
+    Ok(Some(judge_tasks(
+        &slice,
+        said.as_deref().unwrap_or_default(),
+    )))
+}
+
+/// `said` is systemd's value of TasksMax: a number, or infinity.
+fn judge_tasks(slice: &str, said: &str) -> Finding {
+    match said.parse::<u64>() {
+        Ok(limit) if limit <= MOST_TASKS => Finding::ok(format!(
+            "{slice} has room for {limit} processes and threads"
+        )),
+        _ => Finding::warn(
+            format!(
+                "{slice} has no limit below {MOST_TASKS} for its processes (TasksMax is '{said}'): whoever has the key can start as many as the host has room for"
+            ),
+            vec![format!("systemctl set-property {slice} TasksMax=1024")],
+        ),
+    }
 }
 
 /// What is to be said about the account and its home.
@@ -238,6 +282,15 @@ mod tests {
             entry("/.ssh/authorized_keys", file, false, false),
             entry("/.bashrc", file, false, true),
         ]
+    }
+
+    #[test]
+    fn a_slice_without_a_limit_is_told() {
+        let verdict = |said| judge_tasks("user-999.slice", said).verdict;
+        assert_eq!(verdict("1024"), Verdict::Ok);
+        for said in ["infinity", "9830", "18446744073709551615", "", "[not set]"] {
+            assert_eq!(verdict(said), Verdict::Warn, "{said}");
+        }
     }
 
     #[test]

@@ -257,7 +257,7 @@ fn clear(parent: &OwnedFd, prefix: &str) -> bool {
 /// What cannot be removed now is removed by the next one.
 fn remove(parent: &OwnedFd, name: &str) {
     if let Ok(tree) = openat(parent, name, DIRECTORY, Mode::empty()) {
-        let _ = scratch::empty(&tree, 0);
+        let _ = scratch::empty(&tree);
     }
     let _ = unlinkat(parent, name, UnlinkatFlags::RemoveDir);
 }

@@ -11,6 +11,7 @@ mod programs;
 pub(super) mod rclone;
 pub(super) mod runner;
 mod service_user;
+mod slice;
 mod sshd;
 mod sudoers;
 
@@ -19,16 +20,18 @@ use super::target::Target;
 
 pub(super) use account::{FORCED, KEY_COMMENT, is_gates, keys_file};
 pub(super) use container::{CONTAINER, UNIT, data_folder, quadlet_file};
+pub(super) use slice::slice_file;
 
 /// All changes before the runner can be asked.
 pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
-    let steps: [fn(&Target<'_>) -> Vec<Change>; 8] = [
+    let steps: [fn(&Target<'_>) -> Vec<Change>; 9] = [
         programs::plan,
         configuration::plan,
         account::plan,
         sudoers::plan,
         sshd::plan,
         boot::plan,
+        slice::plan,
         service_user::plan,
         container::plan,
     ];
