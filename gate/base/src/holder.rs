@@ -41,10 +41,14 @@ pub fn holder(file: &File, written: Option<i32>) -> Option<Pid> {
     (pid > 1 && pid != getpid().as_raw()).then(|| Pid::from_raw(pid))
 }
 
+/// How long a process may be stopped. A stopped process does nothing until another signal comes, so a longer look shows
+/// nothing new; a process that waits in the kernel may only be slow.
+const STOPPED: Duration = Duration::from_millis(500);
+
 /// Watches a process that holds a lock. It counts as hung when it was not seen to run for a while.
 #[derive(Debug)]
 pub struct Suspicion {
-    /// How long it may go without a sign of life.
+    /// How long it may wait in the kernel without a sign of life.
     grace: Duration,
     /// The process, its processor time, and since when that has not changed.
     seen: Option<(Pid, String, Instant)>,
@@ -70,9 +74,14 @@ impl Suspicion {
             self.seen = None;
             return false;
         }
+        let grace = if state == "D" {
+            self.grace
+        } else {
+            self.grace.min(STOPPED)
+        };
         match &self.seen {
             Some((known, before, since)) if *known == pid && *before == time => {
-                now.duration_since(*since) >= self.grace
+                now.duration_since(*since) >= grace
             }
             _ => {
                 self.seen = Some((pid, time, now));
@@ -122,8 +131,9 @@ mod tests {
         kill(pid, Signal::SIGSTOP).unwrap();
         wait_for_state(pid, "T");
         assert!(!suspicion.hangs(pid, start));
-        assert!(!suspicion.hangs(pid, start + Duration::from_secs(4)));
-        assert!(suspicion.hangs(pid, start + Duration::from_secs(5)));
+        let soon = Duration::from_millis(499);
+        assert!(!suspicion.hangs(pid, start + soon));
+        assert!(suspicion.hangs(pid, start + STOPPED));
         // A sign of life begins the time anew.
         kill(pid, Signal::SIGCONT).unwrap();
         wait_for_state(pid, "S");

@@ -2,11 +2,12 @@
 //!
 //! Invariant: nothing is uploaded that was not read back, and what lies in the spool is gone when this ends.
 
+use std::fs::File;
 use std::io::Seek;
 use std::time::{Duration, Instant};
 
 use super::Context;
-use super::circumstances::{Circumstances, tell_bind_mount};
+use super::circumstances::{Circumstances, stayed_down, tell_bind_mount};
 use super::prune::{self, New};
 use super::spool::Spool;
 use super::start::start_early;
@@ -19,7 +20,7 @@ use crate::host::dirfd::PinnedDir;
 use crate::host::lock_name::LockName;
 use crate::host::{Patience, Waits};
 use crate::measure;
-use crate::policy::Archive;
+use crate::policy::{Archive, powers};
 use crate::progress::{Meter, Phase};
 use crate::reply::Stream;
 use crate::result_line::{ResultLine, WarningCode};
@@ -41,18 +42,23 @@ pub(super) fn archive(
     tell_raised(context, order);
     let name = ArchiveName::new(order.service.clone(), context.host.today());
     let source = context.open_source(&order.source, &patience)?;
-    let down = !order.hot && circumstances.is_down(context, &order.service);
+    let mut down = !order.hot && circumstances.is_down(context, &order.service);
     tell_bind_mount(context, order.service.as_str(), &order.source);
-    if !down && !order.hot && prune::made_down(context, order, &name, &patience)? {
-        let message = format!(
-            "{name} of today was made while {} was down and stays as it is; one of a running service does not take its place",
-            order.service
-        );
-        context.alert(WarningCode::ArchiveKept, order.service.as_str(), &message);
+    if keeps_todays(context, order, &name, down, &patience)? {
         return Ok(format!("{name} was not made again"));
     }
     let spool = Spool::open(context, &order.service, &name)?;
-    let totals = pack(context, order, &name, &source, &spool, &patience)?;
+    let packed = pack(context, order, &name, &source, &spool, &patience)?;
+    if down {
+        down = stayed_down(context, &order.service, &patience);
+        if keeps_todays(context, order, &name, down, &patience)? {
+            return Ok(format!("{name} was not replaced"));
+        }
+    }
+    if !context.config.starts_early(&order.service) {
+        context.host.give_up(powers::once_read())?;
+    }
+    let totals = read_back(context, &name, packed, &patience)?;
     // What is left to do needs the spool alone: a `--start` has nothing to wait for or to cancel any more.
     drop(source);
     start_early(context, &order.service);
@@ -85,12 +91,35 @@ fn tell_raised(context: &mut Context<'_>, order: &Archive) {
         let (code, subject) = (WarningCode::RetentionRaised, order.service.as_str());
         context.alert(code, subject, &raised.to_string());
     }
-    if !order.raised.is_empty() && context.config.retention.has_former_floors() {
-        context.warn("floor_weekly = 2 and floor_monthly = 3 in [retention] are the defaults of release 0.1 and count no longer: keep_weekly and keep_monthly are the floors; remove both lines, or set other numbers");
-    }
 }
 
-/// Packs and checks; returns what the archive holds.
+/// An archive in the spool that was not read back yet.
+struct InSpool {
+    archive: File,
+    manifest: File,
+    totals: Totals,
+}
+
+/// Whether the archive of today stays in its place, because it was made while the service was down and this one is not.
+fn keeps_todays(
+    context: &mut Context<'_>,
+    order: &Archive,
+    name: &ArchiveName,
+    down: bool,
+    patience: &Patience<'_>,
+) -> Result<bool, Failure> {
+    if down || order.hot || !prune::made_down(context, order, name, patience)? {
+        return Ok(false);
+    }
+    let message = format!(
+        "{name} of today was made while {} was down and stays as it is; one of a running service does not take its place",
+        order.service
+    );
+    context.alert(WarningCode::ArchiveKept, order.service.as_str(), &message);
+    Ok(true)
+}
+
+/// Packs the data into the spool.
 fn pack(
     context: &mut Context<'_>,
     order: &Archive,
@@ -98,7 +127,7 @@ fn pack(
     source: &PinnedDir,
     spool: &Spool,
     patience: &Patience<'_>,
-) -> Result<Totals, Failure> {
+) -> Result<InSpool, Failure> {
     let found = context.measure(source, patience)?;
     spool.has_room(found.bound)?;
     let content = measure::size(found.content);
@@ -117,7 +146,25 @@ fn pack(
     };
     let packed = context.pack(source, into, found.content, patience)?;
     tell(context, order, &packed.notes)?;
-    let totals = packed.totals;
+    Ok(InSpool {
+        archive,
+        manifest,
+        totals: packed.totals,
+    })
+}
+
+/// Reads the spool back and compares it with its manifest; returns the content of the archive in numbers.
+fn read_back(
+    context: &mut Context<'_>,
+    name: &ArchiveName,
+    packed: InSpool,
+    patience: &Patience<'_>,
+) -> Result<Totals, Failure> {
+    let InSpool {
+        archive,
+        manifest,
+        totals,
+    } = packed;
     context.say(format!(
         "checking {} entries, {} bytes, packed {}",
         totals.entries, totals.bytes, totals.archive_bytes

@@ -1,7 +1,8 @@
 //! The circumstances of a copy: a service that is up, a directory that is a mount of another one.
 //!
 //! A copy of a running service may be torn. It is made, because the data of some services can take that, and a warning
-//! says so. Such an archive never takes the place of one of the same day that was made while the service was down.
+//! says so. Such an archive never takes the place of one of the same day that was made while the service was down. An
+//! archive asks before and after the data is read.
 //!
 //! The service is asked before the gate gives up the privileges that a status command needs.
 //!
@@ -83,6 +84,29 @@ impl Circumstances {
         context.alert(WarningCode::ServiceUp, service.as_str(), &message);
         false
     }
+}
+
+/// Asks a service once more whose data was just read. Warns when it came up meanwhile. No answer changes nothing.
+pub(super) fn stayed_down(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    patience: &Patience<'_>,
+) -> bool {
+    let controls = Controls::of(context.config, service, ASKING);
+    let within = Patience {
+        until: patience.until.min(context.host.now() + ASKING),
+        ..*patience
+    };
+    let up = match state(context, &controls, &within) {
+        Ok(State::Up) => "up",
+        Ok(State::Unclear(_)) => "not down any more",
+        Ok(State::Down | State::Missing) | Err(_) => return true,
+    };
+    let message = format!(
+        "{service} is {up}: another unit, or a person, started it while its data was read, and this copy may be torn; find out who did, and make it again"
+    );
+    context.alert(WarningCode::ServiceUp, service.as_str(), &message);
+    false
 }
 
 /// Warns when the data is a bind mount: a wrong one would be copied like the right one.

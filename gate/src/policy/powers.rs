@@ -116,13 +116,22 @@ pub fn once_measured() -> (&'static [Capability], Children) {
     (SERVICE, Children::Root)
 }
 
+/// The capabilities of an archive whose data was read, where the gate starts no service.
+#[must_use]
+pub fn once_read() -> (&'static [Capability], Children) {
+    (TRANSFER, Children::Same)
+}
+
 /// What the gate itself keeps while it carries out an order, and what its children may have. The commands of services
 /// regain what root has: nobody knows what a service needs at its start.
 #[must_use]
 pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
     match order {
         Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
-        Order::Archive(archive) if config.starts_early(&archive.service) => (BOTH, Children::Root),
+        // The service is asked again when its data was read.
+        Order::Archive(archive) if !archive.hot || config.starts_early(&archive.service) => {
+            (BOTH, Children::Root)
+        }
         Order::Verify(_) => (FETCH, Children::Same),
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
         Order::Restore(_) => (RESTORE, Children::Same),

@@ -216,6 +216,29 @@ pub fn inventory(config: &Config, remote: &Remote, service: Option<&ServiceName>
     briefly(argv(config, "lsjson", &words))
 }
 
+/// Lists the archives that retention put aside, of all services or of one, as JSON. No other folder is asked for.
+#[must_use]
+pub fn put_aside(config: &Config, remote: &Remote, service: Option<&ServiceName>) -> Vec<String> {
+    let (folder, depth, aside) = match service {
+        Some(service) => (remote.join(service.as_str()), "3", "+ /.pruned/**"),
+        None => (remote.to_string(), "4", "+ /*/.pruned/**"),
+    };
+    let words = [
+        folder.as_str(),
+        "--recursive",
+        "--max-depth",
+        depth,
+        "--files-only",
+        "--no-modtime",
+        "--no-mimetype",
+        "--filter",
+        aside,
+        "--filter",
+        "- *",
+    ];
+    briefly(argv(config, "lsjson", &words))
+}
+
 /// Asks a remote how much room it has, as JSON.
 #[must_use]
 pub fn about(config: &Config, name: &str) -> Vec<String> {

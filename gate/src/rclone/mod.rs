@@ -14,8 +14,8 @@ pub mod version;
 
 pub use argv::{
     Scope, about, about_at_once, cat, compare, compare_probe, days, delete, delete_probe, fetch,
-    inventory, list, purge, purge_probe, read_probe, rehearsal, rename, rename_probe, size, sync,
-    upload, upload_probe, version,
+    inventory, list, purge, purge_probe, put_aside, read_probe, rehearsal, rename, rename_probe,
+    size, sync, upload, upload_probe, version,
 };
 pub use listener::{Listener, Shared};
 pub use outcome::{folder_missing, judge, no_hash_below, passing};

@@ -71,6 +71,45 @@ fn a_service_that_is_started_meanwhile_is_named_by_sync_and_archive() {
     world.request("backupctl --start app").expect(0);
 }
 
+#[test]
+fn a_service_that_comes_up_while_it_is_packed_is_named_and_replaces_nothing() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    world.configure("lease = { seconds = 600, keeper = \"process\" }");
+    world.request("backupctl --stop app").expect(0);
+    world.write("root/app/data/file", "at rest");
+    let answer = world.request(&world.archive()).expect(0);
+    assert_eq!(codes(&answer), Vec::<String>::new());
+    // Up as soon as something lies in the spool.
+    let here = world.path("").display().to_string();
+    let former = world.read("bin/status");
+    let spool = format!("for f in {here}spool/app/*; do test -e $f && exit 0; done");
+    let flips = |code: &str| format!("{}\n{former}", spool.replace("exit 0", code));
+    for code in ["exit 0", "exit 1"] {
+        world.script("status", &flips(code));
+        world.write("root/app/data/file", "torn");
+        let answer = world.request(&world.archive()).expect(0);
+        assert_eq!(codes(&answer), ["service_up", "archive_kept"]);
+        let told = "while its data was read";
+        assert!(answer.err.contains(told), "{}", answer.err);
+        assert_eq!(archived(&world), "at rest");
+        assert!(crate::harness::names(&world.path("spool/app")).is_empty());
+    }
+    // Where there is none of the day it is made, and one at rest takes its place.
+    fs::remove_dir_all(world.path("remote/OdroidBackup/app/archives")).unwrap();
+    let answer = world.request(&world.archive()).expect(0);
+    assert_eq!(codes(&answer), ["service_up"]);
+    assert_eq!(archived(&world), "torn");
+    world.script("status", &former);
+    world.write("root/app/data/file", "at rest again");
+    let answer = world.request(&world.archive()).expect(0);
+    assert_eq!(codes(&answer), Vec::<String>::new());
+    assert_eq!(archived(&world), "at rest again");
+    world.request("backupctl --start app").expect(0);
+}
+
 /// A mount that is gone at the end of the test.
 struct Mounted(std::path::PathBuf);
 

@@ -205,3 +205,60 @@ fn an_account_that_is_not_there_is_a_finding() {
         "there is no account no_such_account",
     );
 }
+
+#[test]
+fn a_folder_above_the_data_that_the_services_user_owns_is_named() {
+    if !is_root() {
+        return;
+    }
+    let world = world("");
+    let folder = world.path("root").display().to_string();
+    let owned = |uid, text: &str| {
+        std::os::unix::fs::chown(&folder, Some(uid), None).unwrap();
+        let findings = examine(&world, 69);
+        let what = format!("app, lightflow: {folder} can be written to by {text}");
+        let found = finding(&findings, "data", "WARN", &what).clone();
+        assert_eq!(found["fix"][0], format!("sudo chown root:root {folder}"));
+    };
+    owned(1234, "uid 1234");
+    owned(65534, "uid 65534 (nobody)");
+    // With the user of the service in the configuration.
+    let text = world.read("gate.toml");
+    let commands = ["stop = [", "start = [", "status = ["];
+    let without: Vec<&str> = text
+        .lines()
+        .filter(|line| !commands.iter().any(|command| line.starts_with(command)))
+        .collect();
+    let text = without.join("\n");
+    let with = text.replace("[services.app]", "[services.app]\nuser = \"nobody\"");
+    world.write("gate.toml", &with);
+    owned(65534, "nobody, the user of app");
+    std::os::unix::fs::chown(&folder, Some(0), None).unwrap();
+    world.set_mode("root", 0o775);
+    let findings = examine(&world, 69);
+    let found = finding(&findings, "data", "WARN", "by its group or others");
+    assert_eq!(found["fix"][0], format!("sudo chmod go-w {folder}"));
+}
+
+#[test]
+fn the_former_floors_are_told_with_a_command_that_takes_them_out() {
+    let world = world("");
+    let text = world.read("gate.toml");
+    let with = format!(
+        "{text}[retention]\nfloor_weekly = 2\n  floor_monthly=3 # of old\nkeep_weekly = 5\n[versions]\nkeep_days = 30\n"
+    );
+    world.write("gate.toml", &with);
+    let findings = examine(&world, 69);
+    let found = finding(&findings, "config", "WARN", "floor_weekly = 2");
+    let fix = found["fix"][0].as_str().unwrap();
+    let fix = fix.strip_prefix("sudo ").unwrap();
+    let done = std::process::Command::new("sh").args(["-c", fix]).status();
+    assert!(done.unwrap().success());
+    let commented = with
+        .replace("floor_weekly = 2", "# floor_weekly = 2")
+        .replace("  floor_monthly=3 # of old", "#   floor_monthly=3 # of old");
+    assert_eq!(world.read("gate.toml"), commented);
+    let findings = examine(&world, 69);
+    let told = |f: &Value| f["what"].as_str().unwrap().contains("floor");
+    assert!(!findings.iter().any(told), "{findings:?}");
+}

@@ -40,6 +40,12 @@ fn a_list_names_mirrors_archives_and_what_is_left_over() {
     let archives = world.path("remote/OdroidBackup/app/archives");
     fs::write(archives.join("app-2026-01-02.tar.gz"), "old").unwrap();
     fs::write(archives.join("app-2026-01-09.tar.gz.partial"), "half").unwrap();
+    let aside = world.path("remote/OdroidBackup/app/.pruned/2026-02-03");
+    fs::create_dir_all(&aside).unwrap();
+    fs::write(aside.join("app-2025-12-07.tar.gz"), "older").unwrap();
+    fs::write(aside.join("app-2025-12-07.manifest.gz"), "m").unwrap();
+    fs::create_dir_all(aside.with_file_name("photos")).unwrap();
+    fs::write(aside.with_file_name("photos/app-2025-12-08.tar.gz"), "x").unwrap();
     fs::create_dir_all(world.path("remote/OdroidBackup/photos/album")).unwrap();
     fs::create_dir_all(world.path("root/app/restored-20260102-030405")).unwrap();
     fs::create_dir_all(world.path("spool/app")).unwrap();
@@ -55,6 +61,11 @@ fn a_list_names_mirrors_archives_and_what_is_left_over() {
     assert_eq!(app["archives"].as_array().unwrap().len(), 2);
     assert_eq!(app["archives"][1]["date"], "2026-01-02");
     assert_eq!(app["archives"][1]["bytes"], 3);
+    let put_aside = serde_json::json!([{
+        "name": "app-2025-12-07.tar.gz", "date": "2025-12-07", "bytes": 5, "manifest": true,
+        "put_aside": "2026-02-03", "kept_until": "2026-02-17"
+    }]);
+    assert_eq!(app["put_aside"], put_aside);
     assert_eq!(app["versions"].as_array().unwrap().len(), 1);
     assert_eq!(app["leftovers"][0]["name"], "app-2026-01-09.tar.gz.partial");
     assert_eq!(remote["services"]["lightflow"]["mirror"], Value::Null);
@@ -68,6 +79,7 @@ fn a_list_names_mirrors_archives_and_what_is_left_over() {
     for words in [
         "onedrive:/OdroidBackup\n  app\n    mirror     2 files, 19 B\n",
         "  2026-01-02         3 B  ",
+        "    put aside  2025-12-07         5 B  vanishes after 2026-02-17\n",
         "    versions   1 day, ",
         "    left over  app-2026-01-09.tar.gz.partial, 4 B\n",
         "  lightflow\n    mirror     none\n    archives   none\n",

@@ -38,7 +38,10 @@ fn of_the_loader(name: &str, path: &str) -> bool {
     match name {
         "access" => path == "/etc/ld.so.preload",
         "openat" | "open" => {
+            // It is read where it exists; one that is empty names no library.
             path == "/etc/ld.so.cache"
+                || (path == "/etc/ld.so.preload"
+                    && fs::read(path).is_ok_and(|text| text.is_empty()))
                 || (library && path.contains(".so"))
                 || (path.starts_with("/proc/") && path.ends_with("/maps"))
         }

@@ -52,8 +52,23 @@ pub(super) fn examine(
             vec![format!("editor {}", quoted(&shown))],
         )
     });
-    let findings: Vec<Finding> = std::iter::once(finding).chain(aside).collect();
+    let mut findings: Vec<Finding> = std::iter::once(finding).chain(aside).collect();
+    if problem.is_none() && doctor.context.config.retention.has_former_floors() {
+        findings.push(former_floors(&shown));
+    }
     doctor.tell("config", findings)
+}
+
+/// The floors that release 0.1 wrote into every configuration are read as if they were not set. The administrator's
+/// file stays as it is until the administrator runs the fix: here it is told, and not with every archive.
+fn former_floors(file: &str) -> Finding {
+    let comment = r"/^ *\[retention\]/,/^ *\[[^r]/s/^ *floor_\(weekly *= *2\|monthly *= *3\) *\(#.*\)\?$/# &/";
+    Finding::warn(
+        format!(
+            "{file}: floor_weekly = 2 and floor_monthly = 3 are the defaults of release 0.1 and count no longer; keep_weekly and keep_monthly are the floors"
+        ),
+        vec![format!("sudo sed -i {} {}", quoted(comment), quoted(file))],
+    )
 }
 
 /// This program's own file.

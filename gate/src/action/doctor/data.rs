@@ -2,20 +2,25 @@
 //!
 //! Invariant: they are opened exactly as a sync opens them, so that what is fine here is fine there.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use nix::unistd::{Uid, User};
 
 use super::super::unusable;
 use super::finding::Finding;
 use super::{Examination, folders};
 use crate::archive::estimate::estimate;
+use crate::config::Config;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;
 use crate::host::mounts::{self, Mount};
-use crate::host::repair::quoted;
+use crate::host::repair::{self, Closed, Seen, quoted};
 use crate::measure;
-use crate::names::{PlainPath, ServiceName};
+use crate::names::{PlainPath, ServiceName, UserName};
 
 /// How long measuring may take in all.
 const MEASURING: Duration = Duration::from_secs(20);
@@ -65,8 +70,7 @@ fn judge(what: &str, path: &PlainPath, source: Source) -> Option<Finding> {
     }
 }
 
-/// Mounts on and in a directory, and the owner of the folder above: a writer there can put another directory in its
-/// place.
+/// Mounts on and in a directory.
 fn surroundings(what: &str, path: &PlainPath, mounts: &[Mount]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let directory = path.to_path_buf();
@@ -91,26 +95,62 @@ fn surroundings(what: &str, path: &PlainPath, mounts: &[Mount]) -> Vec<Finding> 
             )],
         ));
     }
-    let above = parent(path);
-    if let Ok(seen) = std::fs::symlink_metadata(&above)
-        && let Some(owner) = foreign_writer(seen.uid(), seen.mode())
-    {
-        findings.push(Finding::warn(
-            format!("{what}: {above} can be written to by {owner}, who can put another directory in the place of the data"),
-            vec![format!("sudo chown root: {0} && sudo chmod go-w {0}", quoted(&above))],
-        ));
-    }
     findings
 }
 
-/// Who else than root, and the user that runs the gate, may write to a folder.
-fn foreign_writer(uid: u32, mode: u32) -> Option<String> {
-    let own = nix::unistd::geteuid().as_raw();
-    if uid != 0 && uid != own {
-        return Some(format!("uid {uid}"));
+/// The folders above all sources that others than root, and the user that runs the gate, own or may write to: a writer
+/// there can put another directory in the place of the data. Each folder is named once, with all sources below it.
+fn open_parents(sources: &[(String, PlainPath)], config: &Config) -> Vec<Finding> {
+    let mut below: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
+    for (what, path) in sources {
+        for above in path.to_path_buf().ancestors().skip(1) {
+            below.entry(above.to_owned()).or_default().push(what);
+        }
     }
-    let sticky = mode & 0o1000 != 0;
-    (mode & 0o022 != 0 && !sticky).then(|| "its group or others".to_owned())
+    let own = nix::unistd::geteuid().as_raw();
+    below
+        .into_iter()
+        .filter_map(|(folder, sources)| {
+            let seen = std::fs::symlink_metadata(&folder).ok()?;
+            let seen = Seen {
+                uid: seen.uid(),
+                mode: seen.mode() & 0o7777,
+                directory: seen.is_dir(),
+            };
+            let fix = repair::commands(&folder, seen, own, Closed::Writing);
+            if fix.is_empty() {
+                return None;
+            }
+            let writer = if seen.uid != 0 && seen.uid != own {
+                owner(seen.uid, &sources, config)
+            } else {
+                "its group or others".to_owned()
+            };
+            let what = format!(
+                "{}: {} can be written to by {writer}, who can put another directory in the place of the data",
+                sources.join(", "),
+                folder.display()
+            );
+            let fix = fix.iter().map(|command| format!("sudo {command}"));
+            Some(Finding::warn(what, fix.collect()))
+        })
+        .collect()
+}
+
+/// The owner in words; the user of a service is named as that.
+fn owner(uid: u32, sources: &[&str], config: &Config) -> String {
+    let name = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let Some(name) = name.map(|user| user.name) else {
+        return format!("uid {uid}");
+    };
+    let of = config.services.iter().find(|(service, settings)| {
+        sources.contains(&service.as_str())
+            && settings.user.as_ref().map(UserName::as_str) == Some(&name)
+    });
+    match of {
+        Some((service, _)) => format!("{name}, the user of {service}"),
+        None => format!("uid {uid} ({name})"),
+    }
 }
 
 fn parent(path: &PlainPath) -> String {
@@ -132,7 +172,9 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         .extra
         .iter()
         .map(|(name, extra)| (format!("extra {name}"), extra.path.clone()));
-    for (number, (what, path)) in services.chain(extra).enumerate() {
+    let sources: Vec<(String, PlainPath)> = services.chain(extra).collect();
+    findings.extend(open_parents(&sources, config));
+    for (number, (what, path)) in sources.into_iter().enumerate() {
         let (source, directory) = look(&path);
         findings.extend(judge(&what, &path, source));
         findings.extend(surroundings(&what, &path, &mounts));

@@ -3,6 +3,7 @@
 //! Invariant: nothing is changed and no lock is held; a remote that does not answer is said to, and the rest
 //! is shown all the same.
 
+mod aside;
 mod local;
 pub(super) mod remote;
 mod view;
@@ -31,12 +32,13 @@ pub(super) fn list(
     }
     let here = Here::look(context, only);
     let today = context.host.today();
+    let keeps = config.retention.pruned_days;
     if json {
-        let answer = view::json(&inventories, &here);
+        let answer = view::json(&inventories, &here, keeps);
         let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
         text.lines().for_each(|line| context.say(line));
     } else {
-        for line in view::text(&inventories, &here, today) {
+        for line in view::text(&inventories, &here, today, keeps) {
             context.say(line);
         }
     }

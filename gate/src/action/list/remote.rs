@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 use serde::Deserialize;
 
+use super::aside::put_aside;
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
@@ -63,6 +64,8 @@ pub(in crate::action) struct Stored {
 pub(in crate::action) struct Holding {
     /// Newest first.
     pub(in crate::action) archives: Vec<Stored>,
+    /// The archives that retention put aside, newest first, each with the day of that.
+    pub(in crate::action) aside: Vec<(Stored, NaiveDate)>,
     /// The days of `.versions`, oldest first.
     pub(in crate::action) versions: Vec<NaiveDate>,
     /// Names and sizes of what an upload left behind, or nobody knows.
@@ -113,6 +116,8 @@ pub(in crate::action) struct Look<'a, 'c> {
     until: Instant,
     /// When counting ends.
     counting: Instant,
+    /// Whether archives that were put aside are listed as well, which is a call of its own.
+    lists_aside: bool,
 }
 
 impl<'a, 'c> Look<'a, 'c> {
@@ -131,10 +136,11 @@ impl<'a, 'c> Look<'a, 'c> {
             only,
             until,
             counting,
+            lists_aside: true,
         }
     }
 
-    /// As [`Look::new`] for all services, with mirrors left uncounted.
+    /// As [`Look::new`] for all services, with mirrors left uncounted and without the archives that were put aside.
     pub(in crate::action) fn without_counting(
         context: &'a mut Context<'c>,
         until: Instant,
@@ -145,6 +151,7 @@ impl<'a, 'c> Look<'a, 'c> {
             only: None,
             until,
             counting,
+            lists_aside: false,
         }
     }
 
@@ -193,23 +200,23 @@ impl<'a, 'c> Look<'a, 'c> {
         };
         // One call for everything: each costs rclone's start and, on OneDrive, a token.
         let prefix = self.only.map(|service| format!("{service}/"));
-        let until = self.until.min(self.context.host.now() + ANSWER);
         let argv = rclone::inventory(config, remote, self.only);
-        let place = remote.to_string();
-        let entries = match self.ask("listing the remote", &place, argv, until)? {
-            Ok(answer) => serde_json::from_slice::<Vec<Entry>>(&answer)
-                .map_err(|error| format!("rclone's answer cannot be read: {error}")),
-            Err(NoAnswer::NoFolder) => Ok(Vec::new()),
-            Err(NoAnswer::InTime) => Err("it did not answer in time".into()),
-            Err(NoAnswer::Problem(reason)) => Err(reason),
-        };
-        let mut entries = match entries {
+        let mut entries = match self.entries("listing the remote", remote, argv)? {
             Ok(entries) => entries,
             Err(problem) => {
                 inventory.problem = Some(problem);
                 return Ok(inventory);
             }
         };
+        if self.lists_aside && !entries.is_empty() {
+            let argv = rclone::put_aside(config, remote, self.only);
+            match self.entries("listing the archives put aside", remote, argv)? {
+                Ok(aside) => entries.extend(aside),
+                Err(problem) => {
+                    inventory.problem = Some(format!("the archives put aside: {problem}"));
+                }
+            }
+        }
         match prefix {
             Some(prefix) => entries
                 .iter_mut()
@@ -233,6 +240,23 @@ impl<'a, 'c> Look<'a, 'c> {
             }
         }
         Ok(inventory)
+    }
+
+    /// The answer of one `rclone lsjson`; the inner error is the sentence that says why there is none.
+    fn entries(
+        &mut self,
+        what: &str,
+        remote: &Remote,
+        argv: Vec<String>,
+    ) -> Result<Result<Vec<Entry>, String>, Failure> {
+        let until = self.until.min(self.context.host.now() + ANSWER);
+        Ok(match self.ask(what, &remote.to_string(), argv, until)? {
+            Ok(answer) => serde_json::from_slice(&answer)
+                .map_err(|error| format!("rclone's answer cannot be read: {error}")),
+            Err(NoAnswer::NoFolder) => Ok(Vec::new()),
+            Err(NoAnswer::InTime) => Err("it did not answer in time".into()),
+            Err(NoAnswer::Problem(reason)) => Err(reason),
+        })
     }
 
     fn count(&mut self, folder: &str) -> Result<Mirror, Failure> {
@@ -315,6 +339,13 @@ impl Holding {
             }
         }
         holding.archives.reverse();
+        holding.aside = put_aside(
+            service,
+            entries.iter().filter_map(|entry| {
+                let size = u64::try_from(entry.size).unwrap_or(0);
+                Some((below(entry, ".pruned")?, size))
+            }),
+        );
         holding.versions = entries
             .iter()
             .filter_map(|entry| below(entry, ".versions")?.parse().ok())

@@ -5,6 +5,7 @@
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
+use super::aside::kept_until;
 use super::local::{Found, Here};
 use super::remote::{Holding, Inventory, Mirror};
 use crate::measure;
@@ -14,7 +15,13 @@ fn labelled(label: &str, words: &str) -> String {
     format!("    {label:<10} {words}")
 }
 
-pub(super) fn text(inventories: &[Inventory], here: &Here, today: NaiveDate) -> Vec<String> {
+/// `keeps` is the number of days for which archives that were put aside are kept.
+pub(super) fn text(
+    inventories: &[Inventory],
+    here: &Here,
+    today: NaiveDate,
+    keeps: u32,
+) -> Vec<String> {
     let mut lines = Vec::new();
     for inventory in inventories {
         lines.push(inventory.remote.to_string());
@@ -23,7 +30,7 @@ pub(super) fn text(inventories: &[Inventory], here: &Here, today: NaiveDate) -> 
         }
         for (service, (mirror, holding)) in &inventory.services {
             lines.push(format!("  {service}"));
-            lines.extend(held(mirror, holding, today));
+            lines.extend(held(mirror, holding, today, keeps));
         }
         for (target, mirror) in &inventory.extra {
             lines.push(format!("  extra {target}"));
@@ -92,7 +99,7 @@ fn mirrored(mirror: &Mirror) -> String {
     }
 }
 
-fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate) -> Vec<String> {
+fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate, keeps: u32) -> Vec<String> {
     let mut lines = vec![labelled("mirror", &mirrored(mirror))];
     if holding.archives.is_empty() {
         lines.push(labelled("archives", "none"));
@@ -108,6 +115,17 @@ fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate) -> Vec<String> {
             &format!("{date}  {size:>10}  {age}{manifest}"),
         ));
     }
+    for (at, (stored, day)) in holding.aside.iter().enumerate() {
+        let date = stored.name.date();
+        let size = measure::size(stored.bytes);
+        let manifest = if stored.manifest { "" } else { ", no manifest" };
+        let label = if at == 0 { "put aside" } else { "" };
+        let last = kept_until(*day, keeps);
+        lines.push(labelled(
+            label,
+            &format!("{date}  {size:>10}  vanishes after {last}{manifest}"),
+        ));
+    }
     if let (Some(first), Some(last)) = (holding.versions.first(), holding.versions.last()) {
         let days = measure::count(holding.versions.len() as u64, "day");
         lines.push(labelled("versions", &format!("{days}, {first} to {last}")));
@@ -119,8 +137,8 @@ fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate) -> Vec<String> {
     lines
 }
 
-pub(super) fn json(inventories: &[Inventory], here: &Here) -> Value {
-    let remotes: Vec<Value> = inventories.iter().map(remote).collect();
+pub(super) fn json(inventories: &[Inventory], here: &Here, keeps: u32) -> Value {
+    let remotes: Vec<Value> = inventories.iter().map(|one| remote(one, keeps)).collect();
     let local: serde_json::Map<String, Value> = here
         .services
         .iter()
@@ -148,7 +166,7 @@ pub(super) fn json(inventories: &[Inventory], here: &Here) -> Value {
     json!({ "remotes": remotes, "local": local, "unusable": unusable })
 }
 
-fn remote(inventory: &Inventory) -> Value {
+fn remote(inventory: &Inventory, keeps: u32) -> Value {
     let mirror = |mirror: &Mirror| match mirror {
         Mirror::Absent => Value::Null,
         Mirror::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
@@ -170,6 +188,20 @@ fn remote(inventory: &Inventory) -> Value {
                     })
                 })
                 .collect();
+            let aside: Vec<Value> = holding
+                .aside
+                .iter()
+                .map(|(stored, day)| {
+                    json!({
+                        "name": stored.name.to_string(),
+                        "date": stored.name.date().to_string(),
+                        "bytes": stored.bytes,
+                        "manifest": stored.manifest,
+                        "put_aside": day.to_string(),
+                        "kept_until": kept_until(*day, keeps).to_string(),
+                    })
+                })
+                .collect();
             let leftovers: Vec<Value> = holding
                 .leftovers
                 .iter()
@@ -179,6 +211,7 @@ fn remote(inventory: &Inventory) -> Value {
             let value = json!({
                 "mirror": mirror(copy),
                 "archives": archives,
+                "put_aside": aside,
                 "versions": versions,
                 "leftovers": leftovers,
             });

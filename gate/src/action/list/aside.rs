@@ -1,0 +1,43 @@
+//! The archives that retention put aside in `.pruned/DAY`, until the day on which they vanish.
+//!
+//! Invariant: a file counts only in a folder that is named after a day, under the name of an archive of its service.
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+
+use super::remote::Stored;
+use crate::names::ServiceName;
+use crate::retention::ArchiveName;
+
+/// The archives among the files `DAY/NAME` below `.pruned`.
+pub(super) fn put_aside(
+    service: &ServiceName,
+    files: impl Iterator<Item = (String, u64)>,
+) -> Vec<(Stored, NaiveDate)> {
+    let files: BTreeMap<String, u64> = files.collect();
+    let mut found: Vec<(Stored, NaiveDate)> = files
+        .iter()
+        .filter_map(|(path, &bytes)| {
+            let (day, file) = path.split_once('/')?;
+            let name = ArchiveName::parse(service, file)?;
+            let manifest = files.contains_key(&format!("{day}/{}", name.manifest()));
+            let stored = Stored {
+                name,
+                bytes,
+                manifest,
+            };
+            Some((stored, day.parse().ok()?))
+        })
+        .collect();
+    found.sort_by(|(one, day), (other, another)| {
+        (day, &one.name).cmp(&(another, &other.name)).reverse()
+    });
+    found
+}
+
+/// The last day of an archive that was put aside: the first archive that is made after it removes this one.
+pub(super) fn kept_until(day: NaiveDate, keeps: u32) -> NaiveDate {
+    day.checked_add_days(Days::new(u64::from(keeps)))
+        .unwrap_or(NaiveDate::MAX)
+}
