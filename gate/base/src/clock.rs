@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Moment {
     /// For people.
     pub utc: DateTime<Utc>,
-    /// Which boot `since_boot_ms` counts from: the kernel's boot id. Empty where it is not known.
+    /// The boot from which `since_boot_ms` counts: the kernel's boot id. Empty if it is not known.
     #[serde(default)]
     pub boot: String,
     /// Milliseconds since that boot.

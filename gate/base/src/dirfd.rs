@@ -1,8 +1,8 @@
 //! Opening directories and files component by component, never through a symbolic link.
 //!
-//! Invariant: what these functions return was reached from `/` over real directories only, and callers go
-//! on with the descriptor. A name is looked up once; nothing is checked by name and then used by name
-//! (the mistake of rrsync's CVE-2026-53783).
+//! Invariant: the results of these functions were reached from `/` over real directories only, and callers continue
+//! with the descriptor. A name is looked up once; nothing is checked by name and then used by name (the mistake of
+//! rrsync's CVE-2026-53783).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub(crate) const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_CLOEXEC)
     .union(OFlag::O_NONBLOCK);
 
-/// Device and inode: what a directory is, as opposed to what it is called.
+/// Device and inode: the identity of a directory, apart from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// `st_dev`
@@ -92,13 +92,13 @@ impl PinnedDir {
         &self.path
     }
 
-    /// Which directory it is.
+    /// Identity of the directory.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Whether there is not a single entry in it.
+    /// True if it has no entry.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -133,14 +133,14 @@ pub fn entries(directory: impl AsFd) -> nix::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-/// An entry that was opened as what it is, without reading it: a link, a named pipe and a device stay untouched.
+/// An entry that was opened by its type, without reading it: a link, a named pipe and a device stay untouched.
 #[derive(Debug)]
 pub struct Found {
-    /// By O_PATH.
+    /// Opened with O_PATH.
     pub fd: OwnedFd,
-    /// What it is.
+    /// Its type, owner and size.
     pub stat: FileStat,
-    /// Whether something is mounted there.
+    /// True if it is a mount point.
     pub mounted: bool,
     /// The mount is a network or FUSE file system, which may not answer, or not to root. Then it was not asked for
     /// anything, and `stat` is that of the directory around it, with the right kind.
@@ -217,7 +217,7 @@ fn mounted_there(directory: &impl AsFd, fd: OwnedFd, name: &OsStr) -> nix::Resul
     })
 }
 
-/// Opens an entry of a directory, whatever it is, and follows nothing.
+/// Opens an entry of a directory, of any type, and follows no link.
 ///
 /// # Errors
 /// As openat(2).
@@ -247,7 +247,7 @@ pub fn find(directory: impl AsFd, name: &OsStr) -> nix::Result<Found> {
     })
 }
 
-/// Opens a directory that was found, to list it and to find what is in it.
+/// Opens a found directory, to list it and to open its entries.
 ///
 /// # Errors
 /// As openat(2).
@@ -255,7 +255,7 @@ pub fn enter(directory: impl AsFd) -> nix::Result<OwnedFd> {
     openat(directory, ".", DIRECTORY, Mode::empty())
 }
 
-/// Opens a regular file that was found, to read it: that very file, whatever bears its name by now.
+/// Opens a found regular file for reading: that very file, and not a later one of the same name.
 ///
 /// # Errors
 /// As open(2).
@@ -265,15 +265,14 @@ pub fn reopen(file: impl AsFd) -> nix::Result<File> {
     open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
-/// How many levels of a directory of the gate's own are made: a folder that the configuration names and one in it.
-/// Where more are missing a disk is not mounted, and what belongs there would land on the disk below.
+/// Levels that are created of a directory of the gate's own: a folder that the configuration names and one inside. If
+/// more are missing, a disk is not mounted, and the files for it would land on the disk below.
 const MADE: usize = 2;
 
 /// Opens a directory of the gate's own, and makes it (0700) where it is missing.
 ///
 /// # Errors
-/// When a link is on the way, the directory belongs to somebody else or is open to others, or too much of it is
-/// missing.
+/// A link is on the way, the directory belongs to another user or is open to others, or too many levels are missing.
 pub fn private_dir(path: &PlainPath, owner: u32) -> io::Result<OwnedFd> {
     let mut left = path.components().len();
     let mut fd = open("/", DIRECTORY, Mode::empty())?;

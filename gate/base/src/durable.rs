@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
-/// The bytes of a file, if there is one. What is beyond `limit` is not read.
+/// The bytes of a file, if it exists. Bytes beyond `limit` are not read.
 ///
 /// # Errors
 /// When there is one that cannot be read.

@@ -1,4 +1,4 @@
-//! What can go wrong, and the one table from that to an exit status.
+//! Every failure, and the one table from failures to exit codes.
 //!
 //! Invariant: every way to fail has exactly one status, found by an exhaustive `match`;
 //! 75 is not among them, because the runner paints it as "skipped".
@@ -22,7 +22,7 @@ pub enum ExitStatus {
     Done = 0,
     /// `EX_USAGE`: the line does not fit the grammar.
     Usage = 64,
-    /// `EX_DATAERR`: what was read, packed or stored is not what it should be.
+    /// `EX_DATAERR`: data that was read, packed or stored is wrong.
     BadData = 65,
     /// `EX_UNAVAILABLE`: a tool, a service or the remote did not do its part.
     Unavailable = 69,
@@ -48,12 +48,12 @@ impl ExitStatus {
     }
 }
 
-/// Why an action was given up before its own end.
+/// The reason for ending an action before its own end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
     /// The deadline given by `--timeout` or the configuration.
     DeadlinePassed,
-    /// Nobody reads our standard output any more: the ssh client is gone.
+    /// Our standard output has no reader any more: the ssh client is gone.
     PeerGone,
     /// SIGTERM, SIGINT or SIGHUP.
     Signalled,
@@ -94,9 +94,9 @@ pub enum Failure {
     /// The deadline, the peer, a signal or a `--start` ended the action.
     #[error("{what}: {cause}")]
     Interrupted {
-        /// What was going on.
+        /// The work at that moment.
         what: String,
-        /// Why it ended.
+        /// The reason.
         cause: Interrupt,
     },
     /// The deadline passed while the remote was waited for.
@@ -116,25 +116,25 @@ pub enum Failure {
     ToolMissing {
         /// Absolute path.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A program ended with an error of its own.
     #[error("{what} failed: {detail}")]
     Tool {
-        /// What the program was doing.
+        /// The program's work.
         what: String,
-        /// How it ended, and its last words.
+        /// The way it ended, and its last words.
         detail: String,
     },
     /// The remote did not do its part, for a reason that was recognised.
     #[error("{what}: {trouble} ({detail})")]
     Remote {
-        /// What was going on.
+        /// The work at that moment.
         what: String,
-        /// The reason, and what to do.
+        /// The reason, and the next step.
         trouble: Trouble,
-        /// How rclone ended, and its last words.
+        /// The way rclone ended, and its last words.
         detail: String,
     },
     /// The source or a place of the gate's own is not a real directory reached without links.
@@ -142,7 +142,7 @@ pub enum Failure {
     Path {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The fault, and the next step.
         detail: String,
     },
     /// Nothing to copy: mirroring it would empty the copy.
@@ -153,11 +153,11 @@ pub enum Failure {
         "this sync was refused: {dangers}. The comparison found {change}. Nothing was changed; if this is right, run `{approve}` on the host, and then sync again"
     )]
     UnsafeChange {
-        /// What is too much.
+        /// The limits that would be exceeded.
         dangers: String,
         /// The numbers that the comparison found.
         change: String,
-        /// The command by which an administrator approves of it.
+        /// The command by which an administrator approves it.
         approve: String,
     },
     /// There were more files to delete than when source and mirror were compared.
@@ -179,7 +179,7 @@ pub enum Failure {
     /// Files changed while the archive was being made.
     #[error("these files changed while they were archived, so the archive is not kept: {0}")]
     Changed(String),
-    /// What was written does not read back as it should.
+    /// Written data does not read back unchanged.
     #[error("verification failed: {0}")]
     Verification(String),
     /// Something lies where a restore would put things.
@@ -204,17 +204,17 @@ pub enum Failure {
     /// `--doctor` found something that does not work.
     #[error("{words}; each FAIL above says what mends it")]
     Unwell {
-        /// How many of each verdict.
+        /// The number of each verdict.
         words: String,
-        /// Whether it is the configuration or something else.
+        /// Configuration, or another exit code.
         status: ExitStatus,
     },
     /// An operation of the gate's own failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempt.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -258,7 +258,7 @@ impl Failure {
         }
     }
 
-    /// An [`io::Error`] with the sentence that says what was tried.
+    /// An [`io::Error`] with the sentence that names the attempt.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

@@ -48,7 +48,7 @@ const STOPPED: Duration = Duration::from_millis(500);
 /// Watches a process that holds a lock. It counts as hung when it was not seen to run for a while.
 #[derive(Debug)]
 pub struct Suspicion {
-    /// How long it may wait in the kernel without a sign of life.
+    /// Longest wait in the kernel without a sign of life.
     grace: Duration,
     /// The process, its processor time, and since when that has not changed.
     seen: Option<(Pid, String, Instant)>,

@@ -1,4 +1,4 @@
-//! The ground of the gate: every other crate of it may use this one, and this one uses none of them.
+//! The ground of the gate: every other crate may use this one, and this one uses none of them.
 //!
 //! | modules | content |
 //! |---|---|

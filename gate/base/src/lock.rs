@@ -1,13 +1,13 @@
 //! One action at a time for each service, by flock(2).
 //!
-//! Two files a service: `NAME.lock` is held by the action, and `NAME.start` by a `--start` that waits for it.
-//! A sync or an archive looks at the second one while it works, and gives way. Nobody sends a signal to a
-//! process id that might have changed hands, and the kernel lets go of both locks when a holder dies.
+//! Two files for each service: the action holds `NAME.lock`, and a `--start` that waits for it holds `NAME.start`. A
+//! sync or an archive looks at the second one while it works, and gives way. No signal goes to a process id that might
+//! belong to another process by now, and the kernel releases both locks when a holder dies.
 //!
 //! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, and that of the service only while it
-//! reads. [`LockName`] says which file is whose.
+//! reads. [`LockName`] names the files.
 //!
-//! Invariant: whoever has a [`ServiceLock`] is alone with the service.
+//! Invariant: the holder of a [`ServiceLock`] is alone with the service.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -77,7 +77,7 @@ impl ServiceLock {
         }))
     }
 
-    /// Who holds the lock, in words. For messages only: it may be out of date.
+    /// The holder of the lock, in words. For messages only: it may be out of date.
     #[must_use]
     pub fn holder(directory: &PlainPath, name: &LockName) -> Option<String> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw()).ok()?;
@@ -90,7 +90,7 @@ impl ServiceLock {
         }
     }
 
-    /// Who works on a service or on an archive of it, in words, as [`ServiceLock::holder`].
+    /// The action that works on a service or on an archive, in words, as [`ServiceLock::holder`].
     #[must_use]
     pub fn busy(directory: &PlainPath, service: &ServiceName) -> Option<String> {
         Self::holder(directory, &LockName::service(service))
@@ -117,13 +117,13 @@ impl ServiceLock {
         Some((pid, words))
     }
 
-    /// Whether a `--start` of this service waits.
+    /// True if a `--start` of this service waits.
     #[must_use]
     pub fn wanted(&self) -> bool {
         start_waits(&self.directory, &self.name)
     }
 
-    /// The same for a lock that somebody else holds: whoever waits for it lets the start pass.
+    /// The same for a lock of another process: a waiting action lets the start pass.
     #[must_use]
     pub fn is_wanted(directory: &PlainPath, name: &LockName) -> bool {
         private_dir(directory, nix::unistd::geteuid().as_raw())
@@ -138,7 +138,7 @@ fn start_waits(directory: &OwnedFd, stem: &str) -> bool {
 }
 
 impl StartIntent {
-    /// Makes the wish known. Two waiting starts share it: whoever is first holds it.
+    /// Announces the wish. Two waiting starts share it: the first one holds it.
     ///
     /// # Errors
     /// When the lock directory is not ours alone or the file cannot be made.
@@ -150,7 +150,7 @@ impl StartIntent {
         })
     }
 
-    /// Whether the wish is the one that others see; it may have collided with a look at it.
+    /// True if others see this wish; it may have collided with a look at it.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self._held.is_some()

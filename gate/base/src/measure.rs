@@ -1,6 +1,6 @@
 //! Sizes, ages and counts in the words of a person.
 //!
-//! Invariant: what is written here is for reading; scripts get the plain numbers by `--json`.
+//! Invariant: the output is for people; scripts get the plain numbers by `--json`.
 
 use chrono::TimeDelta;
 
@@ -11,7 +11,7 @@ pub fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // In tenths, and rounded down: what is said to be there must not be more than there is.
+    // In tenths, and rounded down: the text must not promise more than there is.
     let mut tenths = u128::from(bytes) * 10 / 1024;
     let mut unit = 0;
     while tenths >= 10_240 && unit + 1 < UNITS.len() {

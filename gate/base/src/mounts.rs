@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it is.
+    /// The mount point.
     pub at: PathBuf,
     /// The folder of its file system that is mounted there.
     pub root: PathBuf,
@@ -52,7 +52,7 @@ fn parse(line: &str) -> Option<Mount> {
     })
 }
 
-/// All mounts; none where there is no procfs.
+/// All mounts; empty without procfs.
 #[must_use]
 pub fn all() -> Vec<Mount> {
     let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
@@ -69,8 +69,7 @@ pub fn below<'a>(mounts: &'a [Mount], directory: &Path) -> Vec<&'a Mount> {
     mounts.iter().filter(inside).collect()
 }
 
-/// The bind mount on a directory: part of a file system that is mounted there, and not all of it. A subvolume of btrfs
-/// is none.
+/// The bind mount on a directory: a part of a file system that is mounted there. A subvolume of btrfs is none.
 #[must_use]
 pub fn bind_on<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
     let on = mounts.iter().rev().find(|mount| mount.at == directory)?;

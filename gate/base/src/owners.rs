@@ -1,9 +1,9 @@
-//! Programs that nobody but root, and the gate's own user, could have replaced.
+//! Programs that only root, and the gate's own user, could have replaced.
 //!
 //! Unlike the gate's own files, programs are often reached through links (`/bin`, `/usr/bin/python3`). A link is as
 //! good as the folder that it lies in, so every folder on the way is looked at, before and behind it.
 //!
-//! Invariant: what was found trustworthy stays so, unless somebody trusted changes it.
+//! Invariant: a trusted program stays trusted, unless a trusted user changes it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ const LINKS: u32 = 40;
 /// Looks at the program of an argument vector.
 ///
 /// # Errors
-/// When somebody else could have replaced it.
+/// Another user could have replaced it.
 pub fn trusted(argv: &[String]) -> Result<(), Failure> {
     let uid = nix::unistd::geteuid().as_raw();
     let program = Path::new(argv.first().map_or("", String::as_str));
@@ -30,7 +30,7 @@ pub fn trusted(argv: &[String]) -> Result<(), Failure> {
 /// Looks at a program and at everything on the way to it.
 ///
 /// # Errors
-/// A sentence that says which level is wrong, how, and what to do. A program that is not there is no error here.
+/// A sentence that names the wrong level, its fault, and the next step. A missing program is no error here.
 pub fn program_is_trusted(program: &Path, trusted: Trusted) -> Result<(), String> {
     let mut here = PathBuf::from("/");
     let mut rest: VecDeque<OsString> = parts(program);

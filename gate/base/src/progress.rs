@@ -1,26 +1,26 @@
-//! How far a piece of work is: one line a second, in one form for everything that takes long.
+//! Progress of a piece of work: one line a second, in one form for all long work.
 //!
-//! Invariant: `parse(print(p)) == p`, and what parses prints as it was: the runner draws a bar from these lines, so
-//! there is exactly one spelling. `GRAMMAR.md` has it as a regular expression.
+//! Invariant: `parse(print(p)) == p`, and a line that parses prints unchanged: the runner draws a bar from these
+//! lines, so there is exactly one spelling. `GRAMMAR.md` has it as a regular expression.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// How often a line comes.
+/// Time between two lines.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
 const PREFIX: &str = "progress: ";
 
-/// What is going on.
+/// Phase of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The source is walked to know how much there is.
     Measuring,
     /// The archive is written into the spool.
     Packing,
-    /// What was written is read back.
+    /// The written archive is read back.
     Checking,
     /// Source and copy are compared, and nothing is changed.
     Comparing,
@@ -33,7 +33,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them.
+    /// Every phase.
     pub const ALL: [Self; 7] = [
         Self::Measuring,
         Self::Packing,
@@ -72,7 +72,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All of them.
+    /// Every cause.
     pub const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::Broken];
 
     /// As it is printed.
@@ -95,7 +95,7 @@ pub struct Waiting {
     pub seconds: u64,
 }
 
-/// How much of something is done, and of how much where that is known.
+/// A number that is done, and the total if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
     done: u64,
@@ -103,7 +103,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// `done` is cut at `total`: what is sent a second time after an error is not more of the work.
+    /// `done` is cut at `total`: bytes that are sent again after an error are not more work.
     #[must_use]
     pub fn new(done: u64, total: Option<u64>) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Amount {
 /// One line of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is going on.
+    /// The phase.
     pub phase: Phase,
     /// Bytes.
     pub bytes: Amount,
@@ -136,7 +136,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// From what was counted and a speed in bytes a second.
+    /// From the counted numbers and a speed in bytes a second.
     #[must_use]
     pub fn new(phase: Phase, bytes: Amount, files: Amount, speed: u64) -> Self {
         let rest = bytes.total.map(|total| total - bytes.done);
@@ -204,7 +204,7 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The outer `None` is for what is neither.
+/// The outer `None` is for text that is neither.
 fn unknown_or_number(text: &str) -> Option<Option<u64>> {
     match text {
         "?" => Some(None),

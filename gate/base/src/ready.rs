@@ -1,9 +1,9 @@
-//! Whether a service answers: one HTTP request to an address of this host or its network.
+//! One HTTP request to an address of this host or its network: does the service answer?
 //!
 //! Nothing of the answer is read but its first line, and no name is looked up: a resolver that does not answer
 //! would hold up a start. So this is a few lines of our own and not a client that knows the rest of HTTP.
 //!
-//! Invariant: an attempt ends within the time it was given, whatever the other side sends or does not send.
+//! Invariant: an attempt ends within its time, for any behaviour of the other side.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -56,7 +56,7 @@ impl TryFrom<String> for ReadyUrl {
     }
 }
 
-/// Where a host and port lead.
+/// The addresses of a host and port.
 fn addresses(host: &str) -> Option<Vec<SocketAddr>> {
     const HTTP: u16 = 80;
     let at = |ip: IpAddr| Some(vec![SocketAddr::new(ip, HTTP)]);

@@ -1,7 +1,6 @@
 //! The commands that give a file or folder back to those who may change it.
 //!
-//! Invariant: a command can be copied into a shell, whatever a path holds, and changes nothing but the owner and the
-//! permissions that are wrong.
+//! Invariant: a command can be copied into a shell, for any path, and changes only the wrong owner and permissions.
 
 use std::path::Path;
 
@@ -34,7 +33,7 @@ pub struct Seen {
     pub uid: u32,
     /// The permissions.
     pub mode: u32,
-    /// Whether it is a directory; under the sticky bit others may add files to one and not replace these.
+    /// True for a directory; under the sticky bit others may add files to one and not replace these.
     pub directory: bool,
 }
 
@@ -48,8 +47,7 @@ impl From<&FileStat> for Seen {
     }
 }
 
-/// The commands that are needed so that nobody but root and `trusted` has more than `closed` allows; empty when all is
-/// well.
+/// The commands after which only root and `trusted` have more rights than `closed` allows; empty when all is well.
 #[must_use]
 pub fn commands(path: &Path, seen: Seen, trusted: u32, closed: Closed) -> Vec<String> {
     let path = quoted(&path.display().to_string());

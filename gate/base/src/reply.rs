@@ -1,4 +1,4 @@
-//! What the caller sees: lines on standard output and standard error.
+//! The output for the caller: lines on standard output and standard error.
 //!
 //! Invariant: writing never panics, never blocks for long and never ends the gate. A reader that is gone or
 //! asleep loses lines; it does not get to stop a service from coming back.
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The longest line that is written; shorter than a pipe's buffer page, so that a pipe that reports room has
-/// room for all of it.
+/// Longest line that is written; shorter than a pipe's buffer page, so that a pipe that reports room has room for the
+/// whole line.
 const MAX_LINE: usize = 2048;
 
-/// How long one line may wait for a slow reader, in milliseconds.
+/// Longest wait of one line for a slow reader, in milliseconds.
 const PATIENCE_MS: u16 = 1000;
 
-/// Which of the two streams.
+/// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Results and progress.
@@ -25,7 +25,7 @@ pub enum Stream {
     Err,
 }
 
-/// The two streams, and what became of them.
+/// The two streams, and their state.
 #[derive(Debug)]
 pub struct Reply {
     out_stalled: bool,
@@ -44,13 +44,13 @@ impl Default for Reply {
 }
 
 impl Reply {
-    /// How long ago the last line was written.
+    /// Time since the last line.
     #[must_use]
     pub fn silent_for(&self) -> Duration {
         self.last.elapsed()
     }
 
-    /// Writes one line; what is not printable in it is shown as `?`.
+    /// Writes one line; unprintable characters become `?`.
     pub fn line(&mut self, stream: Stream, text: &str) {
         self.last = Instant::now();
         let mut line: String = text
@@ -102,7 +102,7 @@ fn write(
     let ready = at_once || (!*stalled && has_room(PollTimeout::from(PATIENCE_MS)));
     *stalled = !at_once;
     if ready {
-        // EPIPE and the like: nobody reads. The action's own watch decides what that means.
+        // EPIPE and the like: there is no reader. The action's own watch decides the consequence.
         let _ = write(bytes);
     }
 }

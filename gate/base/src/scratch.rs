@@ -1,9 +1,9 @@
 //! A private folder for the temporary files of one program.
 //!
-//! Folders are kept and used again. One is taken by locking it, so that it is free as soon as the gate that had it
-//! is gone, however that came about; what is in it is removed when it is taken and when it is given back.
+//! Folders are kept and used again. A gate takes one by locking it, so it is free as soon as that gate is gone, in any
+//! way. Its content is removed when it is taken and when it is given back.
 //!
-//! Invariant: nobody else uses a folder that is taken, and it is empty at first.
+//! Invariant: a taken folder has one user, and is empty at first.
 
 use std::ffi::OsStr;
 use std::io;
@@ -64,7 +64,7 @@ impl Scratch {
         &self.held
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &PlainPath {
         &self.path
@@ -73,12 +73,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is removed when the folder is taken again.
+        // An entry that cannot be removed now is removed when the folder is taken again.
         let _ = empty(&self.held);
     }
 }
 
-/// Empties the folders below `parent` that nobody has taken: what a gate left in them that was killed may be large.
+/// Empties the folders below `parent` that no gate has taken: files of a killed gate may be large.
 pub fn clear(parent: &PlainPath) {
     let owner = nix::unistd::geteuid().as_raw();
     if !parent.to_path_buf().exists() {

@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use super::dirfd::DIRECTORY;
 use super::repair::{self, Closed, Seen};
 
-/// Who may own, and so may change, what the gate relies on.
+/// The users who may own, and so may change, the files that the gate relies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trusted {
     /// Besides root.
@@ -26,14 +26,14 @@ impl Trusted {
         stat.st_uid == 0 || stat.st_uid == self.uid
     }
 
-    /// Others may write to a directory like /tmp only under the sticky bit: what a trusted user owns in
-    /// there, nobody else can rename or remove, and what somebody else put there is refused one level down.
+    /// Others may write to a directory like /tmp only under the sticky bit: no other user can rename or remove the
+    /// files of a trusted user there, and files of other users are refused one level down.
     pub(crate) fn directory(self, stat: &FileStat) -> bool {
         let sticky = stat.st_mode & 0o1000 != 0;
         self.owner(stat) && (stat.st_mode & 0o022 == 0 || sticky)
     }
 
-    /// The fault of a file or folder that somebody else may change, or open where it is closed to all.
+    /// The fault of a file or folder that another user may change, or open if it is closed to all.
     fn complaint(self, path: &Path, stat: &FileStat, closed: Closed) -> Option<String> {
         let seen = Seen::from(stat);
         let commands = repair::commands(path, seen, self.uid, closed);
@@ -63,8 +63,8 @@ impl Trusted {
     }
 }
 
-/// Reads a file of at most `limit` bytes that nobody but `trusted` and root could have changed, nor read where it is
-/// `closed` to all.
+/// Reads a file of at most `limit` bytes that only `trusted` and root could have changed, or read if it is `closed` to
+/// all.
 ///
 /// # Errors
 /// A sentence that says which path level is wrong, how, and with which commands it is repaired.
@@ -84,7 +84,7 @@ pub fn read_trusted(
     Ok(bytes)
 }
 
-/// Opens a file that nobody but `trusted` and root could have changed, nor read where it is `closed` to all.
+/// Opens a file that only `trusted` and root could have changed, or read if it is `closed` to all.
 fn open_trusted(path: &Path, trusted: Trusted, closed: Closed) -> Result<OwnedFd, String> {
     let mut walked = PathBuf::from("/");
     let mut parts = Vec::new();

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// The longest request line, in bytes. The longest useful one is a tenth of this.
 pub const MAX_LINE: usize = 1024;
 
-/// Why a line is not a sequence of words.
+/// The reason why a line is not a sequence of words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
     /// Nothing was sent.

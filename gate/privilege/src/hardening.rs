@@ -1,4 +1,4 @@
-//! The first statement of `main`: leave behind what the process was started with.
+//! The first statement of `main`: leaves behind the surroundings in which the process was started.
 //!
 //! Invariant: after [`harden`] there are three open descriptors, a strict umask, limits that let the gate do its
 //! work and leave no core file, memory that no other process of the user may read, `/` as the working directory,
@@ -23,12 +23,12 @@ const KEPT: [&str; 3] = ["SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", "SUDO_USER"];
 /// Open files of the gate: a tree is walked with a descriptor or two for each of its levels, in several threads.
 const GATES_FILES: u64 = 4096;
 
-/// Open files of a service's command, unless it asks for more: what a program gets after a boot. Some still
+/// Open files of a service's command, unless it asks for more: the number that a program gets after a boot. Some still
 /// use select(2), which cannot count further.
 const SERVICES_FILES: u64 = 1024;
 
-/// Limits that nobody needs here, and by which a caller could end the gate half-way: of a file's size, of
-/// processor time, memory and processes.
+/// Limits that the gate does not need, and by which a caller could end it half-way: of a file's size, of processor
+/// time, memory and processes.
 const LIFTED: [Resource; 5] = [
     Resource::RLIMIT_FSIZE,
     Resource::RLIMIT_CPU,
@@ -37,18 +37,18 @@ const LIFTED: [Resource; 5] = [
     Resource::RLIMIT_NPROC,
 ];
 
-/// What the environment said.
+/// The useful values of the environment.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     /// The request, as sshd was sent it.
     pub ssh_original_command: Option<Vec<u8>>,
     /// Addresses and ports of both ends. sudo usually drops it.
     pub ssh_connection: Option<Vec<u8>>,
-    /// Who called sudo.
+    /// The user who called sudo.
     pub sudo_user: Option<Vec<u8>>,
 }
 
-/// Cleans the process, and reads what is worth reading.
+/// Cleans the process, and returns the useful values.
 ///
 /// # Errors
 /// When the process cannot be made safe, or cannot be started again with a clean environment.
@@ -90,7 +90,7 @@ fn again() -> io::Error {
     command.exec()
 }
 
-/// Closes every descriptor but the standard three: whoever started us may have left some open.
+/// Closes every descriptor except the standard three: the parent process may have left some open.
 pub fn close_inherited() -> io::Result<()> {
     let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -134,18 +134,18 @@ pub fn limits_of_a_boot() -> nix::Result<()> {
     files(SERVICES_FILES)
 }
 
-/// Gives what stays running the umask that it would have after a boot.
+/// Gives processes that stay running the umask of a boot.
 pub fn umask_of_a_boot() {
     umask(Mode::from_bits_truncate(0o022));
 }
 
-/// A program that holds the token leaves no core file, whatever it sets its limits to.
+/// A program that holds the token leaves no core file, even if it raises its limits.
 pub fn no_core_file() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// Whoever ignores SIGCHLD passes that on through execve(2), and the kernel then keeps to itself how children
-/// ended. It cannot be undone from safe code, and no caller has a reason for it.
+/// A parent that ignores SIGCHLD passes that on through execve(2), and the kernel then hides the ends of children.
+/// Safe code cannot undo this, and no caller has a reason for it.
 fn children_are_heard_of() -> io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let ignored = status
