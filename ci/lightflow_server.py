@@ -1,7 +1,7 @@
 """A Lightflow server of one's own: started in a folder, asked over its socket, stopped.
 
-Shared by the demo and the benchmark. Whoever may open the socket in the data directory is an
-administrator, so there is no password or token anywhere in here.
+Shared by the demo and the benchmark. A user who may open the socket in the data directory is
+an administrator, so there is no password or token here.
 """
 
 import http.client

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Installs the Debian packages that a script needs: sourced by ci/demo, ci/screenshots, ci/test and others.
-# `need` and `need_file` collect what is missing; `install_missing` installs it, or says what to install.
+# `need` and `need_file` collect missing packages; `install_missing` installs them, or prints the command for that.
 
 ci_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # The folder of need_cargo_tool. It bears the digest of the list, so that a changed list is installed anew.
@@ -48,8 +48,8 @@ apt_get() {
     return "$status"
 }
 
-# A package such as openssh-server starts its service when it is installed. Nobody asked for that here: the
-# demo and the tests bring their own sshd. invoke-rc.d(8) and deb-systemd-invoke(1) ask policy-rc.d first.
+# Some packages, for example openssh-server, start their service when they are installed. That is not wanted here:
+# the demo and the tests bring their own sshd. invoke-rc.d(8) and deb-systemd-invoke(1) ask policy-rc.d first.
 hold_services() {
     [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
     trap release_services EXIT

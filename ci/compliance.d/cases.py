@@ -1,5 +1,5 @@
 """The hosts that tests run on: each test class has one of its own. A suite is written once, as a mixin, and runs on
-every release that a class of it names."""
+every release that one of its classes names."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""`backupctl --doctor` on a host that the tutorial made: what it says, that its commands mend what they name, and that
-what is broken on purpose is found."""
+"""`backupctl --doctor` on a host that the tutorial made: its findings, the repair by its commands, and faults that are
+made on purpose."""
 
 import json
 import unittest

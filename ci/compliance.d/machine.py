@@ -1,7 +1,7 @@
 """A throw-away Debian host (ci/host) with the gate on it as the tutorial puts it there, and an ssh client.
 
-Invariant: a test reaches the gate through the real sshd, the account's login shell and sudo; what it arranges, it
-arranges as root through a door of its own.
+Invariant: a test reaches the gate through the real sshd, the account's login shell and sudo; it
+prepares the host as root through a door of its own.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""The shapes of stacks that people have: one table. Each is set up, stopped and started by podmanctl, and what ran before has
-to run after, as systemctl and podman themselves say.
+"""The shapes of stacks that people have: one table. podmanctl stops and starts each of them, and the members that ran before
+have to run after, according to systemctl and podman.
 
 Invariant: every unit and container of a shape has the shape's name in its own, and no shape's name begins another's.
 """
@@ -14,17 +14,17 @@ LINGERS, LINKED, SEEN = containers.USER, "bob", "carol"
 
 @dataclass
 class Shape:
-    """How a service is made of units and containers. `{n}` stands for its name in all of it."""
+    """The units and containers of a service. `{n}` stands for its name in all fields."""
 
     what: str
     files: dict[str, str] = field(default_factory=dict)  # quadlets, by their names
     units: dict[str, str] = field(default_factory=dict)  # plain units, by their names
     run: list[str] = field(default_factory=list)  # podman commands, without `podman`
     start: str = ""  # units that are started
-    after: list[str] = field(default_factory=list)  # shell commands once all of it is there, as root
-    user: str = ""  # whose it is; root's without
-    runs: list[str] = field(default_factory=list)  # what must be among what runs before the stop
-    stays: list[str] = field(default_factory=list)  # what the stop leaves alone
+    after: list[str] = field(default_factory=list)  # shell commands of root when everything is set up
+    user: str = ""  # the owner; root without one
+    runs: list[str] = field(default_factory=list)  # members that must run before the stop
+    stays: list[str] = field(default_factory=list)  # members that the stop leaves alone
     wait: str = ""  # a condition that holds before the stop
 
 

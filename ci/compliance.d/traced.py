@@ -1,7 +1,7 @@
-"""Runs on the host, as root: gives each request line to the gate under strace and prints what it should not have done.
+"""Runs on the host, as root: gives each request line to the gate under strace and prints the calls that it should not make.
 
 Reads lines in hexadecimal digits from standard input. A refused request may open the gate's configuration and audit log,
-what the loader and the runtime need, and the journal's socket; it may start nothing but itself again, in a clean
+files of the loader and the runtime, and the journal's socket; it may only start itself again, in a clean
 environment; and it may create, change, rename, remove or connect to nothing else.
 """
 

@@ -1,6 +1,6 @@
 """Facts that hold after the runs: copies equal their sources, services answer, boxes have their colours.
 
-Each check returns a sentence about what it found, or raises `Wrong` with one about what is not so.
+Each check returns a sentence about its finding, or raises `Wrong` with one about the fault.
 """
 
 import http.client

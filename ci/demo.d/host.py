@@ -1,4 +1,4 @@
-"""The host's side: an sshd with a forced command, the gate's configuration, and what stands for OneDrive.
+"""The host's side: an sshd with a forced command, the gate's configuration, and the stand-in for OneDrive.
 
 Invariant: the only thing that the runner's key can reach here is `backupctl --ssh-gate` with the
 configuration of this demo.

@@ -8,9 +8,9 @@
 
 While it is up it keeps writing an SQLite database (WAL) and small files below --data and answers on a
 socket in --home with the number of rows. When it ends it leaves in --home, outside of its data, a list of every
-file it leaves behind with its SHA-256: what a backup made before the next start has to contain.
+file it leaves behind with its SHA-256: the content of any backup before the next start.
 
-Invariant: who answers is the process that holds the lock. A port could be anybody's by the time it is bound: a
+Invariant: the process that answers holds the lock. Another program could take a port before it is bound: a
 service that could not have its port once passed for up, because another one answered there.
 """
 

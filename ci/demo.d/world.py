@@ -1,8 +1,8 @@
 """The demo's world: one temporary folder, and every process that was started in it.
 
 Invariant: `World.end` leaves neither a process nor a file. The demo is made the "child subreaper" of all that
-runs below it (prctl(2)), so also a daemon that lost its parent, such as a service that the gate brought back
-up, stays findable as a descendant.
+runs below it (prctl(2)), so a daemon that lost its parent, for example a service that the gate started
+again, stays findable as a descendant.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Two sample services of the user `debian`: rootless quadlets of an image that is nothing but BusyBox.
+"""Two sample services of the user `debian`: rootless quadlets of an image of BusyBox alone.
 
 While one is up it keeps writing to its data and answers with the number of its last write. When it is asked to end it
-leaves, beside its data, the SHA-256 of every file in it: what a backup made before the next start has to contain.
+leaves, beside its data, the SHA-256 of every file there: the content of any backup before the next start.
 """
 
 import http.client

@@ -1,6 +1,6 @@
-"""What `apt-get --print-uris` says as the lines of a lock: lock.py ARCH MIRROR SECURITY-MIRROR <uris
+"""Turns the output of `apt-get --print-uris` into the lines of a lock: lock.py ARCH MIRROR SECURITY-MIRROR <uris
 
-Addresses of mirrors stay out of it: a line names the archive (debian or security) and the path there.
+Addresses of mirrors are left out: a line names the archive (debian or security) and the path there.
 """
 
 import re

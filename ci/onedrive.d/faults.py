@@ -1,6 +1,6 @@
 """Faults by list: each names the requests that it hits and its effect on them.
 
-A request is one line of text, such as `chunk PUT upload.onedrive.test/up/Zk3 /OdroidBackup/app/data/file`: the kind (the keys of
+A request is one line of text, for example `chunk PUT upload.onedrive.test/up/Zk3 /OdroidBackup/app/data/file`: the kind (the keys of
 the counters), the method, host and target, and the path in the drive where one is known. A fault's `match` is a regular
 expression that is searched in that line. Every fault counts its own matches. The match "connect" stands for new connections.
 """

@@ -1,4 +1,4 @@
-"""The crates that the binaries were made of, as the binaries themselves say it, with what their authors say of them."""
+"""The crates in the binaries, from the list in each binary, with their authors' licence texts."""
 
 import json
 import subprocess

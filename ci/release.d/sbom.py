@@ -1,4 +1,4 @@
-"""The list of what is in a release, as SPDX 2.3: https://spdx.github.io/spdx-spec/v2.3/"""
+"""The list of all components of a release, as SPDX 2.3: https://spdx.github.io/spdx-spec/v2.3/"""
 
 import json
 import re
