@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use base::names::{PlainPath, UserName};
 
-/// The account behind the forced command. Only `--doctor` looks at it: the gate itself trusts nobody.
+/// The account behind the forced command. Only `--doctor` looks at it: the gate itself trusts no account.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Account {

@@ -8,11 +8,11 @@ use serde::Deserialize;
 pub struct LeaseTerms {
     /// In seconds from `--stop` on; a service may have a number of its own.
     pub seconds: u32,
-    /// Who brings it back.
+    /// The part that starts it again.
     pub keeper: Keeper,
 }
 
-/// Who brings a service back when no `--start` comes.
+/// The part that starts a service again when no `--start` comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keeper {
@@ -24,7 +24,7 @@ pub enum Keeper {
     Process,
 }
 
-/// The longest lease, a week: whoever needs more has a service that is down, not one that is backed up.
+/// The longest lease, a week: a service that stays down for longer is not merely being backed up.
 const MAX_SECONDS: u32 = 604_800;
 
 impl Default for LeaseTerms {

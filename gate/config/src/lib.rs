@@ -1,8 +1,8 @@
-//! The configuration: what the host's administrator allows.
+//! The configuration: the decisions of the host's administrator.
 //!
-//! Invariant: a [`Config`] cannot exist wrong. It was read through descriptors from a file that nobody but
-//! root (or, with `--config`, the user who runs the gate) could have written, unknown keys were refused, and
-//! every name and path in it fits its own grammar.
+//! Invariant: a [`Config`] is always valid. It was read through descriptors from a file that only root (or, with
+//! `--config`, the user who runs the gate) could have written, unknown keys were refused, and every name and path in
+//! it fits its own grammar.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -32,23 +32,23 @@ use base::names::{PlainPath, Remote, ServiceName, TargetName};
 use base::repair::Closed;
 use base::trusted::{Trusted, read_trusted};
 
-/// Where the configuration is when nothing else is said.
+/// The default path of the configuration.
 pub const DEFAULT_PATH: &str = "/etc/backupctl/backupctl.toml";
 
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// Why there is no configuration.
+/// The reason why there is no configuration.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file is missing, unreadable, or not safe to believe.
     #[error("{0}")]
     Unsafe(String),
-    /// The file is not what it should be.
+    /// The file is not valid.
     #[error("{}: {detail}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and key.
+        /// The fault, with line and key.
         detail: String,
     },
     /// Neither root nor `--config`.
@@ -68,7 +68,7 @@ impl From<ConfigError> for Failure {
 pub struct Config {
     /// Services keep their data in `<data_root>/<service>/data`.
     pub data_root: PlainPath,
-    /// Records of what was stopped, and the home of the programs that are run.
+    /// Records of stopped services, and the home of the programs that the gate runs.
     pub state_dir: PlainPath,
     /// One lock file a service.
     pub lock_dir: PlainPath,
@@ -84,19 +84,19 @@ pub struct Config {
     pub rclone: Rclone,
     /// The account behind the forced command; `--doctor` looks at it.
     pub account: Account,
-    /// Whether a service is started as soon as an archive needs its data no more, and not after the upload.
+    /// True to start a service as soon as an archive has read its data, and not after the upload.
     pub early_start: bool,
-    /// Whether a service is only stopped when an archive of it would have room in the spool.
+    /// True to stop a service only if the spool has room for its archive.
     pub room_before_stop: bool,
-    /// Whether a service is stopped over SSH only when a remote may take its backup.
+    /// True to stop a service over SSH only if a remote may take its backup.
     pub ask_before_stop: bool,
     /// For how long a backup may keep a service down.
     pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
     pub limits: Limits,
-    /// How many archives are kept.
+    /// Numbers of archives to keep.
     pub retention: Retention,
-    /// How long what syncs replaced or deleted is kept.
+    /// Ages and numbers of replaced and deleted files to keep.
     pub versions: Versions,
     /// The allow-list of services.
     pub services: BTreeMap<ServiceName, Service>,
@@ -105,7 +105,7 @@ pub struct Config {
     /// The file that all this was read from, for the process that is to read it again.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// Tables of services and extra targets whose name cannot be used.
+    /// Tables of services and extra targets with a name that cannot be used.
     #[serde(skip)]
     pub set_aside: Vec<SetAside>,
 }
@@ -162,7 +162,7 @@ impl Config {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// When somebody else could have written it, or it is not well formed.
+    /// Another user could have written it, or it is not well formed.
     pub fn load(path: &Path, trusted: Trusted) -> Result<Self, ConfigError> {
         let bytes =
             read_trusted(path, trusted, Closed::Writing, MAX_BYTES).map_err(ConfigError::Unsafe)?;
@@ -178,13 +178,13 @@ impl Config {
         })
     }
 
-    /// Where a service keeps its data.
+    /// Folder of a service's data.
     #[must_use]
     pub fn data_of(&self, service: &ServiceName) -> PlainPath {
         self.data_root.below(&[service.as_str(), "data"])
     }
 
-    /// Whether a service is started before its archive is uploaded.
+    /// True if a service is started before its archive is uploaded.
     #[must_use]
     pub fn starts_early(&self, service: &ServiceName) -> bool {
         self.services
@@ -193,7 +193,7 @@ impl Config {
             .unwrap_or(self.early_start)
     }
 
-    /// Whether `--stop` sees to it first that an archive would have room.
+    /// True if `--stop` first makes sure that an archive would have room.
     #[must_use]
     pub fn asks_for_room(&self, service: &ServiceName) -> bool {
         self.services
@@ -202,7 +202,7 @@ impl Config {
             .unwrap_or(self.room_before_stop)
     }
 
-    /// How long a service may stay down, in seconds.
+    /// Seconds for which a service may stay down.
     #[must_use]
     pub fn lease_of(&self, service: &ServiceName) -> u32 {
         self.services
@@ -211,7 +211,7 @@ impl Config {
             .unwrap_or(self.lease.seconds)
     }
 
-    /// Why a name of `list` is set aside.
+    /// The reason why a name of `list` is set aside.
     #[must_use]
     pub fn aside(&self, list: &str, name: &str) -> Option<&SetAside> {
         let mut aside = self.set_aside.iter();

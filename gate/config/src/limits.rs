@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// What may be changed without asking. See `[limits]` of the configuration.
+/// Limits for changes without an approval. See `[limits]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The most files to delete within a day.
@@ -13,7 +13,7 @@ pub struct Bounds {
     pub max_change_percent: u64,
     /// The smallest share of the mirror's files that must be there afterwards, in percent.
     pub min_left_percent: u64,
-    /// Up to so many files, shares are not looked at: half of six files is nothing unusual.
+    /// Up to this number of files, shares do not count: half of six files is nothing unusual.
     pub few_files: u64,
 }
 
@@ -47,17 +47,17 @@ pub struct Limits {
     pub max_change_percent: u8,
     /// The smallest share of a mirror's files that must be there after a sync, in percent; 0 is no limit.
     pub min_left_percent: u8,
-    /// The shares to delete and to replace do not matter up to so many files.
+    /// Up to this number of deleted or replaced files the shares for them do not count.
     pub few_files: u32,
-    /// How long the approval of a refused sync is good for, in hours.
+    /// Hours for which the approval of a refused sync is valid.
     pub approval_hours: u32,
     /// The most requests that wait for other actions at the same time. Starts do not count.
     pub waiting: u32,
     /// More stops of one service a day than this are told as unusually many.
     pub stops_per_day: u32,
-    /// Whether a stop beyond `stops_per_day` is refused.
+    /// True to refuse a stop beyond `stops_per_day`.
     pub refuse_more_stops: bool,
-    /// Bytes that an archive leaves free on the disk of the spool: whatever else lives there goes on writing.
+    /// Bytes that an archive leaves free on the disk of the spool, for other programs that write there.
     pub spool_reserve: u64,
 }
 
@@ -132,7 +132,7 @@ fn check_percent(key: &str, percent: u8) -> Result<(), String> {
 }
 
 impl Limits {
-    /// For the decision about a sync, with what a service or extra target has of its own.
+    /// For the decision about a sync, with a service's or extra target's own limits.
     #[must_use]
     pub fn bounds(&self, own: &OwnLimits) -> Bounds {
         Bounds {

@@ -20,17 +20,17 @@ pub struct Rclone {
     pub program: PlainPath,
     /// Its configuration, which stays writable for it: the token rotates.
     pub config: PlainPath,
-    /// How the source directory is handed over.
+    /// The way in which rclone gets the source directory.
     pub pin: Pin,
     /// Files transferred at the same time.
     pub transfers: u8,
     /// Files compared, and folders listed, at the same time.
     pub checkers: u8,
-    /// What is done where the kernel cannot confine it.
+    /// Behaviour on a kernel that cannot confine it.
     pub landlock: Landlock,
     /// The ports that it may connect to by TCP; none listed, all.
     pub ports: Vec<u16>,
-    /// Folders of this host that remotes lead to, such as a mounted disk.
+    /// Folders of this host that remotes lead to, for example a mounted disk.
     pub local_folders: Vec<PlainPath>,
     /// Files that `config` refers to and programs that it has rclone run.
     pub helpers: Vec<PlainPath>,
@@ -42,22 +42,21 @@ pub struct Rclone {
     pub buffer_mib: u16,
     /// Memory that each transfer to OneDrive sends from, in MiB; multiples of 5.
     pub chunk_mib: u16,
-    /// How often a whole run is tried.
+    /// Tries of a whole run.
     pub retries: u8,
-    /// How often a single request is tried.
+    /// Tries of a single request.
     pub low_level_retries: u8,
-    /// How long making a connection may take, in seconds.
+    /// Seconds for making a connection.
     pub contimeout: u32,
-    /// How long a connection may be silent, in seconds.
+    /// Seconds that a connection may be silent.
     pub timeout: u32,
-    /// How long one action waits in all for a remote that does not answer while a lease keeps its service down, in
-    /// seconds.
+    /// Total seconds that one action waits for a remote that does not answer while a lease keeps its service down.
     pub wait_while_down: u32,
     /// Bytes a second, as rclone's `--bwlimit` has it; no limit where there is none.
     pub bwlimit: Option<Bandwidth>,
 }
 
-/// What is done where the kernel has no Landlock.
+/// Behaviour on a kernel without Landlock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Landlock {
@@ -69,7 +68,7 @@ pub enum Landlock {
     Off,
 }
 
-/// The value of rclone's `--bwlimit`: "8M", or a timetable such as "08:00,512k 23:00,off".
+/// The value of rclone's `--bwlimit`: "8M", or a timetable as in "08:00,512k 23:00,off".
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Bandwidth(String);

@@ -1,8 +1,8 @@
-//! How much of the past is kept: archives, and what syncs replaced or deleted.
+//! Numbers and ages to keep: archives, and files that syncs replaced or deleted.
 
 use serde::Deserialize;
 
-/// What is kept. See `[versions]` of the configuration.
+/// Versions to keep. See `[versions]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// Days after which a folder goes.
@@ -15,7 +15,7 @@ pub struct Keep {
     pub floor_count: u32,
 }
 
-/// How many archives are kept.
+/// Numbers of archives to keep.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -31,7 +31,7 @@ pub struct Retention {
     pub pruned_days: u32,
 }
 
-/// How long replaced and deleted files are kept.
+/// Ages and numbers of replaced and deleted files to keep.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Versions {

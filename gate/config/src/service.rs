@@ -17,15 +17,15 @@ pub struct Service {
     pub start: Option<CommandLine>,
     /// Exits 0 when it is up and 3 when it is down.
     pub status: Option<CommandLine>,
-    /// Whose systemd and Podman run it: `root`, or a user. When this is not said, podmanctl looks for it.
+    /// The user whose systemd and Podman run it, or `root`. Without this key podmanctl looks for the user.
     pub user: Option<UserName>,
     /// Exits 0 when it answers; asked again until it does, once `status` says that it is up.
     pub ready: Option<CommandLine>,
     /// Answers with 2xx or 3xx when it is ready, asked likewise.
     pub ready_url: Option<ReadyUrl>,
-    /// Whether it is started as soon as an archive needs it no more, when `early_start` is not right for it.
+    /// This service's own value of `early_start`.
     pub early_start: Option<bool>,
-    /// Whether it is only stopped when an archive of it would have room, when `room_before_stop` is not right for it.
+    /// This service's own value of `room_before_stop`.
     pub room_before_stop: Option<bool>,
     /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
     pub lease: Option<u32>,
@@ -41,7 +41,7 @@ pub struct Service {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extra {
-    /// Where it is.
+    /// Its path.
     pub path: PlainPath,
     /// Limits of its own for its mirror.
     #[serde(default)]
@@ -77,10 +77,10 @@ impl TryFrom<Vec<String>> for CommandLine {
     }
 }
 
-/// How a service is controlled.
+/// The way of controlling a service.
 #[derive(Debug, Clone, Copy)]
 pub enum Control<'a> {
-    /// By commands of its own.
+    /// With commands of its own.
     Commands {
         /// Stops it.
         stop: &'a CommandLine,
@@ -89,12 +89,12 @@ pub enum Control<'a> {
         /// Says whether it is up.
         status: &'a CommandLine,
     },
-    /// By podmanctl.
+    /// With podmanctl.
     Podmanctl,
 }
 
 impl Service {
-    /// How it is controlled; `Config::load` refuses a service that mixes both ways.
+    /// The way of controlling it; `Config::load` refuses a service that mixes both ways.
     #[must_use]
     pub fn control(&self) -> Control<'_> {
         match (&self.stop, &self.start, &self.status) {
@@ -107,7 +107,7 @@ impl Service {
         }
     }
 
-    /// Whether it is copied while it runs.
+    /// True if it is copied while it runs.
     #[must_use]
     pub fn is_hot(&self, name: &ServiceName) -> bool {
         self.hot.unwrap_or(name.as_str() == "lightflow")

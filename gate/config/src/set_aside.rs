@@ -1,5 +1,5 @@
-//! Tables of `[services]` and `[extra]` whose name cannot be used. They are set aside, and the rest of the configuration is in
-//! force: one strange name must not end the backups of all services.
+//! Tables of `[services]` and `[extra]` with a name that cannot be used. They are set aside, and the rest of the
+//! configuration is in force: one strange name must not end the backups of all services.
 //!
 //! Invariant: a name that is set aside is in no allow-list, and `--doctor` and every refused request for it say why.
 
@@ -32,7 +32,7 @@ impl SetAside {
 /// Keys of a service or extra target that are tables themselves.
 const TABLES: [&str; 1] = ["limits"];
 
-/// Takes the tables out of a configuration whose names cannot be used.
+/// Takes the tables with unusable names out of a configuration.
 pub(super) fn take_out(root: &mut Table) -> Vec<SetAside> {
     let mut out = Vec::new();
     for list in ["services", "extra"] {
