@@ -30,6 +30,71 @@ _backupctl_offer() {
     fi
 }
 
+# Table of verbs: begin
+_backupctl_verbs='--stop --start --sync --archive --sync-extra --list --status --doctor --verify --restore --recover --approve --approve-extra --explain --install --uninstall --completions --ssh-gate --help --version'
+
+# _backupctl_options VERB: the options that go with it.
+_backupctl_options() {
+    case $1 in
+    --stop) echo '--timeout' ;;
+    --start) echo '--timeout' ;;
+    --sync) echo '--path --remote --timeout' ;;
+    --archive) echo '--path --remote --keep-weekly --keep-monthly --timeout' ;;
+    --sync-extra) echo '--remote --timeout' ;;
+    --list) echo '--json' ;;
+    --status) echo '--json' ;;
+    --doctor) echo '--json' ;;
+    --verify) echo '--from --remote --timeout' ;;
+    --restore) echo '--from --to --in-place --keep-privileges --remote --timeout' ;;
+    --recover) echo '--boot' ;;
+    --install) echo '--dry-run --import --user --data-root --local-remote' ;;
+    --uninstall) echo '--dry-run' ;;
+    esac
+}
+
+# _backupctl_kind VERB WORD: the kind of the value that WORD needs, or `maybe` and the kind; nothing for no value.
+_backupctl_kind() {
+    case "$1 $2" in
+    '--stop --stop') echo services ;;
+    '--stop --timeout') echo unknown ;;
+    '--start --start') echo services ;;
+    '--start --timeout') echo unknown ;;
+    '--sync --sync') echo services ;;
+    '--sync --path') echo path ;;
+    '--sync --remote') echo remote ;;
+    '--sync --timeout') echo unknown ;;
+    '--archive --archive') echo services ;;
+    '--archive --path') echo path ;;
+    '--archive --remote') echo remote ;;
+    '--archive --keep-weekly') echo unknown ;;
+    '--archive --keep-monthly') echo unknown ;;
+    '--archive --timeout') echo unknown ;;
+    '--sync-extra --sync-extra') echo extra ;;
+    '--sync-extra --remote') echo remote ;;
+    '--sync-extra --timeout') echo unknown ;;
+    '--list --list') echo maybe services ;;
+    '--status --status') echo maybe services ;;
+    '--verify --verify') echo services ;;
+    '--verify --from') echo unknown ;;
+    '--verify --remote') echo remote ;;
+    '--verify --timeout') echo unknown ;;
+    '--restore --restore') echo services ;;
+    '--restore --from') echo origin ;;
+    '--restore --to') echo directory ;;
+    '--restore --remote') echo remote ;;
+    '--restore --timeout') echo unknown ;;
+    '--recover --recover') echo maybe services ;;
+    '--approve --approve') echo services ;;
+    '--approve-extra --approve-extra') echo extra ;;
+    '--explain --explain') echo unknown ;;
+    '--install --user') echo user ;;
+    '--install --data-root') echo directory ;;
+    '--install --local-remote') echo directory ;;
+    '--completions --completions') echo shell ;;
+    esac
+}
+# Table of verbs: end
+
 _backupctl() {
     local line current previous verb='' service='' file='' word at
     # The words as a shell would read them: readline has broken them at colons.
@@ -43,47 +108,31 @@ _backupctl() {
         word=${words[at]}
         case $word in
         --config) file=${words[at + 1]} ;;
-        --stop | --start | --sync | --archive | --sync-extra | --list | --status | --doctor | --recover | --verify | --restore | --approve | --approve-extra)
-            verb=$word service=${words[at + 1]}
-            ;;
-        --install | --uninstall | --explain | --completions | --help | --version | --ssh-gate) verb=${verb:-$word} ;;
+        --*) [[ -z $verb && " $_backupctl_verbs " == *" $word "* ]] && verb=$word service=${words[at + 1]} ;;
         esac
     done
-    case $previous in
-    --path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
-    --remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
-    --config | --to) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
-    --from) [[ $verb == --restore ]] && _backupctl_offer mirror && return ;;&
-    --timeout | --keep-weekly | --keep-monthly | --from | --explain) COMPREPLY=() && return ;;
-    --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") && return ;;
-    --data-root | --local-remote) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
-    --completions) _backupctl_offer 'bash zsh fish' && return ;;
-    --sync-extra | --approve-extra) _backupctl_offer "$(_backupctl_names extra "$file")" && return ;;
-    --stop | --start | --sync | --archive | --verify | --restore | --approve) _backupctl_offer "$(_backupctl_names services "$file")" && return ;;
-    --list | --status | --recover)
-        if [[ $current != -* ]]; then
-            _backupctl_offer "$(_backupctl_names services "$file")" && return
-        fi
-        ;;
+    local kind
+    kind=$(_backupctl_kind "$verb" "$previous")
+    [[ $previous == --config ]] && kind='file'
+    # A value that may be left out gives way to an option.
+    [[ $kind == maybe* && $current == -* ]] && kind=''
+    case ${kind#maybe } in
+    services | extra) _backupctl_offer "$(_backupctl_names "${kind#maybe }" "$file")" && return ;;
+    path) _backupctl_offer "$(_backupctl_data_root "$file")/$service/data" && return ;;
+    remote) _backupctl_offer "$(_backupctl_remotes "$file")" && return ;;
+    file | directory) mapfile -t COMPREPLY < <(compgen -"${kind:0:1}" -- "$current") && return ;;
+    user) mapfile -t COMPREPLY < <(compgen -u -- "$current") && return ;;
+    shell) _backupctl_offer 'bash zsh fish' && return ;;
+    origin) _backupctl_offer mirror && return ;;
+    unknown) COMPREPLY=() && return ;;
     esac
     local options
-    case $verb in
-    '')
-        options='--stop --start --sync --archive --sync-extra --list --status --doctor --recover --verify --restore --approve --approve-extra --install --uninstall --explain --completions --ssh-gate --help --version'
+    if [[ -z $verb ]]; then
+        options=$_backupctl_verbs
         [[ -n $file ]] || options+=' --config'
-        ;;
-    --stop | --start) options='--timeout' ;;
-    --sync) options='--path --remote --timeout' ;;
-    --archive) options='--path --remote --keep-weekly --keep-monthly --timeout' ;;
-    --sync-extra) options='--remote --timeout' ;;
-    --verify) options='--from --remote --timeout' ;;
-    --restore) options='--from --to --in-place --keep-privileges --remote --timeout' ;;
-    --list | --status | --doctor) options='--json' ;;
-    --recover) options='--boot' ;;
-    --install) options='--dry-run --import --user --data-root --local-remote --help' ;;
-    --uninstall) options='--dry-run --help' ;;
-    *) options='' ;;
-    esac
+    else
+        options=$(_backupctl_options "$verb")
+    fi
     # Each option once.
     local left=''
     for word in $options; do

@@ -4,6 +4,7 @@
 //! Options come in any order, each once, in full; nothing unknown; one verb.
 
 mod host;
+pub mod table;
 mod typed;
 
 use std::fmt;
@@ -144,17 +145,6 @@ fn hint(nearest: Option<&str>) -> String {
     }
 }
 
-/// Words that stand alone on the host's command line. A line that begins with one is refused for the right
-/// reason; what follows is not read.
-const ALONE: [&str; 6] = [
-    "--explain",
-    "--help",
-    "--version",
-    "--completions",
-    "--install",
-    "--uninstall",
-];
-
 impl Request {
     /// Reads a request line, as sshd hands it over in `SSH_ORIGINAL_COMMAND`.
     ///
@@ -174,10 +164,8 @@ impl Request {
     /// # Errors
     /// When they do not fit the grammar.
     pub fn parse(words: &[&str]) -> Result<Self, ParseError> {
-        if let Some(word) = words.first().and_then(|first| {
-            let mut alone = ALONE.into_iter();
-            alone.find(|word| word == first)
-        }) {
+        // The rest is not read: the line is refused for the right reason.
+        if let Some(word) = words.first().and_then(|first| table::alone(first)) {
             return Ok(Self::Host(HostVerb::Alone(word)));
         }
         let mut typed = Typed::read(words)?;

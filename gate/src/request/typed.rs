@@ -1,51 +1,10 @@
 //! Words → options with their values, in any order, each once.
 //!
-//! Invariant: every word was either an option of the tables below or the value of one; nothing is skipped.
+//! Invariant: every word was either a word of the table or the value of one; nothing is skipped.
 
 use super::ParseError;
+use super::table::{self, Takes};
 use crate::names::NameError;
-
-/// How many values follow a word that begins with two dashes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
-    /// There must be one.
-    One,
-    /// There may be one.
-    AtMostOne,
-    /// There is none.
-    Nothing,
-}
-
-/// Each request has one of these.
-pub(super) const VERBS: [(&str, Takes); 13] = [
-    ("--stop", Takes::One),
-    ("--start", Takes::One),
-    ("--sync", Takes::One),
-    ("--archive", Takes::One),
-    ("--sync-extra", Takes::One),
-    ("--verify", Takes::One),
-    ("--restore", Takes::One),
-    ("--list", Takes::AtMostOne),
-    ("--status", Takes::AtMostOne),
-    ("--recover", Takes::AtMostOne),
-    ("--approve", Takes::One),
-    ("--approve-extra", Takes::One),
-    ("--doctor", Takes::Nothing),
-];
-/// What goes with them.
-pub(super) const OPTIONS: [(&str, Takes); 11] = [
-    ("--path", Takes::One),
-    ("--remote", Takes::One),
-    ("--keep-weekly", Takes::One),
-    ("--keep-monthly", Takes::One),
-    ("--timeout", Takes::One),
-    ("--from", Takes::One),
-    ("--to", Takes::One),
-    ("--in-place", Takes::Nothing),
-    ("--keep-privileges", Takes::Nothing),
-    ("--json", Takes::Nothing),
-    ("--boot", Takes::Nothing),
-];
 
 /// The option that takes the fewest changes of letters: at most two, and fewer than half of the letters.
 fn nearest(word: &str) -> Option<&'static str> {
@@ -54,7 +13,9 @@ fn nearest(word: &str) -> Option<&'static str> {
     if bare.len() > 32 {
         return None;
     }
-    let names = VERBS.iter().chain(&OPTIONS).map(|(name, _)| *name);
+    let names = table::words()
+        .into_iter()
+        .map(|(verb, option)| option.map_or(verb.name, |option| option.name));
     names
         .map(|name| {
             let changes = strsim::osa_distance(bare, name.trim_start_matches('-'));
@@ -79,12 +40,10 @@ impl<'a> Typed<'a> {
         let mut typed = Self::default();
         let mut rest = words.iter().copied().peekable();
         while let Some(word) = rest.next() {
-            let named = |table: &[(&'static str, Takes)]| {
-                table.iter().copied().find(|&(name, _)| name == word)
-            };
-            let (name, takes, is_verb) = match (named(&VERBS), named(&OPTIONS)) {
-                (Some((name, takes)), _) => (name, takes, true),
-                (None, Some((name, takes))) => (name, takes, false),
+            let (name, takes, is_verb) = match (table::verb_named(word), table::option_named(word))
+            {
+                (Some(verb), _) => (verb.name, verb.takes, true),
+                (None, Some(option)) => (option.name, option.takes, false),
                 (None, None) => {
                     return Err(ParseError::Unknown {
                         word: word.to_owned(),
@@ -94,9 +53,9 @@ impl<'a> Typed<'a> {
             };
             let value = match takes {
                 Takes::Nothing => None,
-                Takes::One | Takes::AtMostOne => rest.next_if(|next| !next.starts_with("--")),
+                Takes::One(_) | Takes::AtMostOne(_) => rest.next_if(|next| !next.starts_with("--")),
             };
-            if takes == Takes::One && value.is_none() {
+            if matches!(takes, Takes::One(_)) && value.is_none() {
                 return Err(ParseError::NoValue(name));
             }
             match typed.verb {

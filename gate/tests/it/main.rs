@@ -25,6 +25,7 @@ mod doctor;
 mod ending;
 mod foreign;
 mod from_mirror;
+mod generated;
 mod hanging;
 mod hardening;
 mod harness;

@@ -1,0 +1,430 @@
+//! The table of verbs and options: a word of the grammar is defined here and nowhere else.
+//!
+//! The parser, `--help`, the completions of three shells, the synopsis of the manual and the tables of GRAMMAR.md come from it;
+//! a test writes those files anew, see `tests/it/generated`.
+//!
+//! Invariant: plain data. The meaning of a verb is its variant of `Request` or `HostVerb`.
+
+/// The kind of a value, which shells complete and people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// A service of the configuration.
+    Service,
+    /// An extra target of the configuration.
+    Target,
+    /// The data directory of a service.
+    Path,
+    /// A remote folder of the configuration.
+    Remote,
+    /// A number of seconds.
+    Seconds,
+    /// A number of archives.
+    Count,
+    /// The day of an archive.
+    Day,
+    /// The day of an archive, or the word `mirror`.
+    Origin,
+    /// A directory of this host.
+    Directory,
+    /// A user of this host.
+    User,
+    /// `bash`, `zsh` or `fish`.
+    Shell,
+    /// A whole request line.
+    Line,
+}
+
+impl Value {
+    /// The word for it in a synopsis.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Service => "SVC",
+            Self::Target => "NAME",
+            Self::Path => "P",
+            Self::Remote => "R",
+            Self::Seconds => "S",
+            Self::Count => "N",
+            Self::Day => "DAY",
+            Self::Origin => "DAY|mirror",
+            Self::Directory => "DIR",
+            Self::User => "USER",
+            Self::Shell => "bash|zsh|fish",
+            Self::Line => "\"LINE\"",
+        }
+    }
+}
+
+/// The values that follow a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// There must be one.
+    One(Value),
+    /// There may be one.
+    AtMostOne(Value),
+    /// There is none.
+    Nothing,
+}
+
+impl Takes {
+    /// The kind of the value, where there may be one.
+    #[must_use]
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Self::One(value) | Self::AtMostOne(value) => Some(value),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The door through which a verb may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Over SSH and on the host.
+    Request,
+    /// On the host only; a line over SSH is read to its end and refused.
+    Host,
+    /// On the host only, and it stands alone: the rest of a line over SSH is not read.
+    Alone,
+    /// On the host only, for sshd's forced command; no request can contain it.
+    Forced,
+}
+
+/// A word that goes with a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opt {
+    /// With its two dashes.
+    pub name: &'static str,
+    /// Its value.
+    pub takes: Takes,
+    /// Half a sentence for people.
+    pub help: &'static str,
+}
+
+/// The way in which a verb uses an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The verb needs it.
+    Must(Opt),
+    /// It may be given.
+    May(Opt),
+    /// One of the two may be given.
+    Either(Opt, Opt),
+}
+
+impl Use {
+    /// The options in it.
+    #[must_use]
+    pub fn options(self) -> Vec<Opt> {
+        match self {
+            Self::Must(option) | Self::May(option) => vec![option],
+            Self::Either(first, second) => vec![first, second],
+        }
+    }
+}
+
+/// A verb: each command line has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verb {
+    /// With its two dashes.
+    pub name: &'static str,
+    /// Its value.
+    pub takes: Takes,
+    /// The door through which it may come.
+    pub place: Place,
+    /// Its options, in their canonical order.
+    pub options: &'static [Use],
+    /// Half a sentence for people.
+    pub help: &'static str,
+}
+
+const fn option(name: &'static str, takes: Takes, help: &'static str) -> Opt {
+    Opt { name, takes, help }
+}
+
+const TIMEOUT: Opt = option(
+    "--timeout",
+    Takes::One(Value::Seconds),
+    "give up after S seconds",
+);
+const PATH: Opt = option("--path", Takes::One(Value::Path), "its data directory");
+const REMOTE: Opt = option("--remote", Takes::One(Value::Remote), "the remote folder");
+const WEEKLY: Opt = option(
+    "--keep-weekly",
+    Takes::One(Value::Count),
+    "keep archives of N weeks",
+);
+const MONTHLY: Opt = option(
+    "--keep-monthly",
+    Takes::One(Value::Count),
+    "keep archives of N months",
+);
+const JSON: Opt = option("--json", Takes::Nothing, "the same for scripts");
+const BOOT: Opt = option(
+    "--boot",
+    Takes::Nothing,
+    "also services left stopped across a reboot",
+);
+const DAY: Opt = option("--from", Takes::One(Value::Day), "the archive of this day");
+const ORIGIN: Opt = option(
+    "--from",
+    Takes::One(Value::Origin),
+    "the archive of this day, or the mirror",
+);
+const TO: Opt = option(
+    "--to",
+    Takes::One(Value::Directory),
+    "into this directory, which must be new or empty",
+);
+const IN_PLACE: Opt = option(
+    "--in-place",
+    Takes::Nothing,
+    "stop the service, replace its data, start it",
+);
+const PRIVILEGES: Opt = option(
+    "--keep-privileges",
+    Takes::Nothing,
+    "with set-user-ID, set-group-ID and capabilities",
+);
+const DRY_RUN: Opt = option("--dry-run", Takes::Nothing, "only print the changes");
+const IMPORT: Opt = option(
+    "--import",
+    Takes::Nothing,
+    "keep the files of an earlier installation",
+);
+const USER: Opt = option(
+    "--user",
+    Takes::One(Value::User),
+    "the user of the container",
+);
+const DATA_ROOT: Opt = option(
+    "--data-root",
+    Takes::One(Value::Directory),
+    "the folder with the data of services",
+);
+const LOCAL_REMOTE: Opt = option(
+    "--local-remote",
+    Takes::One(Value::Directory),
+    "a folder in the place of the remote",
+);
+
+const fn verb(
+    place: Place,
+    name: &'static str,
+    takes: Takes,
+    options: &'static [Use],
+    help: &'static str,
+) -> Verb {
+    Verb {
+        name,
+        takes,
+        place,
+        options,
+        help,
+    }
+}
+
+const SERVICE: Takes = Takes::One(Value::Service);
+const ANY_SERVICE: Takes = Takes::AtMostOne(Value::Service);
+const TARGET: Takes = Takes::One(Value::Target);
+
+/// All verbs, in the order in which people read them.
+pub const VERBS: [Verb; 20] = [
+    verb(
+        Place::Request,
+        "--stop",
+        SERVICE,
+        &[Use::May(TIMEOUT)],
+        "stop a service",
+    ),
+    verb(
+        Place::Request,
+        "--start",
+        SERVICE,
+        &[Use::May(TIMEOUT)],
+        "start a service",
+    ),
+    verb(
+        Place::Request,
+        "--sync",
+        SERVICE,
+        &[Use::Must(PATH), Use::Must(REMOTE), Use::May(TIMEOUT)],
+        "mirror its data",
+    ),
+    verb(
+        Place::Request,
+        "--archive",
+        SERVICE,
+        &[
+            Use::Must(PATH),
+            Use::Must(REMOTE),
+            Use::May(WEEKLY),
+            Use::May(MONTHLY),
+            Use::May(TIMEOUT),
+        ],
+        "pack its data into an archive",
+    ),
+    verb(
+        Place::Request,
+        "--sync-extra",
+        TARGET,
+        &[Use::Must(REMOTE), Use::May(TIMEOUT)],
+        "mirror an extra directory",
+    ),
+    verb(
+        Place::Host,
+        "--list",
+        ANY_SERVICE,
+        &[Use::May(JSON)],
+        "list mirrors, archives and left-over files",
+    ),
+    verb(
+        Place::Host,
+        "--status",
+        ANY_SERVICE,
+        &[Use::May(JSON)],
+        "show services that are up, down, stopped or busy",
+    ),
+    verb(
+        Place::Host,
+        "--doctor",
+        Takes::Nothing,
+        &[Use::May(JSON)],
+        "check every link of the chain and suggest fixes",
+    ),
+    verb(
+        Place::Host,
+        "--verify",
+        SERVICE,
+        &[Use::May(DAY), Use::May(REMOTE), Use::May(TIMEOUT)],
+        "read the newest archive back and check it fully",
+    ),
+    verb(
+        Place::Host,
+        "--restore",
+        SERVICE,
+        &[
+            Use::May(ORIGIN),
+            Use::Either(TO, IN_PLACE),
+            Use::May(PRIVILEGES),
+            Use::May(REMOTE),
+            Use::May(TIMEOUT),
+        ],
+        "bring data back, into a fresh directory beside it",
+    ),
+    verb(
+        Place::Host,
+        "--recover",
+        ANY_SERVICE,
+        &[Use::May(BOOT)],
+        "start services with an expired lease",
+    ),
+    verb(
+        Place::Host,
+        "--approve",
+        SERVICE,
+        &[],
+        "allow the next sync to make the refused change",
+    ),
+    verb(
+        Place::Host,
+        "--approve-extra",
+        TARGET,
+        &[],
+        "the same for an extra target",
+    ),
+    verb(
+        Place::Alone,
+        "--explain",
+        Takes::One(Value::Line),
+        &[],
+        "decide a request without carrying it out (JSON)",
+    ),
+    verb(
+        Place::Alone,
+        "--install",
+        Takes::Nothing,
+        &[
+            Use::May(DRY_RUN),
+            Use::May(IMPORT),
+            Use::May(USER),
+            Use::May(DATA_ROOT),
+            Use::May(LOCAL_REMOTE),
+        ],
+        "install or upgrade from an unpacked release; --install --help says more",
+    ),
+    verb(
+        Place::Alone,
+        "--uninstall",
+        Takes::Nothing,
+        &[Use::May(DRY_RUN)],
+        "remove it; data and configuration stay",
+    ),
+    verb(
+        Place::Alone,
+        "--completions",
+        Takes::One(Value::Shell),
+        &[],
+        "print completions for a shell",
+    ),
+    verb(
+        Place::Forced,
+        "--ssh-gate",
+        Takes::Nothing,
+        &[],
+        "carry out the request in SSH_ORIGINAL_COMMAND",
+    ),
+    verb(
+        Place::Alone,
+        "--help",
+        Takes::Nothing,
+        &[],
+        "print this help",
+    ),
+    verb(
+        Place::Alone,
+        "--version",
+        Takes::Nothing,
+        &[],
+        "print the version",
+    ),
+];
+
+/// The verb of this name, if a request line may hold it.
+#[must_use]
+pub fn verb_named(name: &str) -> Option<Verb> {
+    let of_lines = |verb: &&Verb| matches!(verb.place, Place::Request | Place::Host);
+    VERBS
+        .iter()
+        .filter(of_lines)
+        .find(|verb| verb.name == name)
+        .copied()
+}
+
+/// The option of this name, if a verb of a request line has it.
+#[must_use]
+pub fn option_named(name: &str) -> Option<Opt> {
+    words()
+        .into_iter()
+        .find_map(|(_, option)| option.filter(|option| option.name == name))
+}
+
+/// A word that stands alone.
+#[must_use]
+pub fn alone(name: &str) -> Option<&'static str> {
+    let alone = |verb: &&Verb| verb.place == Place::Alone && verb.name == name;
+    VERBS.iter().find(alone).map(|verb| verb.name)
+}
+
+/// The words of request lines: each verb alone, and with each of its options.
+#[must_use]
+pub fn words() -> Vec<(Verb, Option<Opt>)> {
+    let of_lines = |verb: &&Verb| matches!(verb.place, Place::Request | Place::Host);
+    let mut words = Vec::new();
+    for verb in VERBS.iter().filter(of_lines) {
+        words.push((*verb, None));
+        let options = verb.options.iter().flat_map(|used| used.options());
+        words.extend(options.map(|option| (*verb, Some(option))));
+    }
+    words
+}
