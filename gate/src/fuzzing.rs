@@ -1,7 +1,8 @@
-//! What has to hold whatever bytes strangers send: one function for each parser that they can reach.
+//! Rules that hold for any bytes of strangers: one function for each parser that they can reach.
 //!
-//! `gate/fuzz` calls these with bytes that a fuzzer made, and the tests below with the corpus in `gate/fuzz/seeds`, so
-//! that what was once found stays found. They belong to neither the gate nor its library: other builds leave them out.
+//! `gate/fuzz` calls these with bytes of a fuzzer, and the tests below with the corpus in `gate/fuzz/seeds`, so that a
+//! fault that was found once stays found. They belong to neither the gate nor its library: other builds leave them
+//! out.
 //!
 //! Invariant: a function returns when everything holds and panics when it does not; it opens nothing but a
 //! temporary folder.
@@ -18,7 +19,7 @@ pub use programs::{progress, rclone_conf, rclone_listing, rclone_log, stack};
 pub use requests::{config, request_line};
 pub use shelves::{archive_names, retention};
 
-/// What has to be there.
+/// A value that has to exist.
 fn must<T, E: Debug>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
@@ -65,7 +66,7 @@ mod tests {
                 replay(stringify!($name), super::$name);
             })+
 
-            /// Whoever adds a target adds it in all three places.
+            /// A new target has to be added in all three places.
             #[test]
             fn every_target_has_a_program_and_a_corpus() {
                 let mut targets = [$(stringify!($name)),+].map(str::to_owned);

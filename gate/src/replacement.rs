@@ -1,8 +1,8 @@
-//! Two directories that change places: the data of a service and what was restored.
+//! Two directories that change places: the data of a service and a restored tree.
 //!
-//! A record on disk says what was to happen, before it does, so that whoever comes later can tell how far it came. The
-//! kernel exchanges two names in one step where the file system can do that; where it cannot there is a moment in which
-//! neither bears the name, and the record leads on from there.
+//! A record on disk describes the plan before it starts, so that a later process can find the point of interruption.
+//! The kernel exchanges two names in one step if the file system can do that. Otherwise there is a moment without the
+//! name, and the record leads on from there.
 //!
 //! Invariant: `data` is the old tree or the new one, whole, at every moment but that one; [`heal`] ends it there as well.
 
@@ -26,7 +26,7 @@ pub const DATA: &str = "data";
 /// A record is a few lines.
 const LIMIT: u64 = 64 << 10;
 
-/// What is to happen in a service's folder.
+/// The plan for a service's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replacement {
@@ -34,20 +34,20 @@ pub struct Replacement {
     pub fresh: String,
     /// The name that the old tree is to have.
     pub kept: String,
-    /// The inode of the old tree; none where there was none. Not the device, whose number may be another after a boot.
+    /// The inode of the old tree; `None` without one. Not the device: its number may change at a boot.
     pub old: Option<u64>,
     /// The inode of the restored tree.
     pub new: u64,
 }
 
-/// How it stands.
+/// State of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// `data` is the old tree.
     Old,
     /// `data` is the restored tree.
     New,
-    /// `data` is neither: somebody else was at work.
+    /// `data` is neither: another process interfered.
     Unknown,
 }
 
@@ -107,7 +107,7 @@ fn name(service: &ServiceName) -> String {
     format!("{service}.json")
 }
 
-/// The inode of what bears a name.
+/// The inode behind a name.
 ///
 /// # Errors
 /// As fstatat(2), but for a name that nothing bears.
@@ -122,7 +122,7 @@ pub fn inode(folder: &OwnedFd, name: &str) -> nix::Result<Option<u64>> {
 /// Does it. `exchanges` is false to do without the kernel's exchange, as on file systems that have none.
 ///
 /// # Errors
-/// When a step failed; [`heal`] says what became of it.
+/// A step failed; [`heal`] finds the state.
 pub fn carry_out(folder: &OwnedFd, record: &Replacement, exchanges: bool) -> io::Result<()> {
     if record.old.is_none() {
         return rename(folder, &record.fresh, DATA);
@@ -157,7 +157,7 @@ pub fn carry_out(folder: &OwnedFd, record: &Replacement, exchanges: bool) -> io:
 /// When something bears it, or the disk does not take it.
 pub fn rename(folder: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
     match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
-        // Then nobody can keep others from taking the name, but a directory replaces nothing that is not empty.
+        // Others can take the name then, but a directory only replaces an empty one.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             nix::fcntl::renameat(folder, from, folder, to)?;
         }
@@ -166,7 +166,7 @@ pub fn rename(folder: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
     Ok(fsync(folder)?)
 }
 
-/// Brings to an end what was interrupted, wherever it was; the lock of the service must be held.
+/// Finishes an interrupted replacement from any point; the lock of the service must be held.
 ///
 /// # Errors
 /// When a step failed.

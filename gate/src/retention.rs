@@ -1,4 +1,4 @@
-//! Which archives are kept. Pure: names and a date in, names out.
+//! The archives to keep. Pure: names and a date in, names out.
 //!
 //! Invariant: the newest verified archive up to tomorrow, today's, and any with a later date are always kept, and an
 //! archive that is not verified or lies in the future takes no place of another; nothing is given up that is not an
@@ -15,10 +15,10 @@ const SUFFIX: &str = ".tar.gz";
 
 const MANIFEST_SUFFIX: &str = ".manifest.gz";
 
-/// What an upload is called until it is known to be good.
+/// Suffix of an upload until it is known to be good.
 pub const PARTIAL: &str = ".partial";
 
-/// What the former archive of the same day is called while it is being replaced.
+/// Suffix of the former archive of the same day while it is being replaced.
 pub const PREVIOUS: &str = ".previous";
 
 /// `SERVICE-YYYY-MM-DD.tar.gz`, and beside it `SERVICE-YYYY-MM-DD.manifest.gz`.
@@ -39,7 +39,7 @@ impl ArchiveName {
     #[must_use]
     pub fn parse(service: &ServiceName, name: &str) -> Option<Self> {
         let archive = Self::dated(service, name, SUFFIX)?;
-        // chrono reads 2026-1-2 as well; the remote holds what we wrote, so any other spelling is not ours.
+        // chrono reads 2026-1-2 as well; the remote holds the gate's own names, so any other spelling is foreign.
         (archive.to_string() == name).then_some(archive)
     }
 
@@ -148,7 +148,7 @@ fn month(date: NaiveDate) -> (i32, u32) {
     (date.year(), date.month())
 }
 
-/// Whether the period of a date has one of these archives, or is older than the `count` newest periods that have one.
+/// True if the period of a date has one of these archives, or is older than the `count` newest periods that have one.
 fn covers(
     verified: &[NaiveDate],
     count: u32,
@@ -161,11 +161,11 @@ fn covers(
     periods.contains(&own) || newer >= usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// How many days of archives that were put aside are removed at a time: were the clock ever wrong by years, not
-/// everything would be gone at once.
+/// Days of pruned archives that are removed at a time: after a clock that was wrong by years, not all would be gone at
+/// once.
 const AT_A_TIME: usize = 10;
 
-/// The days whose archives were put aside more than `keep_days` ago, oldest first.
+/// The days with archives that were put aside more than `keep_days` ago, oldest first.
 #[must_use]
 pub fn expired(days: &BTreeSet<NaiveDate>, today: NaiveDate, keep_days: u32) -> Vec<NaiveDate> {
     days.iter()

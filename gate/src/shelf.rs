@@ -1,4 +1,4 @@
-//! The folder of a service's archives on the remote: which names stand for what, and how it is put in order.
+//! The folder of a service's archives on the remote: the meaning of its names, and the way to put it in order.
 //!
 //! An archive and its manifest come under `.partial` names. Where one of the same day is there already, that is
 //! moved aside to `.previous`, the manifest first; then the new manifest is put in place, and the archive last. So
@@ -65,7 +65,7 @@ fn into_place(name: &str) -> Step {
     }
 }
 
-/// What of one archive is there.
+/// The files of one archive that exist.
 #[derive(Default)]
 struct Present {
     archive: bool,
@@ -75,7 +75,7 @@ struct Present {
     partials: Vec<String>,
 }
 
-/// Which archive a file belongs to: itself, its manifest, or either under another name for a while.
+/// The archive of a file: the archive itself, its manifest, or either under another name for a while.
 fn owner(service: &ServiceName, file: &str) -> Option<ArchiveName> {
     let stem = file
         .strip_suffix(PARTIAL)
@@ -84,7 +84,7 @@ fn owner(service: &ServiceName, file: &str) -> Option<ArchiveName> {
     ArchiveName::parse(service, stem).or_else(|| ArchiveName::of_manifest(service, stem))
 }
 
-/// Whether a file is one that an archive of this service is uploaded from or to before it is known to be good.
+/// True for a file of an archive of this service that is not known to be good yet.
 #[must_use]
 pub fn is_partial(service: &ServiceName, file: &str) -> bool {
     file.ends_with(PARTIAL) && owner(service, file).is_some()

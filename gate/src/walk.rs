@@ -1,8 +1,8 @@
 //! Everything that reads a service's data in the gate itself, in a process of its own.
 //!
-//! A read of a file system that does not answer cannot be interrupted, and a process in it may not even die. So a second
-//! instance of this program opens, measures and packs the data; the gate waits for its answer, and at the deadline
-//! kills it and goes on without it.
+//! A read of a file system that does not answer cannot be interrupted, and a process in it may not even die. So a
+//! second instance of this program opens, measures and packs the data. The gate waits for its answer; at the deadline
+//! it kills the process and continues without.
 //!
 //! Invariant: the gate itself waits for no file system that holds a service's data.
 
@@ -60,7 +60,7 @@ pub struct Orders {
     pub work: Work,
 }
 
-/// A walk that is to be made.
+/// A walk to make.
 #[derive(Debug, Clone)]
 pub struct Walk {
     /// The directory.

@@ -1,4 +1,4 @@
-//! What SQLite says of a database: `PRAGMA integrity_check`, asked in a process that can do nothing else.
+//! `PRAGMA integrity_check` of SQLite on a database, in a process that can do nothing else.
 //!
 //! A database comes from a service, and so from whoever owns that: it may be made to attack whoever opens it. SQLite is
 //! written for such files, and large. So it works in a second instance of this program (`process`) that has no
@@ -19,14 +19,14 @@ pub use process::inspect;
 /// The hidden first argument of the process.
 pub const ENTRY: &str = "__inspect";
 
-/// What a database is called in the folder. Its log and its journal have the same name with an ending.
+/// Name of a database in the folder. Its log and its journal have the same name with an ending.
 pub const NAME: &str = "database";
 
-/// How a file begins that is one: <https://www.sqlite.org/fileformat.html>, 1.3.1.
+/// Beginning of a database file: <https://www.sqlite.org/fileformat.html>, 1.3.1.
 pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What else may belong to a database: its ending, and how it begins where there is something in it. The log has two
-/// forms, which differ in their last bit; see 4.1 and 3 of the same page.
+/// Other files of a database: their ending, and their beginning if they are not empty. The log has two forms, which
+/// differ in their last bit; see 4.1 and 3 of the same page.
 pub const BESIDE: [(&str, &[u8]); 3] = [
     ("-wal", &[0x37, 0x7f, 0x06, 0x82]),
     ("-wal", &[0x37, 0x7f, 0x06, 0x83]),
@@ -36,13 +36,13 @@ pub const BESIDE: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// SQLite found what makes the database bad.
+/// SQLite found the faults of the database.
 const EXIT_BAD: u8 = 65;
 
 /// It cannot be asked: the database needs something that only its program has.
 const EXIT_UNKNOWN: u8 = 69;
 
-/// What the process is told.
+/// Instructions for the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orders {
@@ -52,18 +52,18 @@ pub struct Orders {
     pub folder: String,
     /// The largest file that may be written there.
     pub largest: u64,
-    /// Whether Landlock closes all other folders.
+    /// True if Landlock closes all other folders.
     pub confined: bool,
 }
 
-/// A database that is to be looked at.
+/// A database to check.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The folder that it lies in, alone, as [`NAME`].
     pub folder: PlainPath,
     /// Its size with that of its log.
     pub bytes: u64,
-    /// Whether Landlock is used.
+    /// True if Landlock is used.
     pub confined: bool,
 }
 
@@ -76,21 +76,21 @@ impl Entry for Inspection {
         serde_json::to_string(&Orders {
             gate,
             folder: self.folder.to_string(),
-            // What is in the log goes into the database when that is closed.
+            // Closing the database moves the content of the log there.
             largest: self.bytes.saturating_mul(2).saturating_add(64 << 20),
             confined: self.confined,
         })
     }
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All is well.
+    /// No fault.
     Sound,
-    /// What is wrong, line by line.
+    /// The faults, line by line.
     Bad(Vec<String>),
-    /// Why it cannot be told without the program that made it.
+    /// The reason why only the database's own program could check it.
     Unknown(String),
     /// The process itself could not be confined.
     Failed(String),

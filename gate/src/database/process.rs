@@ -19,13 +19,13 @@ use crate::program::EXIT_PREPARE;
 /// Memory. SQLite takes a bit for each page, beside its cache of two megabytes.
 const MEMORY: u64 = 512 << 20;
 
-/// How many things that are wrong are named; a bad disk makes thousands.
+/// Number of named faults; a bad disk makes thousands.
 const NAMED: usize = 20;
 
 /// The longest line of an answer.
 const LONGEST: usize = 300;
 
-/// The life of the process: its exit code, and what it says.
+/// The life of the process: its exit code, and its output.
 #[must_use]
 pub fn inspect(arguments: &[OsString]) -> (u8, Vec<String>) {
     let prepared = match arguments {
@@ -106,12 +106,12 @@ fn short(line: &str) -> String {
 fn check(path: &str) -> rusqlite::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags)?;
-    // What its schema says is not to be trusted: <https://www.sqlite.org/security.html>.
+    // Its schema is not trusted: <https://www.sqlite.org/security.html>.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    // Nobody else is there: then the index of a log needs no file in shared memory.
+    // No other process uses it: then the index of a log needs no file in shared memory.
     database.execute_batch(
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
     )?;

@@ -1,6 +1,6 @@
 //! Archives and manifests as a remote gives them back.
 //!
-//! Invariant: whatever they say, nothing is made outside of the target, and nothing passes that was not there.
+//! Invariant: for any bytes, no file is made outside of the target, and no check passes for missing content.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -74,13 +74,13 @@ pub fn tar_extract(bytes: &[u8]) {
     place.is_untouched();
     let none: Option<Comparison<&[u8]>> = None;
     let checked = check(archive.as_slice(), none, &mut (), &mut quiet);
-    // What can be made can be verified, and is the same archive.
+    // An archive that can be extracted can be verified, and is the same archive.
     if let Ok(made) = made {
         assert_eq!(must(checked), made.report);
     }
 }
 
-/// A folder with a target, and something beside it that is nobody's business.
+/// A folder with a target, and a file beside it that must stay untouched.
 struct Place(PathBuf);
 
 impl Place {
@@ -110,7 +110,7 @@ impl Drop for Place {
     }
 }
 
-/// Modes come from the archive, and whoever fuzzes may not be root.
+/// Modes come from the archive, and the fuzzer may not run as root.
 fn open_up(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
@@ -141,7 +141,7 @@ pub fn manifest(bytes: &[u8]) {
     let Some(totals) = reader.totals() else {
         unreachable!("a manifest ended without its last line");
     };
-    // Print what was parsed: the same bytes.
+    // Print the parsed value: the same bytes.
     let mut printed = Vec::new();
     let mut writer = must(Writer::of_version(&mut printed, &name, version));
     for record in &records {
@@ -154,7 +154,7 @@ pub fn manifest(bytes: &[u8]) {
     let mut again = Vec::new();
     must(MultiGzDecoder::new(printed.as_slice()).read_to_end(&mut again));
     assert_eq!(again, bytes);
-    // And it agrees with an archive that is what it says.
+    // It also agrees with a correct archive.
     let mut comparison = must(Comparison::new(packed.as_slice(), &name));
     for record in records {
         must(comparison.saw(record));

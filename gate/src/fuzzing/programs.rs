@@ -1,6 +1,6 @@
-//! What rclone, systemd and Podman print, and rclone's configuration.
+//! Output of rclone, systemd and Podman, and rclone's configuration.
 //!
-//! Invariant: names of other people's files and of their containers do no harm in what these print.
+//! Invariant: names of other users' files and containers do no harm in this output.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::reply::Stream;
 use crate::stack::naming::{is_container, is_unit};
 use crate::stack::{container, order, unit};
 
-/// What `rclone lsjson` says of a remote.
+/// Output of `rclone lsjson` for a remote.
 pub fn rclone_listing(bytes: &[u8]) {
     crate::action::read_listing(bytes);
 }
@@ -73,7 +73,7 @@ pub fn progress(bytes: &[u8]) {
     }
 }
 
-/// rclone's configuration, what rclone left of it, and what was known before, with NUL between them.
+/// rclone's configuration, the version that rclone left, and the version known before, with NUL between them.
 pub fn rclone_conf(bytes: &[u8]) {
     let mut texts = text(bytes).split('\0');
     let mut next = || texts.next().unwrap_or_default();
@@ -93,7 +93,7 @@ pub fn rclone_conf(bytes: &[u8]) {
         assert!(found.tokens().any(|other| other == token));
         let same = |other: &&Token| (&other.section, &other.key) == (&token.section, &token.key);
         let current = ini.tokens().find(same);
-        // What the administrator put there stays.
+        // The administrator's part stays.
         assert!(current.is_some_and(|current| known.contains(current)));
     }
     let text = ini.with(&newer);
@@ -105,7 +105,7 @@ pub fn rclone_conf(bytes: &[u8]) {
     }
 }
 
-/// What systemctl, `podman ps` and `podman inspect` of a user print, with NUL between them.
+/// Output of systemctl, `podman ps` and `podman inspect` of a user, with NUL between them.
 pub fn stack(bytes: &[u8]) {
     let mut parts = bytes.split(|&byte| byte == 0);
     let mut next = || parts.next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The request line and the configuration that decides it.
 //!
-//! Invariant: what is granted names nothing that the configuration does not.
+//! Invariant: a grant names only things of the configuration.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -34,7 +34,7 @@ pub fn request_line(line: &[u8]) {
     decide(corpus(), line);
 }
 
-/// A configuration, and what it makes of requests.
+/// A configuration, and its decisions on requests.
 pub fn config(bytes: &[u8]) {
     let config = match Config::parse(text(bytes)) {
         Ok(config) => config,
@@ -50,7 +50,7 @@ pub fn config(bytes: &[u8]) {
     let (weekly, monthly) = kept.floors();
     assert!(weekly.max(monthly) > 0);
     assert!(kept.keep_weekly >= weekly && kept.keep_monthly >= monthly);
-    // Whoever writes to it.
+    // No two services or targets write to the same place.
     let mut places = BTreeMap::new();
     let mut take = |owner: &str, line: String| {
         if let Some(place) = decide(&config, line.as_bytes()) {
@@ -109,7 +109,8 @@ fn decide(config: &Config, line: &[u8]) -> Option<String> {
     allow_listed(config, &grant)
 }
 
-/// Panics where a grant names what the configuration does not; returns the place that is written to, if there is one.
+/// Panics if a grant names a thing that is not in the configuration; returns the place that is written to, if there is
+/// one.
 fn allow_listed(config: &Config, grant: &Grant) -> Option<String> {
     let limits = &config.limits;
     let place = |below: &str, found: &str| {
@@ -169,7 +170,7 @@ fn allow_listed(config: &Config, grant: &Grant) -> Option<String> {
 /// Each program has an absolute path, and no argument could be two.
 fn programs_are_plain(answer: &Value) {
     let steps = answer["steps"].as_array().into_iter().flatten();
-    // What the gate does by itself has none.
+    // Actions of the gate's own have none.
     let programs = steps
         .filter_map(|step| step["argv"].as_array())
         .filter(|argv| !argv.is_empty());

@@ -1,6 +1,6 @@
-//! The folder of archives as a remote tells it, and what is kept of it.
+//! The folder of archives as a remote lists it, and the archives that stay.
 //!
-//! Invariant: whoever writes the names, no archive loses its last form, and the newest one stays.
+//! Invariant: for any names, no archive loses its last form, and the newest one stays.
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ use crate::error::Failure;
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Line {
-    /// So many bytes of content have passed.
+    /// Bytes of content so far.
     At(u64),
     /// The end.
     Done(Answer),
