@@ -51,7 +51,7 @@ END
     apt_quietly update
 }
 
-# What apt says matters only when it fails.
+# The output of apt matters only when it fails.
 apt_quietly() {
     local output
     output=$(apt-get -q "$@" 2>&1 </dev/null) || {

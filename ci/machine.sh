@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# What ci/host and ci/board have in common: a throw-away machine that answers to ssh. Sourced; expects
+# The common part of ci/host and ci/board: a throw-away machine that answers to ssh. Sourced; expects
 #   name        of the machine
 #   cache       the folder of keys and images
 #   run         the folder of this machine: pid, port, ssh_config, console.log
-#   boot_limit  how many seconds a boot may take
+#   boot_limit  seconds for a boot
 # and the functions `cut_power` and `end_machine`.
-# shellcheck disable=SC2154 # what it expects
+# shellcheck disable=SC2154 # the names above
 
 die() {
     printf 'ci/%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
 
-# Images are named after what made them, so that a change of a script makes a new one.
+# Images are named by the digest of their inputs, so that a change of a script makes a new one.
 fingerprint() {
     cat "$@" | sha256sum | cut -c1-10
 }
