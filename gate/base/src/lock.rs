@@ -1,8 +1,8 @@
 //! One action at a time for each service, by flock(2).
 //!
-//! Two files for each service: the action holds `NAME.lock`, and a `--start` that waits for it holds `NAME.start`. A
-//! sync or an archive looks at the second one while it works, and gives way. No signal goes to a process id that might
-//! belong to another process by now, and the kernel releases both locks when a holder dies.
+//! Three files for each service: the action holds `NAME.lock`, a `--start` that waits for it holds `NAME.start`, and the end of a
+//! lease that waits for a stop holds `NAME.next`. A sync or an archive looks at the second one while it works, and gives way. No
+//! signal goes to a process id that might belong to another process by now, and the kernel releases the locks when a holder dies.
 //!
 //! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, and that of the service only while it
 //! reads. [`LockName`] names the files.
@@ -126,13 +126,19 @@ impl ServiceLock {
     /// The same for a lock of another process: a waiting action lets the start pass.
     #[must_use]
     pub fn is_wanted(directory: &PlainPath, name: &LockName) -> bool {
-        private_dir(directory, nix::unistd::geteuid().as_raw())
-            .is_ok_and(|directory| start_waits(&directory, &name.stem()))
+        private_dir(directory, nix::unistd::geteuid().as_raw()).is_ok_and(|directory| {
+            let stem = name.stem();
+            start_waits(&directory, &stem) || is_held(&directory, &format!("{stem}.next"))
+        })
     }
 }
 
 fn start_waits(directory: &OwnedFd, stem: &str) -> bool {
-    file(directory, &format!("{stem}.start"))
+    is_held(directory, &format!("{stem}.start"))
+}
+
+fn is_held(directory: &OwnedFd, name: &str) -> bool {
+    file(directory, name)
         .and_then(|file| try_flock(file, FlockArg::LockSharedNonblock))
         .is_ok_and(|lock| lock.is_none())
 }
@@ -143,8 +149,20 @@ impl StartIntent {
     /// # Errors
     /// When the lock directory is not ours alone or the file cannot be made.
     pub fn announce(directory: &PlainPath, name: &LockName) -> io::Result<Self> {
+        Self::hold(directory, &format!("{}.start", name.stem()))
+    }
+
+    /// A place before all others that wait, without a word to the holder of the lock.
+    ///
+    /// # Errors
+    /// As [`StartIntent::announce`].
+    pub fn come_next(directory: &PlainPath, name: &LockName) -> io::Result<Self> {
+        Self::hold(directory, &format!("{}.next", name.stem()))
+    }
+
+    fn hold(directory: &PlainPath, name: &str) -> io::Result<Self> {
         let directory = private_dir(directory, nix::unistd::geteuid().as_raw())?;
-        let file = file(&directory, &format!("{}.start", name.stem()))?;
+        let file = file(&directory, name)?;
         Ok(Self {
             _held: try_flock(file, FlockArg::LockExclusiveNonblock)?,
         })

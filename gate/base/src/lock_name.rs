@@ -130,9 +130,9 @@ mod tests {
             }
             let files: BTreeSet<String> = distinct
                 .iter()
-                .flat_map(|lock| [format!("{}.lock", lock.stem()), format!("{}.start", lock.stem())])
+                .flat_map(|lock| ["lock", "start", "next"].map(|end| format!("{}.{end}", lock.stem())))
                 .collect();
-            prop_assert_eq!(files.len(), 2 * distinct.len());
+            prop_assert_eq!(files.len(), 3 * distinct.len());
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) fn lock_first(
     let time = patience.until.saturating_duration_since(begun);
     let mut siege = Siege::new(begun, time);
     let mut intent: Option<StartIntent> = None;
+    // For the end of a lease that does not break off a stop: it still comes before those that wait.
+    let mut next: Option<StartIntent> = None;
     loop {
         match ServiceLock::try_take(directory, name, verb) {
             Ok(Some(lock)) => {
@@ -69,6 +71,9 @@ pub(super) fn lock_first(
         let heard = verb != "--recover" || !words.starts_with("--stop");
         if !heard {
             intent = None;
+            if next.as_ref().is_none_or(|next| !next.is_known()) {
+                next = StartIntent::come_next(directory, name).ok().or(next);
+            }
         } else if intent.as_ref().is_none_or(|intent| !intent.is_known()) {
             // Without it the holder does not hear of us, and is ended when its time to give way is over.
             intent = StartIntent::announce(directory, name).ok().or(intent);

@@ -98,6 +98,15 @@ fn a_first_configuration_names_what_was_found_and_is_well_formed() {
     let config = crate::config::Config::parse(&written).unwrap();
     let names: Vec<&str> = config.services.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["immich", "lightflow"]);
+    let advice = super::steps::configuration::advice(&host.target(&sample(), &options));
+    assert_eq!(advice.len(), 1);
+    for word in [
+        "/media/ssd/podman/No Service cannot be a service",
+        "to No-Service for example",
+    ] {
+        assert!(advice[0].contains(word), "{advice:?}");
+        assert!(written.contains(word), "{written}");
+    }
     assert!(written.contains("# [services.unused]"), "{written}");
     assert_eq!(config.rclone.local_folders.len(), 1);
     assert!(text(&host, "/etc/backupctl/rclone.conf").contains("remote = /srv/disk"));

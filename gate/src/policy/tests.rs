@@ -89,3 +89,66 @@ fn a_request_for_fewer_archives_is_raised_to_the_configured_numbers() {
         assert_eq!(archive(top, options), expected, "{top} {options}");
     }
 }
+
+/// Every place that requests for these names write to, or take a lock or a record of, in small letters: OneDrive takes no
+/// notice of case.
+fn places(config: &Config) -> Vec<Vec<String>> {
+    let granted = |line: String| {
+        let request = Request::parse_line(line.as_bytes()).unwrap();
+        match decide(config, &Caller::over_ssh(), &request) {
+            Decision::Granted(grant) => grant,
+            Decision::Denied(reason) => panic!("{line}: {reason}"),
+        }
+    };
+    let remote = "--remote onedrive:/OdroidBackup";
+    let mirrored = |grant: Grant| match grant.order {
+        Order::Sync(mirror) => vec![
+            mirror.destination.to_lowercase(),
+            mirror.versions.to_lowercase(),
+            format!("lock {}", mirror.lock.stem().to_lowercase()),
+        ],
+        other => panic!("{other:?}"),
+    };
+    let services = config.services.keys().map(|name| {
+        let what = format!("{name} --path {} {remote}", config.data_of(name));
+        let mut all = mirrored(granted(format!("backupctl --sync {what}")));
+        match granted(format!("backupctl --archive {what}")).order {
+            Order::Archive(archive) => {
+                all.extend([archive.folder.to_lowercase(), archive.pruned.to_lowercase()]);
+            }
+            other => panic!("{other:?}"),
+        }
+        for lock in [LockName::archives(name), LockName::restores(name)] {
+            all.push(format!("lock {}", lock.stem().to_lowercase()));
+        }
+        all
+    });
+    let extra = config.extra.keys();
+    let extra =
+        extra.map(|name| mirrored(granted(format!("backupctl --sync-extra {name} {remote}"))));
+    services.chain(extra).collect()
+}
+
+proptest::proptest! {
+    #[test]
+    fn names_side_by_side_share_no_place(
+        names in proptest::collection::btree_set(
+            "(?i)(archive|restore|extra|a|data)[.,_-]?(n8n|a|lock|data|archives|versions)?[.]?", 1..6
+        )
+    ) {
+        let tables: String = names
+            .iter()
+            .map(|name| format!("[services.\"{name}\"]\nhot = true\n[extra.\"{name}\"]\npath = \"/srv/a\"\n"))
+            .collect();
+        let config = Config::parse(&tables).unwrap();
+        let places = places(&config);
+        for (at, ones) in places.iter().enumerate() {
+            for place in ones {
+                for other in places.iter().skip(at + 1).flatten() {
+                    let inside = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
+                    proptest::prop_assert!(!inside(place, other) && !inside(other, place), "{place} {other}");
+                }
+            }
+        }
+    }
+}

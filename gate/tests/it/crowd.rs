@@ -143,6 +143,25 @@ fn waiting_requests_are_bounded_and_a_start_passes_them() {
 }
 
 #[test]
+fn requests_leave_the_lock_to_a_start_and_to_the_end_of_a_lease() {
+    for wish in ["start", "next"] {
+        let world = World::new();
+        world.request("backupctl --start app").expect(0);
+        let held = std::fs::File::create(world.path(&format!("lock/app.{wish}"))).unwrap();
+        held.lock().unwrap();
+        for line in [world.sync(), "backupctl --stop app".to_owned()] {
+            world.request(&format!("{line} --timeout 1")).expect(124);
+        }
+        assert!(world.exists("up"));
+        world.request("backupctl --start app").expect(0);
+        world.on_host(&["--recover", "app"]).expect(0);
+        drop(held);
+        world.request("backupctl --stop app").expect(0);
+        world.request("backupctl --start app").expect(0);
+    }
+}
+
+#[test]
 fn stops_of_a_day_are_counted_shown_and_refused_where_that_is_wished() {
     let world = World::new();
     let text = world.read("gate.toml");
