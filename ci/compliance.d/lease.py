@@ -177,6 +177,8 @@ class Lease:
         self.hanging_rclone()
         for victim in ("client", "session"):
             self.done(STOP)
+            # The stop asked the remote, by the same program.
+            self.machine.do("rm -f /tmp/hanging")
             client = self.spawn(SYNC)
             self.machine.wait("test -e /tmp/hanging")
             if victim == "client":
