@@ -147,7 +147,7 @@ fn is_folder(folder: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
     Ok(stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
 }
 
-/// True if a folder holds more bytes or entries than these, or is nested deeper than [`ORDERLY`]. An entry that vanishes meanwhile
+/// True if a folder holds more bytes or entries than these, or is nested deeper than `ORDERLY`. An entry that vanishes meanwhile
 /// does not count.
 #[must_use]
 pub fn exceeds(folder: &OwnedFd, bytes: u64, files: usize) -> bool {

@@ -31,7 +31,7 @@ impl Token {
     }
 
     /// Whether it is one at all: a file that was cut off in the middle of a token has none, and one of more than
-    /// [`LONGEST`] bytes comes from no server.
+    /// `LONGEST` bytes comes from no server.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         if self.value.len() > LONGEST {
