@@ -8,32 +8,15 @@
 //! temporary folder.
 
 mod archives;
+mod held;
 mod programs;
 mod requests;
 mod shelves;
-
-use std::fmt::Debug;
 
 pub use archives::{manifest, tar_extract, tar_read};
 pub use programs::{progress, rclone_conf, rclone_listing, rclone_log, stack};
 pub use requests::{config, request_line};
 pub use shelves::{archive_names, retention};
-
-/// A value that has to exist.
-fn must<T, E: Debug>(result: Result<T, E>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => unreachable!("{error:?}"),
-    }
-}
-
-/// The text in the bytes, as far as it is one.
-fn text(bytes: &[u8]) -> &str {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,78 +7,9 @@
 //! Invariant: the gate itself waits for no file system that holds a service's data.
 
 mod answer;
+mod orders;
 mod process;
 
-use serde::{Deserialize, Serialize};
-
-use crate::names::PlainPath;
-use crate::program::Entry;
-
 pub use answer::{Answer, Line, Told};
+pub use orders::{ENTRY, Orders, Pack, Walk, Work};
 pub use process::walk;
-
-/// The hidden first argument of the process.
-pub const ENTRY: &str = "__walk";
-
-/// The work of the process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum Work {
-    /// Opens the directory, and looks for an entry in it.
-    Open,
-    /// Measures the data, for an upper bound of its archive.
-    Measure,
-    /// Packs an archive into the spool.
-    Pack(Pack),
-}
-
-/// The place of an archive.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pack {
-    /// The archive's name.
-    pub name: String,
-    /// The folder of the spool.
-    pub spool: String,
-    /// The file of the archive in it, which is there and empty.
-    pub archive: String,
-    /// The file of its manifest, likewise.
-    pub manifest: String,
-    /// Bytes that stay free on the disk of the spool.
-    pub reserve: u64,
-}
-
-/// The orders of the process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Orders {
-    /// The gate's process id.
-    pub gate: i32,
-    /// The directory. Where it is open already it comes as standard input, and this is its name for messages.
-    pub path: String,
-    /// Its work.
-    pub work: Work,
-}
-
-/// A walk to make.
-#[derive(Debug, Clone)]
-pub struct Walk {
-    /// The directory.
-    pub path: PlainPath,
-    /// The work.
-    pub work: Work,
-}
-
-impl Entry for Walk {
-    fn name(&self) -> &'static str {
-        ENTRY
-    }
-
-    fn orders(&self, gate: i32) -> serde_json::Result<String> {
-        serde_json::to_string(&Orders {
-            gate,
-            path: self.path.to_string(),
-            work: self.work.clone(),
-        })
-    }
-}

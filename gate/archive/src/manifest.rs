@@ -13,6 +13,7 @@
 //! Invariant: a manifest has one spelling. Members are in order, and the first begins where the archive does.
 
 mod record;
+mod version;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -23,6 +24,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 pub use record::{NotedAttributes, Record, RemoteHash};
+pub use version::Version;
 
 use super::digest::Digest;
 use super::unreadable;
@@ -33,26 +35,6 @@ const MAX_LINE: u64 = 4 << 20;
 
 fn wrong(what: impl fmt::Display) -> Failure {
     Failure::Verification(format!("the manifest is damaged: {what}"))
-}
-
-/// Format of a manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// Written up to release 0.1. Its archives hold no attributes: the gate's own reader found none.
-    One,
-    /// With attributes, offsets and the index of gzip members.
-    Two,
-}
-
-impl Version {
-    const ALL: [Self; 2] = [Self::One, Self::Two];
-
-    const fn first(self) -> &'static str {
-        match self {
-            Self::One => "backupctl-manifest 1 ",
-            Self::Two => "backupctl-manifest 2 ",
-        }
-    }
 }
 
 /// The beginning of one gzip member.

@@ -3,6 +3,7 @@
 //! Invariant: fields are private and constructors refuse, so that a value of one of these types is well
 //! formed wherever it turns up. Well formed is not allowed: that is for `policy` to say.
 
+mod error;
 mod label;
 mod origin;
 mod usable;
@@ -11,26 +12,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use thiserror::Error;
 
+pub use error::NameError;
+use error::refuse;
 pub use label::{folded, suggestion};
 pub use origin::{Day, Origin};
 pub use usable::{table, unusable};
-
-/// Why a word is not the name it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{word}' is not {expected}")]
-pub struct NameError {
-    word: String,
-    expected: &'static str,
-}
-
-fn refuse(word: &str, expected: &'static str) -> NameError {
-    NameError {
-        word: word.to_owned(),
-        expected,
-    }
-}
 
 /// One component of a path: what may stand between two slashes.
 fn component(word: &str) -> bool {

@@ -11,7 +11,7 @@ use nix::unistd::getppid;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{EXIT_BAD, EXIT_UNKNOWN, NAME, Orders};
+use super::orders::{EXIT_BAD, EXIT_UNKNOWN, NAME, Orders};
 use crate::hardening::{close_inherited, no_core_file};
 use crate::privilege::{capabilities, files, syscalls};
 use crate::program::EXIT_PREPARE;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::must;
+use super::held::must;
 use crate::archive::check::{Comparison, Report, check};
 use crate::archive::entry::Kind;
 use crate::archive::extract::{Options, extract};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::text;
+use super::held::text;
 use crate::config::Config;
 use crate::credentials::history::newest;
 use crate::credentials::ini::{Ini, Token};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 use serde_json::Value;
 
-use super::{must, text};
+use super::held::{must, text};
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::error::ExitStatus;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, NaiveDate};
 
-use super::{must, text};
+use super::held::{must, text};
 use crate::names::ServiceName;
 use crate::retention::{ArchiveName, Candidate, PARTIAL, PREVIOUS, give_up, horizon};
 use crate::shelf::{self, Step};

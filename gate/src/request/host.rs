@@ -3,7 +3,7 @@
 //! Invariant: they share the grammar of the requests, so that a line over SSH that asks for one is read to its
 //! end and refused for the right reason.
 
-use super::ParseError;
+use super::error::ParseError;
 use super::typed::Typed;
 use crate::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every word was either a word of the table or the value of one; nothing is skipped.
 
-use super::ParseError;
+use super::error::ParseError;
 use super::table::{self, Takes};
 use crate::names::NameError;
 

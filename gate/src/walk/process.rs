@@ -15,7 +15,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, getppid};
 
-use super::{Answer, Line, Orders, Pack, Told, Work};
+use super::answer::{Answer, Line, Told};
+use super::orders::{Orders, Pack, Work};
 use crate::action::has_room;
 use crate::archive::estimate::estimate;
 use crate::archive::pack::pack;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::Version;
+use super::version::Version;
 use crate::acl;
 use crate::digest::Digest;
 use crate::entry::{Attributes, Entry, Kind, MAX_SIZE, Moment, owner};

@@ -4,7 +4,7 @@
 //! or one of the folders that the gate keeps for itself. Two names that differ only by case are two spellings of one
 //! folder on OneDrive: see [`folded`].
 
-use super::{NameError, refuse};
+use super::error::{NameError, refuse};
 
 const LABEL: &str = "a name: 1 to 64 of letters, digits, '.', '-' and '_', the first one a letter or a digit, the last one no '.'";
 
