@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
@@ -29,20 +29,77 @@ pub fn read(directory: impl AsFd, name: &str, limit: u64) -> io::Result<Option<V
     }
 }
 
+/// Makes a file, readable by its owner alone; one that was left under this name is removed.
+///
+/// # Errors
+/// When the disk does not take it.
+pub fn create(directory: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<File> {
+    match unlinkat(directory.as_fd(), name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let mut file = File::from(openat(directory, name, flags, mode)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// A file that is complete and not in its place yet.
+#[derive(Debug)]
+pub struct Staged<'d> {
+    directory: BorrowedFd<'d>,
+    fresh: String,
+    file: File,
+}
+
+impl<'d> Staged<'d> {
+    /// Writes the bytes beside the place, under the name `fresh`.
+    ///
+    /// # Errors
+    /// When the disk does not take them.
+    pub fn write(directory: BorrowedFd<'d>, fresh: String, bytes: &[u8]) -> io::Result<Self> {
+        let file = create(directory, &fresh, bytes)?;
+        Ok(Self {
+            directory,
+            fresh,
+            file,
+        })
+    }
+
+    /// The file, whose owner and mode may still change.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// When the disk does not take it; then the former one, if any, is as it was.
+    pub fn place(self, name: &str) -> io::Result<()> {
+        self.file.sync_all()?;
+        renameat(self.directory, self.fresh.as_str(), self.directory, name)?;
+        Ok(fsync(self.directory)?)
+    }
+}
+
 /// Puts a file in place, readable by its owner alone.
 ///
 /// # Errors
 /// When the disk does not take it; then the former one, if any, is as it was.
 pub fn replace(directory: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh = format!("{name}.new");
-    let flags =
-        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-    let mut file = File::from(openat(directory.as_fd(), fresh.as_str(), flags, mode)?);
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    renameat(directory.as_fd(), fresh.as_str(), directory.as_fd(), name)?;
-    Ok(fsync(directory)?)
+    Staged::write(directory.as_fd(), format!("{name}.new"), bytes)?.place(name)
+}
+
+/// Makes the folder itself last, which may be new.
+///
+/// # Errors
+/// When the disk does not take it.
+pub fn keep_folder(directory: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(fsync(openat(directory, "..", flags, Mode::empty())?)?)
 }
 
 /// Removes a file, if there is one.

@@ -4,14 +4,12 @@
 //! whole or was never there.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use crate::host::dirfd::entries;
 
@@ -75,25 +73,4 @@ pub(super) fn read_within(folder: &OwnedFd, name: &str, limit: u64) -> io::Resul
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(text)
-}
-
-/// Makes a file of the gate's own; one that was left under this name is removed.
-pub(super) fn create(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<File> {
-    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let flags =
-        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut file = File::from(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-    file.write_all(bytes)?;
-    Ok(file)
-}
-
-/// Puts a file in place, durably.
-pub(super) fn save(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh = format!("{name}.new");
-    create(folder, &fresh, bytes)?.sync_all()?;
-    renameat(folder, fresh.as_str(), folder, name)?;
-    Ok(fsync(folder)?)
 }

@@ -8,21 +8,22 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::files::{COPY, LIMIT, create, found, read, read_within, save};
+use super::files::{COPY, LIMIT, found, read, read_within};
 use super::history::{forget, newest};
 use super::ini::{Ini, Token};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, entries, private_dir};
+use crate::host::durable::{self, Staged};
 use crate::host::repair::Closed;
 use crate::host::trusted::{Trusted, read_trusted};
 use crate::names::PlainPath;
@@ -272,7 +273,7 @@ impl Store {
         }
         forget(&mut origin.known, &current, LIMIT as usize);
         // Known first: where the second step does not happen, it is done again.
-        let done = save(
+        let done = durable::replace(
             place,
             ORIGIN,
             &serde_json::to_vec(&origin).unwrap_or_default(),
@@ -299,23 +300,21 @@ impl Store {
         let old = File::from(openat(folder, name.as_str(), read_only, Mode::empty())?);
         let stat = fstat(&old)?;
         let fresh = format!(".{name}.new");
-        let new = create(folder, &fresh, after.as_bytes())?;
+        let new = Staged::write(folder.as_fd(), fresh, after.as_bytes())?;
         if (stat.st_uid, stat.st_gid) != (geteuid().as_raw(), nix::unistd::getegid().as_raw()) {
             fchown(
-                &new,
+                new.file(),
                 Some(Uid::from_raw(stat.st_uid)),
                 Some(Gid::from_raw(stat.st_gid)),
             )?;
         }
-        fchmod(&new, Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
-        new.sync_all()?;
+        fchmod(new.file(), Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
         let mut now = String::new();
         (&old).take(LIMIT).read_to_string(&mut now)?;
         if now != before {
             return Err(io::Error::other("it was changed at this moment"));
         }
-        renameat(folder, fresh.as_str(), folder, name.as_str())?;
-        Ok(fsync(folder)?)
+        new.place(name)
     }
 
     /// The copy that others use, if it may be shared.
@@ -358,8 +357,8 @@ impl Store {
             known,
         };
         let made = self.open_copy(number).and_then(|(place, conf)| {
-            create(&conf, COPY, text.as_bytes())?;
-            save(&place, ORIGIN, &serde_json::to_vec(&origin)?)
+            durable::create(&conf, COPY, text.as_bytes())?;
+            durable::replace(&place, ORIGIN, &serde_json::to_vec(&origin)?)
         });
         made.map_err(self.here("a new copy"))?;
         Ok(number)

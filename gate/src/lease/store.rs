@@ -7,20 +7,21 @@
 //! file: whoever holds an old one open sees by its link count that it is over.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, UnlinkatFlags, fsync, geteuid, unlinkat};
+use nix::unistd::{Pid, geteuid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Before, KeptBy, Lease, Moment};
 use crate::host::dirfd::{entries, private_dir};
+use crate::host::durable;
 use crate::host::holder::holder;
 use crate::names::{PlainPath, ServiceName};
 
@@ -114,32 +115,11 @@ impl Leases {
     /// # Errors
     /// When the disk does not take it; then the former one, if any, is as it was.
     pub fn save(&self, service: &ServiceName, lease: &Lease) -> io::Result<()> {
-        let fresh = format!("{service}.new");
-        let flags = OFlag::O_WRONLY
-            | OFlag::O_CREAT
-            | OFlag::O_TRUNC
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_CLOEXEC;
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let mut file = File::from(openat(&self.directory, fresh.as_str(), flags, mode)?);
-        file.write_all(&serde_json::to_vec(lease)?)?;
-        file.sync_all()?;
-        renameat(
-            &self.directory,
-            fresh.as_str(),
-            &self.directory,
-            name(service).as_str(),
-        )?;
+        let bytes = serde_json::to_vec(lease)?;
+        durable::replace(&self.directory, &name(service), &bytes)?;
         self.forget_former(service)?;
-        // The directory itself may be new, and so may be the one it is in.
-        fsync(&self.directory)?;
-        let above = openat(
-            &self.directory,
-            "..",
-            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?;
-        Ok(fsync(&above)?)
+        // The directory itself may be new.
+        durable::keep_folder(&self.directory)
     }
 
     /// Removes the lease of a service.
@@ -222,13 +202,5 @@ fn parse<T: DeserializeOwned>(
 }
 
 fn remove(directory: &OwnedFd, service: &ServiceName) -> io::Result<()> {
-    match unlinkat(
-        directory,
-        name(service).as_str(),
-        UnlinkatFlags::NoRemoveDir,
-    ) {
-        Ok(()) => Ok(fsync(directory)?),
-        Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
+    durable::remove(directory, &name(service))
 }

@@ -9,20 +9,21 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
+use nix::unistd::geteuid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::guard::Recent;
 use crate::host::dirfd::private_dir;
+use crate::host::durable;
 use crate::host::lock_name::LockName;
 use crate::names::PlainPath;
 
@@ -261,37 +262,11 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
     /// Puts a file in its place, durably; what is empty has none.
     fn save(&self, value: &T) -> io::Result<()> {
         if *value == T::default() {
-            match unlinkat(
-                &self.directory,
-                self.file.as_str(),
-                UnlinkatFlags::NoRemoveDir,
-            ) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-            return Ok(fsync(&self.directory)?);
+            return durable::remove(&self.directory, &self.file);
         }
-        let fresh = format!("{}.new", self.file);
-        let flags = OFlag::O_WRONLY
-            | OFlag::O_CREAT
-            | OFlag::O_TRUNC
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_CLOEXEC;
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let mut file = File::from(openat(&self.directory, fresh.as_str(), flags, mode)?);
-        file.write_all(&serde_json::to_vec(value)?)?;
-        file.sync_all()?;
-        renameat(
-            &self.directory,
-            fresh.as_str(),
-            &self.directory,
-            self.file.as_str(),
-        )?;
-        fsync(&self.directory)?;
+        durable::replace(&self.directory, &self.file, &serde_json::to_vec(value)?)?;
         // The folder itself may be new.
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let above = openat(&self.directory, "..", flags, Mode::empty())?;
-        Ok(fsync(&above)?)
+        durable::keep_folder(&self.directory)
     }
 }
 
