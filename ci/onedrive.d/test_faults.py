@@ -143,6 +143,10 @@ class BrokenLines(OnBadLine):
     def test_a_lost_answer_to_a_move_does_no_harm(self):
         self.green_with({"match": f"^patch .*{ARCHIVE}", "drop": "answer"})
 
+    def test_an_archive_is_in_place_when_every_answer_to_its_move_is_lost(self):
+        told = self.green_with({"match": f"^patch .*{ARCHIVE}", "count": 0, "drop": "answer"}, hits=2)
+        self.assertIn("it was done, although rclone failed", told["archive"][1])
+
     def test_verifying_goes_on_over_a_line_that_breaks_twice(self):
         self.green_night()
         self.control.faults({"match": f"^download .*{ARCHIVE}", "count": 2, "drop_answer_after": 3 * MIB})
@@ -311,6 +315,17 @@ class Incomplete(OnHost):
         self.assertFalse((self.gate.place / "back").exists())
         left = [path for path in self.gate.place.iterdir() if path.name.endswith(".incomplete")]
         self.assertEqual([(path / "file").read_bytes() for path in left], [self.content["file"]])
+
+    def test_files_that_came_before_the_deadline_are_kept(self):
+        self.green_night()
+        self.control.faults({"match": "^download .*/data/", "nth": 2, "count": 0, "status": 429, "headers": {"Retry-After": "120"}})
+        words = ("--restore", "app", "--from", "mirror", "--to", str(self.gate.place / "back"), "--timeout", "12")
+        said = self.on_host(*words, code=124)
+        self.assertIn(".incomplete", said)
+        self.assertFalse((self.gate.place / "back").exists())
+        (left,) = [path for path in self.gate.place.iterdir() if path.name.endswith(".incomplete")]
+        came = [path for path in left.rglob("*") if path.is_file() and not path.name.endswith(".partial")]
+        self.assertTrue(came)
 
     def test_a_refused_file_comes_back_with_av_override(self):
         self.green_night()

@@ -14,7 +14,7 @@ mod requests;
 mod shelves;
 
 pub use archives::{manifest, tar_extract, tar_read};
-pub use programs::{progress, rclone_conf, rclone_listing, rclone_log, stack};
+pub use programs::{progress, rclone_answer, rclone_conf, rclone_listing, rclone_log, stack};
 pub use requests::{config, request_line};
 pub use shelves::{archive_names, retention};
 
@@ -76,6 +76,7 @@ mod tests {
         config,
         manifest,
         progress,
+        rclone_answer,
         rclone_conf,
         rclone_listing,
         rclone_log,

@@ -365,6 +365,7 @@ fn perform(
         config,
         host: &mut host,
         started,
+        one_process: None,
     };
     let circumstances = action::guard(grant, &mut context);
     let outcome = capabilities::give_up(powers::of(grant.order(), config))
@@ -375,6 +376,7 @@ fn perform(
         config,
         host: &mut host,
         started,
+        one_process: None,
     };
     action::guard_after(grant, &mut context);
     outcome

@@ -4,12 +4,18 @@
 //! programs that the test controls.
 #![forbid(unsafe_code)]
 
+mod asked;
 pub mod descendants;
 pub mod door;
+mod ear;
+pub mod http;
 pub mod leftovers;
 pub mod linux;
 pub mod program;
+mod reading;
 mod run;
+mod server;
+pub mod socket;
 mod streams;
 mod together;
 
@@ -31,8 +37,12 @@ use base::ready::ReadyUrl;
 use base::reply::Stream;
 use privilege::capabilities::Children;
 
+pub use asked::{Answered, Continue, Read, Request};
+pub use ear::{Ear, Mute, Relay};
+
 use clock::Moment;
 use lock::ServiceLock;
+use socket::Socket;
 
 /// Deadline and sources of interruption of an action.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +147,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// A program that has ended by itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ended {
     /// The way it ended.
     pub exit: Exit,
@@ -196,33 +206,6 @@ pub enum Next {
 
 /// Asked with the end of a program, and the number of bytes that were read so far.
 pub type Resume<'a> = dyn FnMut(&mut dyn Host, &Ended, u64) -> Result<Next, Failure> + 'a;
-
-/// Receives a program's standard error, line by line, and decides the use of each line.
-pub trait Ear {
-    /// One line, and the text for the caller. Text for standard error is remembered as one of the program's last
-    /// words.
-    fn hear(&mut self, line: &str) -> Option<(Stream, String)>;
-
-    /// True to end the program, as if it had failed by itself.
-    fn has_enough(&self) -> bool {
-        false
-    }
-
-    /// Longer lines are heard in pieces of this many bytes.
-    fn longest_line(&self) -> usize {
-        4096
-    }
-}
-
-/// Passes everything on as it is.
-#[derive(Debug)]
-pub struct Relay;
-
-impl Ear for Relay {
-    fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
-        Some((Stream::Err, line.to_owned()))
-    }
-}
 
 /// The operating system, as actions see it.
 pub trait Host {
@@ -315,6 +298,66 @@ pub trait Host {
         reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
         resume: &mut Resume<'_>,
     ) -> Result<Piped, Failure>;
+
+    /// Starts a program that answers requests on a socket, in place of one that was started before. It runs until
+    /// [`Host::end_server`], or until another program is run.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    fn start_server(
+        &mut self,
+        program: Program<'static>,
+        _: Socket,
+        _: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        Err(Failure::Tool {
+            what: program.what,
+            detail: "this host has no place for it".into(),
+        })
+    }
+
+    /// True while there is a program that can be asked.
+    fn has_server(&mut self) -> bool {
+        false
+    }
+
+    /// Asks the program that answers.
+    ///
+    /// # Errors
+    /// When there is none, or the wait was interrupted; then nothing of the program is left.
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        _: &Patience<'_>,
+        _: &mut dyn Ear,
+    ) -> Result<Answered, Failure> {
+        Err(Failure::Tool {
+            what: request.what.to_owned(),
+            detail: "no program is there to be asked".into(),
+        })
+    }
+
+    /// Reads a file from the program that answers while `reader` takes it. Where the answer breaks off, `resume` decides
+    /// whether it is asked for the rest.
+    ///
+    /// # Errors
+    /// When there is no such program, or the wait was interrupted; then nothing of the program is left.
+    fn request_piped(
+        &mut self,
+        request: &Request<'_>,
+        _: &Patience<'_>,
+        _: &mut dyn Ear,
+        _: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+        _: &mut Continue<'_>,
+    ) -> Result<Read, Failure> {
+        Err(Failure::Tool {
+            what: request.what.to_owned(),
+            detail: "no program is there to be asked".into(),
+        })
+    }
+
+    /// Ends the program that answers, where there is one.
+    fn end_server(&mut self) {}
 
     /// Asks a service whether it answers.
     ///

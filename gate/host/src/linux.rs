@@ -18,9 +18,14 @@ use nix::unistd::Pid;
 
 use super::descendants::{end_all, reap};
 use super::leftovers;
+use super::reading;
 use super::run::Run;
+use super::server::{self, Server};
+use super::socket::Socket;
 use super::streams::Streams;
-use super::{Ear, Ended, Feed, Host, Patience, Piped, Relay, Resume};
+use super::{
+    Answered, Continue, Ear, Ended, Feed, Host, Mute, Patience, Piped, Read, Relay, Request, Resume,
+};
 use crate::program::{self, KEPT, Output, Program};
 use base::clock;
 use base::error::{Failure, Interrupt};
@@ -42,6 +47,8 @@ pub struct LinuxHost {
     signalled: bool,
     /// Current activity for the periodic "still …" message; `None` until `keep_talking` is called.
     doing: Option<String>,
+    /// The program that answers requests.
+    pub(super) server: Option<Server>,
 }
 
 impl LinuxHost {
@@ -67,6 +74,7 @@ impl LinuxHost {
             peer_gone: false,
             signalled: false,
             doing: None,
+            server: None,
         })
     }
 
@@ -221,12 +229,61 @@ impl Host for LinuxHost {
         })
     }
 
+    fn start_server(
+        &mut self,
+        program: Program<'static>,
+        socket: Socket,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let server = Server::start(self, program, socket, patience)?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn has_server(&mut self) -> bool {
+        if self
+            .server
+            .as_ref()
+            .is_some_and(|server| !server.is_alive())
+        {
+            self.end_server();
+        }
+        self.server.is_some()
+    }
+
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+    ) -> Result<Answered, Failure> {
+        server::request(self, request, patience, ear)
+    }
+
+    fn request_piped(
+        &mut self,
+        request: &Request<'_>,
+        patience: &Patience<'_>,
+        ear: &mut dyn Ear,
+        reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
+        resume: &mut Continue<'_>,
+    ) -> Result<Read, Failure> {
+        reading::read(self, request, patience, ear, reader, resume)
+    }
+
+    fn end_server(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.end(self, Output::Silent, &mut Mute);
+        }
+    }
+
     fn detach(
         &mut self,
         what: &str,
         words: &[String],
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
+        self.end_server();
         // Its parent ends at once. It is not to become our child then, to be ended with all others.
         set_child_subreaper(false).map_err(Failure::errno(what))?;
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();

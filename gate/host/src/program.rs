@@ -4,8 +4,8 @@
 //! which a forked child could not do, gives up the powers that the program must not have, and becomes the program.
 //!
 //! Invariant: the program inherits /dev/null as its input, two pipes, and at most two more descriptors: the source
-//! directory under [`SOURCE_FD`] and, for a transfer, the folder of its configuration under
-//! [`FOLDER_FD`].
+//! directory under [`SOURCE_FD`] or a listening socket under [`SOCKET_FD`] and, for a transfer, the folder of its
+//! configuration under [`FOLDER_FD`].
 
 mod enter;
 mod pin;
@@ -14,6 +14,7 @@ mod refusal;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -41,6 +42,9 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// The files and folders that it may have in each.
 const MOST_FILES: usize = 4096;
+
+/// The number under which a program finds the socket that it answers on, see sd_listen_fds(3).
+pub const SOCKET_FD: i32 = 3;
 
 /// The hidden first argument of the second instance.
 pub const ENTRY: &str = "__exec";
@@ -117,6 +121,8 @@ pub struct Transfer {
     pub scratch: Scratch,
     /// The limits of its powers.
     pub confinement: Confinement,
+    /// The listening socket of a program that answers requests; until it is started.
+    pub socket: Option<OwnedFd>,
 }
 
 /// Destination of its standard output.
@@ -177,6 +183,9 @@ struct Orders {
     token: Token,
     tether: Tether,
     source: Option<SourceOrders>,
+    /// A listening socket comes as standard input.
+    #[serde(default)]
+    answers: bool,
     /// The folder of rclone's configuration.
     configuration: Option<String>,
     confinement: Option<Confinement>,
@@ -201,10 +210,12 @@ impl Program<'_> {
             Profile::Service | Profile::Entry(_) => None,
             Profile::Transfer(transfer) => Some(transfer),
         };
+        let socket = transfer.and_then(|transfer| transfer.socket.as_ref());
         let orders = Orders {
             gate: gate.as_raw(),
             token: token.clone(),
             tether: self.tether,
+            answers: socket.is_some(),
             source: self.source.as_ref().map(|source| SourceOrders {
                 pin: source.pin,
                 path: source.directory.path().to_string(),
@@ -213,9 +224,10 @@ impl Program<'_> {
             configuration: transfer.map(|transfer| transfer.copy.folder().to_string()),
             confinement: transfer.map(|transfer| transfer.confinement.clone()),
         };
-        let input = match &self.source {
-            None => Stdio::null(),
-            Some(source) => Stdio::from(source.directory.fd().try_clone()?),
+        let input = match (&self.source, socket) {
+            (None, None) => Stdio::null(),
+            (None, Some(socket)) => Stdio::from(socket.try_clone()?),
+            (Some(source), _) => Stdio::from(source.directory.fd().try_clone()?),
         };
         let home = self.home.to_string();
         let mut command = Command::new("/proc/self/exe");

@@ -15,6 +15,7 @@ use super::streams::Streams;
 use super::{Ear, Ended, Exit, Feed, Next, Patience, Resume};
 use crate::program::{Output, Profile, Program, Tether, Token};
 use base::error::{Failure, Interrupt};
+use base::names::PlainPath;
 use base::owners::trusted;
 use base::reply::Stream;
 
@@ -57,14 +58,16 @@ impl Current<'_> {
 }
 
 /// Starts a program; returns its process id and its pipes.
-fn launch(
+pub(super) fn launch(
     host: &mut LinuxHost,
     program: &Program<'_>,
     patience: &Patience<'_>,
 ) -> Result<(Pid, Streams), Failure> {
     use super::Host;
+    // What ends with a program is all that descends from the gate.
+    host.end_server();
     host.check(patience)
-        .map_err(|cause| interrupted(program, cause))?;
+        .map_err(|cause| interrupted(&program.what, cause))?;
     let path = program.argv.first().map_or("", String::as_str);
     access(path, AccessFlags::X_OK).map_err(|errno| Failure::ToolMissing {
         program: path.to_owned(),
@@ -182,12 +185,7 @@ impl<'a> Run<'a> {
             && self.looked.elapsed() >= TICK
             && let Some(folder) = self.program.get().overfull()
         {
-            let failure = Failure::Tool {
-                what: self.program.get().what.clone(),
-                detail: format!(
-                    "rclone was ended, because it filled {folder}; look at rclone.program, and at its log"
-                ),
-            };
+            let failure = overfilled(&self.program.get().what, folder);
             end_all(self.main);
             self.pump();
             self.finish();
@@ -205,7 +203,7 @@ impl<'a> Run<'a> {
             }
             self.pump();
             self.finish();
-            return Err(interrupted(self.program.get(), cause));
+            return Err(interrupted(&self.program.get().what, cause));
         }
         Ok(())
     }
@@ -300,9 +298,19 @@ impl Feed for Run<'_> {
     }
 }
 
-fn interrupted(program: &Program<'_>, cause: Interrupt) -> Failure {
+/// The failure of a transfer that was ended because it filled a folder.
+pub(super) fn overfilled(what: &str, folder: &PlainPath) -> Failure {
+    Failure::Tool {
+        what: what.to_owned(),
+        detail: format!(
+            "rclone was ended, because it filled {folder}; look at rclone.program, and at its log"
+        ),
+    }
+}
+
+pub(super) fn interrupted(what: &str, cause: Interrupt) -> Failure {
     Failure::Interrupted {
-        what: program.what.clone(),
+        what: what.to_owned(),
         cause,
     }
 }

@@ -24,6 +24,7 @@ const LINE_LIMIT: usize = 4096;
 const LAST_WORDS: usize = 20;
 
 /// The two pipes of a running program.
+#[derive(Debug)]
 pub(super) struct Streams {
     pub(super) out: Option<ChildStdout>,
     err: Option<ChildStderr>,

@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::linux::{LinuxHost, TICK};
 use super::streams::Streams;
-use super::{Ended, Exit, Patience, Relay};
+use super::{Ended, Exit, Host, Patience, Relay};
 use crate::program::{Output, Program, Token};
 use base::error::Failure;
 use base::owners::trusted;
@@ -32,6 +32,7 @@ pub(super) fn run(
     host: &mut LinuxHost,
     programs: &[(Program<'_>, Patience<'_>)],
 ) -> Vec<Result<Ended, Failure>> {
+    host.end_server();
     let mut running: Vec<Option<Asked>> = Vec::new();
     let mut answers: Vec<Option<Result<Ended, Failure>>> = Vec::new();
     for (program, _) in programs {

@@ -59,6 +59,9 @@ pub struct Confinement {
     pub reads_all: bool,
     /// It may set the times of files: it writes copies on this host.
     pub sets_times: bool,
+    /// It answers on a socket that it was given.
+    #[serde(default)]
+    pub answers: bool,
     /// Files to open; `None` without Landlock.
     pub files: Option<files::Rules>,
 }
@@ -80,7 +83,7 @@ impl Confinement {
         if let Some(domain) = domain {
             domain.enter()?;
         }
-        syscalls::for_transfers(self.sets_times)
+        syscalls::for_transfers(self.sets_times, self.answers)
     }
 }
 

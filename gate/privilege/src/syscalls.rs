@@ -32,14 +32,20 @@ fn refused(error: impl std::fmt::Display) -> String {
 
 /// Removes from this process, and from the program that it becomes, all calls that no transfer needs.
 ///
+/// A transfer that answers may accept connections on the socket that it was given. It can make no other one, because
+/// listen(2) stays denied.
+///
 /// # Errors
 /// When the kernel refused.
-pub fn for_transfers(sets_times: bool) -> Result<(), String> {
+pub fn for_transfers(sets_times: bool, answers: bool) -> Result<(), String> {
     // Without it only root may filter; for root it keeps programs from regaining anything.
     set_no_new_privs().map_err(|errno| refused(errno.desc()))?;
     let whole = |numbers: &[i64]| -> Rules { numbers.iter().map(|&n| (n, Vec::new())).collect() };
     let mut denied = whole(DENIED);
     denied.append(&mut whole(DENIED_HERE));
+    if answers {
+        denied.remove(&libc::SYS_accept4);
+    }
     if !sets_times {
         denied.append(&mut whole(TIMES));
     }
@@ -216,7 +222,7 @@ mod tests {
         let path = file.path().to_owned();
         let before = std::fs::metadata(&path).unwrap().permissions().mode();
         let said = confined(
-            || for_transfers(false),
+            || for_transfers(false, false),
             move || std::fs::set_permissions(path, PermissionsExt::from_mode(0o4777)).is_ok(),
         );
         assert!(said);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use super::circumstances::{Circumstances, stayed_down, tell_bind_mount};
+use super::one_process::Reach;
 use super::prune::{self, New};
 use super::spool::Spool;
 use super::start::start_early;
@@ -64,6 +65,7 @@ pub(super) fn archive(
     start_early(context, &order.service);
     drop(lock);
     let patience = Patience::attended(until).keeping_down(&waits);
+    context.begin_one_process(Reach::Reads(spool.path.clone()), &patience)?;
     let checked = Upload::new(order, &name, &spool).store(context, &patience)?;
     let line = ResultLine::Archive {
         subject: order.service.to_string(),

@@ -128,6 +128,7 @@ fn one(
     let task = Task {
         what: &what,
         argv: rclone::about_at_once(context.config, name),
+        call: None,
         remote: &place,
         access: Access::Remote,
         output: Output::Silent,

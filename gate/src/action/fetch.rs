@@ -17,6 +17,8 @@ use crate::policy::Wanted;
 use crate::program::Output;
 use crate::progress::{Meter, Phase};
 use crate::rclone;
+use crate::rclone::call;
+use crate::rclone::place::Place;
 use crate::reply::Stream;
 use crate::result_line::WarningCode;
 use crate::retention::{ArchiveName, horizon};
@@ -56,6 +58,7 @@ fn archives(
     let listing = Task {
         what: &what,
         argv: rclone::list(context.config, &folder),
+        call: Some(call::list(&Place::of(context.config, &folder))),
         remote: &folder,
         access: Access::Remote,
         // A folder that does not exist is nothing to complain of.
@@ -216,6 +219,7 @@ pub(super) fn read(
     let task = Task {
         what,
         argv: rclone::cat(context.config, file, 0),
+        call: None,
         remote: file,
         access: Access::Remote,
         output: Output::Silent,

@@ -142,6 +142,7 @@ impl Context<'_> {
             let task = Task {
                 what: "asking rclone for its version",
                 argv: rclone::version(self.config),
+                call: None,
                 remote: "",
                 access: Access::Remote,
                 output: Output::Silent,

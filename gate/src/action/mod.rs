@@ -13,6 +13,7 @@ mod fetch;
 mod fit_rclone;
 mod keeping;
 mod list;
+pub(crate) mod one_process;
 mod precedence;
 pub(crate) mod probe;
 mod proof;
@@ -77,6 +78,8 @@ pub struct Context<'a> {
     pub host: &'a mut dyn Host,
     /// When the request came; deadlines count from here.
     pub started: Instant,
+    /// The one rclone that tasks are asked of, where there is one.
+    pub one_process: Option<one_process::OneProcess>,
 }
 
 /// Carries out a grant; returns what was done, in one sentence, or nothing where that has been told.
@@ -89,6 +92,17 @@ pub fn execute(
     circumstances: &Circumstances,
 ) -> Result<String, Failure> {
     let until = context.started + grant.timeout();
+    let outcome = carry_out(grant, context, circumstances, until);
+    context.end_one_process();
+    outcome
+}
+
+fn carry_out(
+    grant: &Grant,
+    context: &mut Context<'_>,
+    circumstances: &Circumstances,
+    until: Instant,
+) -> Result<String, Failure> {
     match grant.order() {
         Order::Stop {
             service,

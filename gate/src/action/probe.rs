@@ -8,6 +8,7 @@
 //! probe at a time.
 
 use std::fmt;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{OFlag, openat};
@@ -16,7 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::doctor::remedy;
+use super::fetch;
 use super::fit_rclone::ends_the_action;
+use super::one_process::Reach;
+use super::proof::Pair;
 use super::remote::{Access, Ran, Task};
 use crate::config::Config;
 use crate::credentials;
@@ -28,7 +32,9 @@ use crate::host::{Host, Patience};
 use crate::names::{PlainPath, Remote};
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::call;
+use crate::rclone::place::Place;
+use crate::rclone::{self, Call};
 use crate::scratch::Scratch;
 
 /// The hidden first argument for a probe; a remote follows.
@@ -125,6 +131,7 @@ pub(super) fn probe(
     let _lock = context.lock(&LockName::probe(), "a write probe", patience)?;
     let text = credentials::configured(context.config)?;
     let local = Local::write(context)?;
+    context.begin_brief_process(Reach::Reads(local.path().clone()), patience)?;
     let mut probe = Probe {
         context,
         folder: remote.join(FOLDER),
@@ -136,6 +143,7 @@ pub(super) fn probe(
     let outcome = probe.all();
     let step = probe.step;
     probe.clean_up();
+    context.end_one_process();
     match outcome {
         Ok(hash) => Ok(Ok(Passed { hash })),
         Err(Failure::Interrupted { what, cause }) if ends_the_action(cause) => {
@@ -184,11 +192,16 @@ struct Probe<'p, 'c> {
 }
 
 impl Probe<'_, '_> {
-    fn run(&mut self, argv: Vec<String>, access: Access<'_>) -> Result<Ran, Failure> {
+    fn run(
+        &mut self,
+        (argv, call): (Vec<String>, Option<Call>),
+        access: Access<'_>,
+    ) -> Result<Ran, Failure> {
         let what = format!("{} in {}", self.step, self.folder);
         let task = Task {
             what: &what,
             argv,
+            call,
             remote: &self.folder,
             access,
             output: Output::Silent,
@@ -203,32 +216,84 @@ impl Probe<'_, '_> {
         let (local, folder) = (self.local, self.folder.clone());
         let [file, renamed] = [FILE, RENAMED].map(|name| format!("{folder}/{name}"));
         let from = local.path().below(&[FILE]).to_string();
+        let here = local.path().to_string();
+        let place = Place::of(config, &folder);
+        let upload = call::upload(&here, FILE, &place).once();
         self.run(
-            rclone::upload_probe(config, &from, &file),
+            (rclone::upload_probe(config, &from, &file), Some(upload)),
             Access::Reads(local.path()),
         )?;
         self.step = Step::Compare;
-        let here = local.path().to_string();
-        let compare = rclone::compare_probe(config, &here, &folder, FILE, self.encrypted);
-        let ran = self.run(compare, Access::Reads(local.path()))?;
-        let hash = !ran.heard.compared_sizes_alone();
+        let hash = self.compare()?;
         self.step = Step::ReadBack;
-        let ran = self.run(rclone::read_probe(config, &file), Access::Remote)?;
-        if ran.ended.stdout != local.content {
+        let came = self.read_back(&file)?;
+        if came != local.content {
             return Err(Failure::Verification(format!(
                 "{} in {folder}: it came back with {} bytes that are not those that were stored",
                 self.step,
-                ran.ended.stdout.len()
+                came.len()
             )));
         }
         self.step = Step::Rename;
+        let call = call::rename(config, (&place, FILE), (&place, RENAMED)).once();
         self.run(
-            rclone::rename_probe(config, &file, &renamed),
+            (rclone::rename_probe(config, &file, &renamed), Some(call)),
             Access::Remote,
         )?;
         self.step = Step::Delete;
-        self.run(rclone::delete_probe(config, &renamed), Access::Remote)?;
+        let call = call::delete(config, &place, RENAMED).once();
+        self.run(
+            (rclone::delete_probe(config, &renamed), Some(call)),
+            Access::Remote,
+        )?;
         Ok(hash)
+    }
+
+    /// Compares the stored file with the local one. Returns whether a hash was compared.
+    fn compare(&mut self) -> Result<bool, Failure> {
+        let local = self.local;
+        let access = Access::Reads(local.path());
+        if !self.encrypted && self.context.is_one_process(access) {
+            let what = format!("{} in {}", self.step, self.folder);
+            let pair = Pair {
+                what: &what,
+                folder: &self.folder,
+                local: local.path(),
+                files: &[FILE],
+            };
+            return pair.agrees(self.context, self.patience, Output::Silent, false);
+        }
+        let here = local.path().to_string();
+        let config = self.context.config;
+        let compare = rclone::compare_probe(config, &here, &self.folder, FILE, self.encrypted);
+        let ran = self.run((compare, None), access)?;
+        Ok(!ran.heard.compared_sizes_alone())
+    }
+
+    /// Downloads the file.
+    fn read_back(&mut self, file: &str) -> Result<Vec<u8>, Failure> {
+        let config = self.context.config;
+        if !self.context.is_one_process(Access::Remote) {
+            let ran = self.run((rclone::read_probe(config, file), None), Access::Remote)?;
+            return Ok(ran.ended.stdout);
+        }
+        let what = format!("{} in {}", self.step, self.folder);
+        // A byte more than there should be is enough to know.
+        let most = self.local.content.len() as u64 + 1;
+        let mut came = Vec::new();
+        fetch::read(
+            self.context,
+            (&what, file, most),
+            self.patience,
+            &mut |coming| {
+                coming
+                    .take(most)
+                    .read_to_end(&mut came)
+                    .map_err(Failure::io(what.clone()))?;
+                Ok(())
+            },
+        )?;
+        Ok(came)
     }
 
     /// Removes the folder. Where that fails, or there is no time left, the next probe does it.
@@ -239,9 +304,12 @@ impl Probe<'_, '_> {
         let until = self.patience.until.min(self.context.host.now() + CLEANUP);
         let patience = Patience::attended(until);
         let what = format!("removing {}", self.folder);
+        let place = Place::of(self.context.config, &self.folder);
+        let call = call::purge(self.context.config, &place);
         let task = Task {
             what: &what,
             argv: rclone::purge_probe(self.context.config, &self.folder),
+            call: Some(call.once()),
             remote: &self.folder,
             access: Access::Remote,
             output: Output::Silent,
@@ -262,6 +330,7 @@ pub(crate) fn entry(
         config,
         host,
         started,
+        one_process: None,
     };
     let until = started + super::fit_rclone::PROBE;
     let named = config

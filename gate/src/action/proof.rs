@@ -3,7 +3,10 @@
 //! Invariant: the same size proves nothing. Where no hash could be compared the files are read back and compared with
 //! the spool.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
+
+use serde::Deserialize;
 
 use super::Context;
 use super::fetch;
@@ -14,9 +17,12 @@ use crate::credentials::configured;
 use crate::credentials::ini::Ini;
 use crate::error::Failure;
 use crate::host::Patience;
+use crate::names::PlainPath;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::call;
+use crate::rclone::place::Place;
+use crate::rclone::{self, Call};
 use crate::result_line::Checked;
 
 const WHAT: &str = "comparing the upload with the spool";
@@ -51,12 +57,24 @@ fn by_hash(
     let remote = folder.split(':').next().unwrap_or_default();
     let encrypted = is_encrypted(&Ini::parse(&text), remote);
     let files = [spool.archive.as_str(), spool.manifest.as_str()];
+    let access = Access::Reads(&spool.path);
+    // `cryptcheck` is no request.
+    if !encrypted && context.is_one_process(access) {
+        let pair = Pair {
+            what: WHAT,
+            folder,
+            local: &spool.path,
+            files: &files,
+        };
+        return pair.agrees(context, patience, Output::Relayed, true);
+    }
     let from = spool.path.to_string();
     let compare = Task {
         what: WHAT,
         argv: rclone::compare(context.config, &from, folder, files, encrypted),
+        call: None,
         remote: folder,
-        access: Access::Reads(&spool.path),
+        access,
         output: Output::Relayed,
         phase: Phase::Checking,
     };
@@ -74,6 +92,112 @@ fn by_hash(
     }
     // A filter that hit nothing would find no difference either.
     Ok(!ran.heard.compared_sizes_alone() && ran.heard.matching() == files.len() as u64)
+}
+
+/// The size and the hashes of a file.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Facts {
+    size: i64,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+/// Files of a local folder, and their copies in a folder of the remote.
+pub(super) struct Pair<'a> {
+    /// In words: "comparing the upload with the spool".
+    pub(super) what: &'a str,
+    /// The folder on the remote.
+    pub(super) folder: &'a str,
+    /// The local folder, which the one process may read.
+    pub(super) local: &'a PlainPath,
+    /// The names.
+    pub(super) files: &'a [&'a str],
+}
+
+impl Pair<'_> {
+    /// Asks the one process for a hash of each file on both sides, and compares them. False when there is none that both
+    /// sides know.
+    pub(super) fn agrees(
+        &self,
+        context: &mut Context<'_>,
+        patience: &Patience<'_>,
+        output: Output,
+        waits: bool,
+    ) -> Result<bool, Failure> {
+        let place = Place::of(context.config, self.folder);
+        let local = self.local.to_string();
+        let known =
+            self.ask::<Vec<String>>(context, call::hashes(&place), patience, output, waits)?;
+        let known = known.unwrap_or_default();
+        for file in self.files {
+            let mut agreed = false;
+            for hash in &known {
+                let mut facts = |call| self.ask::<Facts>(context, call, patience, output, waits);
+                let (Some(there), Some(here)) = (
+                    facts(call::remote_hash(&place, file, hash))?,
+                    facts(call::local_hash(&local, file, hash))?,
+                ) else {
+                    let words = format!("{}: {}/{file} is not there", self.what, self.folder);
+                    return Err(Failure::Verification(words));
+                };
+                if there.size != here.size {
+                    return Err(other(self.folder, file));
+                }
+                if let (Some(theirs), Some(ours)) = (there.told(hash), here.told(hash)) {
+                    if theirs != ours {
+                        return Err(other(self.folder, file));
+                    }
+                    agreed = true;
+                    break;
+                }
+            }
+            if !agreed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        context: &mut Context<'_>,
+        call: Call,
+        patience: &Patience<'_>,
+        output: Output,
+        waits: bool,
+    ) -> Result<Option<T>, Failure> {
+        let task = Task {
+            what: self.what,
+            argv: Vec::new(),
+            call: Some(call),
+            remote: self.folder,
+            access: Access::Reads(self.local),
+            output,
+            phase: Phase::Checking,
+        };
+        let ran = match waits {
+            true => context.rclone_patient_must(&task, patience)?,
+            false => context.rclone_must(&task, patience)?,
+        };
+        serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
+            Failure::Verification(format!("{}: rclone's answer: {error}", self.what))
+        })
+    }
+}
+
+impl Facts {
+    /// A hash that was told.
+    fn told(&self, hash: &str) -> Option<&str> {
+        let sum = self.hashes.get(hash).map(String::as_str);
+        sum.filter(|sum| !sum.is_empty())
+    }
+}
+
+fn other(folder: &str, file: &str) -> Failure {
+    Failure::Verification(format!(
+        "{folder}/{file} is other than the file that was sent"
+    ))
 }
 
 /// Reads one file from the remote, and compares it with that in the spool.
@@ -98,9 +222,7 @@ fn read_back(
         if same(coming, BufReader::new(packed)).map_err(Failure::io(what.clone()))? {
             return Ok(());
         }
-        Err(Failure::Verification(format!(
-            "{file} is other than the file that was sent"
-        )))
+        Err(other(folder, name))
     })
 }
 

@@ -8,12 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::fetch;
 use super::remote::{Access, Task};
-use super::upload::{carry_out, task};
+use super::upload::{carry_out, change_or_look, task};
 use crate::archive::manifest::{Reader, Totals};
 use crate::error::Failure;
 use crate::host::{Patience, durable};
@@ -21,7 +22,9 @@ use crate::mirror::versions::day;
 use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone;
+use crate::rclone::call;
+use crate::rclone::place::Place;
+use crate::rclone::{self, Call};
 use crate::result_line::WarningCode;
 use crate::retention::{ArchiveName, Candidate, expired, give_up, horizon};
 use crate::shelf;
@@ -159,8 +162,20 @@ fn list(
     order: &Archive,
     patience: &Patience<'_>,
 ) -> Result<BTreeMap<String, u64>, Failure> {
-    let argv = rclone::list(context.config, &order.folder);
+    names(context, order, &order.folder, patience)
+}
+
+/// The files in a folder of this service, with their sizes.
+fn names(
+    context: &mut Context<'_>,
+    order: &Archive,
+    folder: &str,
+    patience: &Patience<'_>,
+) -> Result<BTreeMap<String, u64>, Failure> {
+    let argv = rclone::list(context.config, folder);
+    let folder = Place::of(context.config, folder);
     let listing = Task {
+        call: Some(call::list(&folder)),
         // Before the first archive there is no such folder.
         output: Output::Silent,
         ..task("listing the archives", order, argv)
@@ -322,19 +337,28 @@ fn put_aside(
     context: &mut Context<'_>,
     order: &Archive,
     name: &ArchiveName,
-    today: chrono::NaiveDate,
+    today: NaiveDate,
     files: &BTreeSet<String>,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
+    let config = context.config;
+    let aside = format!("{}/{today}", order.pruned);
+    let [here, there] = [&order.folder, &aside].map(|folder| Place::of(config, folder));
     for file in [name.manifest(), name.to_string()] {
         if !files.contains(&file) {
             continue;
         }
-        let to = format!("{}/{today}/{file}", order.pruned);
         let what = format!("putting {file} aside in .pruned/{today}");
         context.say(&what);
-        let argv = rclone::rename(context.config, &format!("{}/{file}", order.folder), &to);
-        context.rclone_patient_must(&task(&what, order, argv), patience)?;
+        let [from, to] = [&order.folder, &aside].map(|folder| format!("{folder}/{file}"));
+        let change = Task {
+            call: Some(call::rename(config, (&here, &file), (&there, &file))),
+            ..task(&what, order, rclone::rename(config, &from, &to))
+        };
+        change_or_look(context, &change, patience, &mut |context| {
+            let gone = !names(context, order, &order.folder, patience)?.contains_key(&file);
+            Ok(gone && names(context, order, &aside, patience)?.contains_key(&file))
+        })?;
     }
     Ok(())
 }
@@ -343,12 +367,13 @@ fn put_aside(
 fn remove_expired(
     context: &mut Context<'_>,
     order: &Archive,
-    today: chrono::NaiveDate,
+    today: NaiveDate,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
-    let at = |what, argv, output| Task {
+    let at = |what, argv, call: Call, output| Task {
         what,
         argv,
+        call: Some(call),
         remote: &order.pruned,
         access: Access::Remote,
         output,
@@ -356,21 +381,33 @@ fn remove_expired(
     };
     let argv = rclone::days(context.config, &order.pruned);
     // Silent: before the first archive is put aside there is no such folder.
-    let listing = at("listing the archives put aside", argv, Output::Silent);
+    let days = call::days(&Place::of(context.config, &order.pruned));
+    let listing = at("listing the archives put aside", argv, days, Output::Silent);
     let ran = context.rclone_patient(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(());
     }
     context.judge(&listing, &ran.ended, &ran.heard)?;
-    let folders: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives put aside: {error}"))
-    })?;
-    let days: BTreeSet<_> = folders.iter().filter_map(|it| day(&it.name)).collect();
+    let days = named_days(&ran.ended.stdout)?;
     for day in expired(&days, today, context.config.retention.pruned_days) {
         context.say(format!("removing the archives put aside on {day}"));
-        let argv = rclone::purge(context.config, &format!("{}/{day}", order.pruned));
-        let purge = at("removing archives put aside", argv, Output::Relayed);
-        context.rclone_patient_must(&purge, patience)?;
+        let folder = format!("{}/{day}", order.pruned);
+        let argv = rclone::purge(context.config, &folder);
+        let call = call::purge(context.config, &Place::of(context.config, &folder));
+        let purge = at("removing archives put aside", argv, call, Output::Relayed);
+        change_or_look(context, &purge, patience, &mut |context| {
+            let ran = context.rclone_patient(&listing, patience)?;
+            context.judge(&listing, &ran.ended, &ran.heard)?;
+            Ok(!named_days(&ran.ended.stdout)?.contains(&day))
+        })?;
     }
     Ok(())
+}
+
+/// The days in a list of folders.
+fn named_days(listed: &[u8]) -> Result<BTreeSet<NaiveDate>, Failure> {
+    let folders: Vec<Listed> = serde_json::from_slice(listed).map_err(|error| {
+        Failure::Verification(format!("rclone's list of the archives put aside: {error}"))
+    })?;
+    Ok(folders.iter().filter_map(|it| day(&it.name)).collect())
 }

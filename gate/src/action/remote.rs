@@ -16,7 +16,7 @@ use crate::program::{
     NotStarted, Output, Profile, Program, Tether, Transfer, WorkingFolder, source_argument,
 };
 use crate::progress::Phase;
-use crate::rclone::{Listener, judge};
+use crate::rclone::{Call, Listener, judge};
 use crate::scratch::Scratch;
 
 /// What a transfer may touch on this host.
@@ -41,6 +41,8 @@ pub(super) struct Task<'a> {
     pub(super) what: &'a str,
     /// The argument vector.
     pub(super) argv: Vec<String>,
+    /// The same as a request to one rclone for the whole action, where it can be one.
+    pub(super) call: Option<Call>,
     /// A place on the remote, for messages.
     pub(super) remote: &'a str,
     /// What it may touch here.
@@ -67,6 +69,11 @@ impl Context<'_> {
         heard: &mut Listener,
         patience: &Patience<'_>,
     ) -> Result<Ended, Failure> {
+        if let Some(call) = &task.call
+            && self.is_one_process(task.access)
+        {
+            return self.ask_one_process(task, call, heard, patience);
+        }
         let program = self.transfer(task)?;
         self.host.run_heard(&program, patience, heard)
     }
@@ -135,6 +142,7 @@ impl Context<'_> {
             // An ordinary user has it in a namespace of his own, where it means nothing.
             reads_all: source.is_some() && nix::unistd::geteuid().is_root(),
             sets_times: fetches || !rclone.local_folders.is_empty(),
+            answers: false,
             files: self.confines()?.then_some(rules),
         };
         Ok(Program {
@@ -148,6 +156,7 @@ impl Context<'_> {
                 copy: Box::new(copy),
                 scratch,
                 confinement,
+                socket: None,
             })),
         })
     }

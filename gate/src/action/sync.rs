@@ -106,6 +106,7 @@ fn compare(
     let task = Task {
         what: &what,
         argv: rclone::rehearsal(context.config, mirror, context.host.local()),
+        call: None,
         remote: &mirror.destination,
         access: Access::Source(directory),
         output: Output::Relayed,
@@ -234,6 +235,7 @@ impl Sync<'_> {
         let mut task = Task {
             what: &what,
             argv: argv(context.config, 0),
+            call: None,
             remote: &mirror.destination,
             access: match list {
                 Some(list) => Access::SourceAndList(self.directory, &list.folder),

@@ -125,6 +125,7 @@ fn run(
         config: &config,
         host: &mut host,
         started,
+        one_process: None,
     };
     let circumstances = Circumstances::ask(&mut context, &grant);
     let outcome = execute(&grant, &mut context, &circumstances);

@@ -17,6 +17,8 @@ use crate::host::Patience;
 use crate::policy::Archive;
 use crate::program::Output;
 use crate::progress::Phase;
+use crate::rclone::call;
+use crate::rclone::place::Place;
 use crate::rclone::{self, passing};
 use crate::result_line::Checked;
 use crate::retention::{ArchiveName, PREVIOUS};
@@ -33,6 +35,7 @@ pub(super) fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> 
     Task {
         what,
         argv,
+        call: None,
         remote: &order.folder,
         access: Access::Remote,
         output: Output::Relayed,
@@ -54,7 +57,9 @@ fn list(
 ) -> Result<BTreeSet<String>, Failure> {
     let what = "listing the archives";
     let argv = rclone::list(context.config, &order.folder);
+    let folder = Place::of(context.config, &order.folder);
     let listing = Task {
+        call: Some(call::list(&folder)),
         // There is no folder before the first archive, which is nothing to complain of.
         output: Output::Silent,
         ..task(what, order, argv)
@@ -79,16 +84,58 @@ pub(super) fn carry_out(
 ) -> Result<(), Failure> {
     let config = context.config;
     let place = |name: &str| format!("{}/{name}", order.folder);
+    let folder = Place::of(config, &order.folder);
     for step in steps {
         let what = step.to_string();
         context.say(&what);
-        let argv = match step {
-            Step::Move { from, to } => rclone::rename(config, &place(from), &place(to)),
-            Step::Remove(name) => rclone::delete(config, &place(name)),
+        let (argv, call) = match step {
+            Step::Move { from, to } => (
+                rclone::rename(config, &place(from), &place(to)),
+                call::rename(config, (&folder, from), (&folder, to)),
+            ),
+            Step::Remove(name) => (
+                rclone::delete(config, &place(name)),
+                call::delete(config, &folder, name),
+            ),
         };
-        context.rclone_patient_must(&task(&what, order, argv), patience)?;
+        let change = Task {
+            call: Some(call),
+            ..task(&what, order, argv)
+        };
+        change_or_look(context, &change, patience, &mut |context| {
+            let files = list(context, order, patience)?;
+            Ok(match step {
+                Step::Move { from, to } => files.contains(to) && !files.contains(from),
+                Step::Remove(name) => !files.contains(name),
+            })
+        })?;
     }
     Ok(())
+}
+
+/// Makes a change on the remote. Where rclone failed, the change may have been made all the same, with only the answer lost: then
+/// the next try finds nothing to change. `is_made` looks.
+pub(super) fn change_or_look(
+    context: &mut Context<'_>,
+    change: &Task<'_>,
+    patience: &Patience<'_>,
+    is_made: &mut dyn FnMut(&mut Context<'_>) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    match context.rclone_patient_must(change, patience) {
+        Ok(_) => Ok(()),
+        Err(failure @ (Failure::Tool { .. } | Failure::Remote { .. })) => {
+            // The first failure has the reason; another one on the way to look adds nothing.
+            if is_made(context).unwrap_or(false) {
+                let what = change.what;
+                context.warn(format!(
+                    "{what}: it was done, although rclone failed: {failure}"
+                ));
+                return Ok(());
+            }
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// One archive on its way to the remote.
@@ -147,7 +194,9 @@ impl<'a> Upload<'a> {
             ("uploading its manifest", manifest),
         ] {
             let (from, to) = (format!("{path}/{file}"), format!("{folder}/{file}"));
+            let local = path.to_string();
             let send = Task {
+                call: Some(call::upload(&local, file, &Place::of(config, folder))),
                 access: Access::Reads(path),
                 ..task(what, self.order, rclone::upload(config, &from, &to))
             };

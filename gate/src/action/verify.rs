@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::Context;
 use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
+use super::one_process::Reach;
 use super::spool::fetched_folder;
 use crate::archive::check::{Comparison, Differences, Report, check};
 use crate::archive::manifest::{Reader, Version};
@@ -43,6 +44,7 @@ pub(super) fn verify(
 ) -> Result<String, Failure> {
     let patience = Patience::attended(until);
     context.rclone_reads(&wanted.remotes, &patience)?;
+    context.begin_one_process(Reach::Remote, &patience)?;
     let stored = find(context, wanted, &patience)?;
     context.say(format!(
         "reading {} ({}) from {}",

@@ -39,6 +39,7 @@ fn try_prune(
     let task = |what, argv, output| Task {
         what,
         argv,
+        call: None,
         remote: &mirror.versions,
         access: Access::Remote,
         output,

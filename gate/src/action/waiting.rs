@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::Context;
 use super::remote::{Access, Ran, Task};
 use crate::error::{Failure, Interrupt};
-use crate::host::{Ended, Feed, Host, Next, Patience, Waits};
+use crate::host::{Answered, Ended, Feed, Host, Next, Patience, Request, Waits};
 use crate::progress::{Cause, Waiting};
+use crate::rclone::call::end_of_file;
 use crate::rclone::{self, Listener, Shared};
 use crate::reply::Stream;
 use crate::result_line::ResultLine;
@@ -193,7 +194,7 @@ impl Context<'_> {
     }
 
     /// Reads a file of the remote while `reader` takes it, and insists on a good end of both. Where the connection
-    /// breaks, the next run continues at the same byte. `argv` makes the argument vector for such a byte.
+    /// breaks, the next try continues at the same byte. `argv` makes the argument vector for such a byte.
     pub(super) fn rclone_read(
         &mut self,
         task: &Task<'_>,
@@ -205,52 +206,112 @@ impl Context<'_> {
         let listen = || Listener::new(task.phase).waiting_at_most(allowed);
         let shared = Rc::new(RefCell::new(listen()));
         let mut ear = Shared(Rc::clone(&shared));
-        let mut program = self.transfer(task)?;
-        program.argv = argv(0);
         let (config, started) = (self.config, self.started);
-        let mut pauses = Pauses::new();
-        let mut reached = 0;
-        let mut resume = |host: &mut dyn Host, ended: &Ended, read: u64| {
-            let mut context = Context {
-                config,
-                host,
-                started,
+        let mut reached = Reached::default();
+        let outcome = if let Some((address, one)) = self.address(task) {
+            self.start_server(task, &one, patience)?;
+            let request = Request {
+                what: task.what,
+                path: &address,
+                body: &[],
+                progress: None,
+                output: task.output,
             };
-            let heard = shared.replace(listen());
-            let further = read > reached;
-            reached = read;
-            if further {
-                pauses = Pauses::new();
-            }
-            let unknown = matches!(
-                context.judge(task, ended, &heard),
-                Err(Failure::Tool { .. })
-            );
-            let again = if unknown && further {
-                // Words that are not known; it got further than before, so it is tried again.
-                let pause = pauses.next(Duration::ZERO);
-                context.stand_still(task, &heard, Cause::Broken, pause, patience)?;
-                true
-            } else {
-                context.waits_after(task, ended, &heard, &mut pauses, patience)?
+            let mut resume = |host: &mut dyn Host, answered: &Answered, read: u64| {
+                let mut context = Context {
+                    config,
+                    host,
+                    started,
+                    one_process: None,
+                };
+                let mut heard = shared.replace(listen());
+                let ended = end_of_file(answered, &mut heard);
+                if !context.goes_on(task, &ended, &heard, &mut reached, read, patience)? {
+                    shared.replace(heard);
+                    return Ok(false);
+                }
+                context.start_server(task, &one, patience)?;
+                Ok(true)
             };
-            if !again {
-                shared.replace(heard);
-                return Ok(Next::Enough);
-            }
-            let next = context.transfer_with(task, argv(read), Access::Remote)?;
-            Ok(Next::Another(Box::new(next)))
+            let asked = self
+                .host
+                .request_piped(&request, patience, &mut ear, reader, &mut resume);
+            asked.map(|read| {
+                let mut heard = shared.borrow_mut();
+                let answered = read.answered.as_ref();
+                let ended = answered.map(|answered| end_of_file(answered, &mut heard));
+                (ended, read.read)
+            })
+        } else {
+            let mut program = self.transfer(task)?;
+            program.argv = argv(0);
+            let mut resume = |host: &mut dyn Host, ended: &Ended, read: u64| {
+                let mut context = Context {
+                    config,
+                    host,
+                    started,
+                    one_process: None,
+                };
+                let heard = shared.replace(listen());
+                if !context.goes_on(task, ended, &heard, &mut reached, read, patience)? {
+                    shared.replace(heard);
+                    return Ok(Next::Enough);
+                }
+                let next = context.transfer_with(task, argv(read), Access::Remote)?;
+                Ok(Next::Another(Box::new(next)))
+            };
+            let piped = self
+                .host
+                .run_piped(&program, patience, &mut ear, reader, &mut resume);
+            piped.map(|piped| (piped.ended, piped.read))
         };
-        let piped = self
-            .host
-            .run_piped(&program, patience, &mut ear, reader, &mut resume);
         let heard = shared.replace(listen());
-        let piped = piped.map_err(|failure| late(failure, &heard, self.host.now()))?;
-        if let Some(ended) = &piped.ended {
-            // The output of a program that failed is incomplete.
+        let (ended, read) = outcome.map_err(|failure| late(failure, &heard, self.host.now()))?;
+        if let Some(ended) = &ended {
+            // What came from one that failed is incomplete.
             self.judge(task, ended, &heard)?;
         }
-        piped.read
+        read
+    }
+
+    /// Decides whether to read on after a failure, and waits before that.
+    fn goes_on(
+        &mut self,
+        task: &Task<'_>,
+        ended: &Ended,
+        heard: &Listener,
+        reached: &mut Reached,
+        read: u64,
+        patience: &Patience<'_>,
+    ) -> Result<bool, Failure> {
+        let further = read > reached.bytes;
+        reached.bytes = read;
+        if further {
+            reached.pauses = Pauses::new();
+        }
+        let unknown = matches!(self.judge(task, ended, heard), Err(Failure::Tool { .. }));
+        if unknown && further {
+            // Words that are not known; it got further than before, so it is tried again.
+            let pause = reached.pauses.next(Duration::ZERO);
+            self.stand_still(task, heard, Cause::Broken, pause, patience)?;
+            return Ok(true);
+        }
+        self.waits_after(task, ended, heard, &mut reached.pauses, patience)
+    }
+}
+
+/// How far a file was read, and the pauses since then.
+struct Reached {
+    bytes: u64,
+    pauses: Pauses,
+}
+
+impl Default for Reached {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            pauses: Pauses::new(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::held::text;
 use crate::config::Config;
 use crate::credentials::history::newest;
 use crate::credentials::ini::{Ini, Token};
+use crate::host::http::Answer;
 use crate::host::{Ear, Ended, Exit};
 use crate::progress::{Phase, Progress};
 use crate::rclone::listener::Listener;
@@ -19,6 +20,22 @@ use crate::stack::{container, order, unit};
 /// Output of `rclone lsjson` for a remote.
 pub fn rclone_listing(bytes: &[u8]) {
     crate::action::read_listing(bytes);
+}
+
+/// An answer of an rclone that stays, in one piece and in two.
+pub fn rclone_answer(bytes: &[u8]) {
+    let read = |pieces: [&[u8]; 2]| {
+        let (mut answer, mut body) = (Answer::default(), Vec::new());
+        let taken = pieces
+            .iter()
+            .try_for_each(|piece| answer.take(piece, &mut body))
+            .and_then(|()| answer.close());
+        (taken, answer.status(), answer.is_done(), body)
+    };
+    let whole = read([bytes, &[]]);
+    assert!(whole.3.len() <= bytes.len());
+    let (one, other) = bytes.split_at(bytes.len() / 2);
+    assert_eq!(read([one, other]), whole);
 }
 
 /// The lines of one run of rclone; the first byte says which.

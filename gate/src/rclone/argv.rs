@@ -113,6 +113,22 @@ fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String
     argv
 }
 
+/// Stays, and answers requests on the socket that it is given. No upload and no pause is too long for it. Where it
+/// `asks_briefly`, a remote that does not answer is told, not waited for.
+#[must_use]
+pub fn serve(config: &Config, asks_briefly: bool) -> Vec<String> {
+    let words = [
+        "--rc-no-auth",
+        "--rc-serve",
+        "--rc-server-read-timeout",
+        "0s",
+        "--rc-server-write-timeout",
+        "0s",
+    ];
+    let argv = in_bulk(config, argv(config, "rcd", &words));
+    if asks_briefly { briefly(argv) } else { argv }
+}
+
 /// Lists the days for which replaced files are kept.
 #[must_use]
 pub fn days(config: &Config, versions: &str) -> Vec<String> {
@@ -193,50 +209,66 @@ fn briefly(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
-/// Lists what a remote folder holds, or one service's folder on it, down to the archives and the days of
-/// `.versions`, as JSON. Mirrors are left out: they may hold a million files.
-#[must_use]
-pub fn inventory(config: &Config, remote: &Remote, service: Option<&ServiceName>) -> Vec<String> {
+/// A list of all that lies below a folder.
+pub(super) struct Tree {
+    pub(super) folder: String,
+    /// The levels below it.
+    pub(super) depth: u8,
+    /// The filter.
+    pub(super) rules: [&'static str; 2],
+    pub(super) files_only: bool,
+}
+
+/// Everything below a remote folder, or of one service, down to the archives and the days of `.versions`. Mirrors are left
+/// out: they may hold a million files.
+pub(super) fn inventory_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
     let (folder, depth, mirrors) = match service {
-        Some(service) => (remote.join(service.as_str()), "2", "- /data/**"),
-        None => (remote.to_string(), "3", "- /*/data/**"),
+        Some(service) => (remote.join(service.as_str()), 2, "- /data/**"),
+        None => (remote.to_string(), 3, "- /*/data/**"),
     };
-    let words = [
-        folder.as_str(),
-        "--recursive",
-        "--max-depth",
+    Tree {
+        folder,
         depth,
-        "--no-modtime",
-        "--no-mimetype",
-        "--filter",
-        mirrors,
-        "--filter",
-        "- /extra/*/**",
-    ];
+        rules: [mirrors, "- /extra/*/**"],
+        files_only: false,
+    }
+}
+
+/// The archives that retention put aside, of all services or of one. No other folder is asked for.
+pub(super) fn aside_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
+    let (folder, depth, aside) = match service {
+        Some(service) => (remote.join(service.as_str()), 3, "+ /.pruned/**"),
+        None => (remote.to_string(), 4, "+ /*/.pruned/**"),
+    };
+    Tree {
+        folder,
+        depth,
+        rules: [aside, "- *"],
+        files_only: true,
+    }
+}
+
+fn tree(config: &Config, tree: &Tree) -> Vec<String> {
+    let depth = tree.depth.to_string();
+    let mut words = vec![tree.folder.as_str(), "--recursive", "--max-depth", &depth];
+    if tree.files_only {
+        words.push("--files-only");
+    }
+    words.extend(["--no-modtime", "--no-mimetype"]);
+    words.extend(tree.rules.iter().flat_map(|rule| ["--filter", rule]));
     briefly(argv(config, "lsjson", &words))
 }
 
-/// Lists the archives that retention put aside, of all services or of one, as JSON. No other folder is asked for.
+/// Lists the inventory of a remote, or of one service on it, as JSON.
+#[must_use]
+pub fn inventory(config: &Config, remote: &Remote, service: Option<&ServiceName>) -> Vec<String> {
+    tree(config, &inventory_tree(remote, service))
+}
+
+/// Lists the archives that retention put aside, as JSON.
 #[must_use]
 pub fn put_aside(config: &Config, remote: &Remote, service: Option<&ServiceName>) -> Vec<String> {
-    let (folder, depth, aside) = match service {
-        Some(service) => (remote.join(service.as_str()), "3", "+ /.pruned/**"),
-        None => (remote.to_string(), "4", "+ /*/.pruned/**"),
-    };
-    let words = [
-        folder.as_str(),
-        "--recursive",
-        "--max-depth",
-        depth,
-        "--files-only",
-        "--no-modtime",
-        "--no-mimetype",
-        "--filter",
-        aside,
-        "--filter",
-        "- *",
-    ];
-    briefly(argv(config, "lsjson", &words))
+    tree(config, &aside_tree(remote, service))
 }
 
 /// Asks a remote how much room it has, as JSON.

@@ -23,6 +23,9 @@ const NAMED: usize = 1000;
 /// Says that rclone waits by itself, at the level of debugging.
 const THROTTLED: &str = "Too many requests. Trying again in ";
 
+/// Says at the level of debugging why a file that was asked for is not sent.
+const NOT_OPENED: &str = "Get request open error: ";
+
 /// Hears one run of rclone.
 #[derive(Debug)]
 pub struct Listener {
@@ -218,6 +221,12 @@ impl Listener {
         self.errors.push(text.to_owned());
     }
 
+    /// An error that rclone answered to a request.
+    pub(super) fn answered(&mut self, error: &str) {
+        self.sign_in_refused |= refuses_sign_in(error);
+        self.remember(error);
+    }
+
     fn progress(&self) -> Progress {
         let stats = self.stats();
         let (bytes, files) = match self.phase {
@@ -270,14 +279,20 @@ impl Listener {
 impl Ear for Listener {
     fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
         // There is a line of this level for each file of a mirror. In the JSON of a name the quotes are escaped.
-        let matters = line.contains(THROTTLED) || line.contains("invalid_");
+        let matters =
+            line.contains(THROTTLED) || line.contains("invalid_") || line.contains(NOT_OPENED);
         if line.contains(r#""level":"debug""#) && !matters {
             return None;
         }
         match Line::parse(line) {
+            // A process that answers requests repeats them in its log, with their answers.
+            Line::Message(message) if is_about_requests(&message.text) => None,
             Line::Message(message) if message.level == Level::Debug => {
                 // Said before rclone gives up.
                 self.sign_in_refused |= refuses_sign_in(&message.text);
+                if let Some(reason) = message.text.strip_prefix(NOT_OPENED) {
+                    self.remember(reason);
+                }
                 self.throttle(&message.text)
             }
             Line::Stats(stats) => {
@@ -292,6 +307,11 @@ impl Ear for Listener {
         }
     }
 
+    fn measure(&mut self, answer: &[u8]) -> Option<(Stream, String)> {
+        self.stats = Some(serde_json::from_slice(answer).ok()?);
+        Some((Stream::Out, self.progress().to_string()))
+    }
+
     /// A report names all files that are being transferred and compared at the time, each up to 4096 bytes long
     /// and written with up to six characters a byte.
     fn longest_line(&self) -> usize {
@@ -302,6 +322,11 @@ impl Ear for Listener {
         self.allowed
             .is_some_and(|allowed| self.throttled.1 > allowed)
     }
+}
+
+/// True for messages of the part of rclone that answers requests.
+fn is_about_requests(text: &str) -> bool {
+    text.starts_with("rc: ") || text.starts_with("Serving remote control on ")
 }
 
 /// The listener of several runs, of which each begins where the one before it ended.

@@ -43,8 +43,9 @@ const TABLE: [Row; 2] = [
     },
 ];
 
-/// One rclone for all requests of an action (`rclone rcd` on a Unix socket) works well from here on.
-pub const ONE_PROCESS: Version = Version(1, 67, 0);
+/// One rclone for all requests of an action, on a socket that it is given, works from here on. Before 1.68 it does not take a
+/// socket, and would have to make one.
+pub const ONE_PROCESS: Version = Version(1, 68, 0);
 
 /// The advice for a kind of remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -149,7 +149,7 @@ fn progress_comes_while_the_work_goes_on() {
     let program = world.script(
         "slow",
         &format!(
-            "if test \"$1\" = lsjson; then echo '[]'; exit; fi\necho '{stats}' >&2\nsleep 300\necho second >&2\n"
+            "if test \"$1\" = version; then exit; fi\nif test \"$1\" = lsjson; then echo '[]'; exit; fi\necho '{stats}' >&2\nsleep 300\necho second >&2\n"
         ),
     );
     world.configure_with("", &program);

@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::getppid;
+use nix::unistd::{getpid, getppid};
 
-use super::{ENTRY, FOLDER_FD, NotStarted, Orders, Pin, SOURCE_FD, Tether, pin};
+use super::{ENTRY, FOLDER_FD, NotStarted, Orders, Pin, SOCKET_FD, SOURCE_FD, Tether, pin};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
 use privilege::hardening::{close_inherited, limits_of_a_boot, no_core_file, umask_of_a_boot};
@@ -80,6 +80,15 @@ fn prepare(orders: &Orders, program: &[OsString]) -> Result<Command, Refusal> {
         .map_err(broken("the signal mask"))?;
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null());
+    if orders.answers {
+        if orders.source.is_some() {
+            return Err(stranger());
+        }
+        place(std::io::stdin(), SOCKET_FD)?;
+        // execve(2) keeps the process id.
+        command.env("LISTEN_FDS", "1");
+        command.env("LISTEN_PID", getpid().to_string());
+    }
     if let Some(source) = &orders.source {
         match source.pin {
             Pin::Descriptor => place(std::io::stdin(), SOURCE_FD)?,

@@ -89,6 +89,7 @@ pub(crate) fn doctor(
             config: &config,
             host,
             started,
+            one_process: None,
         },
         json,
         until: started + ALL,

@@ -52,6 +52,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
             let task = Task {
                 what: "asking for the quota",
                 argv: rclone::about(config, name),
+                call: None,
                 remote: &place,
                 access: Access::Remote,
                 output: Output::Silent,

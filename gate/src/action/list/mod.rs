@@ -11,7 +11,9 @@ mod view;
 use std::time::Instant;
 
 use super::Context;
+use super::one_process::Reach;
 use crate::error::Failure;
+use crate::host::Patience;
 use crate::names::ServiceName;
 
 use local::Here;
@@ -25,6 +27,7 @@ pub(super) fn list(
     until: Instant,
 ) -> Result<String, Failure> {
     let config = context.config;
+    context.begin_brief_process(Reach::Remote, &Patience::attended(until))?;
     let mut look = Look::new(context, only, until);
     let mut inventories: Vec<Inventory> = Vec::new();
     for remote in &config.remotes {

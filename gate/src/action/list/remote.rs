@@ -20,6 +20,7 @@ use crate::names::{Remote, ServiceName};
 use crate::program::Output;
 use crate::progress::Phase;
 use crate::rclone;
+use crate::rclone::call::{self, Call};
 use crate::retention::ArchiveName;
 
 /// How long one remote may take to name what it holds.
@@ -160,12 +161,13 @@ impl<'a, 'c> Look<'a, 'c> {
         &mut self,
         what: &str,
         remote: &str,
-        argv: Vec<String>,
+        (argv, call): (Vec<String>, Call),
         until: Instant,
     ) -> Result<Result<Vec<u8>, NoAnswer>, Failure> {
         let task = Task {
             what,
             argv,
+            call: Some(call),
             remote,
             access: Access::Remote,
             output: Output::Silent,
@@ -200,8 +202,11 @@ impl<'a, 'c> Look<'a, 'c> {
         };
         // One call for everything: each costs rclone's start and, on OneDrive, a token.
         let prefix = self.only.map(|service| format!("{service}/"));
-        let argv = rclone::inventory(config, remote, self.only);
-        let mut entries = match self.entries("listing the remote", remote, argv)? {
+        let asked = (
+            rclone::inventory(config, remote, self.only),
+            call::inventory(remote, self.only),
+        );
+        let mut entries = match self.entries("listing the remote", remote, asked)? {
             Ok(entries) => entries,
             Err(problem) => {
                 inventory.problem = Some(problem);
@@ -209,8 +214,11 @@ impl<'a, 'c> Look<'a, 'c> {
             }
         };
         if self.lists_aside && !entries.is_empty() {
-            let argv = rclone::put_aside(config, remote, self.only);
-            match self.entries("listing the archives put aside", remote, argv)? {
+            let asked = (
+                rclone::put_aside(config, remote, self.only),
+                call::put_aside(remote, self.only),
+            );
+            match self.entries("listing the archives put aside", remote, asked)? {
                 Ok(aside) => entries.extend(aside),
                 Err(problem) => {
                     inventory.problem = Some(format!("the archives put aside: {problem}"));
@@ -247,10 +255,10 @@ impl<'a, 'c> Look<'a, 'c> {
         &mut self,
         what: &str,
         remote: &Remote,
-        argv: Vec<String>,
+        asked: (Vec<String>, Call),
     ) -> Result<Result<Vec<Entry>, String>, Failure> {
         let until = self.until.min(self.context.host.now() + ANSWER);
-        Ok(match self.ask(what, &remote.to_string(), argv, until)? {
+        Ok(match self.ask(what, &remote.to_string(), asked, until)? {
             Ok(answer) => serde_json::from_slice(&answer)
                 .map_err(|error| format!("rclone's answer cannot be read: {error}")),
             Err(NoAnswer::NoFolder) => Ok(Vec::new()),
@@ -263,10 +271,13 @@ impl<'a, 'c> Look<'a, 'c> {
         if self.context.host.now() >= self.counting {
             return Ok(Mirror::Uncounted(self.unfinished()));
         }
-        let argv = rclone::size(self.context.config, folder);
+        let asked = (
+            rclone::size(self.context.config, folder),
+            call::size(folder),
+        );
         let counting = self.counting;
         Ok(
-            match self.ask("counting a mirror", folder, argv, counting)? {
+            match self.ask("counting a mirror", folder, asked, counting)? {
                 Ok(answer) => match serde_json::from_slice::<Size>(&answer) {
                     Ok(size) => Mirror::Counted {
                         files: size.count,

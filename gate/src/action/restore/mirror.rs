@@ -27,7 +27,7 @@ use crate::names::Remote;
 use crate::policy::Restore;
 use crate::program::Output;
 use crate::progress::Phase;
-use crate::rclone::{self, Listener};
+use crate::rclone::{self, Listener, call};
 use crate::replacement::DATA;
 
 /// Files that failed so many times more in the same way are given up.
@@ -77,6 +77,7 @@ pub(super) fn fetch(
     let task = Task {
         what: &what,
         argv: rclone::fetch(context.config, &folder, &making.to_string()),
+        call: None,
         remote: &folder,
         access: Access::Writes(&making),
         output: Output::Relayed,
@@ -156,6 +157,7 @@ fn size(
     let task = Task {
         what: &what,
         argv: rclone::size(context.config, folder),
+        call: Some(call::size(folder)),
         remote: folder,
         access: Access::Remote,
         output: Output::Silent,

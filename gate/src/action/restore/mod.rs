@@ -15,12 +15,13 @@ use std::time::Instant;
 use super::Context;
 use super::databases::Databases;
 use super::fetch::{self, Stored, find};
+use super::one_process::Reach;
 use super::spool::fetched_folder;
 use super::verify::tell_version;
 use crate::archive::check::Comparison;
 use crate::archive::extract::{Extracted, Options, extract, free};
 use crate::archive::manifest::{Reader, Totals};
-use crate::error::Failure;
+use crate::error::{Failure, Interrupt};
 use crate::host::Patience;
 use crate::host::lock_name::LockName;
 use crate::measure;
@@ -55,11 +56,13 @@ pub(super) fn restore(
     let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
     let stamp = context.host.local().format("%Y%m%d-%H%M%S").to_string();
     let mut staging = Staging::make(context, order, &stamp)?;
+    context.begin_one_process(Reach::Remote, &patience)?;
     let made = if order.mirror {
         mirror::fetch(context, order, &staging, &databases, &patience)
     } else {
         from_archive(context, order, &staging, &databases, &patience)
     };
+    context.end_one_process();
     let made = match made {
         Ok(made) => made,
         Err(Failure::Verification(words)) => {
@@ -67,6 +70,14 @@ pub(super) fn restore(
             return Err(Failure::Verification(format!(
                 "{words}; what came of it is in {path}, and nothing else was changed"
             )));
+        }
+        // The remote was waited for in vain: the files that came before are worth something.
+        Err(failure) if order.mirror && is_out_of_time(&failure) && staging.holds_something() => {
+            let path = staging.rescue()?;
+            context.warn(format!(
+                "the files that came before are in {path}, with neither their owners and permissions nor links; nothing else was changed"
+            ));
+            return Err(failure);
         }
         Err(failure) => return Err(failure),
     };
@@ -82,6 +93,18 @@ pub(super) fn restore(
                 .map(|words| format!("{made}; {words}"))
         }
     }
+}
+
+/// True when the deadline passed.
+fn is_out_of_time(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::TimedOutWaiting { .. }
+            | Failure::Interrupted {
+                cause: Interrupt::DeadlinePassed,
+                ..
+            }
+    )
 }
 
 /// Makes the tree of an archive.

@@ -143,6 +143,11 @@ impl Staging {
         self.rename(&self.name.clone())
     }
 
+    /// True when there is anything in it.
+    pub(super) fn holds_something(&self) -> bool {
+        entries(&self.tree).is_ok_and(|found| !found.is_empty())
+    }
+
     /// Keeps what there is of it under a name that says so.
     pub(super) fn rescue(&mut self) -> Result<PlainPath, Failure> {
         let mut name = format!("{}.incomplete", self.name);
