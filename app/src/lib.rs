@@ -1,6 +1,8 @@
-//! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression;
-//! the layers below depend on each other in one direction only:
-//! `panics`, `faults` ← `blocking` ← `domain` ← `secrets`, `scripts`, `setting` ← `store` ← `engine` ← `view` ← `notify` ← `web` ← `cli`.
+//! Lightflow: a tiny task runner. Tasks are ordered steps with a CRON expression.
+//!
+//! The layers depend on each other in one direction; a test reads this list and the sources:
+//!
+//! `panics`, `faults`, `setting` ← `blocking` ← `domain` ← `secrets`, `scripts`, `libraries` ← `store` ← `engine` ← `config`, `view` ← `notify` ← `web` ← `cli`
 #![forbid(unsafe_code)]
 
 pub mod blocking;

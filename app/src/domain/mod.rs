@@ -4,6 +4,7 @@ pub mod address;
 pub mod audit;
 pub mod channel;
 pub mod cron;
+pub mod definition;
 pub mod field;
 pub mod figure;
 pub mod lifecycle;

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 /// Longest timeout and retry delay accepted, in seconds: a week.
 pub const MAX_SECONDS: u32 = 7 * 24 * 3600;
+/// Seconds that one attempt may take where the task does not say so.
+pub const DEFAULT_TIMEOUT_S: u32 = 3600;
 /// Most retries accepted.
 pub const MAX_RETRIES: u32 = 20;
 /// Most bytes in the command and its arguments together; Linux refuses single

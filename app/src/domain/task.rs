@@ -106,54 +106,38 @@ pub struct Task {
     pub on_missed: MissedPolicy,
     /// How long its runs are kept.
     pub retention: Retention,
-    steps: Vec<Step>,
+    /// Its steps in order.
+    pub steps: Steps,
 }
 
-/// The parts of a [`Task`] before they are checked against each other.
-#[derive(Debug, Clone)]
-pub struct TaskParts {
-    /// See [`Task::name`].
-    pub name: TaskName,
-    /// See [`Task::cron`].
-    pub cron: Option<CronExpr>,
-    /// See [`Task::zone`].
-    pub zone: Option<Tz>,
-    /// See [`Task::pool`].
-    pub pool: PoolName,
-    /// See [`Task::auto`].
-    pub auto: bool,
-    /// See [`Task::on_missed`].
-    pub on_missed: MissedPolicy,
-    /// See [`Task::retention`].
-    pub retention: Retention,
-    /// See [`Task::steps`].
-    pub steps: Vec<Step>,
+impl Task {
+    /// The steps in order; at least one, with distinct names.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps.0
+    }
 }
 
-impl TryFrom<TaskParts> for Task {
-    type Error = FieldError;
+/// The steps of a task in order: 1 to [`MAX_STEPS`], with distinct names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steps(Vec<Step>);
 
-    fn try_from(parts: TaskParts) -> Result<Self, FieldError> {
-        if parts.steps.is_empty() {
-            return Err(FieldError::new(
-                "steps",
-                "is empty; a task needs at least one step",
-            ));
+impl Steps {
+    /// Accepts steps.
+    ///
+    /// # Errors
+    /// Refuses none, too many, and two of one name.
+    pub fn new(steps: Vec<Step>) -> Result<Self, FieldError> {
+        if steps.is_empty() {
+            let problem = "is empty; a task needs at least one step";
+            return Err(FieldError::new("steps", problem));
         }
-        if parts.steps.len() > MAX_STEPS {
-            return Err(FieldError::new(
-                "steps",
-                format!(
-                    "{} steps are too many; use at most {MAX_STEPS}",
-                    parts.steps.len()
-                ),
-            ));
+        if steps.len() > MAX_STEPS {
+            let count = steps.len();
+            let problem = format!("{count} steps are too many; use at most {MAX_STEPS}");
+            return Err(FieldError::new("steps", problem));
         }
-        for (index, step) in parts.steps.iter().enumerate() {
-            if let Some(first) = parts.steps[..index]
-                .iter()
-                .position(|s| s.name == step.name)
-            {
+        for (index, step) in steps.iter().enumerate() {
+            if let Some(first) = steps[..index].iter().position(|s| s.name == step.name) {
                 return Err(FieldError::new(
                     format!("steps[{index}].name"),
                     format!(
@@ -164,22 +148,6 @@ impl TryFrom<TaskParts> for Task {
                 ));
             }
         }
-        Ok(Self {
-            name: parts.name,
-            cron: parts.cron,
-            zone: parts.zone,
-            pool: parts.pool,
-            auto: parts.auto,
-            on_missed: parts.on_missed,
-            retention: parts.retention,
-            steps: parts.steps,
-        })
-    }
-}
-
-impl Task {
-    /// The steps in order; at least one, with distinct names.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+        Ok(Self(steps))
     }
 }

@@ -1,15 +1,62 @@
 //! What the dispatcher is told, by the handle of the engine and by its own steps.
 
-use super::act::AuditedAct;
-use super::{CancelError, PoolState, TriggerError};
+use super::audited::AuditedAct;
 use crate::domain::figure::Figures;
 use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::outcome::Outcome;
 use crate::domain::task::TaskId;
+use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum TriggerError {
+    /// The task runs already; it never overlaps itself.
+    #[error("the task {task:?} is running already (run {run}); wait for it or cancel it", run = run.0)]
+    Busy {
+        /// The task's name.
+        task: String,
+        /// The run that goes on.
+        run: RunId,
+    },
+    /// The run to be repeated has a step that the task has no more.
+    #[error("the task has no step {step:?}; its steps are {known}")]
+    NoStep {
+        /// The step's name.
+        step: String,
+        /// The steps there are, separated by commas.
+        known: String,
+    },
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The runner goes down.
+    #[error("the runner is shutting down")]
+    Closing,
+}
+
+/// Why a run was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// It is over, or never was.
+    #[error("run {run} is not running", run = .0.0)]
+    NotRunning(RunId),
+    /// The runner goes down.
+    #[error("the runner is shutting down")]
+    Closing,
+}
+
+/// Who holds a pool's slots and who waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolState {
+    /// Runs whose current step holds a slot.
+    pub holders: Vec<RunId>,
+    /// Runs whose current step waits, first come first.
+    pub waiting: Vec<RunId>,
+}
 
 /// What the dispatcher is told.
 #[derive(Debug)]

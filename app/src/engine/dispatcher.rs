@@ -4,7 +4,7 @@
 //! committed in one write, then it is published and done. So nothing starts that a
 //! restart would not know of.
 
-use super::act::AuditedAct;
+use super::audited::AuditedAct;
 use super::command::Command;
 use super::feed::{Change, Feed};
 use super::plan::Plan;

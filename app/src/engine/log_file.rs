@@ -5,7 +5,7 @@
 //! it is a few segment files, each named after the offset of its first byte.
 
 use super::feed::LogId;
-use super::log_times::MarkWriter;
+use super::log_times::{self, Mark, MarkWriter};
 use chrono::{DateTime, Utc};
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -61,8 +61,16 @@ impl LogStore {
             .join(format!("{}-{}.{start}.log", id.position + 1, id.attempt))
     }
 
+    /// The marks of a log that say when the bytes from `from` to `to` were printed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn marks(&self, id: LogId, from: u64, to: u64) -> io::Result<Vec<Mark>> {
+        log_times::marks(&self.marks_path(id), from, to)
+    }
+
     /// Where the times of a log are kept.
-    pub(super) fn marks_path(&self, id: LogId) -> PathBuf {
+    fn marks_path(&self, id: LogId) -> PathBuf {
         self.run_folder(id.run.0)
             .join(format!("{}-{}.times", id.position + 1, id.attempt))
     }

@@ -4,8 +4,6 @@
 //! Invariant: a mark is written before the bytes it is about, so whoever reads bytes finds
 //! their time. A log whose marks cannot be written has no times and is complete all the same.
 
-use super::feed::LogId;
-use super::log_file::LogStore;
 use chrono::{DateTime, Utc};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -55,39 +53,33 @@ impl MarkWriter {
     }
 }
 
-impl LogStore {
-    /// The marks of a log that say when the bytes from `from` to `to` were printed: the last
-    /// one not after `from`, and those in between.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn marks(&self, id: LogId, from: u64, to: u64) -> io::Result<Vec<Mark>> {
-        let path = self.marks_path(id);
-        let file = match File::open(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
-        // A mark that a crash cut short is none.
-        let count = fs::metadata(&path)?.len() / MARK;
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if read(&file, middle)?.offset <= from {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+/// The marks of the bytes from `from` to `to`: the last one not after `from`, and those in
+/// between. A log without a side file has none.
+pub(super) fn marks(path: &Path, from: u64, to: u64) -> io::Result<Vec<Mark>> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    // A mark that a crash cut short is none.
+    let count = fs::metadata(path)?.len() / MARK;
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if read(&file, middle)?.offset <= from {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
-        let mut marks = Vec::new();
-        for at in low.saturating_sub(1)..count {
-            let mark = read(&file, at)?;
-            if mark.offset >= to {
-                break;
-            }
-            marks.push(mark);
-        }
-        Ok(marks)
     }
+    let mut marks = Vec::new();
+    for at in low.saturating_sub(1)..count {
+        let mark = read(&file, at)?;
+        if mark.offset >= to {
+            break;
+        }
+        marks.push(mark);
+    }
+    Ok(marks)
 }
 
 fn read(file: &File, at: u64) -> io::Result<Mark> {
@@ -103,25 +95,18 @@ fn read(file: &File, at: u64) -> io::Result<Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::lifecycle::RunId;
 
     #[test]
     fn the_time_of_any_part_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        let store = LogStore::new(dir.path().into(), 0);
-        let id = LogId {
-            run: RunId(7),
-            position: 0,
-            attempt: 1,
-        };
-        assert_eq!(store.marks(id, 0, 10).unwrap(), []);
-        fs::create_dir_all(dir.path().join("7")).unwrap();
-        let mut writer = MarkWriter::create(&store.marks_path(id));
+        let path = dir.path().join("marks");
+        assert_eq!(marks(&path, 0, 10).unwrap(), []);
+        let mut writer = MarkWriter::create(&path);
         for (offset, millis) in [(0, 1000), (10, 1400), (20, 2100), (30, 9000)] {
             writer.mark(offset, DateTime::from_timestamp_millis(millis).unwrap());
         }
         let found = |from, to| -> Vec<(u64, i64)> {
-            let marks = store.marks(id, from, to).unwrap();
+            let marks = marks(&path, from, to).unwrap();
             marks.iter().map(|m| (m.offset, m.millis)).collect()
         };
         // The second of two in one second is not kept.

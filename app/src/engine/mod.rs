@@ -3,7 +3,8 @@
 //! One event loop (the dispatcher) owns all runs that go on; everything else talks to
 //! it through [`Engine`]. With nothing to run it sleeps until the next fire time.
 
-mod act;
+mod acts;
+mod audited;
 mod capture;
 pub mod clock;
 mod command;
@@ -13,6 +14,7 @@ mod feed;
 mod listen;
 mod log_file;
 mod log_times;
+mod parts;
 mod plan;
 mod pool_slots;
 mod prepare;
@@ -23,97 +25,25 @@ pub mod supervisor;
 pub mod syntax;
 mod ticker;
 
-pub use act::AuditedAct;
+pub use audited::AuditedAct;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use command::{CancelError, PoolState, TriggerError};
 pub use environment::{Folders, finds};
 pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::Mark;
+pub use parts::Parts;
 
 use crate::blocking;
 use crate::domain::lifecycle::{Cancel, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::task::TaskId;
 use crate::panics::fatal;
-use crate::secrets::SecretKey;
-use crate::setting::Setting;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use command::Command;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// What the engine is built from.
-#[derive(Clone)]
-pub struct Parts {
-    /// Where everything is remembered.
-    pub store: Store,
-    /// Opens secret variables.
-    pub secrets: Arc<SecretKey>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Where logs go.
-    pub logs: LogStore,
-    /// The folders steps get to know.
-    pub folders: Folders,
-    /// The zone of tasks that name none, and of every step's TZ.
-    pub zone: Setting<Tz>,
-    /// The binary that supervises a step: this program itself.
-    pub supervisor: PathBuf,
-    /// Time a step gets between being asked to end and being killed.
-    pub grace: Duration,
-}
-
-/// Why a run was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum TriggerError {
-    /// The task runs already; it never overlaps itself.
-    #[error("the task {task:?} is running already (run {run}); wait for it or cancel it", run = run.0)]
-    Busy {
-        /// The task's name.
-        task: String,
-        /// The run that goes on.
-        run: RunId,
-    },
-    /// The run to be repeated has a step that the task has no more.
-    #[error("the task has no step {step:?}; its steps are {known}")]
-    NoStep {
-        /// The step's name.
-        step: String,
-        /// The steps there are, separated by commas.
-        known: String,
-    },
-    /// The store said no.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The runner goes down.
-    #[error("the runner is shutting down")]
-    Closing,
-}
-
-/// Why a run was not cancelled.
-#[derive(Debug, thiserror::Error)]
-pub enum CancelError {
-    /// It is over, or never was.
-    #[error("run {run} is not running", run = .0.0)]
-    NotRunning(RunId),
-    /// The runner goes down.
-    #[error("the runner is shutting down")]
-    Closing,
-}
-
-/// Who holds a pool's slots and who waits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolState {
-    /// Runs whose current step holds a slot.
-    pub holders: Vec<RunId>,
-    /// Runs whose current step waits, first come first.
-    pub waiting: Vec<RunId>,
-}
 
 /// A handle on the engine.
 #[derive(Debug, Clone)]

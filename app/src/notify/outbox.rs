@@ -1,7 +1,8 @@
 //! Sends what is due: channels side by side, the messages of one in their order. What fails
 //! is tried again later and later, and after three days given up.
 
-use super::{Parts, SendError, open, send};
+use super::send::send;
+use super::{Parts, SendError, open};
 use crate::store::{self, Message, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;

@@ -2,11 +2,12 @@
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::audit::Actor;
 use crate::domain::field::FieldError;
 use crate::domain::names::{TaskName, UserName};
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, Transaction};
+use rusqlite::Row;
 use std::str::FromStr;
 
 /// What somebody may do. Users are viewers or admins; API tokens may be operators too.
@@ -110,8 +111,8 @@ impl Principal {
 ///
 /// # Errors
 /// Those of the database.
-pub fn users(tx: &Transaction<'_>) -> Result<Vec<Account>, StoreError> {
-    tx.prepare("SELECT id, name, role, password_hash, created_at FROM users ORDER BY name")?
+pub fn users(tx: &Tx<'_>) -> Result<Vec<Account>, StoreError> {
+    tx.0.prepare("SELECT id, name, role, password_hash, created_at FROM users ORDER BY name")?
         .query_and_then([], read_account)?
         .collect()
 }
@@ -120,20 +121,20 @@ pub fn users(tx: &Transaction<'_>) -> Result<Vec<Account>, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn nobody(tx: &Transaction<'_>) -> Result<bool, StoreError> {
-    Ok(
-        tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM users)", [], |row| {
+pub fn nobody(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    Ok(tx
+        .0
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM users)", [], |row| {
             row.get(0)
-        })?,
-    )
+        })?)
 }
 
 /// The user of that name.
 ///
 /// # Errors
 /// Those of the database.
-pub fn user(tx: &Transaction<'_>, name: &str) -> Result<Option<Account>, StoreError> {
-    tx.prepare("SELECT id, name, role, password_hash, created_at FROM users WHERE name = ?1")?
+pub fn user(tx: &Tx<'_>, name: &str) -> Result<Option<Account>, StoreError> {
+    tx.0.prepare("SELECT id, name, role, password_hash, created_at FROM users WHERE name = ?1")?
         .query_and_then([name], read_account)?
         .next()
         .transpose()
@@ -143,7 +144,7 @@ pub fn user(tx: &Transaction<'_>, name: &str) -> Result<Option<Account>, StoreEr
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is no such user.
-pub fn get(tx: &Transaction<'_>, name: &UserName) -> Result<Account, StoreError> {
+pub fn get(tx: &Tx<'_>, name: &UserName) -> Result<Account, StoreError> {
     user(tx, name.as_str())?.ok_or_else(|| no_user(name))
 }
 
@@ -168,13 +169,13 @@ pub(super) fn role(row: &Row<'_>) -> Result<Role, StoreError> {
 /// # Errors
 /// [`StoreError::Duplicate`] where the name is taken.
 pub fn add_user(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     name: &UserName,
     role: Role,
     password_hash: &str,
     now: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
-    let added = tx.execute(
+    let added = tx.0.execute(
         "INSERT INTO users (name, role, password_hash, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         (name.as_str(), role.as_str(), password_hash, millis(now)),
     )?;
@@ -184,7 +185,7 @@ pub fn add_user(
             name: name.to_string(),
         });
     }
-    Ok(tx.last_insert_rowid())
+    Ok(tx.0.last_insert_rowid())
 }
 
 /// Replaces a user's password and ends the user's sessions, but for the one numbered `keep`.
@@ -192,19 +193,19 @@ pub fn add_user(
 /// # Errors
 /// [`StoreError::NotFound`] where there is no such user.
 pub fn set_password(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     name: &UserName,
     password_hash: &str,
     keep: Option<i64>,
 ) -> Result<(), StoreError> {
-    let changed = tx.execute(
+    let changed = tx.0.execute(
         "UPDATE users SET password_hash = ?2 WHERE name = ?1",
         (name.as_str(), password_hash),
     )?;
     if changed == 0 {
         return Err(no_user(name));
     }
-    tx.execute(
+    tx.0.execute(
         "DELETE FROM sessions WHERE user_id = (SELECT id FROM users WHERE name = ?1) AND id IS NOT ?2",
         (name.as_str(), keep),
     )?;
@@ -215,12 +216,12 @@ pub fn set_password(
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] for the last admin.
-pub fn set_role(tx: &Transaction<'_>, name: &UserName, role: Role) -> Result<Role, StoreError> {
+pub fn set_role(tx: &Tx<'_>, name: &UserName, role: Role) -> Result<Role, StoreError> {
     let found = user(tx, name.as_str())?.ok_or_else(|| no_user(name))?;
     if role != Role::Admin {
         keep_an_admin(tx, &found)?;
     }
-    tx.execute(
+    tx.0.execute(
         "UPDATE users SET role = ?2 WHERE name = ?1",
         (name.as_str(), role.as_str()),
     )?;
@@ -231,16 +232,16 @@ pub fn set_role(tx: &Transaction<'_>, name: &UserName, role: Role) -> Result<Rol
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] for the last admin.
-pub fn delete_user(tx: &Transaction<'_>, name: &UserName) -> Result<Account, StoreError> {
+pub fn delete_user(tx: &Tx<'_>, name: &UserName) -> Result<Account, StoreError> {
     let found = user(tx, name.as_str())?.ok_or_else(|| no_user(name))?;
     keep_an_admin(tx, &found)?;
-    tx.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])?;
+    tx.0.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])?;
     Ok(found)
 }
 
 /// Refuses to lose the last admin: then nobody could make another one.
-fn keep_an_admin(tx: &Transaction<'_>, account: &Account) -> Result<(), StoreError> {
-    let others: i64 = tx.query_row(
+fn keep_an_admin(tx: &Tx<'_>, account: &Account) -> Result<(), StoreError> {
+    let others: i64 = tx.0.query_row(
         "SELECT count(*) FROM users WHERE role = 'admin' AND id <> ?1",
         [account.id],
         |row| row.get(0),

@@ -4,6 +4,7 @@
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
 use super::outbox::{News, post};
+use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use crate::domain::lifecycle::{Run, RunState};
 use crate::domain::names::TaskName;
@@ -11,7 +12,7 @@ use crate::domain::schedule::{Schedule, parse_zone};
 use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::OptionalExtension;
 
 /// A task that fires by itself, does not run just now and was not reported as overdue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +31,20 @@ pub struct Watched {
 ///
 /// # Errors
 /// Those of the database.
-pub fn run_ended(tx: &Transaction<'_>, run: &Run, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub fn run_ended(tx: &Tx<'_>, run: &Run, now: DateTime<Utc>) -> Result<(), StoreError> {
     match run.state {
         RunState::Failed | RunState::Interrupted => {
-            tx.prepare_cached(
+            tx.0.prepare_cached(
                 "INSERT INTO alarms (task_id, since) SELECT id, ?2 FROM tasks WHERE id = ?1 ON CONFLICT DO NOTHING",
             )?
             .execute((run.task.0, millis(now)))?;
             post(tx, &news(run, Occasion::Failure, &what_failed(run)), now)
         }
         RunState::Success => {
-            let since: Option<i64> = tx
-                .prepare_cached("DELETE FROM alarms WHERE task_id = ?1 RETURNING since")?
-                .query_row([run.task.0], |row| row.get(0))
-                .optional()?;
+            let since: Option<i64> =
+                tx.0.prepare_cached("DELETE FROM alarms WHERE task_id = ?1 RETURNING since")?
+                    .query_row([run.task.0], |row| row.get(0))
+                    .optional()?;
             if let Some(since) = since {
                 let text = format!(
                     "succeeded again; something was wrong since {}",
@@ -92,8 +93,8 @@ fn what_failed(run: &Run) -> String {
 ///
 /// # Errors
 /// Those of the database.
-pub fn watched(tx: &Transaction<'_>, zone: Tz) -> Result<Vec<Watched>, StoreError> {
-    tx.prepare_cached(
+pub fn watched(tx: &Tx<'_>, zone: Tz) -> Result<Vec<Watched>, StoreError> {
+    tx.0.prepare_cached(
         "SELECT * FROM (
              SELECT id, name, cron, zone, overdue_from, max(watched_from, coalesce((
                  SELECT finished_at FROM runs WHERE task_id = tasks.id AND state IN ('success', 'skipped')
@@ -121,12 +122,8 @@ pub fn watched(tx: &Transaction<'_>, zone: Tz) -> Result<Vec<Watched>, StoreErro
 ///
 /// # Errors
 /// Those of the database.
-pub fn overdue(
-    tx: &Transaction<'_>,
-    watched: &Watched,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    tx.prepare_cached(
+pub fn overdue(tx: &Tx<'_>, watched: &Watched, now: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.0.prepare_cached(
         "INSERT INTO alarms (task_id, since, overdue_from) SELECT id, ?2, ?3 FROM tasks WHERE id = ?1
          ON CONFLICT DO UPDATE SET overdue_from = ?3",
     )?

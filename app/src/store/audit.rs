@@ -4,9 +4,10 @@
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
 use super::settings;
+use super::transaction::Tx;
 use crate::domain::audit::{Actor, Deed, FieldChange, HIDDEN, SubjectKind};
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Row, named_params};
 
 /// Longest value that is kept of a field, in characters.
 const LONGEST: usize = 4096;
@@ -44,12 +45,12 @@ pub struct Filter {
 /// # Errors
 /// Those of the database.
 pub fn record(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     now: DateTime<Utc>,
     actor: &Actor,
     deed: &Deed,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.0.prepare_cached(
         "INSERT INTO audit (at, actor_kind, actor, address, action, kind, name, changes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
@@ -65,7 +66,7 @@ pub fn record(
     ))?;
     let days = i64::from(settings::get(tx)?.audit_days());
     let oldest = now - TimeDelta::days(days);
-    tx.prepare_cached("DELETE FROM audit WHERE at < ?1")?
+    tx.0.prepare_cached("DELETE FROM audit WHERE at < ?1")?
         .execute([millis(oldest)])?;
     Ok(())
 }
@@ -91,8 +92,8 @@ fn written(changes: &[FieldChange]) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-    tx.prepare_cached(
+pub fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+    tx.0.prepare_cached(
         "SELECT id, at, actor_kind, actor, address, action, kind, name, changes FROM audit
          WHERE (:before IS NULL OR id < :before) AND (:kind IS NULL OR kind = :kind)
            AND (:name IS NULL OR name = :name) AND (:actor IS NULL OR actor = :actor)
@@ -141,16 +142,11 @@ fn changes(text: &str) -> Result<Vec<FieldChange>, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn hide(
-    tx: &Transaction<'_>,
-    kind: SubjectKind,
-    name: &str,
-    field: &str,
-) -> Result<(), StoreError> {
-    let rows: Vec<(i64, String)> = tx
-        .prepare("SELECT id, changes FROM audit WHERE kind = ?1 AND name = ?2")?
-        .query_map((kind.as_str(), name), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
+pub fn hide(tx: &Tx<'_>, kind: SubjectKind, name: &str, field: &str) -> Result<(), StoreError> {
+    let rows: Vec<(i64, String)> =
+        tx.0.prepare("SELECT id, changes FROM audit WHERE kind = ?1 AND name = ?2")?
+            .query_map((kind.as_str(), name), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
     for (id, text) in rows {
         let mut changes = changes(&text)?;
         for change in changes.iter_mut().filter(|change| change.field == field) {
@@ -158,7 +154,7 @@ pub fn hide(
                 HIDDEN.clone_into(value);
             }
         }
-        tx.execute(
+        tx.0.execute(
             "UPDATE audit SET changes = ?2 WHERE id = ?1",
             (id, written(&changes)?),
         )?;

@@ -2,10 +2,11 @@
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::channel::{Channel, Wishes};
 use crate::domain::names::{ChannelName, TaskName};
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{OptionalExtension, Row};
 
 /// A channel as it lies in the database.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ const SELECT: &str = "SELECT id, name, kind, enabled, on_failure, on_recovery, o
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<StoredChannel>, StoreError> {
-    tx.prepare(&format!("{SELECT} ORDER BY name"))?
+pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredChannel>, StoreError> {
+    tx.0.prepare(&format!("{SELECT} ORDER BY name"))?
         .query_and_then([], |row| read(tx, row))?
         .collect()
 }
@@ -36,8 +37,8 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<StoredChannel>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none.
-pub fn get(tx: &Transaction<'_>, name: &ChannelName) -> Result<StoredChannel, StoreError> {
-    tx.prepare(&format!("{SELECT} WHERE name = ?1"))?
+pub fn get(tx: &Tx<'_>, name: &ChannelName) -> Result<StoredChannel, StoreError> {
+    tx.0.prepare(&format!("{SELECT} WHERE name = ?1"))?
         .query_and_then([name.as_str()], |row| read(tx, row))?
         .next()
         .unwrap_or_else(|| Err(missing(name.as_str())))
@@ -47,14 +48,14 @@ pub fn get(tx: &Transaction<'_>, name: &ChannelName) -> Result<StoredChannel, St
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none.
-pub fn by_id(tx: &Transaction<'_>, id: i64) -> Result<StoredChannel, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+pub fn by_id(tx: &Tx<'_>, id: i64) -> Result<StoredChannel, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
         .query_and_then([id], |row| read(tx, row))?
         .next()
         .unwrap_or_else(|| Err(missing(&id.to_string())))
 }
 
-fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<StoredChannel, StoreError> {
+fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<StoredChannel, StoreError> {
     let id = row.get("id")?;
     let tasks = if row.get("all_tasks")? {
         None
@@ -82,8 +83,8 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<StoredChannel, StoreError
     })
 }
 
-fn tasks(tx: &Transaction<'_>, channel: i64) -> Result<Vec<TaskName>, StoreError> {
-    tx.prepare_cached(
+fn tasks(tx: &Tx<'_>, channel: i64) -> Result<Vec<TaskName>, StoreError> {
+    tx.0.prepare_cached(
         "SELECT name FROM channel_tasks JOIN tasks ON tasks.id = task_id WHERE channel_id = ?1 ORDER BY name",
     )?
     .query_and_then([channel], |row| {
@@ -98,14 +99,14 @@ fn tasks(tx: &Transaction<'_>, channel: i64) -> Result<Vec<TaskName>, StoreError
 /// [`StoreError::Duplicate`] where the name is taken, [`StoreError::NotFound`] for a task
 /// that does not exist.
 pub fn insert(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     channel: &Channel,
     sealed: &[u8],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     check_name(tx, &channel.name, None)?;
     let wishes = channel.wishes;
-    tx.execute(
+    tx.0.execute(
         "INSERT INTO channels (name, kind, enabled, on_failure, on_recovery, on_overdue, all_tasks, sealed, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         (
@@ -120,7 +121,7 @@ pub fn insert(
             millis(now),
         ),
     )?;
-    insert_tasks(tx, tx.last_insert_rowid(), channel)
+    insert_tasks(tx, tx.0.last_insert_rowid(), channel)
 }
 
 /// Replaces a channel; what waits for it is sent to the new target.
@@ -128,7 +129,7 @@ pub fn insert(
 /// # Errors
 /// As [`insert`].
 pub fn update(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     id: i64,
     channel: &Channel,
     sealed: &[u8],
@@ -136,7 +137,7 @@ pub fn update(
 ) -> Result<(), StoreError> {
     check_name(tx, &channel.name, Some(id))?;
     let wishes = channel.wishes;
-    tx.execute(
+    tx.0.execute(
         "UPDATE channels SET name = ?2, kind = ?3, enabled = ?4, on_failure = ?5, on_recovery = ?6,
          on_overdue = ?7, all_tasks = ?8, sealed = ?9, updated_at = ?10 WHERE id = ?1",
         (
@@ -152,16 +153,16 @@ pub fn update(
             millis(now),
         ),
     )?;
-    tx.execute("DELETE FROM channel_tasks WHERE channel_id = ?1", [id])?;
+    tx.0.execute("DELETE FROM channel_tasks WHERE channel_id = ?1", [id])?;
     insert_tasks(tx, id, channel)?;
     // A mended target is tried at once; one that is switched off gets nothing late.
     if channel.enabled {
-        tx.execute(
+        tx.0.execute(
             "UPDATE outbox SET due = ?2 WHERE channel_id = ?1 AND state = 'waiting'",
             (id, millis(now)),
         )?;
     } else {
-        tx.execute(
+        tx.0.execute(
             "DELETE FROM outbox WHERE channel_id = ?1 AND state = 'waiting'",
             [id],
         )?;
@@ -173,17 +174,20 @@ pub fn update(
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that name.
-pub fn delete(tx: &Transaction<'_>, name: &ChannelName) -> Result<(), StoreError> {
-    match tx.execute("DELETE FROM channels WHERE name = ?1", [name.as_str()])? {
+pub fn delete(tx: &Tx<'_>, name: &ChannelName) -> Result<(), StoreError> {
+    match tx
+        .0
+        .execute("DELETE FROM channels WHERE name = ?1", [name.as_str()])?
+    {
         0 => Err(missing(name.as_str())),
         _ => Ok(()),
     }
 }
 
-fn insert_tasks(tx: &Transaction<'_>, id: i64, channel: &Channel) -> Result<(), StoreError> {
+fn insert_tasks(tx: &Tx<'_>, id: i64, channel: &Channel) -> Result<(), StoreError> {
     for task in channel.tasks.iter().flatten() {
         let task = super::tasks::by_name(tx, task.as_str())?;
-        tx.execute(
+        tx.0.execute(
             "INSERT OR IGNORE INTO channel_tasks (channel_id, task_id) VALUES (?1, ?2)",
             (id, task.id.0),
         )?;
@@ -191,13 +195,9 @@ fn insert_tasks(tx: &Transaction<'_>, id: i64, channel: &Channel) -> Result<(), 
     Ok(())
 }
 
-fn check_name(
-    tx: &Transaction<'_>,
-    name: &ChannelName,
-    own: Option<i64>,
-) -> Result<(), StoreError> {
-    let holder: Option<i64> = tx
-        .query_row(
+fn check_name(tx: &Tx<'_>, name: &ChannelName, own: Option<i64>) -> Result<(), StoreError> {
+    let holder: Option<i64> =
+        tx.0.query_row(
             "SELECT id FROM channels WHERE name = ?1",
             [name.as_str()],
             |row| row.get(0),

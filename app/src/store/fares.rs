@@ -4,10 +4,11 @@ use super::codec::{millis, optional_time, time};
 use super::error::StoreError;
 use super::runs::{self, read_count, run_state};
 use super::tasks::{self, StoredTask};
+use super::transaction::Tx;
 use crate::domain::lifecycle::{Run, RunId, RunState};
 use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::OptionalExtension;
 
 /// Most sizes of a task that make its trend.
 const SIZES: u32 = 30;
@@ -57,28 +58,24 @@ pub struct Kept {
 ///
 /// # Errors
 /// Those of the database.
-pub fn fares(tx: &Transaction<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
+pub fn fares(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
     let all = tasks::list(tx)?.into_iter();
     all.map(|stored| fare(tx, stored, since)).collect()
 }
 
-fn fare(
-    tx: &Transaction<'_>,
-    stored: StoredTask,
-    since: DateTime<Utc>,
-) -> Result<Fare, StoreError> {
+fn fare(tx: &Tx<'_>, stored: StoredTask, since: DateTime<Utc>) -> Result<Fare, StoreError> {
     let id = stored.id;
     let newest = |states: &str| -> Result<Option<i64>, StoreError> {
         let sql = format!(
             "SELECT id FROM runs WHERE task_id = ?1 AND state {states} ORDER BY id DESC LIMIT 1"
         );
-        let mut statement = tx.prepare_cached(&sql)?;
+        let mut statement = tx.0.prepare_cached(&sql)?;
         Ok(statement.query_row([id.0], |row| row.get(0)).optional()?)
     };
     let running = newest("IN ('queued', 'running')")?;
     let last = newest("NOT IN ('queued', 'running', 'missed')")?;
-    let (succeeded, good): (Option<i64>, i64) = tx
-        .prepare_cached(
+    let (succeeded, good): (Option<i64>, i64) =
+        tx.0.prepare_cached(
             "SELECT good, max(watched_from, coalesce(good, 0)) FROM (
                  SELECT watched_from, (SELECT finished_at FROM runs WHERE task_id = ?1
                      AND state IN ('success', 'skipped') ORDER BY id DESC LIMIT 1) AS good
@@ -96,12 +93,8 @@ fn fare(
     })
 }
 
-fn lately(
-    tx: &Transaction<'_>,
-    task: TaskId,
-    since: DateTime<Utc>,
-) -> Result<Vec<Ended>, StoreError> {
-    tx.prepare_cached(
+fn lately(tx: &Tx<'_>, task: TaskId, since: DateTime<Utc>) -> Result<Vec<Ended>, StoreError> {
+    tx.0.prepare_cached(
         "SELECT id, state, created_at FROM runs WHERE task_id = ?1 AND created_at >= ?2
          AND state NOT IN ('queued', 'running') ORDER BY id",
     )?
@@ -116,9 +109,9 @@ fn lately(
     .collect()
 }
 
-fn sizes(tx: &Transaction<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {
-    let mut newest_first = tx
-        .prepare_cached(
+fn sizes(tx: &Tx<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {
+    let mut newest_first =
+        tx.0.prepare_cached(
             "SELECT runs.created_at, max(stored_bytes) AS bytes, max(mirrored_files) AS files
              FROM runs JOIN step_runs ON run_id = runs.id
              WHERE task_id = ?1 AND (stored_bytes IS NOT NULL OR mirrored_files IS NOT NULL)

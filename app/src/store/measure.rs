@@ -1,7 +1,7 @@
 //! What metrics count in the database.
 
 use super::error::StoreError;
-use rusqlite::Transaction;
+use super::transaction::Tx;
 
 /// Counts that metrics tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,21 +20,21 @@ pub struct Measured {
 ///
 /// # Errors
 /// Those of the database.
-pub fn measure(tx: &Transaction<'_>) -> Result<Measured, StoreError> {
-    let finished = tx
-        .prepare_cached(
+pub fn measure(tx: &Tx<'_>) -> Result<Measured, StoreError> {
+    let finished =
+        tx.0.prepare_cached(
             "SELECT tasks.name, state, count FROM run_totals JOIN tasks ON tasks.id = task_id
              ORDER BY tasks.name, state",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    let active = tx
-        .prepare_cached(
+    let active =
+        tx.0.prepare_cached(
             "SELECT state, count(*) FROM runs WHERE state IN ('queued', 'running') GROUP BY state",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let number = |sql| tx.query_row(sql, [], |row| row.get(0));
+    let number = |sql| tx.0.query_row(sql, [], |row| row.get(0));
     Ok(Measured {
         finished,
         active,

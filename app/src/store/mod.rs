@@ -22,6 +22,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod tasks;
 pub mod tokens;
+mod transaction;
 pub mod variables;
 
 pub use accounts::{Account, Principal, Role, Scope};
@@ -34,11 +35,12 @@ pub use sessions::{Client, SessionInfo};
 pub use settings::Settings;
 pub use tasks::{Fire, StoredTask};
 pub use tokens::TokenInfo;
+pub use transaction::Tx;
 pub use variables::{Content, StoredVariable};
 
 use crate::panics::{Panicked, abort, caught};
 use connection::Mode;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -105,12 +107,13 @@ impl Store {
     pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         ask(&self.writer, self.on_panic, |connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let tx = Tx(tx);
             let value = work(&tx)?;
-            tx.commit()?;
+            tx.0.commit()?;
             Ok(value)
         })
         .await
@@ -123,11 +126,11 @@ impl Store {
     pub async fn rehearse<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         ask(&self.writer, self.on_panic, |connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&tx)
+            work(&Tx(tx))
         })
         .await
     }
@@ -139,11 +142,10 @@ impl Store {
     pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         ask(&self.reader, self.on_panic, |connection| {
-            let tx = connection.transaction()?;
-            work(&tx)
+            work(&Tx(connection.transaction()?))
         })
         .await
     }

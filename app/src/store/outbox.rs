@@ -3,9 +3,10 @@
 
 use super::codec::{corrupt, millis, optional_time, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{OptionalExtension, Row};
 
 /// Messages that are over and still shown.
 const KEEP: i64 = 200;
@@ -81,11 +82,7 @@ pub(super) struct News<'a> {
 }
 
 /// Writes a message for every channel that wants to hear of it.
-pub(super) fn post(
-    tx: &Transaction<'_>,
-    news: &News<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub(super) fn post(tx: &Tx<'_>, news: &News<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let wanted = match news.occasion {
         Occasion::Failure => "(on_failure OR kind = 'ping')",
         Occasion::Recovery => "(on_recovery AND kind <> 'ping')",
@@ -98,12 +95,12 @@ pub(super) fn post(
          AND (all_tasks OR EXISTS (SELECT 1 FROM channel_tasks WHERE channel_id = channels.id AND task_id = ?1))"
     );
     // A ping says how things are now, so an older one that still waits is only noise.
-    tx.prepare_cached(&format!(
+    tx.0.prepare_cached(&format!(
         "DELETE FROM outbox WHERE state = 'waiting' AND task_name = ?2
          AND channel_id IN ({wanted} AND kind = 'ping')"
     ))?
     .execute((news.task, news.name))?;
-    tx.prepare_cached(&format!(
+    tx.0.prepare_cached(&format!(
         "INSERT INTO outbox (channel_id, occasion, task_name, run_id, text, at, due, state)
          SELECT id, ?2, ?3, ?4, ?5, ?6, ?6, 'waiting' FROM ({wanted})"
     ))?
@@ -122,8 +119,8 @@ pub(super) fn post(
 ///
 /// # Errors
 /// Those of the database.
-pub fn due(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> {
-    tx.prepare_cached(
+pub fn due(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> {
+    tx.0.prepare_cached(
         "SELECT id, channel_id, occasion, task_name, run_id, text, at, attempts FROM outbox
          WHERE state = 'waiting' AND due <= ?1 ORDER BY id LIMIT 100",
     )?
@@ -135,12 +132,12 @@ pub fn due(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, Sto
 ///
 /// # Errors
 /// Those of the database.
-pub fn next_due(tx: &Transaction<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let due: Option<i64> = tx
-        .prepare_cached("SELECT min(due) FROM outbox WHERE state = 'waiting'")?
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .flatten();
+pub fn next_due(tx: &Tx<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let due: Option<i64> =
+        tx.0.prepare_cached("SELECT min(due) FROM outbox WHERE state = 'waiting'")?
+            .query_row([], |row| row.get(0))
+            .optional()?
+            .flatten();
     optional_time(due)
 }
 
@@ -148,7 +145,7 @@ pub fn next_due(tx: &Transaction<'_>) -> Result<Option<DateTime<Utc>>, StoreErro
 ///
 /// # Errors
 /// Those of the database.
-pub fn sent(tx: &Transaction<'_>, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub fn sent(tx: &Tx<'_>, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
     finish(tx, id, MessageState::Sent, None, now)
 }
 
@@ -156,27 +153,22 @@ pub fn sent(tx: &Transaction<'_>, id: i64, now: DateTime<Utc>) -> Result<(), Sto
 ///
 /// # Errors
 /// Those of the database.
-pub fn given_up(
-    tx: &Transaction<'_>,
-    id: i64,
-    error: &str,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub fn given_up(tx: &Tx<'_>, id: i64, error: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
     finish(tx, id, MessageState::GivenUp, Some(error), now)
 }
 
 fn finish(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     id: i64,
     state: MessageState,
     error: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    tx.execute(
+    tx.0.execute(
         "UPDATE outbox SET state = ?2, attempts = attempts + 1, error = ?3, finished_at = ?4 WHERE id = ?1",
         (id, state.as_str(), error, millis(now)),
     )?;
-    tx.execute(
+    tx.0.execute(
         "DELETE FROM outbox WHERE state <> 'waiting' AND id <= (
              SELECT id FROM outbox WHERE state <> 'waiting' ORDER BY id DESC LIMIT 1 OFFSET ?1)",
         [KEEP],
@@ -189,16 +181,16 @@ fn finish(
 /// # Errors
 /// Those of the database.
 pub fn postpone(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     message: &Message,
     error: &str,
     until: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    tx.execute(
+    tx.0.execute(
         "UPDATE outbox SET attempts = attempts + 1, error = ?2 WHERE id = ?1",
         (message.id, error),
     )?;
-    tx.execute(
+    tx.0.execute(
         "UPDATE outbox SET due = ?2 WHERE channel_id = ?1 AND state = 'waiting' AND due < ?2",
         (message.channel, millis(until)),
     )?;
@@ -209,8 +201,8 @@ pub fn postpone(
 ///
 /// # Errors
 /// Those of the database.
-pub fn newest(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-    tx.prepare(
+pub fn newest(tx: &Tx<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    tx.0.prepare(
         "SELECT outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, channels.name AS channel_name,
              state, due, error, finished_at
          FROM outbox JOIN channels ON channels.id = channel_id ORDER BY outbox.id DESC LIMIT ?1",

@@ -2,9 +2,10 @@
 
 use super::codec::corrupt;
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::names::PoolName;
 use crate::domain::pool::Pool;
-use rusqlite::{Row, Transaction};
+use rusqlite::Row;
 
 /// A pool and how many tasks name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,8 @@ const SELECT: &str =
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<PoolUse>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+pub fn list(tx: &Tx<'_>) -> Result<Vec<PoolUse>, StoreError> {
+    let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
     statement.query_and_then([], read)?.collect()
 }
 
@@ -31,8 +32,8 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<PoolUse>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that name.
-pub fn get(tx: &Transaction<'_>, name: &PoolName) -> Result<PoolUse, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?
+pub fn get(tx: &Tx<'_>, name: &PoolName) -> Result<PoolUse, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?
         .query_and_then([name.as_str()], read)?
         .next()
         .unwrap_or_else(|| Err(missing(name)))
@@ -50,8 +51,8 @@ fn read(row: &Row<'_>) -> Result<PoolUse, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Duplicate`] where the name is taken.
-pub fn insert(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
-    let added = tx.execute(
+pub fn insert(tx: &Tx<'_>, pool: &Pool) -> Result<(), StoreError> {
+    let added = tx.0.execute(
         "INSERT INTO pools (name, slots) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         (pool.name.as_str(), pool.slots.get()),
     )?;
@@ -68,8 +69,8 @@ pub fn insert(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that name.
-pub fn resize(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
-    let changed = tx.execute(
+pub fn resize(tx: &Tx<'_>, pool: &Pool) -> Result<(), StoreError> {
+    let changed = tx.0.execute(
         "UPDATE pools SET slots = ?2 WHERE name = ?1",
         (pool.name.as_str(), pool.slots.get()),
     )?;
@@ -84,7 +85,7 @@ pub fn resize(tx: &Transaction<'_>, pool: &Pool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] with the number of tasks.
-pub fn delete(tx: &Transaction<'_>, name: &PoolName) -> Result<(), StoreError> {
+pub fn delete(tx: &Tx<'_>, name: &PoolName) -> Result<(), StoreError> {
     let found = get(tx, name)?;
     if *name == PoolName::default_pool() {
         return Err(StoreError::InUse(
@@ -98,7 +99,7 @@ pub fn delete(tx: &Transaction<'_>, name: &PoolName) -> Result<(), StoreError> {
             found.tasks
         )));
     }
-    tx.execute("DELETE FROM pools WHERE name = ?1", [name.as_str()])?;
+    tx.0.execute("DELETE FROM pools WHERE name = ?1", [name.as_str()])?;
     Ok(())
 }
 

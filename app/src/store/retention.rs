@@ -3,9 +3,9 @@
 
 use super::codec::millis;
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::task::{Retention, TaskId};
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::Transaction;
 
 /// Removes the finished runs of a task that its retention no longer keeps; returns
 /// their numbers, whose logs the caller removes.
@@ -13,13 +13,14 @@ use rusqlite::Transaction;
 /// # Errors
 /// Those of the database.
 pub fn prune(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     task: TaskId,
     retention: Retention,
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>, StoreError> {
     let oldest = now - TimeDelta::days(i64::from(retention.days));
     let removed = tx
+        .0
         .prepare_cached(
             "DELETE FROM runs WHERE id IN (
                  SELECT id FROM (

@@ -1,15 +1,16 @@
 //! Runs and their boxes in the database.
 
-use super::codec::{
-    STEP_COLUMNS, StepValues, corrupt, millis, optional_time, step, step_values, time,
-};
+use super::codec::{corrupt, corrupt_fields, from_json, json, millis, optional_time, time};
 use super::error::StoreError;
+use super::transaction::Tx;
+use crate::domain::definition::StepBody;
 use crate::domain::figure::{Figures, Warning};
 use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
 use crate::domain::names::TaskName;
+use crate::domain::step::Step;
 use crate::domain::task::TaskId;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 use std::collections::HashSet;
 
 /// Which runs to list; newest first.
@@ -29,9 +30,9 @@ const SELECT: &str = "SELECT id, task_id, task_name, trigger, retry_of, due, sta
 ///
 /// # Errors
 /// Those of the database.
-pub fn last_id(tx: &Transaction<'_>) -> Result<RunId, StoreError> {
-    let seq: Option<i64> = tx
-        .query_row(
+pub fn last_id(tx: &Tx<'_>) -> Result<RunId, StoreError> {
+    let seq: Option<i64> =
+        tx.0.query_row(
             "SELECT seq FROM sqlite_sequence WHERE name = 'runs'",
             [],
             |row| row.get(0),
@@ -44,8 +45,9 @@ pub fn last_id(tx: &Transaction<'_>) -> Result<RunId, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn ids(tx: &Transaction<'_>) -> Result<HashSet<i64>, StoreError> {
+pub fn ids(tx: &Tx<'_>) -> Result<HashSet<i64>, StoreError> {
     Ok(tx
+        .0
         .prepare("SELECT id FROM runs")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?)
@@ -55,8 +57,9 @@ pub fn ids(tx: &Transaction<'_>) -> Result<HashSet<i64>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::AlreadyClaimed`] where the fire time has a run already.
-pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
+pub fn insert(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
     let added = tx
+        .0
         .prepare_cached(
             "INSERT INTO runs (id, task_id, task_name, trigger, due, state, cancel, interrupted, note, created_at, started_at, finished_at, retry_of)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
@@ -79,34 +82,15 @@ pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
     if added == 0 {
         return Err(StoreError::AlreadyClaimed);
     }
-    let mut statement = tx.prepare_cached(&format!(
-        "INSERT INTO step_runs (run_id, position, {STEP_COLUMNS}, state, attempt, queued_at, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
-    ))?;
+    let mut statement = tx.0.prepare_cached(
+        "INSERT INTO step_runs (run_id, position, definition, state, attempt, queued_at, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
-        let StepValues {
-            name,
-            program,
-            args,
-            rule,
-            timeout_s,
-            retries,
-            retry_delay_s,
-            env,
-            working_dir,
-        } = step_values(&box_.step)?;
         statement.execute((
             run.id.0,
             position,
-            name,
-            program,
-            args,
-            rule,
-            timeout_s,
-            retries,
-            retry_delay_s,
-            env,
-            working_dir,
+            json("step", &StepBody::from(&box_.step))?,
             box_.state.as_str(),
             box_.attempt,
             box_.queued_at.map(millis),
@@ -120,8 +104,8 @@ pub fn insert(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
-    tx.prepare_cached(
+pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
+    tx.0.prepare_cached(
         "UPDATE runs SET state = ?2, cancel = ?3, interrupted = ?4, note = ?5, started_at = ?6, finished_at = ?7
          WHERE id = ?1",
     )?
@@ -135,7 +119,7 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
         run.finished_at.map(millis),
     ))?;
     // Boxes that did not change are left alone, so that a commit writes few pages.
-    let mut statement = tx.prepare_cached(
+    let mut statement = tx.0.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
          started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
@@ -164,8 +148,8 @@ pub fn save(tx: &Transaction<'_>, run: &Run) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none.
-pub fn get(tx: &Transaction<'_>, id: RunId) -> Result<Run, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Run, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
         .query_and_then([id.0], |row| read(tx, row))?
         .next()
         .unwrap_or_else(|| {
@@ -180,7 +164,7 @@ pub fn get(tx: &Transaction<'_>, id: RunId) -> Result<Run, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
+pub fn list(tx: &Tx<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
     let mut sql = format!("{SELECT} WHERE 1");
     let mut values: Vec<Value> = Vec::new();
     if let Some(task) = query.task {
@@ -193,7 +177,7 @@ pub fn list(tx: &Transaction<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreErr
     }
     values.push(i64::from(query.limit).into());
     sql.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
-    tx.prepare_cached(&sql)?
+    tx.0.prepare_cached(&sql)?
         .query_and_then(params_from_iter(values), |row| read(tx, row))?
         .collect()
 }
@@ -202,14 +186,14 @@ pub fn list(tx: &Transaction<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreErr
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] while it goes on.
-pub fn remove(tx: &Transaction<'_>, id: RunId) -> Result<(), StoreError> {
+pub fn remove(tx: &Tx<'_>, id: RunId) -> Result<(), StoreError> {
     if !get(tx, id)?.state.is_final() {
         return Err(StoreError::InUse(format!(
             "run {} is not over; wait for it or cancel it first",
             id.0
         )));
     }
-    tx.execute("DELETE FROM runs WHERE id = ?1", [id.0])?;
+    tx.0.execute("DELETE FROM runs WHERE id = ?1", [id.0])?;
     Ok(())
 }
 
@@ -217,20 +201,20 @@ pub fn remove(tx: &Transaction<'_>, id: RunId) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Run>, StoreError> {
-    tx.prepare(&format!(
+pub fn unfinished(tx: &Tx<'_>) -> Result<Vec<Run>, StoreError> {
+    tx.0.prepare(&format!(
         "{SELECT} WHERE state IN ('queued', 'running') ORDER BY id"
     ))?
     .query_and_then([], |row| read(tx, row))?
     .collect()
 }
 
-fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
+fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT {STEP_COLUMNS}, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files, warnings FROM step_runs WHERE run_id = ?1 ORDER BY position"
-    ))?;
+    let mut statement = tx.0.prepare_cached(
+        "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
+         down_ms, stored_bytes, mirrored_files, warnings FROM step_runs WHERE run_id = ?1 ORDER BY position",
+    )?;
     let steps = statement
         .query_and_then([id.0], read_box)?
         .collect::<Result<Vec<_>, _>>()?;
@@ -288,8 +272,9 @@ fn read_warnings(row: &Row<'_>) -> Result<Vec<Warning>, StoreError> {
 
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
+    let definition: StepBody = from_json("step", &row.get::<_, String>("definition")?)?;
     Ok(StepRun {
-        step: step(row)?,
+        step: Step::try_from(&definition).map_err(corrupt_fields("step"))?,
         state: known(STEP_STATES, |s| s.as_str(), "step state", &state)?,
         attempt: row.get("attempt")?,
         exit_code: row.get("exit_code")?,

@@ -3,11 +3,12 @@
 use super::accounts::role;
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use super::{Principal, Scope};
 use crate::domain::audit::{Actor, ActorKind};
 use crate::domain::names::UserName;
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, Transaction};
+use rusqlite::Row;
 
 /// From where somebody speaks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,15 +53,15 @@ const SELECT: &str = "SELECT sessions.id, users.name, users.role, sessions.creat
 /// # Errors
 /// Those of the database.
 pub fn add(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     hash: &[u8],
     user: i64,
     client: &Client,
     now: DateTime<Utc>,
     expires: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
-    tx.execute("DELETE FROM sessions WHERE expires_at <= ?1", [millis(now)])?;
-    tx.execute(
+    tx.0.execute("DELETE FROM sessions WHERE expires_at <= ?1", [millis(now)])?;
+    tx.0.execute(
         "INSERT INTO sessions (hash, user_id, created_at, expires_at, seen_at, address, agent)
          VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6)",
         (
@@ -72,7 +73,7 @@ pub fn add(
             &client.agent,
         ),
     )?;
-    Ok(tx.last_insert_rowid())
+    Ok(tx.0.last_insert_rowid())
 }
 
 /// The session of that secret, if it is still valid.
@@ -80,11 +81,11 @@ pub fn add(
 /// # Errors
 /// Those of the database.
 pub fn by_hash(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     hash: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Option<FoundSession>, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE hash = ?1 AND expires_at > ?2"))?
+    tx.0.prepare_cached(&format!("{SELECT} WHERE hash = ?1 AND expires_at > ?2"))?
         .query_and_then((hash, millis(now)), |row| {
             let info = read(row)?;
             Ok(FoundSession {
@@ -109,11 +110,11 @@ pub fn by_hash(
 /// # Errors
 /// Those of the database.
 pub fn list(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     user: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Vec<SessionInfo>, StoreError> {
-    tx.prepare_cached(&format!(
+    tx.0.prepare_cached(&format!(
         "{SELECT} WHERE expires_at > ?1 AND (?2 IS NULL OR users.name = ?2)
          ORDER BY seen_at DESC, sessions.id DESC"
     ))?
@@ -139,13 +140,8 @@ fn read(row: &Row<'_>) -> Result<SessionInfo, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn touch(
-    tx: &Transaction<'_>,
-    id: i64,
-    client: &Client,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    tx.execute(
+pub fn touch(tx: &Tx<'_>, id: i64, client: &Client, now: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.0.execute(
         "UPDATE sessions SET seen_at = ?2, address = ?3, agent = ?4 WHERE id = ?1",
         (id, millis(now), &client.address, &client.agent),
     )?;
@@ -157,7 +153,7 @@ pub fn touch(
 /// # Errors
 /// [`StoreError::NotFound`] where there is no such session, or it is somebody else's.
 pub fn end(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     id: i64,
     user: Option<&str>,
     now: DateTime<Utc>,
@@ -169,6 +165,6 @@ pub fn end(
             what: "session",
             name: id.to_string(),
         })?;
-    tx.execute("DELETE FROM sessions WHERE id = ?1", [id])?;
+    tx.0.execute("DELETE FROM sessions WHERE id = ?1", [id])?;
     Ok(found)
 }

@@ -3,11 +3,12 @@
 
 use super::codec::corrupt;
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::field::FieldError;
 use crate::domain::schedule::parse_zone;
 use crate::domain::task::Retention;
 use chrono_tz::Tz;
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::OptionalExtension;
 
 /// How long audit entries are kept where nobody says otherwise.
 pub const AUDIT_DAYS: u32 = 365;
@@ -85,7 +86,7 @@ impl Settings {
 ///
 /// # Errors
 /// Those of the database.
-pub fn get(tx: &Transaction<'_>) -> Result<Settings, StoreError> {
+pub fn get(tx: &Tx<'_>) -> Result<Settings, StoreError> {
     let mut settings = Settings::default();
     let (runs, days) = (value(tx, "keep_runs")?, value(tx, "keep_days")?);
     if let (Some(runs), Some(days)) = (runs, days) {
@@ -112,7 +113,7 @@ pub fn get(tx: &Transaction<'_>) -> Result<Settings, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn set(tx: &Transaction<'_>, settings: &Settings) -> Result<(), StoreError> {
+pub fn set(tx: &Tx<'_>, settings: &Settings) -> Result<(), StoreError> {
     let number = |n: Option<u32>| n.map(|n| n.to_string());
     for (key, value) in [
         ("zone", settings.zone.map(|zone| zone.name().to_owned())),
@@ -122,19 +123,20 @@ pub fn set(tx: &Transaction<'_>, settings: &Settings) -> Result<(), StoreError> 
         ("audit_days", number(settings.audit_days)),
     ] {
         match value {
-            Some(value) => tx.execute(
+            Some(value) => tx.0.execute(
                 "INSERT INTO settings (key, value) VALUES (?1, ?2)
                  ON CONFLICT (key) DO UPDATE SET value = ?2",
                 (key, value),
             )?,
-            None => tx.execute("DELETE FROM settings WHERE key = ?1", [key])?,
+            None => tx.0.execute("DELETE FROM settings WHERE key = ?1", [key])?,
         };
     }
     Ok(())
 }
 
-fn value(tx: &Transaction<'_>, key: &str) -> Result<Option<String>, StoreError> {
+fn value(tx: &Tx<'_>, key: &str) -> Result<Option<String>, StoreError> {
     Ok(tx
+        .0
         .prepare_cached("SELECT value FROM settings WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
         .optional()?)

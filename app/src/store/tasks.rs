@@ -1,15 +1,16 @@
 //! Tasks and their steps in the database, and the claim of a fire time.
 
-use super::codec::{STEP_COLUMNS, StepValues, corrupt, millis, step, step_values, time};
+use super::codec::{corrupt, corrupt_fields, from_json, json, millis, time};
 use super::error::StoreError;
 use super::pools;
+use super::transaction::Tx;
 use crate::domain::cron::CronExpr;
+use crate::domain::definition::TaskBody;
 use crate::domain::names::{PoolName, TaskName};
-use crate::domain::schedule::parse_zone;
-use crate::domain::task::{MissedPolicy, Retention, Task, TaskId, TaskParts};
+use crate::domain::task::{MissedPolicy, Task, TaskId};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{OptionalExtension, Row};
 
 /// A task with its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,25 +38,24 @@ pub struct Fire {
     pub scheduled_through: DateTime<Utc>,
 }
 
-const SELECT: &str =
-    "SELECT id, name, cron, zone, pool, auto, on_missed, keep_runs, keep_days FROM tasks";
+const SELECT: &str = "SELECT id, auto, definition FROM tasks";
 
 /// All tasks by name.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<StoredTask>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
-    statement.query_and_then([], |row| read(tx, row))?.collect()
+pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredTask>, StoreError> {
+    let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+    statement.query_and_then([], read)?.collect()
 }
 
 /// The task of that number.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none.
-pub fn get(tx: &Transaction<'_>, id: TaskId) -> Result<StoredTask, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
-        .query_and_then([id.0], |row| read(tx, row))?
+pub fn get(tx: &Tx<'_>, id: TaskId) -> Result<StoredTask, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+        .query_and_then([id.0], read)?
         .next()
         .unwrap_or_else(|| Err(missing(&id.0.to_string())))
 }
@@ -64,52 +64,21 @@ pub fn get(tx: &Transaction<'_>, id: TaskId) -> Result<StoredTask, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none.
-pub fn by_name(tx: &Transaction<'_>, name: &str) -> Result<StoredTask, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?
-        .query_and_then([name], |row| read(tx, row))?
+pub fn by_name(tx: &Tx<'_>, name: &str) -> Result<StoredTask, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?
+        .query_and_then([name], read)?
         .next()
         .unwrap_or_else(|| Err(missing(name)))
 }
 
-fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<StoredTask, StoreError> {
-    let id = TaskId(row.get("id")?);
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT {STEP_COLUMNS} FROM steps WHERE task_id = ?1 ORDER BY position"
-    ))?;
-    let steps = statement
-        .query_and_then([id.0], step)?
-        .collect::<Result<Vec<_>, _>>()?;
-    let task = Task::try_from(TaskParts {
-        name: TaskName::new(row.get::<_, String>("name")?).map_err(corrupt("task name"))?,
-        cron: cron(row)?,
-        zone: zone(row)?,
-        pool: PoolName::new(row.get::<_, String>("pool")?).map_err(corrupt("pool"))?,
-        auto: row.get("auto")?,
-        on_missed: on_missed(row)?,
-        retention: Retention::new(row.get("keep_runs")?, row.get("keep_days")?)
-            .map_err(corrupt("retention"))?,
-        steps,
+fn read(row: &Row<'_>) -> Result<StoredTask, StoreError> {
+    let mut body: TaskBody = from_json("task", &row.get::<_, String>("definition")?)?;
+    // The column alone is changed when all schedules are paused.
+    body.auto = row.get("auto")?;
+    Ok(StoredTask {
+        id: TaskId(row.get("id")?),
+        task: Task::try_from(&body).map_err(corrupt_fields("task"))?,
     })
-    .map_err(corrupt("task"))?;
-    Ok(StoredTask { id, task })
-}
-
-fn cron(row: &Row<'_>) -> Result<Option<CronExpr>, StoreError> {
-    row.get::<_, Option<String>>("cron")?
-        .map(|text| text.parse().map_err(corrupt("cron")))
-        .transpose()
-}
-
-fn zone(row: &Row<'_>) -> Result<Option<Tz>, StoreError> {
-    row.get::<_, Option<String>>("zone")?
-        .map(|text| parse_zone(&text).map_err(corrupt("zone")))
-        .transpose()
-}
-
-fn on_missed(row: &Row<'_>) -> Result<MissedPolicy, StoreError> {
-    row.get::<_, String>("on_missed")?
-        .parse()
-        .map_err(corrupt("on_missed"))
 }
 
 /// Adds a task; its fires count from `now`.
@@ -117,26 +86,23 @@ fn on_missed(row: &Row<'_>) -> Result<MissedPolicy, StoreError> {
 /// # Errors
 /// [`StoreError::Duplicate`] where the name is taken, [`StoreError::UnknownPool`]
 /// where the pool does not exist.
-pub fn insert(tx: &Transaction<'_>, task: &Task, now: DateTime<Utc>) -> Result<TaskId, StoreError> {
+pub fn insert(tx: &Tx<'_>, task: &Task, now: DateTime<Utc>) -> Result<TaskId, StoreError> {
     check_name(tx, &task.name, None)?;
     check_pool(tx, &task.pool)?;
-    tx.execute(
-        "INSERT INTO tasks (name, cron, zone, pool, auto, on_missed, keep_runs, keep_days, scheduled_through, watched_from, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?9)",
+    tx.0.execute(
+        "INSERT INTO tasks (name, cron, zone, pool, auto, definition, scheduled_through, watched_from, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7, ?7)",
         (
             task.name.as_str(),
             task.cron.as_ref().map(ToString::to_string),
             task.zone.map(|z| z.name()),
             task.pool.as_str(),
             task.auto,
-            task.on_missed.as_str(),
-            task.retention.runs,
-            task.retention.days,
+            json("task", &TaskBody::from(task))?,
             millis(now),
         ),
     )?;
-    let id = TaskId(tx.last_insert_rowid());
-    insert_steps(tx, id, task)?;
+    let id = TaskId(tx.0.last_insert_rowid());
     Ok(id)
 }
 
@@ -145,18 +111,13 @@ pub fn insert(tx: &Transaction<'_>, task: &Task, now: DateTime<Utc>) -> Result<T
 ///
 /// # Errors
 /// As [`insert`], and [`StoreError::NotFound`] where the task does not exist.
-pub fn update(
-    tx: &Transaction<'_>,
-    id: TaskId,
-    task: &Task,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub fn update(tx: &Tx<'_>, id: TaskId, task: &Task, now: DateTime<Utc>) -> Result<(), StoreError> {
     let old = get(tx, id)?.task;
     check_name(tx, &task.name, Some(id))?;
     check_pool(tx, &task.pool)?;
-    tx.execute(
+    tx.0.execute(
         "UPDATE tasks SET name = ?2, cron = ?3, zone = ?4, pool = ?5, auto = ?6,
-         paused = paused AND NOT ?6, on_missed = ?7, keep_runs = ?8, keep_days = ?9, updated_at = ?10 WHERE id = ?1",
+         paused = paused AND NOT ?6, definition = ?7, updated_at = ?8 WHERE id = ?1",
         (
             id.0,
             task.name.as_str(),
@@ -164,31 +125,23 @@ pub fn update(
             task.zone.map(|z| z.name()),
             task.pool.as_str(),
             task.auto,
-            task.on_missed.as_str(),
-            task.retention.runs,
-            task.retention.days,
+            json("task", &TaskBody::from(task))?,
             millis(now),
         ),
     )?;
     if old.cron != task.cron || old.zone != task.zone || (task.auto && !old.auto) {
         reschedule(tx, id, now)?;
     }
-    tx.execute("DELETE FROM steps WHERE task_id = ?1", [id.0])?;
-    insert_steps(tx, id, task)
+    Ok(())
 }
 
 /// Switches Auto on or off.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where the task does not exist.
-pub fn set_auto(
-    tx: &Transaction<'_>,
-    id: TaskId,
-    auto: bool,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub fn set_auto(tx: &Tx<'_>, id: TaskId, auto: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
     let was = get(tx, id)?.task.auto;
-    tx.execute(
+    tx.0.execute(
         "UPDATE tasks SET auto = ?2, paused = 0, updated_at = ?3 WHERE id = ?1",
         (id.0, auto, millis(now)),
     )?;
@@ -202,8 +155,8 @@ pub fn set_auto(
 ///
 /// # Errors
 /// Those of the database.
-pub fn pause_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
-    tx.execute(
+pub fn pause_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
+    tx.0.execute(
         "UPDATE tasks SET auto = 0, paused = 1, updated_at = ?1 WHERE auto AND cron IS NOT NULL",
         [millis(now)],
     )?;
@@ -215,9 +168,9 @@ pub fn pause_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreE
 ///
 /// # Errors
 /// Those of the database.
-pub fn resume_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
+pub fn resume_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     let count = paused(tx)?;
-    tx.execute(
+    tx.0.execute(
         "UPDATE tasks SET auto = 1, paused = 0, scheduled_through = ?1, watched_from = ?1, updated_at = ?1 WHERE paused",
         [millis(now)],
     )?;
@@ -228,24 +181,20 @@ pub fn resume_all(tx: &Transaction<'_>, now: DateTime<Utc>) -> Result<u32, Store
 ///
 /// # Errors
 /// Those of the database.
-pub fn paused(tx: &Transaction<'_>) -> Result<u32, StoreError> {
-    Ok(
-        tx.query_row("SELECT count(*) FROM tasks WHERE paused", [], |row| {
+pub fn paused(tx: &Tx<'_>) -> Result<u32, StoreError> {
+    Ok(tx
+        .0
+        .query_row("SELECT count(*) FROM tasks WHERE paused", [], |row| {
             row.get(0)
-        })?,
-    )
+        })?)
 }
 
 /// Declares all fires of a task up to `through` dealt with; it is expected to succeed from then on.
 ///
 /// # Errors
 /// Those of the database.
-pub fn reschedule(
-    tx: &Transaction<'_>,
-    id: TaskId,
-    through: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    tx.execute(
+pub fn reschedule(tx: &Tx<'_>, id: TaskId, through: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.0.execute(
         "UPDATE tasks SET scheduled_through = ?2, watched_from = ?2 WHERE id = ?1",
         (id.0, millis(through)),
     )?;
@@ -256,8 +205,8 @@ pub fn reschedule(
 ///
 /// # Errors
 /// Those of the database.
-pub fn change_zone(tx: &Transaction<'_>, through: DateTime<Utc>) -> Result<(), StoreError> {
-    tx.execute(
+pub fn change_zone(tx: &Tx<'_>, through: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.0.execute(
         "UPDATE tasks SET scheduled_through = ?1 WHERE zone IS NULL AND scheduled_through < ?1",
         [millis(through)],
     )?;
@@ -268,9 +217,9 @@ pub fn change_zone(tx: &Transaction<'_>, through: DateTime<Utc>) -> Result<(), S
 ///
 /// # Errors
 /// [`StoreError::AlreadyClaimed`] where it, or a later one, was dealt with.
-pub fn claim(tx: &Transaction<'_>, id: TaskId, due: DateTime<Utc>) -> Result<(), StoreError> {
-    let changed = tx
-        .prepare_cached(
+pub fn claim(tx: &Tx<'_>, id: TaskId, due: DateTime<Utc>) -> Result<(), StoreError> {
+    let changed =
+        tx.0.prepare_cached(
             "UPDATE tasks SET scheduled_through = ?2 WHERE id = ?1 AND scheduled_through < ?2",
         )?
         .execute((id.0, millis(due)))?;
@@ -284,10 +233,10 @@ pub fn claim(tx: &Transaction<'_>, id: TaskId, due: DateTime<Utc>) -> Result<(),
 ///
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] while a run of it goes on.
-pub fn delete(tx: &Transaction<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
+pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
     let task = get(tx, id)?.task;
-    let active = tx
-        .query_row(
+    let active =
+        tx.0.query_row(
             "SELECT id FROM runs WHERE task_id = ?1 AND state IN ('queued', 'running')",
             [id.0],
             |row| row.get::<_, i64>(0),
@@ -299,76 +248,48 @@ pub fn delete(tx: &Transaction<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> 
             task.name.as_str()
         )));
     }
-    let runs = tx
-        .prepare("SELECT id FROM runs WHERE task_id = ?1")?
-        .query_map([id.0], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    tx.execute("DELETE FROM tasks WHERE id = ?1", [id.0])?;
+    let runs =
+        tx.0.prepare("SELECT id FROM runs WHERE task_id = ?1")?
+            .query_map([id.0], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+    tx.0.execute("DELETE FROM tasks WHERE id = ?1", [id.0])?;
     Ok(runs)
 }
 
-/// The tasks that fire by themselves.
+/// The tasks that fire by themselves. One that cannot be read is reported and left out, so that
+/// the schedules of the others go on.
 ///
 /// # Errors
 /// Those of the database.
-pub fn fires(tx: &Transaction<'_>) -> Result<Vec<Fire>, StoreError> {
-    tx.prepare_cached(
-        "SELECT id, name, cron, zone, on_missed, scheduled_through FROM tasks
+pub fn fires(tx: &Tx<'_>) -> Result<Vec<Fire>, StoreError> {
+    tx.0.prepare_cached(
+        "SELECT id, auto, definition, scheduled_through FROM tasks
          WHERE auto = 1 AND cron IS NOT NULL ORDER BY id",
     )?
     .query_and_then([], |row| {
-        Ok(Fire {
-            id: TaskId(row.get("id")?),
-            name: TaskName::new(row.get::<_, String>("name")?).map_err(corrupt("task name"))?,
-            cron: cron(row)?.ok_or_else(|| corrupt("cron")("absent"))?,
-            zone: zone(row)?,
-            on_missed: on_missed(row)?,
+        let StoredTask { id, task } = match read(row) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "a schedule is not followed: its task cannot be read");
+                return Ok(None);
+            }
+            other => other?,
+        };
+        Ok(Some(Fire {
+            id,
+            name: task.name,
+            cron: task.cron.ok_or_else(|| corrupt("cron")("absent"))?,
+            zone: task.zone,
+            on_missed: task.on_missed,
             scheduled_through: time(row.get("scheduled_through")?)?,
-        })
+        }))
     })?
+    .filter_map(Result::transpose)
     .collect()
 }
 
-fn insert_steps(tx: &Transaction<'_>, id: TaskId, task: &Task) -> Result<(), StoreError> {
-    let mut statement = tx.prepare_cached(&format!(
-        "INSERT INTO steps (task_id, position, {STEP_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-    ))?;
-    for (position, step) in (0i64..).zip(task.steps()) {
-        let StepValues {
-            name,
-            program,
-            args,
-            rule,
-            timeout_s,
-            retries,
-            retry_delay_s,
-            env,
-            working_dir,
-        } = step_values(step)?;
-        statement.execute((
-            id.0,
-            position,
-            name,
-            program,
-            args,
-            rule,
-            timeout_s,
-            retries,
-            retry_delay_s,
-            env,
-            working_dir,
-        ))?;
-    }
-    Ok(())
-}
-
-fn check_name(
-    tx: &Transaction<'_>,
-    name: &TaskName,
-    own: Option<TaskId>,
-) -> Result<(), StoreError> {
-    let holder: Option<i64> = tx
-        .query_row(
+fn check_name(tx: &Tx<'_>, name: &TaskName, own: Option<TaskId>) -> Result<(), StoreError> {
+    let holder: Option<i64> =
+        tx.0.query_row(
             "SELECT id FROM tasks WHERE name = ?1",
             [name.as_str()],
             |row| row.get(0),
@@ -383,7 +304,7 @@ fn check_name(
     }
 }
 
-fn check_pool(tx: &Transaction<'_>, name: &PoolName) -> Result<(), StoreError> {
+fn check_pool(tx: &Tx<'_>, name: &PoolName) -> Result<(), StoreError> {
     let pools = pools::list(tx)?;
     if pools.iter().any(|p| p.pool.name == *name) {
         return Ok(());

@@ -4,7 +4,7 @@ use crate::domain::names::{PoolName, StepName, TaskName};
 use crate::domain::outcome::Outcome;
 use crate::domain::pool::Pool;
 use crate::domain::step::{Command, Retry, RunRule, Step, timeout};
-use crate::domain::task::{MissedPolicy, Retention, Task, TaskId, TaskParts};
+use crate::domain::task::{MissedPolicy, Retention, Steps, Task, TaskId};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn task(name: &str) -> Task {
         )]),
         working_dir: Some("sub".into()),
     };
-    TaskParts {
+    Task {
         name: TaskName::new(name).unwrap(),
         cron: Some("0 3 * * *".parse().unwrap()),
         zone: Some(chrono_tz::Europe::Paris),
@@ -33,13 +33,12 @@ fn task(name: &str) -> Task {
         auto: true,
         on_missed: MissedPolicy::Skip,
         retention: Retention::new(2, 30).unwrap(),
-        steps: vec![
+        steps: Steps::new(vec![
             step("stop", RunRule::OnSuccess),
             step("start", RunRule::Always),
-        ],
+        ])
+        .unwrap(),
     }
-    .try_into()
-    .unwrap()
 }
 
 struct World {

@@ -3,11 +3,12 @@
 use super::accounts::role;
 use super::codec::{corrupt, millis, optional_time, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use super::{Principal, Role, Scope, tasks};
 use crate::domain::audit::{Actor, ActorKind};
 use crate::domain::names::{TaskName, TokenName};
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{OptionalExtension, Row};
 
 /// An API token as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +60,8 @@ const SELECT: &str =
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<TokenInfo>, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?
+pub fn list(tx: &Tx<'_>) -> Result<Vec<TokenInfo>, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?
         .query_and_then([], |row| read(tx, row).map(|found| found.info))?
         .collect()
 }
@@ -70,11 +71,11 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<TokenInfo>, StoreError> {
 /// # Errors
 /// Those of the database.
 pub fn by_hash(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     hash: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Option<FoundToken>, StoreError> {
-    tx.prepare_cached(&format!(
+    tx.0.prepare_cached(&format!(
         "{SELECT} WHERE hash = ?1 AND (expires_at IS NULL OR expires_at > ?2)"
     ))?
     .query_and_then((hash, millis(now)), |row| read(tx, row))?
@@ -82,11 +83,11 @@ pub fn by_hash(
     .transpose()
 }
 
-fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<FoundToken, StoreError> {
+fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<FoundToken, StoreError> {
     let id = row.get("id")?;
     let scope = if row.get("limited")? {
-        let names = tx
-            .prepare_cached(
+        let names =
+            tx.0.prepare_cached(
                 "SELECT tasks.name FROM token_tasks JOIN tasks ON tasks.id = task_id
                  WHERE token_id = ?1 ORDER BY tasks.name",
             )?
@@ -117,9 +118,9 @@ fn read(tx: &Transaction<'_>, row: &Row<'_>) -> Result<FoundToken, StoreError> {
 /// # Errors
 /// [`StoreError::Duplicate`] where the name is taken, [`StoreError::NotFound`] where it is
 /// for a task that does not exist.
-pub fn add(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), StoreError> {
-    let taken = tx
-        .query_row(
+pub fn add(tx: &Tx<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), StoreError> {
+    let taken =
+        tx.0.query_row(
             "SELECT 1 FROM tokens WHERE name = ?1",
             [token.name.as_str()],
             |_| Ok(()),
@@ -131,7 +132,7 @@ pub fn add(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), S
             name: token.name.to_string(),
         });
     }
-    tx.execute(
+    tx.0.execute(
         "INSERT INTO tokens (name, role, hash, created_at, expires_at, limited)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (
@@ -143,11 +144,11 @@ pub fn add(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), S
             matches!(token.scope, Scope::Tasks(_)),
         ),
     )?;
-    let id = tx.last_insert_rowid();
+    let id = tx.0.last_insert_rowid();
     if let Scope::Tasks(names) = &token.scope {
         for name in names {
             let task = tasks::by_name(tx, name.as_str())?.id;
-            tx.execute(
+            tx.0.execute(
                 "INSERT OR IGNORE INTO token_tasks (token_id, task_id) VALUES (?1, ?2)",
                 (id, task.0),
             )?;
@@ -160,13 +161,8 @@ pub fn add(tx: &Transaction<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), S
 ///
 /// # Errors
 /// Those of the database.
-pub fn touch(
-    tx: &Transaction<'_>,
-    id: i64,
-    address: &str,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    tx.execute(
+pub fn touch(tx: &Tx<'_>, id: i64, address: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.0.execute(
         "UPDATE tokens SET used_at = ?2, used_from = ?3 WHERE id = ?1",
         (id, millis(now), address),
     )?;
@@ -177,7 +173,7 @@ pub fn touch(
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that name.
-pub fn delete(tx: &Transaction<'_>, name: &TokenName) -> Result<TokenInfo, StoreError> {
+pub fn delete(tx: &Tx<'_>, name: &TokenName) -> Result<TokenInfo, StoreError> {
     let found = list(tx)?
         .into_iter()
         .find(|token| token.name == *name)
@@ -185,6 +181,6 @@ pub fn delete(tx: &Transaction<'_>, name: &TokenName) -> Result<TokenInfo, Store
             what: "token",
             name: name.to_string(),
         })?;
-    tx.execute("DELETE FROM tokens WHERE name = ?1", [name.as_str()])?;
+    tx.0.execute("DELETE FROM tokens WHERE name = ?1", [name.as_str()])?;
     Ok(found)
 }

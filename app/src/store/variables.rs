@@ -2,9 +2,10 @@
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::transaction::Tx;
 use crate::domain::names::VariableKey;
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, Transaction};
+use rusqlite::Row;
 
 /// What is stored of a value.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,8 +43,8 @@ const SELECT: &str = "SELECT key, plain, sealed, updated_at FROM variables";
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<StoredVariable>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY key"))?;
+pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredVariable>, StoreError> {
+    let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY key"))?;
     statement.query_and_then([], read)?.collect()
 }
 
@@ -51,8 +52,8 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<StoredVariable>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that key.
-pub fn get(tx: &Transaction<'_>, key: &VariableKey) -> Result<StoredVariable, StoreError> {
-    tx.prepare_cached(&format!("{SELECT} WHERE key = ?1"))?
+pub fn get(tx: &Tx<'_>, key: &VariableKey) -> Result<StoredVariable, StoreError> {
+    tx.0.prepare_cached(&format!("{SELECT} WHERE key = ?1"))?
         .query_and_then([key.as_str()], read)?
         .next()
         .unwrap_or_else(|| Err(missing(key)))
@@ -75,12 +76,12 @@ fn read(row: &Row<'_>) -> Result<StoredVariable, StoreError> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn set(tx: &Transaction<'_>, variable: &StoredVariable) -> Result<(), StoreError> {
+pub fn set(tx: &Tx<'_>, variable: &StoredVariable) -> Result<(), StoreError> {
     let (plain, sealed) = match &variable.content {
         Content::Plain(value) => (Some(value), None),
         Content::Sealed(bytes) => (None, Some(bytes)),
     };
-    tx.execute(
+    tx.0.execute(
         "INSERT INTO variables (key, plain, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (key) DO UPDATE SET plain = ?2, sealed = ?3, updated_at = ?4",
         (
@@ -97,8 +98,11 @@ pub fn set(tx: &Transaction<'_>, variable: &StoredVariable) -> Result<(), StoreE
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that key.
-pub fn delete(tx: &Transaction<'_>, key: &VariableKey) -> Result<(), StoreError> {
-    match tx.execute("DELETE FROM variables WHERE key = ?1", [key.as_str()])? {
+pub fn delete(tx: &Tx<'_>, key: &VariableKey) -> Result<(), StoreError> {
+    match tx
+        .0
+        .execute("DELETE FROM variables WHERE key = ?1", [key.as_str()])?
+    {
         0 => Err(missing(key)),
         _ => Ok(()),
     }

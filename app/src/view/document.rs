@@ -1,6 +1,6 @@
 //! The whole configuration as one readable TOML document: pools, variables, scripts, tasks.
 
-use super::task::TaskBody;
+use super::TaskBody;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;

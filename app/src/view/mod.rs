@@ -13,7 +13,9 @@ mod run;
 mod server;
 mod settings;
 mod task;
+mod time;
 
+pub use crate::domain::definition::{Args, StepBody, TaskBody};
 pub use access::{
     NewToken, NewUser, OwnPassword, PasswordBody, SessionList, SessionView, TokenBody, TokenList,
     TokenView, UserList, UserPatch, UserView,
@@ -31,11 +33,5 @@ pub use settings::{
     InstallBody, LibraryList, LibraryView, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
     ScriptView, VariableBody, VariableList, VariableView,
 };
-pub use task::{Args, PausedTasks, StepBody, TaskBody, TaskList, TaskPatch, TaskView};
-
-use chrono::{DateTime, SecondsFormat, Utc};
-
-/// A time as the API writes it: RFC 3339 in UTC with milliseconds.
-pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
+pub use task::{PausedTasks, TaskList, TaskPatch, TaskView};
+pub(crate) use time::rfc3339;

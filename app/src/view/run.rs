@@ -1,7 +1,7 @@
 //! Runs and their boxes on the wire.
 
+use super::StepBody;
 use super::rfc3339;
-use super::task::StepBody;
 use crate::domain::figure::Warning;
 use crate::domain::lifecycle::{Run, StepRun};
 use serde::{Deserialize, Serialize};

@@ -4,25 +4,24 @@
 use super::App;
 use super::error::ApiError;
 use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
-use crate::store::{self, StoreError};
+use crate::store::{self, StoreError, Tx};
 use crate::view::differences;
 use chrono::{DateTime, Utc};
-use rusqlite::Transaction;
 use serde::Serialize;
 use std::ops::Deref;
 
 /// The transaction of a change, in which it is also written down.
 pub(super) struct Ledger<'a> {
-    tx: &'a Transaction<'a>,
+    tx: &'a Tx<'a>,
     actor: &'a Actor,
     /// The time of the change.
     pub(super) now: DateTime<Utc>,
 }
 
 impl<'a> Deref for Ledger<'a> {
-    type Target = Transaction<'a>;
+    type Target = Tx<'a>;
 
-    fn deref(&self) -> &Transaction<'a> {
+    fn deref(&self) -> &Tx<'a> {
         self.tx
     }
 }

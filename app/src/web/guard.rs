@@ -7,7 +7,7 @@ use super::peer::{Door, Peer};
 use super::session::cookie_name;
 use crate::domain::audit::{Actor, ActorKind};
 use crate::secrets::token_hash;
-use crate::store::{self, Principal, Role, Scope, StoreError};
+use crate::store::{self, Principal, Role, Scope, StoreError, Tx};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -16,7 +16,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use rusqlite::Transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ async fn look_up(
         }),
         Credential::Token { hash } => {
             let (wanted, from) = (hash.clone(), address.clone());
-            let find = move |tx: &Transaction<'_>| store::tokens::by_hash(tx, &wanted, now);
+            let find = move |tx: &Tx<'_>| store::tokens::by_hash(tx, &wanted, now);
             let found = app.store.read(find).await?;
             if let Some(token) = found.as_ref().filter(|token| {
                 let info = &token.info;
@@ -126,7 +125,7 @@ async fn look_up(
         }
         Credential::Session { hash, .. } => {
             let wanted = hash.clone();
-            let find = move |tx: &Transaction<'_>| store::sessions::by_hash(tx, &wanted, now);
+            let find = move |tx: &Tx<'_>| store::sessions::by_hash(tx, &wanted, now);
             let found = app.store.read(find).await?;
             if let Some(session) = found
                 .as_ref()
@@ -148,7 +147,7 @@ async fn look_up(
         }
         Credential::Proxy { user } => {
             let wanted = user.clone();
-            let find = move |tx: &Transaction<'_>| store::accounts::user(tx, &wanted);
+            let find = move |tx: &Tx<'_>| store::accounts::user(tx, &wanted);
             app.store.read(find).await?.map(|account| Known {
                 principal: Principal {
                     actor: actor(ActorKind::User, account.name.to_string()),
@@ -165,7 +164,7 @@ async fn look_up(
 /// Notes the last use beside the request, which does not wait for the disk.
 fn note_use<F>(app: &Arc<App>, work: F)
 where
-    F: FnOnce(&Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
 {
     let store = app.store.clone();
     tokio::spawn(async move {

@@ -4,9 +4,9 @@
 //! Invariant: parts fit together: one that ends at an offset and one that begins there lose
 //! and repeat nothing, and no part crosses what was dropped from the middle.
 
-use super::log_stream::whole_characters;
+use super::log_text::{times, whole_characters};
 use crate::engine::{LogId, LogStore};
-use crate::view::{LogGap, LogMatches, LogPart, TimeMark};
+use crate::view::{LogGap, LogMatches, LogPart};
 use aho_corasick::AhoCorasick;
 use std::io;
 
@@ -99,18 +99,6 @@ pub(super) fn part(logs: &LogStore, id: LogId, place: Place) -> io::Result<LogPa
         text: String::from_utf8_lossy(&bytes).into_owned(),
         times: times(logs, id, start, end)?,
     })
-}
-
-/// When the bytes of a part were printed.
-pub(super) fn times(logs: &LogStore, id: LogId, from: u64, to: u64) -> io::Result<Vec<TimeMark>> {
-    let marks = logs.marks(id, from, to)?;
-    Ok(marks
-        .into_iter()
-        .map(|mark| TimeMark {
-            offset: mark.offset,
-            millis: mark.millis,
-        })
-        .collect())
 }
 
 /// The bytes of a stretch that nothing was dropped from.

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::error::ApiError;
-use super::log_part::times;
+use super::log_text::times;
 use crate::blocking;
 use crate::domain::lifecycle::{Run, RunId};
 use crate::engine::{Change, LogId, Piece};
@@ -193,45 +193,4 @@ fn attempt_is_over(run: &Run, id: LogId) -> bool {
         || (step.attempt == id.attempt
             && step.state != crate::domain::lifecycle::StepState::Running
             && step.attempt > 0)
-}
-
-/// The longest beginning of `bytes` that does not end inside a UTF-8 character which
-/// the next piece may complete.
-pub(super) fn whole_characters(bytes: &[u8]) -> usize {
-    // A character has at most four bytes, so only the last three can be incomplete.
-    for back in 1..=bytes.len().min(3) {
-        let at = bytes.len() - back;
-        let needed = match bytes[at] {
-            0xC2..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xF4 => 4,
-            0x80..=0xBF => continue,
-            _ => return bytes.len(),
-        };
-        return if needed > back { at } else { bytes.len() };
-    }
-    bytes.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::whole_characters;
-
-    #[test]
-    fn a_character_is_never_cut() {
-        let text = "aé€😀z";
-        for cut in 0..=text.len() {
-            let bytes = &text.as_bytes()[..cut];
-            let whole = whole_characters(bytes);
-            assert!(std::str::from_utf8(&bytes[..whole]).is_ok(), "{cut}");
-            assert!(cut - whole < 4);
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_not_held_back() {
-        assert_eq!(whole_characters(&[0x80, 0x80, 0x80, 0x80]), 4);
-        assert_eq!(whole_characters(&[0xFF]), 1);
-        assert_eq!(whole_characters(b""), 0);
-    }
 }

@@ -2,6 +2,7 @@
 //! one call of the engine; it holds no rule, no SQL and no lock.
 
 mod api;
+mod app;
 mod audit_query;
 mod boundary;
 mod caller;
@@ -12,6 +13,7 @@ mod extract;
 mod guard;
 mod log_part;
 mod log_stream;
+mod log_text;
 mod login;
 mod login_limit;
 mod operations;
@@ -23,105 +25,18 @@ mod session;
 mod sse;
 mod x509;
 
+pub use app::{App, AppParts};
 pub use certificate::Certificates;
 pub use serve::{Listeners, ServeError, serve};
 pub use session::SetupLink;
 pub use x509::CertificateError;
 
-use crate::config::{Proxy, Transport};
 use crate::domain::audit::Actor;
-use crate::engine::{Clock, Engine, LogStore};
-use crate::libraries::Libraries;
-use crate::notify::Notifier;
-use crate::scripts::Scripts;
-use crate::secrets::SecretKey;
-use crate::setting::Setting;
-use crate::store::Store;
+use app::COMMIT;
 use axum::Router;
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use error::ApiError;
-use login_limit::LoginLimit;
-use session::Passwords;
-use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
 use tower_http::compression::CompressionLayer;
-
-/// The commit that this was built from, where whoever built it said so.
-const COMMIT: &str = match option_env!("LIGHTFLOW_COMMIT") {
-    Some(commit) => commit,
-    None => "not told when it was built",
-};
-
-/// What the application is built from.
-pub struct AppParts {
-    /// Everything that survives a restart.
-    pub store: Store,
-    /// Everything that runs.
-    pub engine: Engine,
-    /// What steps printed.
-    pub logs: LogStore,
-    /// The folder of scripts.
-    pub scripts: Scripts,
-    /// The folder of Python packages.
-    pub libraries: Libraries,
-    /// Seals secret variables.
-    pub secrets: Arc<SecretKey>,
-    /// Sends notifications.
-    pub notifier: Notifier,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// The zone in which pages show times, and of tasks that name none.
-    pub zone: Setting<Tz>,
-    /// Whether cookies must be bound to TLS.
-    pub transport: Transport,
-    /// Which reverse proxy is believed.
-    pub proxy: Proxy,
-    /// The link of the first start.
-    pub setup: SetupLink,
-    /// The certificate that is served; none where the server speaks plain HTTP.
-    pub certificates: Option<Certificates>,
-    /// The address for links.
-    pub base_url: Setting<String>,
-    /// The folder of copies of the database.
-    pub backups: PathBuf,
-}
-
-/// What the handlers work with.
-pub struct App {
-    parts: AppParts,
-    started_at: DateTime<Utc>,
-    passwords: Passwords,
-    login_limit: LoginLimit,
-    /// Changes whenever something that lets somebody in was taken away.
-    access: watch::Sender<()>,
-    /// One copy of the database at a time.
-    snapshots: Mutex<()>,
-}
-
-impl Deref for App {
-    type Target = AppParts;
-
-    fn deref(&self) -> &AppParts {
-        &self.parts
-    }
-}
-
-impl App {
-    /// The application around its parts.
-    pub fn new(parts: AppParts) -> Self {
-        Self {
-            started_at: parts.clock.now(),
-            parts,
-            passwords: Passwords::default(),
-            login_limit: LoginLimit::default(),
-            access: watch::Sender::new(()),
-            snapshots: Mutex::new(()),
-        }
-    }
-}
 
 /// Renews the certificate of our own making before it ends, for ever; sleeps in between.
 pub async fn renew_in_time(app: Arc<App>) {

@@ -3,7 +3,8 @@
 use super::App;
 use super::caller::Watcher;
 use super::error::ApiError;
-use super::log_stream::{Part, Until, follow, whole_characters};
+use super::log_stream::{Part, Until, follow};
+use super::log_text::whole_characters;
 use crate::engine::{Change, LogId};
 use crate::store::Scope;
 use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView, TimeMark};

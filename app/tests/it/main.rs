@@ -55,6 +55,7 @@ mod streams;
 mod task_forms;
 mod tour;
 mod tutorial;
+mod upgrade;
 mod viewers;
 mod warnings;
 mod webdriver;

@@ -83,7 +83,7 @@ impl World {
 
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, store::StoreError> + Send + 'static,
+        work: impl FnOnce(&store::Tx<'_>) -> Result<T, store::StoreError> + Send + 'static,
     ) -> T {
         self.runtime.block_on(self.store.write(work)).unwrap()
     }

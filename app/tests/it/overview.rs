@@ -20,9 +20,8 @@ pub(crate) fn a_month_of_runs(server: &Server) {
              SELECT 1000 + (30 - day) * 100 + task, task, name, 'schedule', at,
                  CASE WHEN (day * 7 + task) % 23 = 0 THEN 'failed' WHEN (day + task) % 11 = 0 THEN 'missed' ELSE 'success' END,
                  at, at, at + 60000 + (day * task % 17) * 7000 FROM fires;
-             INSERT INTO step_runs (run_id, position, name, program, args, rule, timeout_s, retries, retry_delay_s,
-                 env, state, attempt, started_at, finished_at, down_ms, stored_bytes)
-             SELECT id, 0, 'sync', 'sh', '[]', 'on_success', 60, 0, 0, '{}',
+             INSERT INTO step_runs (run_id, position, definition, state, attempt, started_at, finished_at, down_ms, stored_bytes)
+             SELECT id, 0, json_object('name', 'sync', 'command', 'sh'),
                  CASE state WHEN 'failed' THEN 'failed' ELSE 'success' END, 1, started_at, finished_at,
                  9000 + id % 100 * 100, 1000000000 + id % 1000 * 100000 + id * id
              FROM runs WHERE id >= 1000 AND state <> 'missed';",

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
-use super::CronError;
+use super::error::CronError;
 use super::field::Values;
 
 /// Twenty-eight years from a leap century on hold each of the fourteen kinds of year.

@@ -54,7 +54,15 @@ enum Days {
     Dates(String),
 }
 
-pub(super) fn describe(expr: &CronExpr) -> String {
+impl CronExpr {
+    /// The expression in plain English, such as "every day at 03:00".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        describe(self)
+    }
+}
+
+fn describe(expr: &CronExpr) -> String {
     let months = in_months(expr.months);
     let sentence = match (times(expr), days(expr)) {
         (Times::At(times), Days::All) => format!("every day{months} at {times}"),

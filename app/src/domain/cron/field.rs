@@ -6,8 +6,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::CronError;
-
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
@@ -149,12 +147,11 @@ pub(super) struct Values {
 
 impl Values {
     /// Reads a comma-separated list of `*`, values and ranges with optional steps.
-    pub(super) fn parse(field: Field, text: &str) -> Result<Self, CronError> {
+    pub(super) fn parse(field: Field, text: &str) -> Result<Self, FieldProblem> {
         let mut bits = 0;
         for element in text.split(',') {
             let piece = if element.is_empty() { text } else { element };
-            bits |= parse_element(field, element, piece)
-                .map_err(|problem| CronError::Field { field, problem })?;
+            bits |= parse_element(field, element, piece)?;
         }
         if field == Field::DayOfWeek && bits & (1 << 7) != 0 {
             bits = (bits & !(1 << 7)) | 1;

@@ -42,7 +42,7 @@ async fn panic(
         Place::Handler => check(place),
         Place::Blocking => blocking::run(move || check(place)).await?,
         Place::Store => {
-            let work = move |_: &rusqlite::Transaction<'_>| {
+            let work = move |_: &crate::store::Tx<'_>| {
                 check(place);
                 Ok::<_, StoreError>(())
             };

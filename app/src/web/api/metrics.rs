@@ -5,12 +5,11 @@ use crate::domain::lifecycle::{Run, RunState};
 use crate::engine::PoolState;
 use crate::panics;
 use crate::store::measure::{Measured, measure};
-use crate::store::{self, PoolUse, RunQuery, StoreError, StoredTask};
+use crate::store::{self, PoolUse, RunQuery, StoreError, StoredTask, Tx};
 use crate::web::caller::Viewer;
 use crate::web::error::ApiError;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use rusqlite::Transaction;
 use std::fmt::Write;
 use std::fs;
 
@@ -24,7 +23,7 @@ struct Read {
     measured: Measured,
 }
 
-fn read(tx: &Transaction<'_>) -> Result<Read, StoreError> {
+fn read(tx: &Tx<'_>) -> Result<Read, StoreError> {
     let runs = |task: StoredTask| {
         let query = RunQuery {
             task: Some(task.id),

@@ -1,7 +1,7 @@
 //! Tasks.
 
 use crate::domain::task::TaskId;
-use crate::store::{self, RunQuery, StoreError, StoredTask};
+use crate::store::{self, RunQuery, StoreError, StoredTask, Tx};
 use crate::view::{PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
 use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
@@ -9,12 +9,11 @@ use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
 use crate::web::operations::{runs, tasks};
 use axum::http::StatusCode;
-use rusqlite::Transaction;
 
 type Shown = (StoredTask, Option<RunView>);
 
 /// A task and its newest run.
-fn with_last_run(tx: &Transaction<'_>, task: StoredTask) -> Result<Shown, StoreError> {
+fn with_last_run(tx: &Tx<'_>, task: StoredTask) -> Result<Shown, StoreError> {
     let query = RunQuery {
         task: Some(task.id),
         limit: 1,

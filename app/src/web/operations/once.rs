@@ -2,16 +2,15 @@
 //! pip. Each is a run of a task that belongs to the server, so it has a log, a time limit and
 //! a cancel like any other run.
 
-use crate::domain::field::FieldError;
+use crate::domain::definition::{Args, StepBody, TaskBody};
 use crate::domain::lifecycle::RunId;
-use crate::domain::names::{PoolName, StepName, TaskName};
-use crate::domain::step::{Command, Retry, RunRule, Step, timeout};
-use crate::domain::task::{MissedPolicy, Retention, Task, TaskParts};
+use crate::domain::names::StepName;
+use crate::domain::step::Command;
+use crate::domain::task::{Retention, Task};
 use crate::engine::AuditedAct;
 use crate::store::{self, Found, StoreError};
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
-use std::collections::BTreeMap;
 
 /// The task whose runs are scripts that were tried out.
 pub(in crate::web) const SCRATCH: &str = "scratch";
@@ -30,26 +29,18 @@ pub(super) struct Once {
 }
 
 impl Once {
-    fn task(self) -> Result<Task, FieldError> {
-        let step = Step {
-            name: self.step,
-            command: self.command,
-            rule: RunRule::OnSuccess,
-            timeout_s: timeout(self.timeout_s)?,
-            retry: Retry::default(),
-            env: BTreeMap::new(),
-            working_dir: None,
+    fn task(self) -> Result<Task, ApiError> {
+        let step = StepBody {
+            name: self.step.to_string(),
+            command: self.command.program().to_owned(),
+            args: Args::List(self.command.args().to_vec()),
+            timeout: self.timeout_s,
+            ..StepBody::default()
         };
-        Task::try_from(TaskParts {
-            name: TaskName::new(self.task)?,
-            cron: None,
-            zone: None,
-            pool: PoolName::default_pool(),
-            auto: false,
-            on_missed: MissedPolicy::default(),
-            retention: Retention::new(20, self.keep_days)?,
-            steps: vec![step],
-        })
+        let mut body = TaskBody::new(self.task.to_owned(), vec![step]);
+        body.auto = false;
+        body.set_default_retention(Retention::new(20, self.keep_days)?);
+        Ok(Task::try_from(&body)?)
     }
 }
 

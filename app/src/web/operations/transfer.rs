@@ -10,13 +10,12 @@ use crate::domain::task::Task;
 use crate::domain::variable::Variable;
 use crate::engine::Change;
 use crate::scripts::{MAX_SCRIPT, Scripts};
-use crate::store::{self, Content, Found, StoreError, StoredVariable};
+use crate::store::{self, Content, Found, StoreError, StoredVariable, Tx};
 use crate::view::{Document, ImportReport, Imported, TaskBody};
 use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
 use crate::web::error::ApiError;
-use rusqlite::Transaction;
 use std::collections::BTreeMap;
 
 /// The whole configuration as TOML.
@@ -29,7 +28,7 @@ pub(in crate::web) async fn export(app: &App) -> Result<String, ApiError> {
     Ok(format!("{head}{body}"))
 }
 
-fn read(tx: &Transaction<'_>) -> Result<Document, StoreError> {
+fn read(tx: &Tx<'_>) -> Result<Document, StoreError> {
     let mut document = Document::default();
     for stored in store::pools::list(tx)? {
         document

@@ -122,7 +122,7 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
 
 /// The newest runs of a task.
 pub(super) fn newest(
-    tx: &rusqlite::Transaction<'_>,
+    tx: &crate::store::Tx<'_>,
     task: &StoredTask,
     limit: u32,
 ) -> Result<Vec<Run>, StoreError> {

@@ -1,40 +1,11 @@
-//! Acts on runs: start, retry, cancel. The audit entry travels with the act, so that the
-//! dispatcher writes both in one transaction.
+//! Acts on runs: start, retry, cancel.
 
+use super::audited::AuditedAct;
+use super::command::{CancelError, TriggerError};
 use super::dispatcher::Dispatcher;
-use super::{CancelError, TriggerError};
-use crate::domain::audit::{Actor, Deed};
 use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
 use crate::domain::task::TaskId;
 use crate::store;
-use std::fmt;
-
-/// An audit entry that is complete once the number of the run is known.
-pub struct AuditedAct {
-    actor: Actor,
-    deed: Box<dyn FnOnce(RunId) -> Deed + Send>,
-}
-
-impl AuditedAct {
-    /// An entry for `actor`; `deed` gets the number of the run.
-    pub fn new(actor: &Actor, deed: impl FnOnce(RunId) -> Deed + Send + 'static) -> Self {
-        Self {
-            actor: actor.clone(),
-            deed: Box::new(deed),
-        }
-    }
-
-    /// The entry of an act on `run`.
-    pub(super) fn on(self, run: RunId) -> (Actor, Deed) {
-        (self.actor, (self.deed)(run))
-    }
-}
-
-impl fmt::Debug for AuditedAct {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AuditedAct").field(&self.actor).finish()
-    }
-}
 
 impl Dispatcher {
     pub(super) async fn trigger(

@@ -1,0 +1,33 @@
+//! The parts from which the engine is built.
+
+use super::clock::Clock;
+use super::environment::Folders;
+use super::log_file::LogStore;
+use crate::secrets::SecretKey;
+use crate::setting::Setting;
+use crate::store::Store;
+use chrono_tz::Tz;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the engine is built from.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where everything is remembered.
+    pub store: Store,
+    /// Opens secret variables.
+    pub secrets: Arc<SecretKey>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where logs go.
+    pub logs: LogStore,
+    /// The folders steps get to know.
+    pub folders: Folders,
+    /// The zone of tasks that name none, and of every step's TZ.
+    pub zone: Setting<Tz>,
+    /// The binary that supervises a step: this program itself.
+    pub supervisor: PathBuf,
+    /// Time a step gets between being asked to end and being killed.
+    pub grace: Duration,
+}

@@ -1,0 +1,67 @@
+//! Sending one message to one target, within a time limit.
+
+use super::parts::{Parts, SendError};
+use super::{http, message, smtp};
+use crate::domain::target::Target;
+use crate::faults::{self, Place};
+use crate::panics::caught_in;
+use crate::store::Message;
+
+/// Sends one message; the text of a failure holds no secret of the target. A panic is a failure like others, so that
+/// one message cannot keep back those of other channels.
+pub(super) async fn send(
+    parts: &Parts,
+    target: &Target,
+    message: &Message,
+) -> Result<(), SendError> {
+    caught_in(deliver(parts, target, message)).await?
+}
+
+async fn deliver(parts: &Parts, target: &Target, message: &Message) -> Result<(), SendError> {
+    faults::check(Place::Notification);
+    let limit = std::time::Duration::from_secs(PATIENCE_S);
+    let base_url = parts.base_url.get();
+    let sent = match target {
+        Target::Email(email) => {
+            let text = message::mail(email, message, &base_url);
+            tokio::time::timeout(limit, smtp::send(parts, email, &text)).await
+        }
+        _ => {
+            let request = message::request(target, message, &base_url);
+            tokio::time::timeout(limit, http::send(parts, target, request)).await
+        }
+    };
+    match sent {
+        Ok(result) => result.map_err(|error| without_secrets(error, target)),
+        Err(_) => Err(SendError::TimedOut(PATIENCE_S)),
+    }
+}
+
+/// How long one attempt may take.
+const PATIENCE_S: u64 = 30;
+
+/// Another server's answer may repeat what it was sent.
+fn without_secrets(error: SendError, target: &Target) -> SendError {
+    let hide = |text: String| {
+        let mut text = text;
+        for secret in target.secrets() {
+            text = text.replace(secret, "••••");
+        }
+        text
+    };
+    match error {
+        SendError::Connect { place, why } => SendError::Connect {
+            place,
+            why: hide(why),
+        },
+        SendError::Refused { place, answer } => SendError::Refused {
+            place,
+            answer: hide(answer),
+        },
+        SendError::Protocol { place, why } => SendError::Protocol {
+            place,
+            why: hide(why),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,93 @@
+//! The application that all handlers share: its parts, and the state of a running server.
+
+use super::certificate::Certificates;
+use super::login_limit::LoginLimit;
+use super::session::{Passwords, SetupLink};
+use crate::config::{Proxy, Transport};
+use crate::engine::{Clock, Engine, LogStore};
+use crate::libraries::Libraries;
+use crate::notify::Notifier;
+use crate::scripts::Scripts;
+use crate::secrets::SecretKey;
+use crate::setting::Setting;
+use crate::store::Store;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
+
+/// The commit that this was built from, where whoever built it said so.
+pub(super) const COMMIT: &str = match option_env!("LIGHTFLOW_COMMIT") {
+    Some(commit) => commit,
+    None => "not told when it was built",
+};
+
+/// What the application is built from.
+pub struct AppParts {
+    /// Everything that survives a restart.
+    pub store: Store,
+    /// Everything that runs.
+    pub engine: Engine,
+    /// What steps printed.
+    pub logs: LogStore,
+    /// The folder of scripts.
+    pub scripts: Scripts,
+    /// The folder of Python packages.
+    pub libraries: Libraries,
+    /// Seals secret variables.
+    pub secrets: Arc<SecretKey>,
+    /// Sends notifications.
+    pub notifier: Notifier,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The zone in which pages show times, and of tasks that name none.
+    pub zone: Setting<Tz>,
+    /// Whether cookies must be bound to TLS.
+    pub transport: Transport,
+    /// Which reverse proxy is believed.
+    pub proxy: Proxy,
+    /// The link of the first start.
+    pub setup: SetupLink,
+    /// The certificate that is served; none where the server speaks plain HTTP.
+    pub certificates: Option<Certificates>,
+    /// The address for links.
+    pub base_url: Setting<String>,
+    /// The folder of copies of the database.
+    pub backups: PathBuf,
+}
+
+/// What the handlers work with.
+pub struct App {
+    parts: AppParts,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) passwords: Passwords,
+    pub(super) login_limit: LoginLimit,
+    /// Changes whenever something that lets somebody in was taken away.
+    pub(super) access: watch::Sender<()>,
+    /// One copy of the database at a time.
+    pub(super) snapshots: Mutex<()>,
+}
+
+impl Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.parts
+    }
+}
+
+impl App {
+    /// The application around its parts.
+    pub fn new(parts: AppParts) -> Self {
+        Self {
+            started_at: parts.clock.now(),
+            parts,
+            passwords: Passwords::default(),
+            login_limit: LoginLimit::default(),
+            access: watch::Sender::new(()),
+            snapshots: Mutex::new(()),
+        }
+    }
+}
