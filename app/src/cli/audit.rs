@@ -1,79 +1,68 @@
-//! `lightflow audit`: who changed what.
+//! `lightflow audit`: the audit trail.
 
-use super::client::{path, query as query_of, read};
+use super::client::{path, query};
 use super::error::CliError;
-use super::session::{Session, json, text, wants_json};
+use super::session::{Json, Session};
 use super::table::Table;
 use crate::view::{AuditList, AuditView};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::Args;
 use std::process::ExitCode;
 
-/// The command and its options.
-pub(super) fn command() -> Command {
-    let option = |id: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(id).long(id).value_name(value).help(help)
-    };
-    Command::new("audit")
-        .about("Who changed what, newest first")
-        .after_help(
-            "Examples:\n  lightflow audit\n  \
-             lightflow audit --kind task --name backup_immich --limit 10\n  \
-             lightflow audit --actor ann --json",
-        )
-        .arg(option(
-            "kind",
-            "KIND",
-            "About this kind of thing, such as task or user",
-        ))
-        .arg(option("name", "NAME", "About the thing of this name"))
-        .arg(option("actor", "NAME", "Of this user or token"))
-        .arg(
-            option("limit", "NUMBER", "At most so many, 1 to 500")
-                .default_value("50")
-                .value_parser(value_parser!(u32).range(1..=500)),
-        )
-        .arg(
-            option("before", "NUMBER", "Entries with a smaller number")
-                .value_parser(value_parser!(i64)),
-        )
-        .arg(json())
+/// Who changed what, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lightflow audit\n  \
+        lightflow audit --kind task --name backup_immich --limit 10\n  \
+        lightflow audit --actor ann --json")]
+pub(super) struct Audit {
+    /// About this kind of thing, such as task or user
+    #[arg(long)]
+    kind: Option<String>,
+    /// About the thing of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Of this user or token
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// At most this number of entries, 1 to 500
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Entries with a smaller number
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<i64>,
+    #[command(flatten)]
+    json: Json,
 }
 
-/// Runs the command.
-pub(super) async fn run(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let mut query: Vec<(&str, String)> = ["kind", "name", "actor"]
-        .into_iter()
-        .map(|key| (key, text(matches, key).to_owned()))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    if let Some(limit) = matches.get_one::<u32>("limit") {
-        query.push(("limit", limit.to_string()));
+impl Audit {
+    /// Runs the command.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let given = [
+            ("kind", self.kind),
+            ("name", self.name),
+            ("actor", self.actor),
+            ("limit", Some(self.limit.to_string())),
+            ("before", self.before.map(|before| before.to_string())),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)));
+        let url = query(&path(&["audit"]), &given.collect::<Vec<_>>());
+        let table = |here: &super::moment::Here, AuditList { entries, .. }| {
+            let mut table = Table::new(&["WHEN", "WHO", "WHAT", "CHANGES"], 3);
+            for entry in &entries {
+                table.row(vec![
+                    here.full(&entry.at),
+                    who(entry),
+                    format!("{} {} {}", entry.action, entry.kind, entry.name),
+                    changes(entry),
+                ]);
+            }
+            table
+        };
+        session
+            .list(self.json, &url, "nothing was changed yet", table)
+            .await
     }
-    if let Some(before) = matches.get_one::<i64>("before") {
-        query.push(("before", before.to_string()));
-    }
-    let url = query_of(&path(&["audit"]), &query);
-    let body = session.client.fetch(&url).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let AuditList { entries, .. } = read(&body)?;
-    let mut table = Table::new(&["WHEN", "WHO", "WHAT", "CHANGES"], 3);
-    for entry in &entries {
-        table.row(vec![
-            session.here.full(&entry.at),
-            who(entry),
-            format!("{} {} {}", entry.action, entry.kind, entry.name),
-            changes(entry),
-        ]);
-    }
-    if table.is_empty() {
-        session.out.line("nothing was changed yet")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn who(entry: &AuditView) -> String {

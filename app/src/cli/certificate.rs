@@ -1,73 +1,71 @@
-//! `lightflow certificate`: what the server shows to browsers, and another one, such as from
-//! the hook of an ACME client.
+//! `lightflow certificate`: the certificate that browsers see. An ACME client's hook can set it.
 
-use super::client::{Body, path, read};
+use super::client::{path, read};
 use super::error::CliError;
 use super::prompt;
-use super::session::{Session, confirm, json, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use crate::view::{CertificateBody, CertificateView};
-use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Subcommand, ValueHint};
 use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let file = |id: &'static str, help: &'static str| {
-        Arg::new(id)
-            .long(id)
-            .value_name("FILE")
-            .help(help)
-            .required(true)
-            .value_parser(value_parser!(PathBuf))
-            .value_hint(ValueHint::FilePath)
-    };
-    Command::new("certificate")
-        .about("The server's certificate: show, set, renew")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("show")
-                .about("Show the certificate that is served")
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("set")
-                .about("Serve another certificate, from the next connection on")
-                .after_help(
-                    "Chain and key have to belong together and be valid now, or nothing changes.\n\n\
-                     Example, as a hook of an ACME client:\n  \
-                     lightflow certificate set --chain fullchain.pem --key privkey.pem",
-                )
-                .arg(file("chain", "The certificate and those that signed it, in PEM form"))
-                .arg(file("key", "Its private key in PEM form, without a passphrase"))
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("renew")
-                .about("Make a new self-signed certificate and serve it")
-                .arg(yes())
-                .arg(json()),
-        )
+/// The server's certificate: show, edit, renew
+#[derive(Debug, Subcommand)]
+pub(super) enum CertificateCommand {
+    /// Show the certificate that is served
+    Show(Json),
+    /// Serve another certificate, from the next connection on
+    #[command(
+        alias = "set",
+        after_help = "Chain and key have to belong together and be valid now, or nothing changes.\n\n\
+            Example, as a hook of an ACME client:\n  \
+            lightflow certificate edit --chain fullchain.pem --key privkey.pem"
+    )]
+    Edit {
+        /// The certificate and those that signed it, in PEM form
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        chain: PathBuf,
+        /// Its private key in PEM form, without a passphrase
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Create a new self-signed certificate and serve it
+    Renew {
+        #[command(flatten)]
+        yes: Yes,
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("show", matches)) => show(session, matches).await,
-        Some(("set", matches)) => set(session, matches).await,
-        Some(("renew", matches)) => renew(session, matches).await,
-        _ => Err(unknown()),
+impl CertificateCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let (json, body) = match self {
+            Self::Show(json) => (json, session.client.fetch(&path(&["certificate"])).await?),
+            Self::Edit { chain, key, json } => {
+                let body = CertificateBody {
+                    chain: prompt::read_text(&chain)?,
+                    key: prompt::read_text(&key)?,
+                };
+                let answer = session.send(Method::PUT, &["certificate"], &body).await?;
+                (json, answer)
+            }
+            Self::Renew { yes, json } => {
+                yes.confirm("Create a new self-signed certificate? Browsers warn once more")?;
+                let parts = ["certificate", "renew"];
+                (json, session.ask(Method::POST, &parts).await?)
+            }
+        };
+        print(&mut session, json, &body)
     }
 }
 
-async fn show(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["certificate"])).await?;
-    tell(&mut session, matches, &body)
-}
-
-fn tell(session: &mut Session, matches: &ArgMatches, body: &[u8]) -> Result<ExitCode, CliError> {
-    if wants_json(matches) {
+fn print(session: &mut Session, json: Json, body: &[u8]) -> Result<ExitCode, CliError> {
+    if json.json {
         session.out.json(body)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -86,31 +84,4 @@ fn tell(session: &mut Session, matches: &ArgMatches, body: &[u8]) -> Result<Exit
         session.out.line(&format!("{label:<12} {value}"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn file(matches: &ArgMatches, id: &str) -> Result<String, CliError> {
-    match matches.get_one::<PathBuf>(id) {
-        Some(file) => prompt::read_text(file),
-        None => Err(unknown()),
-    }
-}
-
-async fn set(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = Body::json(&CertificateBody {
-        chain: file(matches, "chain")?,
-        key: file(matches, "key")?,
-    })?;
-    let url = path(&["certificate"]);
-    let answer = session.client.send(Method::PUT, &url, body).await?;
-    tell(&mut session, matches, &answer)
-}
-
-async fn renew(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    confirm(
-        matches,
-        "Make a new self-signed certificate? Browsers warn once more",
-    )?;
-    let url = path(&["certificate", "renew"]);
-    let answer = session.client.send(Method::POST, &url, Body::Empty).await?;
-    tell(&mut session, matches, &answer)
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Datelike, FixedOffset, Utc};
 use chrono_tz::Tz;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::Args;
 
 use crate::domain::cron::CronExpr;
 use crate::domain::schedule::{ClockChange, Schedule, parse_zone};
@@ -27,64 +27,38 @@ const LAST_YEAR: i32 = 9999;
 /// Exit code for anything the user has to write differently, as clap uses it.
 const USAGE: u8 = 2;
 
-/// The subcommand and its arguments.
-#[must_use]
-pub fn command() -> Command {
-    Command::new("cron")
-        .about("Explain a CRON expression and print its next fires")
-        .long_about(
-            "Explain a CRON expression in words and print its next fires. The expression has \
-             the five fields of crontab(5), or is a word such as @daily. No server is needed.",
-        )
-        .override_usage("lightflow cron [OPTIONS] <EXPR>")
-        .arg(
-            Arg::new("expr")
-                .value_name("EXPR")
-                .help("Five fields in one argument, such as \"0 3 * * *\", or @daily and friends")
-                .required(true)
-                .allow_hyphen_values(true),
-        )
-        .arg(
-            Arg::new("fields")
-                .value_name("FIELD")
-                .help("The other fields, when each is an argument of its own")
-                .num_args(0..)
-                .allow_negative_numbers(true)
-                .hide(true),
-        )
-        .arg(
-            Arg::new("tz")
-                .long("tz")
-                .value_name("ZONE")
-                .help("Time zone, such as Europe/Paris [default: LIGHTFLOW_TZ, then TZ, then UTC]"),
-        )
-        .arg(
-            Arg::new("from")
-                .long("from")
-                .value_name("RFC3339")
-                .help("Print fires strictly after this time, such as 2026-10-25T00:00:00Z [default: now]")
-                .value_parser(parse_from),
-        )
-        .arg(
-            Arg::new("count")
-                .long("count")
-                .value_name("N")
-                .help("How many fires to print, 1 to 10000")
-                .default_value("10")
-                .value_parser(value_parser!(u32).range(1..=i64::from(MAX_COUNT))),
-        )
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .help("Print {\"description\": …, \"fires\": […]} with times in UTC")
-                .action(ArgAction::SetTrue),
-        )
+/// Explain a CRON expression and print its next runs
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Explain a CRON expression in words and print its next runs. The expression has \
+        the five fields of crontab(5), or is a word such as @daily. No server is needed.",
+    override_usage = "lightflow cron [OPTIONS] <EXPR>"
+)]
+pub struct Cron {
+    /// Five fields in one argument, such as "0 3 * * *", or @daily and friends
+    #[arg(allow_hyphen_values = true)]
+    expr: String,
+    /// The other fields, when each is an argument of its own
+    #[arg(value_name = "FIELD", num_args = 0.., allow_negative_numbers = true, hide = true)]
+    fields: Vec<String>,
+    /// Time zone, such as Europe/Paris [default: LIGHTFLOW_TZ, then TZ, then UTC]
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// Print runs strictly after this time, such as 2026-10-25T00:00:00Z [default: now]
+    #[arg(long, value_name = "RFC3339", value_parser = parse_from)]
+    from: Option<DateTime<Utc>>,
+    /// The number of runs to print, 1 to 10000
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_COUNT)))]
+    count: u32,
+    /// Print {"description": …, "fires": […]} with times in UTC
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the subcommand: the answer on standard output, or the reason on standard error and 2.
 #[must_use]
-pub fn run(matches: &ArgMatches) -> ExitCode {
-    let answer = match answer(matches) {
+pub fn run(cron: &Cron) -> ExitCode {
+    let answer = match answer(cron) {
         Ok(answer) => answer,
         Err(reason) => {
             // With standard error closed, the exit code still tells.
@@ -104,35 +78,27 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-fn answer(matches: &ArgMatches) -> Result<String, String> {
-    let expr = expression(matches)?;
-    let zone = zone(matches)?;
-    let from = matches
-        .get_one::<DateTime<Utc>>("from")
-        .copied()
-        .unwrap_or_else(|| SystemClock.now());
-    let count = matches.get_one::<u32>("count").copied().unwrap_or(10);
-    let count = usize::try_from(count).map_err(|error| error.to_string())?;
+fn answer(cron: &Cron) -> Result<String, String> {
+    let expr = expression(cron)?;
+    let zone = zone(cron)?;
+    let from = cron.from.unwrap_or_else(|| SystemClock.now());
+    let count = usize::try_from(cron.count).map_err(|error| error.to_string())?;
     let schedule = Schedule::new(expr, zone);
     let fires: Vec<DateTime<Utc>> = schedule
         .fires_after(from)
         .take_while(|fire| fire.year() <= LAST_YEAR)
         .take(count)
         .collect();
-    if matches.get_flag("json") {
+    if cron.json {
         Ok(json(&schedule, &fires))
     } else {
         Ok(text(&schedule, from, &fires))
     }
 }
 
-fn expression(matches: &ArgMatches) -> Result<CronExpr, String> {
-    let words: Vec<&str> = ["expr", "fields"]
-        .into_iter()
-        .filter_map(|id| matches.get_many::<String>(id))
-        .flatten()
-        .map(String::as_str)
-        .collect();
+fn expression(cron: &Cron) -> Result<CronExpr, String> {
+    let words = std::iter::once(&cron.expr).chain(&cron.fields);
+    let words: Vec<&str> = words.map(String::as_str).collect();
     if let Some(option) = words.iter().find(|word| looks_like_an_option(word)) {
         return Err(format!(
             "unknown option {option:?}, see lightflow cron --help"
@@ -151,8 +117,8 @@ fn looks_like_an_option(word: &str) -> bool {
     name.len() < word.len() && name.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-fn zone(matches: &ArgMatches) -> Result<Tz, String> {
-    if let Some(name) = matches.get_one::<String>("tz") {
+fn zone(cron: &Cron) -> Result<Tz, String> {
+    if let Some(name) = &cron.tz {
         return parse_zone(name).map_err(|error| format!("--tz: {error}"));
     }
     for variable in ["LIGHTFLOW_TZ", "TZ"] {

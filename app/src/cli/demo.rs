@@ -11,7 +11,7 @@ use super::serve::{self, Server};
 use crate::config::{self, Config, Transport};
 use crate::view::VariableBody;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Args};
 use hyper::Method;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -23,33 +23,28 @@ const SAMPLES: &str = include_str!("demo.toml");
 /// Where the demo listens if nobody else does.
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// The subcommand and its arguments.
-pub(super) fn command() -> Command {
-    let command = Command::new("demo")
-        .about("Try Lightflow out: a server with sample tasks, gone at Ctrl-C")
-        .after_help(
-            "Three sample tasks are run at once: one succeeds, one has a failing step and a\n\
-             step that runs always, and one prints slowly so that its live log can be\n\
-             watched. With --data-dir DIR everything is kept there.\n\n\
-             Examples:\n  lightflow demo\n  \
-             lightflow demo --listen 127.0.0.1:9000 --data-dir /tmp/lightflow",
-        )
-        .arg(
-            Arg::new("listen")
-                .long("listen")
-                .value_name("ADDR:PORT")
-                .help("Address on this machine [default: 127.0.0.1:8080, or a free port]"),
-        );
-    address::hiding(&["url", "ca", "token-file"], command)
+/// Try Lightflow out: a server with sample tasks, gone at Ctrl-C
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Three sample tasks are run at once: one succeeds, one has a failing step and a\n\
+        step that runs always, and one prints slowly so that its live log can be\n\
+        watched. With --data-dir DIR everything is kept there.\n\n\
+        Examples:\n  lightflow demo\n  \
+        lightflow demo --listen 127.0.0.1:9000 --data-dir /tmp/lightflow"
+)]
+pub(super) struct Demo {
+    /// Address on this machine [default: 127.0.0.1:8080, or a free port]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
 }
 
 /// Runs the demo until Ctrl-C.
-pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+pub(super) fn run(demo: &Demo, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     super::init::listen();
     if std::env::var_os("LIGHTFLOW_LOG").is_some() {
         serve::start_logging();
     }
-    let listen = listen(matches.get_one::<String>("listen").map(String::as_str))?;
+    let listen = listen(demo.listen.as_deref())?;
     let folder = Folder::new(matches)?;
     let mut config = Config::from_env(|key| match key {
         "LIGHTFLOW_TZ" | "TZ" => std::env::var(key).ok(),

@@ -3,101 +3,82 @@
 use super::client::{Body, path, query, read};
 use super::error::{CliError, notice};
 use super::prompt;
-use super::session::{Session, json, wants_json};
+use super::session::{Json, Session};
 use super::table::Table;
 use crate::view::{ImportReport, Imported};
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Args, ValueHint};
 use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// `export` and its arguments.
-pub(super) fn export_command() -> Command {
-    Command::new("export")
-        .about("Write pools, variables, scripts and tasks as one TOML file")
-        .after_help(
-            "Secret variables are in it by name only.\n\n\
-             Examples:\n  lightflow export lightflow.toml\n  lightflow export | less",
-        )
-        .arg(file("Where to [default: standard output]"))
+/// Write pools, variables, scripts and tasks as one TOML file
+#[derive(Debug, Args)]
+#[command(after_help = "Secret variables are in it by name only.\n\n\
+        Examples:\n  lightflow export lightflow.toml\n  lightflow export | less")]
+pub(super) struct Export {
+    /// Where to [default: standard output]
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
 }
 
-/// `import` and its arguments.
-pub(super) fn import_command() -> Command {
-    Command::new("import")
-        .about("Read what export wrote: adds and changes, deletes nothing")
-        .after_help(
-            "All of it is done, or nothing.\n\n\
-             Examples:\n  lightflow import lightflow.toml --dry-run\n  \
-             lightflow import lightflow.toml",
-        )
-        .arg(file("The file, - for standard input").required(true))
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .help("Say what would be done and change nothing")
-                .action(ArgAction::SetTrue),
-        )
-        .arg(json())
+/// Read a file that export wrote: adds and changes, deletes nothing
+#[derive(Debug, Args)]
+#[command(after_help = "All of it is done, or nothing.\n\n\
+        Examples:\n  lightflow import lightflow.toml --dry-run\n  \
+        lightflow import lightflow.toml")]
+pub(super) struct Import {
+    /// The file, - for standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Print the changes and make none
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
-fn file(help: &'static str) -> Arg {
-    Arg::new("file")
-        .value_name("FILE")
-        .help(help)
-        .value_parser(value_parser!(PathBuf))
-        .value_hint(ValueHint::FilePath)
-}
-
-/// Writes the configuration.
-pub(super) async fn export(
-    mut session: Session,
-    matches: &ArgMatches,
-) -> Result<ExitCode, CliError> {
-    let text = session.client.fetch(&path(&["export"])).await?;
-    match matches.get_one::<PathBuf>("file") {
-        Some(file) if file.as_os_str() != "-" => {
-            std::fs::write(file, &text).map_err(|error| {
-                CliError::Local(format!("cannot write {}: {error}", file.display()))
-            })?;
-            session
-                .out
-                .line(&format!("written to {}", file.display()))?;
+impl Export {
+    /// Writes the configuration.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let text = session.client.fetch(&path(&["export"])).await?;
+        match self.file {
+            Some(file) if file.as_os_str() != "-" => {
+                std::fs::write(&file, &text).map_err(|error| {
+                    CliError::Local(format!("cannot write {}: {error}", file.display()))
+                })?;
+                let written = format!("written to {}", file.display());
+                session.out.line(&written)?;
+            }
+            _ => session.out.bytes(&text)?,
         }
-        _ => session.out.bytes(&text)?,
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a configuration.
-pub(super) async fn import(
-    mut session: Session,
-    matches: &ArgMatches,
-) -> Result<ExitCode, CliError> {
-    let file = matches
-        .get_one::<PathBuf>("file")
-        .cloned()
-        .unwrap_or_default();
-    let text = prompt::read_file(&file)?;
-    let dry_run = matches.get_flag("dry-run").to_string();
-    let url = query(&path(&["import"]), &[("dry_run", dry_run)]);
-    let answer = session
-        .client
-        .send(Method::POST, &url, Body::Toml(text.into()))
-        .await?;
-    let report: ImportReport = read(&answer)?;
-    if wants_json(matches) {
-        session.out.json(&answer)?;
-    } else {
-        let text = in_words(&report, session.out.width());
-        session.out.text(&text)?;
+impl Import {
+    /// Reads a configuration.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let text = prompt::read_file(&self.file)?;
+        let dry_run = self.dry_run.to_string();
+        let url = query(&path(&["import"]), &[("dry_run", dry_run)]);
+        let answer = session
+            .client
+            .send(Method::POST, &url, Body::Toml(text.into()))
+            .await?;
+        let report: ImportReport = read(&answer)?;
+        if self.json.json {
+            session.out.json(&answer)?;
+        } else {
+            let text = in_words(&report, session.out.width());
+            session.out.text(&text)?;
+        }
+        for key in &report.missing_secrets {
+            notice(&format!(
+                "secret {key} has no value yet: lightflow variable edit {key} --secret --file FILE"
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    for key in &report.missing_secrets {
-        notice(&format!(
-            "secret {key} has no value yet: lightflow variable set {key} --secret --file FILE"
-        ));
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn in_words(report: &ImportReport, width: Option<usize>) -> String {

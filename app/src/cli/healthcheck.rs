@@ -5,17 +5,12 @@ use super::client::Client;
 use super::error::{CliError, FAILURE};
 use super::output::Out;
 use super::session::block_on;
-use clap::{ArgMatches, Command};
+use clap::ArgMatches;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Time the server has; what takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The subcommand.
-pub(super) fn command() -> Command {
-    Command::new("healthcheck").about("Exit with 0 if the server is healthy, else with 1")
-}
 
 /// Asks the server how it is.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {

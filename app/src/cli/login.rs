@@ -1,74 +1,56 @@
-//! `lightflow session`: who is logged in, and the end of that.
+//! `lightflow session`: the sessions of browsers.
 
-use super::client::{Body, path, read};
+use super::client::path;
 use super::error::CliError;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use super::table::Table;
 use crate::view::SessionList;
-use clap::{ArgMatches, Command};
-use hyper::Method;
+use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    Command::new("session")
-        .about("Logins that last: list, end")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("list")
-                .about("List who is logged in, and from where")
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("end")
-                .about("End a session: the browser has to log in again")
-                .arg(name("id", "NUMBER", "The session's number, from the list"))
-                .arg(yes()),
-        )
+/// Sessions: list, delete
+#[derive(Debug, Subcommand)]
+pub(super) enum SessionCommand {
+    /// List who is logged in, and from where
+    List(Json),
+    /// End a session: the browser has to log in again
+    #[command(alias = "end")]
+    Delete {
+        /// The session's number, from the list
+        #[arg(value_name = "NUMBER", value_parser = NonEmptyStringValueParser::new())]
+        id: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("end", matches)) => end(session, matches).await,
-        _ => Err(unknown()),
+impl SessionCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => {
+                let table = |here: &super::moment::Here, SessionList { sessions }| {
+                    let heads = ["NUMBER", "USER", "LAST SEEN", "FROM", "BROWSER"];
+                    let mut table = Table::new(&heads, 4);
+                    for one in sessions {
+                        table.row(vec![
+                            one.id.to_string(),
+                            one.user,
+                            here.full(&one.seen_at),
+                            one.address,
+                            one.agent,
+                        ]);
+                    }
+                    table
+                };
+                let url = path(&["sessions"]);
+                session.list(json, &url, "no sessions", table).await
+            }
+            Self::Delete { id, yes } => {
+                let thing = format!("session {id}");
+                session.delete(yes, &["sessions", &id], &thing).await
+            }
+        }
     }
-}
-
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["sessions"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let SessionList { sessions } = read(&body)?;
-    let mut table = Table::new(&["NUMBER", "USER", "LAST SEEN", "FROM", "BROWSER"], 4);
-    for one in sessions {
-        table.row(vec![
-            one.id.to_string(),
-            one.user,
-            session.here.full(&one.seen_at),
-            one.address,
-            one.agent,
-        ]);
-    }
-    if table.is_empty() {
-        session.out.line("nobody is logged in")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn end(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = text(matches, "id");
-    confirm(matches, &format!("End the session {id}"))?;
-    let url = path(&["sessions", id]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("session {id} ended"))
 }

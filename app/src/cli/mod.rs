@@ -43,10 +43,11 @@ mod user;
 mod variable;
 mod watch;
 
-use clap::{ArgMatches, Command};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use error::CliError;
 use session::{Session, block_on};
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the command line `args`, the program's name first.
@@ -70,19 +71,36 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn dispatch(matches: &ArgMatches) -> ExitCode {
-    let result = match matches.subcommand() {
-        Some(("serve" | "demo", _)) if init::is_first() => init::run()
-            .map_err(|error| CliError::Local(format!("cannot start the server: {error}"))),
-        Some(("serve", matches)) => return serve::run(matches),
-        Some(("cron", matches)) => return cron::run(matches),
-        Some(("healthcheck", matches)) => return healthcheck::run(matches),
-        Some(("completions", matches)) => completions::run(matches, root()),
-        Some(("demo", matches)) => demo::run(matches),
-        Some(("snapshot", matches)) => snapshot::run(matches),
-        Some((group, matches)) => ask(group, matches),
-        None => Err(session::unknown()),
+    run(matches).unwrap_or_else(|error| error.report())
+}
+
+fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let Some((group, matches)) = matches.subcommand() else {
+        return Err(session::unknown());
     };
-    result.unwrap_or_else(|error| error.report())
+    match group {
+        "serve" | "demo" if init::is_first() => init::run()
+            .map_err(|error| CliError::Local(format!("cannot start the server: {error}"))),
+        "serve" => {
+            let data = matches.try_get_one("data-dir").ok().flatten();
+            let data = data.map(|data: &std::path::PathBuf| Path::new(data));
+            Ok(serve::run(&parsed(matches)?, data))
+        }
+        "cron" => Ok(cron::run(&parsed(matches)?)),
+        "healthcheck" => Ok(healthcheck::run(matches)),
+        "completions" => parsed::<completions::Completions>(matches)?.run(root()),
+        "demo" => demo::run(&parsed(matches)?, matches),
+        "snapshot" => {
+            let data = address::data_directory(matches);
+            parsed::<snapshot::Snapshot>(matches)?.run(&data)
+        }
+        group => ask(group, matches),
+    }
+}
+
+/// The arguments of a command as its own type.
+fn parsed<T: FromArgMatches>(matches: &ArgMatches) -> Result<T, CliError> {
+    T::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 /// Runs a command that needs a server.
@@ -90,25 +108,55 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let session = Session::new(matches)?;
     block_on(async move {
         match group {
-            "task" => task::run(session, matches).await,
-            "run" => run::run(session, matches).await,
-            "variable" => variable::run(session, matches).await,
-            "pool" => pool::run(session, matches).await,
-            "library" => library::run(session, matches).await,
-            "script" => script::run(session, matches).await,
-            "user" => user::run(session, matches).await,
-            "token" => token::run(session, matches).await,
-            "session" => login::run(session, matches).await,
-            "audit" => audit::run(session, matches).await,
-            "certificate" => certificate::run(session, matches).await,
-            "notification" => notification::run(session, matches).await,
-            "settings" => settings::run(session, matches).await,
-            "export" => export::export(session, matches).await,
-            "import" => export::import(session, matches).await,
+            "task" => parsed::<task::TaskCommand>(matches)?.run(session).await,
+            "run" => parsed::<run::RunCommand>(matches)?.run(session).await,
+            "variable" => {
+                let command = parsed::<variable::VariableCommand>(matches)?;
+                command.run(session).await
+            }
+            "pool" => parsed::<pool::PoolCommand>(matches)?.run(session).await,
+            "library" => {
+                let command = parsed::<library::LibraryCommand>(matches)?;
+                command.run(session).await
+            }
+            "script" => parsed::<script::ScriptCommand>(matches)?.run(session).await,
+            "user" => parsed::<user::UserCommand>(matches)?.run(session).await,
+            "token" => parsed::<token::TokenCommand>(matches)?.run(session).await,
+            "session" => parsed::<login::SessionCommand>(matches)?.run(session).await,
+            "audit" => parsed::<audit::Audit>(matches)?.run(session).await,
+            "certificate" => {
+                let command = parsed::<certificate::CertificateCommand>(matches)?;
+                command.run(session).await
+            }
+            "notification" => {
+                let command = parsed::<notification::NotificationCommand>(matches)?;
+                command.run(session).await
+            }
+            "settings" => {
+                let command = parsed::<settings::SettingsCommand>(matches)?;
+                command.run(session).await
+            }
+            "export" => parsed::<export::Export>(matches)?.run(session).await,
+            "import" => parsed::<export::Import>(matches)?.run(session).await,
             _ => Err(session::unknown()),
         }
     })
 }
+
+/// A command with subcommands.
+fn group<C: Subcommand>(name: &'static str) -> Command {
+    C::augment_subcommands(Command::new(name))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+}
+
+/// A command without subcommands.
+fn single<A: Args>(name: &'static str) -> Command {
+    A::augment_args(Command::new(name))
+}
+
+/// The options of a server in the network, for commands that work on this machine.
+const REMOTE: &[&str] = &["url", "ca", "token-file"];
 
 /// The command line with `serve` alone.
 fn with_serve() -> Command {
@@ -119,36 +167,41 @@ fn with_serve() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
-        .subcommand(address::hiding(
-            &["url", "ca", "token-file"],
-            serve::command(),
-        ));
+        .subcommand(address::hiding(REMOTE, single::<serve::Serve>("serve")));
     address::with_options(root)
 }
 
 /// The whole command line.
 fn root() -> Command {
+    let healthcheck =
+        Command::new("healthcheck").about("Exit with 0 if the server is healthy, else with 1");
     with_serve()
-        .subcommand(demo::command())
-        .subcommand(task::command())
-        .subcommand(run::command())
-        .subcommand(variable::command())
-        .subcommand(pool::command())
-        .subcommand(script::command())
-        .subcommand(library::command())
-        .subcommand(export::export_command())
-        .subcommand(export::import_command())
-        .subcommand(user::command())
-        .subcommand(token::command())
-        .subcommand(login::command())
-        .subcommand(audit::command())
-        .subcommand(certificate::command())
-        .subcommand(settings::command())
-        .subcommand(notification::command())
-        .subcommand(address::hiding(address::ALL, cron::command()))
-        .subcommand(snapshot::command())
-        .subcommand(healthcheck::command())
-        .subcommand(address::hiding(address::ALL, completions::command()))
+        .subcommand(address::hiding(REMOTE, single::<demo::Demo>("demo")))
+        .subcommand(group::<task::TaskCommand>("task"))
+        .subcommand(group::<run::RunCommand>("run"))
+        .subcommand(group::<variable::VariableCommand>("variable"))
+        .subcommand(group::<pool::PoolCommand>("pool"))
+        .subcommand(group::<script::ScriptCommand>("script"))
+        .subcommand(group::<library::LibraryCommand>("library"))
+        .subcommand(single::<export::Export>("export"))
+        .subcommand(single::<export::Import>("import"))
+        .subcommand(group::<user::UserCommand>("user"))
+        .subcommand(group::<token::TokenCommand>("token"))
+        .subcommand(group::<login::SessionCommand>("session"))
+        .subcommand(single::<audit::Audit>("audit"))
+        .subcommand(group::<certificate::CertificateCommand>("certificate"))
+        .subcommand(group::<settings::SettingsCommand>("settings"))
+        .subcommand(group::<notification::NotificationCommand>("notification"))
+        .subcommand(address::hiding(address::ALL, single::<cron::Cron>("cron")))
+        .subcommand(address::hiding(
+            REMOTE,
+            single::<snapshot::Snapshot>("snapshot"),
+        ))
+        .subcommand(healthcheck)
+        .subcommand(address::hiding(
+            address::ALL,
+            single::<completions::Completions>("completions"),
+        ))
 }
 
 const AFTER_HELP: &str = "\

@@ -1,284 +1,234 @@
-//! `lightflow notification`: who is told when something is wrong.
+//! `lightflow notification`: the channels to which alerts go.
 
-use super::client::{Body, path, read};
+use super::client::path;
 use super::error::CliError;
+use super::moment::Here;
 use super::prompt;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use super::table::Table;
 use crate::domain::target::Kind;
-use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList, TargetBody};
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use clap::{Args, Subcommand, ValueHint};
 use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let channel = || name("name", "NAME", "The channel");
-    Command::new("notification")
-        .about("Notifications: list, add, set, test, delete channels; log")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("List all channels").arg(json()))
-        .subcommand(
-            Command::new("add")
-                .about("Add a channel")
-                .after_help(
-                    "URLs, tokens and passwords are sealed in the database and never shown again.\n\n\
-                     Examples:\n  \
-                     lightflow notification add phone --kind ntfy --url-file topic.txt\n  \
-                     lightflow notification add nights --kind ping --url-file check.txt --task backup_immich\n  \
-                     lightflow notification add mail --kind email --host smtp.example.org --user ann \\\n      \
-                     --password-file pw.txt --from ann@example.org --to ann@example.org --on failure",
-                )
-                .arg(channel())
-                .arg(kind().required(true))
-                .args(options())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("set")
-                .about("Change a channel; what is not given stays as it is")
-                .arg(channel())
-                .arg(kind())
-                .args(options())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("test")
-                .about("Send a test message to a channel now")
-                .arg(channel()),
-        )
-        .subcommand(
-            Command::new("delete")
-                .about("Delete a channel and what waits for it")
-                .arg(channel())
-                .arg(yes()),
-        )
-        .subcommand(
-            Command::new("log")
-                .about("The newest notifications and what became of them")
-                .arg(json()),
-        )
+/// Notification channels: list, create, edit, test, delete; log
+#[derive(Debug, Subcommand)]
+pub(super) enum NotificationCommand {
+    /// List all channels
+    List(Json),
+    /// Create a channel
+    #[command(
+        alias = "add",
+        mut_arg("kind", |kind| kind.required(true)),
+        after_help = "URLs, tokens and passwords are sealed in the database and never shown again.\n\n\
+            Examples:\n  \
+            lightflow notification create phone --kind ntfy --url-file topic.txt\n  \
+            lightflow notification create nights --kind ping --url-file check.txt --task backup_immich\n  \
+            lightflow notification create mail --kind email --host smtp.example.org --user ann \\\n      \
+            --password-file pw.txt --from ann@example.org --to ann@example.org --on failure"
+    )]
+    Create(Channel),
+    /// Change a channel; omitted options keep their values
+    #[command(alias = "set")]
+    Edit(Channel),
+    /// Send a test message to a channel now
+    Test {
+        /// The channel
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+    },
+    /// Delete a channel and the notifications that wait for it
+    Delete {
+        /// The channel
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// The newest notifications and their results
+    Log(Json),
 }
 
-fn kind() -> Arg {
-    Arg::new("kind")
-        .long("kind")
-        .value_name("KIND")
-        .help("What it is")
-        .value_parser(PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)))
+#[derive(Debug, Args)]
+pub(super) struct Channel {
+    /// The channel
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    name: String,
+    /// Kind of the channel
+    #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)))]
+    kind: Option<String>,
+    /// Take the URL from a file, - for standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    url_file: Option<PathBuf>,
+    /// Take the token from a file
+    #[arg(long = "token-file", id = "token-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// Mail server
+    #[arg(long)]
+    host: Option<String>,
+    /// Its port [default: that of the protection]
+    #[arg(long)]
+    port: Option<String>,
+    /// Protection of the connection
+    #[arg(long, value_name = "HOW", value_parser = ["starttls", "tls", "none"])]
+    security: Option<String>,
+    /// User at the mail server
+    #[arg(long)]
+    user: Option<String>,
+    /// Take the user's password from a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    password_file: Option<PathBuf>,
+    /// Sender
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// Recipients, separated by commas
+    #[arg(long, value_name = "ADDRESSES")]
+    to: Option<String>,
+    /// Occasions of its alerts [default: all]
+    #[arg(long, value_name = "OCCASIONS", value_delimiter = ',', value_parser = ["failure", "recovery", "overdue"])]
+    on: Option<Vec<String>>,
+    /// Only this task, several times for several
+    #[arg(long, value_name = "NAME", conflicts_with = "all_tasks")]
+    task: Option<Vec<String>>,
+    /// All tasks, which is the default
+    #[arg(long)]
+    all_tasks: bool,
+    /// false sends nothing
+    #[arg(long, value_name = "BOOL")]
+    enabled: Option<bool>,
+    #[command(flatten)]
+    json: Json,
 }
 
-fn options() -> Vec<Arg> {
-    let file = |id, help| {
-        Arg::new(id)
-            .long(id)
-            .value_name("FILE")
-            .help(help)
-            .value_parser(value_parser!(PathBuf))
-            .value_hint(ValueHint::FilePath)
-    };
-    let plain = |id, value, help| Arg::new(id).long(id).value_name(value).help(help);
-    vec![
-        file("url-file", "Take the URL from a file, - for standard input"),
-        file("token-file", "Take the token from a file"),
-        plain("host", "HOST", "Mail server"),
-        plain("port", "PORT", "Its port [default: that of the protection]"),
-        plain("security", "HOW", "Protection of the connection")
-            .value_parser(PossibleValuesParser::new(["starttls", "tls", "none"])),
-        plain("user", "USER", "User at the mail server"),
-        file("password-file", "Take the user's password from a file"),
-        plain("from", "ADDRESS", "Sender"),
-        plain("to", "ADDRESSES", "Recipients, separated by commas"),
-        plain("on", "OCCASIONS", "What it hears of [default: all]")
-            .value_delimiter(',')
-            .action(ArgAction::Append)
-            .value_parser(PossibleValuesParser::new([
-                "failure", "recovery", "overdue",
-            ])),
-        plain("task", "NAME", "Only this task, several times for several")
-            .action(ArgAction::Append)
-            .conflicts_with("all-tasks"),
-        Arg::new("all-tasks")
-            .long("all-tasks")
-            .help("All tasks, which is the default")
-            .action(ArgAction::SetTrue),
-        plain("enabled", "BOOL", "Whether anything is sent").value_parser(value_parser!(bool)),
-    ]
-}
-
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("add", matches)) => add(session, matches).await,
-        Some(("set", matches)) => set(session, matches).await,
-        Some(("test", matches)) => test(session, matches).await,
-        Some(("delete", matches)) => delete(session, matches).await,
-        Some(("log", matches)) => log(session, matches).await,
-        _ => Err(unknown()),
-    }
-}
-
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["channels"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let ChannelList { channels } = read(&body)?;
-    let mut table = Table::new(&["CHANNEL", "KIND", "WHERE", "ON", "TASKS"], 2);
-    for channel in channels {
-        let state = if channel.enabled { "" } else { " (off)" };
-        table.row(vec![
-            format!("{}{state}", channel.name),
-            channel.target.kind.clone(),
-            channel
-                .shown
-                .unwrap_or_else(|| "cannot be opened".to_owned()),
-            if channel.target.kind == Kind::Ping.as_str() {
-                "every run".to_owned()
-            } else {
-                channel.on.join(" ")
-            },
-            channel
-                .tasks
-                .map_or_else(|| "all".to_owned(), |tasks| tasks.join(" ")),
-        ]);
-    }
-    if table.is_empty() {
-        session
-            .out
-            .line("nobody is told; see lightflow notification add --help")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn add(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let empty = ChannelBody {
-        name: text(matches, "name").to_owned(),
-        target: TargetBody::default(),
-        enabled: true,
-        on: ["failure", "recovery", "overdue"]
-            .map(str::to_owned)
-            .to_vec(),
-        tasks: None,
-    };
-    let body = with_options(empty, matches)?;
-    let answer = session
-        .client
-        .send(Method::POST, &path(&["channels"]), Body::json(&body)?)
-        .await?;
-    session.done(matches, &answer, &format!("channel {} added", body.name))
-}
-
-async fn set(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let url = path(&["channels", text(matches, "name")]);
-    let old: ChannelView = session.client.get(&url).await?;
-    let old = ChannelBody {
-        name: old.name,
-        target: old.target,
-        enabled: old.enabled,
-        on: old.on,
-        tasks: old.tasks,
-    };
-    let body = with_options(old, matches)?;
-    let answer = session
-        .client
-        .send(Method::PUT, &url, Body::json(&body)?)
-        .await?;
-    session.done(matches, &answer, &format!("channel {} changed", body.name))
-}
-
-/// A channel with what was given in place of what it had.
-fn with_options(mut body: ChannelBody, matches: &ArgMatches) -> Result<ChannelBody, CliError> {
-    let target = &mut body.target;
-    for (id, field) in [
-        ("kind", &mut target.kind),
-        ("host", &mut target.host),
-        ("port", &mut target.port),
-        ("security", &mut target.security),
-        ("user", &mut target.user),
-        ("from", &mut target.from),
-        ("to", &mut target.to),
-    ] {
-        if let Some(value) = matches.get_one::<String>(id) {
-            field.clone_from(value);
-        }
-    }
-    for (id, field) in [
-        ("url-file", &mut target.url),
-        ("token-file", &mut target.token),
-        ("password-file", &mut target.password),
-    ] {
-        if let Some(file) = matches.get_one::<PathBuf>(id) {
-            *field = prompt::without_final_newline(prompt::read_text(file)?);
-        }
-    }
-    if let Some(on) = matches.get_many::<String>("on") {
-        body.on = on.cloned().collect();
-    }
-    if let Some(tasks) = matches.get_many::<String>("task") {
-        body.tasks = Some(tasks.cloned().collect());
-    }
-    if matches.get_flag("all-tasks") {
-        body.tasks = None;
-    }
-    if let Some(enabled) = matches.get_one::<bool>("enabled") {
-        body.enabled = *enabled;
-    }
-    Ok(body)
-}
-
-async fn test(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    let url = path(&["channels", name, "test"]);
-    let answer = session.client.send(Method::POST, &url, Body::Empty).await?;
-    session.done(matches, &answer, &format!("{name} took the test message"))
-}
-
-async fn delete(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    confirm(matches, &format!("Delete the channel {name}"))?;
-    let url = path(&["channels", name]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("channel {name} deleted"))
-}
-
-async fn log(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["deliveries"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let DeliveryList { deliveries } = read(&body)?;
-    let mut table = Table::new(&["WHEN", "CHANNEL", "TASK", "WHAT", "STATE"], 3);
-    for delivery in deliveries {
-        let state = match (delivery.state.as_str(), &delivery.next_attempt) {
-            ("waiting", Some(next)) if delivery.attempts > 0 => {
-                format!("tried again {}", session.here.age(next))
+impl NotificationCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => list(session, json).await,
+            Self::Create(channel) => {
+                let (name, json) = (channel.name.clone(), channel.json);
+                let empty = ChannelBody {
+                    name: name.clone(),
+                    ..ChannelBody::new(String::new())
+                };
+                let body = channel.applied(empty)?;
+                let answer = session.send(Method::POST, &["channels"], &body).await?;
+                session.done(json, &answer, &format!("channel {name} added"))
             }
-            (state, _) => state.replace('_', " "),
+            Self::Edit(channel) => {
+                let (name, json) = (channel.name.clone(), channel.json);
+                let old: ChannelView = session.client.get(&path(&["channels", &name])).await?;
+                let body = channel.applied(ChannelBody::from(old))?;
+                let answer = session
+                    .send(Method::PUT, &["channels", &name], &body)
+                    .await?;
+                session.done(json, &answer, &format!("channel {name} changed"))
+            }
+            Self::Test { name } => {
+                session
+                    .ask(Method::POST, &["channels", &name, "test"])
+                    .await?;
+                session.out.line(&format!("{name} took the test message"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Delete { name, yes } => {
+                let thing = format!("channel {name}");
+                session.delete(yes, &["channels", &name], &thing).await
+            }
+            Self::Log(json) => log(session, json).await,
+        }
+    }
+}
+
+async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+    let table = |_: &Here, ChannelList { channels }| {
+        let mut table = Table::new(&["CHANNEL", "KIND", "WHERE", "ON", "TASKS"], 2);
+        for channel in channels {
+            let state = if channel.enabled { "" } else { " (off)" };
+            let shown = channel.shown;
+            let on = match channel.target.kind == Kind::Ping.as_str() {
+                true => "every run".to_owned(),
+                false => channel.on.join(" "),
+            };
+            let tasks = channel.tasks.map(|tasks| tasks.join(" "));
+            table.row(vec![
+                format!("{}{state}", channel.name),
+                channel.target.kind,
+                shown.unwrap_or_else(|| "cannot be opened".to_owned()),
+                on,
+                tasks.unwrap_or_else(|| "all".to_owned()),
+            ]);
+        }
+        table
+    };
+    let none = "no notification channels; see lightflow notification create --help";
+    session.list(json, &path(&["channels"]), none, table).await
+}
+
+impl Channel {
+    /// A channel with the options in place of its values.
+    fn applied(self, mut body: ChannelBody) -> Result<ChannelBody, CliError> {
+        let target = &mut body.target;
+        for (typed, field) in [
+            (self.kind, &mut target.kind),
+            (self.host, &mut target.host),
+            (self.port, &mut target.port),
+            (self.security, &mut target.security),
+            (self.user, &mut target.user),
+            (self.from, &mut target.from),
+            (self.to, &mut target.to),
+        ] {
+            if let Some(value) = typed {
+                *field = value;
+            }
+        }
+        for (typed, field) in [
+            (self.url_file, &mut target.url),
+            (self.token_file, &mut target.token),
+            (self.password_file, &mut target.password),
+        ] {
+            if let Some(file) = typed {
+                *field = prompt::without_final_newline(prompt::read_text(&file)?);
+            }
+        }
+        if let Some(on) = self.on {
+            body.on = on;
+        }
+        body.tasks = match (self.all_tasks, self.task) {
+            (true, _) => None,
+            (false, Some(tasks)) => Some(tasks),
+            (false, None) => body.tasks,
         };
-        table.row(vec![
-            session.here.full(&delivery.at),
-            delivery.channel,
-            delivery.task,
-            delivery.error.unwrap_or(delivery.text),
-            state,
-        ]);
+        body.enabled = self.enabled.unwrap_or(body.enabled);
+        Ok(body)
     }
-    if table.is_empty() {
-        session.out.line("nothing was sent yet")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
+}
+
+async fn log(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+    let table = |here: &Here, DeliveryList { deliveries }| {
+        let mut table = Table::new(&["WHEN", "CHANNEL", "TASK", "WHAT", "STATE"], 3);
+        for delivery in deliveries {
+            let state = match (delivery.state.as_str(), &delivery.next_attempt) {
+                ("waiting", Some(next)) if delivery.attempts > 0 => {
+                    format!("tried again {}", here.age(next))
+                }
+                (state, _) => state.replace('_', " "),
+            };
+            table.row(vec![
+                here.full(&delivery.at),
+                delivery.channel,
+                delivery.task,
+                delivery.error.unwrap_or(delivery.text),
+                state,
+            ]);
+        }
+        table
+    };
+    let url = path(&["deliveries"]);
+    session
+        .list(json, &url, "nothing was sent yet", table)
+        .await
 }

@@ -1,92 +1,81 @@
-//! `lightflow pool`: how many steps run at once.
+//! `lightflow pool`: limits of steps that run at once.
 
-use super::client::{Body, path, read};
+use super::client::path;
 use super::error::CliError;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use super::table::Table;
 use crate::view::{PoolBody, PoolList};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
 use hyper::Method;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let pool = || name("name", "NAME", "The pool");
-    Command::new("pool")
-        .about("Pools: list, create, set, delete")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("list")
-                .about("List all pools, and which runs hold or wait for their slots")
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("create")
-                .about("Create a pool")
-                .after_help("Example:\n  lightflow pool create backup --slots 1")
-                .arg(pool())
-                .arg(slots())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("set")
-                .about("Change a pool's slots; running steps are not stopped")
-                .arg(pool())
-                .arg(slots())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("delete")
-                .about("Delete a pool that no task names")
-                .arg(pool())
-                .arg(yes()),
-        )
+/// Pools: list, create, edit, delete
+#[derive(Debug, Subcommand)]
+pub(super) enum PoolCommand {
+    /// List all pools, and which runs hold or wait for their slots
+    List(Json),
+    /// Create a pool
+    #[command(after_help = "Example:\n  lightflow pool create backup --slots 1")]
+    Create(Slots),
+    /// Change a pool's slots; running steps are not stopped
+    #[command(alias = "set")]
+    Edit(Slots),
+    /// Delete a pool that no task names
+    Delete {
+        /// The pool
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
 }
 
-fn slots() -> Arg {
-    Arg::new("slots")
-        .long("slots")
-        .value_name("N")
-        .help("Steps that may run at once; 1 makes them wait for each other")
-        .required(true)
-        .value_parser(value_parser!(u32))
+#[derive(Debug, Args)]
+pub(super) struct Slots {
+    /// The pool
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    name: String,
+    /// Steps that may run at once; 1 makes them wait for each other
+    #[arg(long, value_name = "N")]
+    slots: u32,
+    #[command(flatten)]
+    json: Json,
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("create", matches)) => put(session, matches, Method::POST).await,
-        Some(("set", matches)) => put(session, matches, Method::PUT).await,
-        Some(("delete", matches)) => delete(session, matches).await,
-        _ => Err(unknown()),
+impl PoolCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => list(session, json).await,
+            Self::Create(slots) => slots.save(session, Method::POST).await,
+            Self::Edit(slots) => slots.save(session, Method::PUT).await,
+            Self::Delete { name, yes } => {
+                let thing = format!("pool {name}");
+                session.delete(yes, &["pools", &name], &thing).await
+            }
+        }
     }
 }
 
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["pools"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let PoolList { pools } = read(&body)?;
-    let mut table = Table::new(
-        &["POOL", "SLOTS", "TASKS", "RUNS INSIDE", "RUNS WAITING"],
-        4,
-    )
-    .right(&[1, 2]);
-    for pool in pools {
-        table.row(vec![
-            pool.name,
-            pool.slots.to_string(),
-            pool.tasks.to_string(),
-            numbers(&pool.running),
-            numbers(&pool.waiting),
-        ]);
-    }
-    session.out.text(&table.render(session.out.width(), 0))?;
-    Ok(ExitCode::SUCCESS)
+async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+    let heads = ["POOL", "SLOTS", "TASKS", "RUNS INSIDE", "RUNS WAITING"];
+    let table = |_: &_, PoolList { pools }| {
+        let mut table = Table::new(&heads, 4).right(&[1, 2]);
+        for pool in pools {
+            table.row(vec![
+                pool.name,
+                pool.slots.to_string(),
+                pool.tasks.to_string(),
+                numbers(&pool.running),
+                numbers(&pool.waiting),
+            ]);
+        }
+        table
+    };
+    session
+        .list(json, &path(&["pools"]), "no pools", table)
+        .await
 }
 
 fn numbers(runs: &[i64]) -> String {
@@ -97,36 +86,17 @@ fn numbers(runs: &[i64]) -> String {
     numbers.join(" ")
 }
 
-async fn put(
-    mut session: Session,
-    matches: &ArgMatches,
-    method: Method,
-) -> Result<ExitCode, CliError> {
-    let pool = PoolBody {
-        name: text(matches, "name").to_owned(),
-        slots: matches.get_one::<u32>("slots").copied().unwrap_or_default(),
-    };
-    let url = if method == Method::POST {
-        path(&["pools"])
-    } else {
-        path(&["pools", &pool.name])
-    };
-    let answer = session
-        .client
-        .send(method, &url, Body::json(&pool)?)
-        .await?;
-    let slots = if pool.slots == 1 { "slot" } else { "slots" };
-    let sentence = format!("pool {} has {} {slots}", pool.name, pool.slots);
-    session.done(matches, &answer, &sentence)
-}
-
-async fn delete(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    confirm(matches, &format!("Delete the pool {name}"))?;
-    let url = path(&["pools", name]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("pool {name} deleted"))
+impl Slots {
+    async fn save(self, mut session: Session, method: Method) -> Result<ExitCode, CliError> {
+        let Self { name, slots, json } = self;
+        let pool = PoolBody { name, slots };
+        let parts: &[&str] = match method {
+            Method::POST => &["pools"],
+            _ => &["pools", &pool.name],
+        };
+        let answer = session.send(method, parts, &pool).await?;
+        let slots = if pool.slots == 1 { "slot" } else { "slots" };
+        let sentence = format!("pool {} has {} {slots}", pool.name, pool.slots);
+        session.done(json, &answer, &sentence)
+    }
 }

@@ -1,183 +1,155 @@
-//! `lightflow run`: what ran, what it printed, stopping it, running its end again, and
-//! removing it.
+//! `lightflow run`: runs and their logs; cancel, retry and delete.
 
-use super::client::{Body, path, query, read};
+use super::client::{path, query, read};
 use super::error::{CliError, notice};
 use super::log::{self, LogOf};
-use super::session::{Session, json, text, unknown, wants_json};
+use super::run_text;
+use super::session::{Json, Session, unknown};
+use super::task::Force;
+use super::task_run::Waiting;
 use super::watch::Watch;
-use super::{run_text, task, task_run};
 use crate::view::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Args, Subcommand, value_parser};
 use hyper::Method;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    Command::new("run")
-        .about("Runs: list, show, logs, cancel, retry, clear")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("list")
-                .about("List runs, newest first")
-                .after_help("Example:\n  lightflow run list --task backup_vaultwarden --limit 5")
-                .arg(
-                    Arg::new("task")
-                        .long("task")
-                        .value_name("NAME")
-                        .help("Runs of this task only"),
-                )
-                .arg(
-                    Arg::new("limit")
-                        .long("limit")
-                        .value_name("N")
-                        .help("How many, 1 to 500")
-                        .default_value("20")
-                        .value_parser(value_parser!(u32).range(1..=500)),
-                )
-                .arg(
-                    Arg::new("before")
-                        .long("before")
-                        .value_name("ID")
-                        .help("Only runs older than this one")
-                        .value_parser(value_parser!(i64)),
-                )
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("show")
-                .about("Show a run and its steps")
-                .arg(id())
-                .arg(json()),
-        )
-        .subcommand(logs_command())
-        .subcommand(
-            Command::new("cancel")
-                .about("Stop a run; its `always` steps still run")
-                .arg(id())
-                .arg(task::force())
-                .arg(json()),
-        )
-        .subcommand(retry_command())
-        .subcommand(
-            Command::new("clear")
-                .about("Remove a run that is over, with its logs")
-                .arg(id())
-                .arg(json()),
-        )
+/// Runs: list, show, logs, cancel, retry, delete
+#[derive(Debug, Subcommand)]
+pub(super) enum RunCommand {
+    /// List runs, newest first
+    #[command(after_help = "Example:\n  lightflow run list --task backup_vaultwarden --limit 5")]
+    List(List),
+    /// Show a run and its steps
+    Show(Numbered),
+    /// Print the logs of a run's steps
+    #[command(
+        after_help = "Without STEP, the logs of all steps, each under a line with its name.\n\n\
+            Examples:\n  lightflow run logs 12\n  lightflow run logs 12 sync --follow\n  \
+            lightflow run logs 12 2 --attempt 1"
+    )]
+    Logs(Logs),
+    /// Cancel a run; its `always` steps still run
+    Cancel {
+        #[command(flatten)]
+        run: Numbered,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Run the end of a run again, as a new run
+    #[command(
+        after_help = "The new run has the steps that the task has now. Those before STEP are not run\n\
+            again, except steps with the run rule always.\n\n\
+            Examples:\n  lightflow run retry 12\n  lightflow run retry 12 --from archive --wait"
+    )]
+    Retry(Retry),
+    /// Delete a finished run with its logs
+    #[command(alias = "clear")]
+    Delete(Numbered),
 }
 
-fn retry_command() -> Command {
-    Command::new("retry")
-        .about("Run the end of a run again, as a new run")
-        .after_help(
-            "The new run has the steps that the task has now. Those before STEP are not run\n\
-             again, except steps with the run rule always.\n\n\
-             Examples:\n  lightflow run retry 12\n  lightflow run retry 12 --from archive --wait",
-        )
-        .arg(id())
-        .arg(
-            Arg::new("from").long("from").value_name("STEP").help(
-                "Name or number of the step to begin with [default: the one that failed first]",
-            ),
-        )
-        .args(task_run::waiting())
-        .arg(json().help("Print the API's JSON; with --wait the finished run"))
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Runs of this task only
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// How many, 1 to 500
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Only runs older than this one
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    #[command(flatten)]
+    json: Json,
 }
 
-fn logs_command() -> Command {
-    Command::new("logs")
-        .about("Print what a run's steps printed")
-        .after_help(
-            "Without STEP, the logs of all steps, each under a line with its name.\n\n\
-             Examples:\n  lightflow run logs 12\n  lightflow run logs 12 sync --follow\n  \
-             lightflow run logs 12 2 --attempt 1",
-        )
-        .arg(id())
-        .arg(
-            Arg::new("step")
-                .value_name("STEP")
-                .help("Name or number of the step"),
-        )
-        .arg(
-            Arg::new("attempt")
-                .long("attempt")
-                .value_name("N")
-                .help("Which attempt of a step that was tried again [default: the last]")
-                .value_parser(value_parser!(u32).range(1..))
-                .requires("step"),
-        )
-        .arg(
-            Arg::new("follow")
-                .long("follow")
-                .short('f')
-                .help("Go on until the step, or the run, is over")
-                .action(ArgAction::SetTrue),
-        )
+#[derive(Debug, Args)]
+pub(super) struct Numbered {
+    /// Number of the run
+    #[arg(value_parser = value_parser!(i64).range(1..))]
+    id: i64,
+    #[command(flatten)]
+    json: Json,
 }
 
-fn id() -> Arg {
-    Arg::new("id")
-        .value_name("ID")
-        .help("Number of the run")
-        .required(true)
-        .value_parser(value_parser!(i64).range(1..))
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    /// Number of the run
+    #[arg(value_parser = value_parser!(i64).range(1..))]
+    id: i64,
+    /// Name or number of the step to begin with [default: the one that failed first]
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("show", matches)) => show(session, matches).await,
-        Some(("logs", matches)) => logs(session, matches).await,
-        Some(("cancel", matches)) => cancel(session, matches).await,
-        Some(("retry", matches)) => retry(session, matches).await,
-        Some(("clear", matches)) => clear(session, matches).await,
-        _ => Err(unknown()),
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// Number of the run
+    #[arg(value_parser = value_parser!(i64).range(1..))]
+    id: i64,
+    /// Name or number of the step
+    step: Option<String>,
+    /// Which attempt of a step that was tried again [default: the last]
+    #[arg(long, value_name = "N", requires = "step", value_parser = value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Keep printing until the step, or the run, ends
+    #[arg(long, short)]
+    follow: bool,
+}
+
+impl RunCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(list) => list.run(session).await,
+            Self::Show(run) => show(session, run).await,
+            Self::Logs(logs) => logs.run(session).await,
+            Self::Cancel { run, force } => {
+                let (id, body) = (run.id.to_string(), CancelBody { force: force.force });
+                let parts = ["runs", &id, "cancel"];
+                let answer = session.send(Method::POST, &parts, &body).await?;
+                session.done(run.json, &answer, &format!("run {id} is being cancelled"))
+            }
+            Self::Retry(retry) => retry.run(session).await,
+            Self::Delete(run) => {
+                let id = run.id.to_string();
+                let answer = session.ask(Method::DELETE, &["runs", &id]).await?;
+                session.done(run.json, &answer, &format!("run {id} deleted"))
+            }
+        }
     }
 }
 
-fn number(matches: &ArgMatches) -> i64 {
-    matches.get_one::<i64>("id").copied().unwrap_or_default()
+impl List {
+    async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let mut pairs = vec![("limit", self.limit.to_string())];
+        pairs.extend(self.task.map(|task| ("task", task)));
+        pairs.extend(self.before.map(|before| ("before", before.to_string())));
+        let url = query(&path(&["runs"]), &pairs);
+        let body = session.client.fetch(&url).await?;
+        if self.json.json {
+            session.out.json(&body)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let list: RunList = read(&body)?;
+        if list.runs.is_empty() {
+            session.out.line("no runs")?;
+        } else {
+            let text = run_text::list(&session.out, &session.here, &list.runs);
+            session.out.text(&text)?;
+        }
+        if let Some(before) = list.next_before {
+            notice(&format!("older runs: --before {before}"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let mut pairs = Vec::new();
-    if let Some(task) = matches.get_one::<String>("task") {
-        pairs.push(("task", task.clone()));
-    }
-    if let Some(limit) = matches.get_one::<u32>("limit") {
-        pairs.push(("limit", limit.to_string()));
-    }
-    if let Some(before) = matches.get_one::<i64>("before") {
-        pairs.push(("before", before.to_string()));
-    }
-    let body = session
-        .client
-        .fetch(&query(&path(&["runs"]), &pairs))
-        .await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let list: RunList = read(&body)?;
-    if list.runs.is_empty() {
-        session.out.line("no runs")?;
-    } else {
-        let text = run_text::list(&session.out, &session.here, &list.runs);
-        session.out.text(&text)?;
-    }
-    if let Some(before) = list.next_before {
-        notice(&format!("older runs: --before {before}"));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn show(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = number(matches).to_string();
+async fn show(mut session: Session, run: Numbered) -> Result<ExitCode, CliError> {
+    let id = run.id.to_string();
     let body = session.client.fetch(&path(&["runs", &id])).await?;
-    if wants_json(matches) {
+    if run.json.json {
         session.out.json(&body)?;
     } else {
         let run: RunView = read(&body)?;
@@ -187,87 +159,68 @@ async fn show(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cl
     Ok(ExitCode::SUCCESS)
 }
 
-async fn cancel(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = number(matches).to_string();
-    let body = Body::json(&CancelBody {
-        force: matches.get_flag("force"),
-    })?;
-    let url = path(&["runs", &id, "cancel"]);
-    let answer = session.client.send(Method::POST, &url, body).await?;
-    session.done(matches, &answer, &format!("run {id} is being cancelled"))
+impl Retry {
+    async fn run(self, session: Session) -> Result<ExitCode, CliError> {
+        let id = self.id.to_string();
+        let from = match &self.from {
+            None => None,
+            Some(step) => {
+                let run: RunView = session.client.get(&path(&["runs", &id])).await?;
+                let names = run.steps.iter().map(|step| step.step.name.as_str());
+                let position = find(names, step)?;
+                run.steps.get(position).map(|step| step.step.name.clone())
+            }
+        };
+        let body = RetryBody { from };
+        let answer = session
+            .send(Method::POST, &["runs", &id, "retry"], &body)
+            .await?;
+        let Triggered { run } = read(&answer)?;
+        self.waiting.started(session, &answer, run).await
+    }
 }
 
-async fn retry(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = number(matches).to_string();
-    let from = match matches.get_one::<String>("from") {
-        None => None,
-        Some(step) => {
-            let run: RunView = session.client.get(&path(&["runs", &id])).await?;
-            let names = run.steps.iter().map(|step| step.step.name.as_str());
-            let position = find(names, step)?;
-            run.steps.get(position).map(|step| step.step.name.clone())
+impl Logs {
+    async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let id = self.id;
+        let Some(wanted) = &self.step else {
+            return self.all(session).await;
+        };
+        let url = path(&["runs", &id.to_string()]);
+        let run: RunView = session.client.get(&url).await?;
+        let names = run.steps.iter().map(|step| step.step.name.as_str());
+        let position = find(names, wanted)?;
+        let Some(step) = run.steps.get(position) else {
+            return Err(unknown());
+        };
+        let log = LogOf {
+            run: id,
+            position,
+            attempt: self.attempt.unwrap_or(step.attempt.max(1)),
+        };
+        if self.follow {
+            log::follow(&mut session, log).await?;
+        } else if step.attempt == 0 {
+            notice(&not_started(step));
+        } else {
+            log::print(&mut session, log).await?;
         }
-    };
-    let url = path(&["runs", &id, "retry"]);
-    let body = Body::json(&RetryBody { from })?;
-    let answer = session.client.send(Method::POST, &url, body).await?;
-    let Triggered { run } = read(&answer)?;
-    if !task_run::waits(matches) {
-        return session.done(matches, &answer, &format!("run {run} started"));
+        Ok(ExitCode::SUCCESS)
     }
-    let watch = Watch::existing(&session.client, run).await?;
-    task_run::to_the_end(session, matches, watch).await
-}
 
-async fn clear(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = number(matches).to_string();
-    let url = path(&["runs", &id]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("run {id} is removed"))
-}
-
-async fn logs(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let id = number(matches);
-    let follow = matches.get_flag("follow");
-    if matches.get_one::<String>("step").is_none() && follow {
-        let mut watch = Watch::existing(&session.client, id).await?;
-        log::follow_run(&mut session, &mut watch).await?;
-        session
-            .out
-            .line(&run_text::summary(&session.out, watch.run()))?;
-        return Ok(ExitCode::SUCCESS);
+    async fn all(&self, mut session: Session) -> Result<ExitCode, CliError> {
+        if self.follow {
+            let mut watch = Watch::existing(&session.client, self.id).await?;
+            log::follow_run(&mut session, &mut watch).await?;
+            let summary = run_text::summary(&session.out, watch.run());
+            session.out.line(&summary)?;
+        } else {
+            let url = path(&["runs", &self.id.to_string()]);
+            let run: RunView = session.client.get(&url).await?;
+            all_logs(&mut session, &run).await?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    let run: RunView = session
-        .client
-        .get(&path(&["runs", &id.to_string()]))
-        .await?;
-    if matches.get_one::<String>("step").is_none() {
-        all_logs(&mut session, &run).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let names = run.steps.iter().map(|step| step.step.name.as_str());
-    let position = find(names, text(matches, "step"))?;
-    let Some(step) = run.steps.get(position) else {
-        return Err(unknown());
-    };
-    let last = step.attempt.max(1);
-    let attempt = matches.get_one::<u32>("attempt").copied().unwrap_or(last);
-    let log = LogOf {
-        run: id,
-        position,
-        attempt,
-    };
-    if follow {
-        log::follow(&mut session, log).await?;
-    } else if step.attempt == 0 {
-        notice(&not_started(step));
-    } else {
-        log::print(&mut session, log).await?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn all_logs(session: &mut Session, run: &RunView) -> Result<(), CliError> {

@@ -12,14 +12,14 @@ use crate::setting::Setting;
 use crate::store::{self, Store};
 use crate::web::{self, App, AppParts, Certificates, Listeners, SetupLink};
 use anyhow::{Context, Result, bail};
-use clap::{Arg, ArgMatches, Command};
+use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File, OpenOptions};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,12 +28,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The subcommand and its options.
-pub fn command() -> Command {
-    Command::new("serve")
-        .about("Run the server: schedules, steps, API and web pages")
-        .after_help(
-            "Environment:\n  \
+/// Run the server: schedules, steps, API and web pages
+#[derive(Debug, Args)]
+#[command(after_help = "Environment:\n  \
              LIGHTFLOW_DATA_DIR    where everything lies (default /data)\n  \
              LIGHTFLOW_LISTEN      address and port (default 0.0.0.0:8443), or\n                        \
              unix:/PATH, a socket for a reverse proxy\n  \
@@ -48,36 +45,30 @@ pub fn command() -> Command {
              LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
              LIGHTFLOW_LOG_LIMIT   bytes kept of one step's log (default 64 MiB)\n  \
              LIGHTFLOW_LOG         what is logged, such as info or debug\n  \
-             SSL_CERT_FILE         authorities trusted when notifications are sent",
-        )
-        .arg(
-            Arg::new("listen")
-                .long("listen")
-                .value_name("ADDR:PORT")
-                .help("Listen there instead of LIGHTFLOW_LISTEN"),
-        )
-        .arg(
-            Arg::new("plain-http")
-                .long("plain-http")
-                .action(clap::ArgAction::SetTrue)
-                .help("Speak plain HTTP, as LIGHTFLOW_TLS=off does"),
-        )
+             SSL_CERT_FILE         authorities trusted when notifications are sent")]
+pub struct Serve {
+    /// Listen there instead of LIGHTFLOW_LISTEN
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Speak plain HTTP, as LIGHTFLOW_TLS=off does
+    #[arg(long)]
+    plain_http: bool,
 }
 
 /// Runs the server; returns when it was told to stop.
-pub fn run(matches: &ArgMatches) -> ExitCode {
+pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     super::init::listen();
     close_inherited();
     raise_descriptor_limit();
     start_logging();
     let config = Config::from_env(|key| std::env::var(key).ok()).and_then(|mut config| {
-        if let Some(data) = matches.try_get_one::<PathBuf>("data-dir").ok().flatten() {
-            config.data.clone_from(data);
+        if let Some(data) = data {
+            config.data = data.to_owned();
         }
-        if let Some(address) = matches.get_one::<String>("listen") {
+        if let Some(address) = &serve.listen {
             config.listen = crate::config::listen(address)?;
         }
-        if matches.get_flag("plain-http") {
+        if serve.plain_http {
             config.transport = Transport::Plain;
         }
         Ok(config)

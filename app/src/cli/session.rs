@@ -1,27 +1,59 @@
-//! What a command works with: the client, standard output, and the time.
+//! The tools of a command: the client, standard output, the time, and what every command does
+//! with them.
 
 use super::address::Address;
-use super::client::Client;
+use super::client::{Body, Client, path, read};
 use super::error::CliError;
 use super::moment::Here;
 use super::output::Out;
 use super::prompt;
-use clap::{Arg, ArgAction, ArgMatches};
+use super::table::Table;
+use clap::ArgMatches;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::process::ExitCode;
 
-/// One command's means.
+/// The option `--json`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Json {
+    /// Print the API's JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The option `--yes`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Yes {
+    /// Do not ask; without a terminal nothing is asked anyway
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Yes {
+    /// Asks a person at a terminal for a confirmation; a script is not asked.
+    pub(super) fn confirm(self, question: &str) -> Result<(), CliError> {
+        if self.yes || !prompt::at_terminal() || prompt::confirm(question)? {
+            return Ok(());
+        }
+        Err(CliError::Local("nothing was done".to_owned()))
+    }
+}
+
+/// The tools of one command.
 pub(super) struct Session {
-    /// Asks the server.
+    /// Sends requests to the server.
     pub(super) client: Client,
     /// Takes the result.
     pub(super) out: Out,
-    /// Now and here.
+    /// Time and time zone.
     pub(super) here: Here,
 }
 
 impl Session {
-    /// Finds out which server is meant; it is not asked yet.
+    /// A session with the server that the options name; nothing is sent yet.
     pub(super) fn new(matches: &ArgMatches) -> Result<Self, CliError> {
         Ok(Self {
             client: Client::new(Address::from_matches(matches)?),
@@ -30,23 +62,74 @@ impl Session {
         })
     }
 
-    /// Prints what a change did: the API's answer to a script, a sentence to a person.
+    /// Sends a JSON body.
+    pub(super) async fn send<T: Serialize>(
+        &self,
+        method: Method,
+        parts: &[&str],
+        body: &T,
+    ) -> Result<Bytes, CliError> {
+        let body = Body::json(body)?;
+        self.client.send(method, &path(parts), body).await
+    }
+
+    /// Sends a request without a body.
+    pub(super) async fn ask(&self, method: Method, parts: &[&str]) -> Result<Bytes, CliError> {
+        self.client.send(method, &path(parts), Body::Empty).await
+    }
+
+    /// Prints a list: the API's JSON for a script, a table for a person, or `none`.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &mut self,
+        json: Json,
+        url: &str,
+        none: &str,
+        table: impl FnOnce(&Here, T) -> Table,
+    ) -> Result<ExitCode, CliError> {
+        let body = self.client.fetch(url).await?;
+        if json.json {
+            self.out.json(&body)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let table = table(&self.here, read(&body)?);
+        if table.is_empty() {
+            self.out.line(none)?;
+        } else {
+            self.out.text(&table.render(self.out.width(), 0))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Deletes a thing, after a confirmation.
+    pub(super) async fn delete(
+        &mut self,
+        yes: Yes,
+        parts: &[&str],
+        thing: &str,
+    ) -> Result<ExitCode, CliError> {
+        yes.confirm(&format!("Delete the {thing}"))?;
+        self.ask(Method::DELETE, parts).await?;
+        self.out.line(&format!("{thing} deleted"))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Prints the result of a change: the API's answer for a script, a sentence for a person.
     pub(super) fn done(
         &mut self,
-        matches: &ArgMatches,
+        json: Json,
         body: &[u8],
         sentence: &str,
     ) -> Result<ExitCode, CliError> {
-        if wants_json(matches) && !body.is_empty() {
-            self.out.json(body)?;
-        } else if !wants_json(matches) {
+        if !json.json {
             self.out.line(sentence)?;
+        } else if !body.is_empty() {
+            self.out.json(body)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Runs a command's work on a thread of its own making: this one.
+/// Runs a command's work on this thread.
 pub(super) fn block_on<F>(work: F) -> Result<ExitCode, CliError>
 where
     F: Future<Output = Result<ExitCode, CliError>>,
@@ -56,50 +139,6 @@ where
         .build()
         .map_err(|error| CliError::Local(format!("cannot start: {error}")))?
         .block_on(work)
-}
-
-/// The option `--json`.
-pub(super) fn json() -> Arg {
-    Arg::new("json")
-        .long("json")
-        .help("Print the API's JSON")
-        .action(ArgAction::SetTrue)
-}
-
-/// Whether `--json` was given to a command that has it.
-pub(super) fn wants_json(matches: &ArgMatches) -> bool {
-    matches!(matches.try_get_one("json"), Ok(Some(true)))
-}
-
-/// The option `--yes`.
-pub(super) fn yes() -> Arg {
-    Arg::new("yes")
-        .long("yes")
-        .short('y')
-        .help("Do not ask; without a terminal nothing is asked anyway")
-        .action(ArgAction::SetTrue)
-}
-
-/// Asks a person at a terminal whether to go on; a script means what it says.
-pub(super) fn confirm(matches: &ArgMatches, question: &str) -> Result<(), CliError> {
-    if matches.get_flag("yes") || !prompt::at_terminal() || prompt::confirm(question)? {
-        return Ok(());
-    }
-    Err(CliError::Local("nothing was done".to_owned()))
-}
-
-/// A required name.
-pub(super) fn name(id: &'static str, value_name: &'static str, help: &'static str) -> Arg {
-    Arg::new(id)
-        .value_name(value_name)
-        .help(help)
-        .required(true)
-        .value_parser(clap::builder::NonEmptyStringValueParser::new())
-}
-
-/// The text of an argument that is there.
-pub(super) fn text<'a>(matches: &'a ArgMatches, id: &str) -> &'a str {
-    matches.get_one::<String>(id).map_or("", String::as_str)
 }
 
 /// The answer to a subcommand that clap knows and the dispatch does not.

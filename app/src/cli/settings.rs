@@ -1,116 +1,94 @@
-//! `lightflow settings`: what the page Settings → Server says.
+//! `lightflow settings`: the settings of the server.
 
-use super::client::{Body, path, read};
+use super::client::{path, read};
 use super::error::CliError;
-use super::session::{Session, json, unknown, wants_json};
+use super::session::{Json, Session};
 use crate::view::SettingsBody;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Args, Subcommand};
 use hyper::Method;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let setting = |id: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(id).long(id).value_name(value).help(help)
-    };
-    Command::new("settings")
-        .about("The server's settings: show, set")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("show")
-                .about("Show what was set; the rest is as the environment or the program says")
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("set")
-                .about("Change settings; those that are not named stay")
-                .after_help(
-                    "An empty value takes a setting back.\n\n\
-                     Examples:\n  lightflow settings set --zone Europe/Paris --keep-runs 50\n  \
-                     lightflow settings set --base-url ''",
-                )
-                .arg_required_else_help(true)
-                .arg(setting(
-                    "base-url",
-                    "URL",
-                    "Address under which people reach the server, for links",
-                ))
-                .arg(setting(
-                    "zone",
-                    "ZONE",
-                    "Time zone of tasks that name none, and of times on pages, such as Europe/Paris",
-                ))
-                .arg(setting("keep-runs", "N", "Runs that a new task keeps"))
-                .arg(setting(
-                    "keep-days",
-                    "N",
-                    "Days for which a new task keeps them",
-                ))
-                .arg(setting(
-                    "audit-days",
-                    "N",
-                    "Days for which audit entries are kept",
-                ))
-                .arg(json()),
-        )
+/// The server's settings: show, edit
+#[derive(Debug, Subcommand)]
+pub(super) enum SettingsCommand {
+    /// Show the settings; a setting that is not set has the default of the environment or the program
+    Show(Json),
+    /// Change settings; omitted ones keep their values
+    #[command(
+        alias = "set",
+        arg_required_else_help = true,
+        after_help = "An empty value takes a setting back.\n\n\
+            Examples:\n  lightflow settings edit --tz Europe/Paris --keep-runs 50\n  \
+            lightflow settings edit --base-url ''"
+    )]
+    Edit(Edit),
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("show", matches)) => show(session, matches).await,
-        Some(("set", matches)) => set(session, matches).await,
-        _ => Err(unknown()),
-    }
+#[derive(Debug, Args)]
+pub(super) struct Edit {
+    /// The address you open in a browser, for links
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Time zone of tasks without their own, and of times on pages, such as Europe/Paris
+    #[arg(long, alias = "zone", value_name = "ZONE")]
+    tz: Option<String>,
+    /// Runs that a new task keeps
+    #[arg(long, value_name = "N")]
+    keep_runs: Option<String>,
+    /// Days for which a new task keeps them
+    #[arg(long, value_name = "N")]
+    keep_days: Option<String>,
+    /// Days for which audit entries are kept
+    #[arg(long, value_name = "N")]
+    audit_days: Option<String>,
+    #[command(flatten)]
+    json: Json,
 }
 
-async fn show(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["settings"])).await?;
-    tell(&mut session, matches, &body)
-}
-
-async fn set(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let present = session.client.fetch(&path(&["settings"])).await?;
-    let mut settings: SettingsBody = read(&present)?;
-    for (id, field) in [
-        ("base-url", &mut settings.base_url),
-        ("zone", &mut settings.zone),
-    ] {
-        if let Some(text) = matches.get_one::<String>(id) {
-            *field = Some(text.clone()).filter(|text| !text.is_empty());
+impl SettingsCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let present = session.client.fetch(&path(&["settings"])).await?;
+        let edit = match self {
+            Self::Show(json) => return print(&mut session, json, &present),
+            Self::Edit(edit) => edit,
+        };
+        let mut settings: SettingsBody = read(&present)?;
+        for (typed, field) in [
+            (edit.base_url, &mut settings.base_url),
+            (edit.tz, &mut settings.zone),
+        ] {
+            if let Some(text) = typed {
+                *field = Some(text).filter(|text| !text.is_empty());
+            }
         }
-    }
-    for (id, field) in [
-        ("keep-runs", &mut settings.keep_runs),
-        ("keep-days", &mut settings.keep_days),
-        ("audit-days", &mut settings.audit_days),
-    ] {
-        if let Some(text) = matches.get_one::<String>(id) {
-            *field = number(id, text)?;
+        for (option, typed, field) in [
+            ("keep-runs", edit.keep_runs, &mut settings.keep_runs),
+            ("keep-days", edit.keep_days, &mut settings.keep_days),
+            ("audit-days", edit.audit_days, &mut settings.audit_days),
+        ] {
+            if let Some(text) = typed {
+                *field = number(option, &text)?;
+            }
         }
+        let answer = session.send(Method::PUT, &["settings"], &settings).await?;
+        print(&mut session, edit.json, &answer)
     }
-    let body = Body::json(&settings)?;
-    let answer = session
-        .client
-        .send(Method::PUT, &path(&["settings"]), body)
-        .await?;
-    tell(&mut session, matches, &answer)
 }
 
 /// A number; none where the text is empty.
-fn number(id: &str, text: &str) -> Result<Option<u32>, CliError> {
+fn number(option: &str, text: &str) -> Result<Option<u32>, CliError> {
     if text.is_empty() {
         return Ok(None);
     }
     let number = text
         .parse()
-        .map_err(|_| CliError::Usage(format!("--{id} takes a whole number, not {text:?}")))?;
+        .map_err(|_| CliError::Usage(format!("--{option} takes a whole number, not {text:?}")))?;
     Ok(Some(number))
 }
 
-fn tell(session: &mut Session, matches: &ArgMatches, body: &[u8]) -> Result<ExitCode, CliError> {
-    if wants_json(matches) {
+fn print(session: &mut Session, json: Json, body: &[u8]) -> Result<ExitCode, CliError> {
+    if json.json {
         session.out.json(body)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -118,7 +96,7 @@ fn tell(session: &mut Session, matches: &ArgMatches, body: &[u8]) -> Result<Exit
     let number = |value: Option<u32>| value.map(|value| value.to_string());
     for (label, value) in [
         ("base-url", settings.base_url),
-        ("zone", settings.zone),
+        ("tz", settings.zone),
         ("keep-runs", number(settings.keep_runs)),
         ("keep-days", number(settings.keep_days)),
         ("audit-days", number(settings.audit_days)),

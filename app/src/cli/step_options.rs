@@ -1,10 +1,11 @@
 //! The options of steps: `--step NAME` opens one, what follows belongs to it.
 
 use super::error::CliError;
-use crate::view::{Args, StepBody};
+use crate::view::{self, StepBody};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint, value_parser};
 
+const OTHER: &str = "Other changes to steps";
 const HEADING: &str = "Steps, as often as needed; each option belongs to the last --step";
 
 /// One option as it was typed.
@@ -37,8 +38,59 @@ pub(super) struct StepEdit {
     dir: Option<String>,
 }
 
-/// Adds the options to a command.
-pub(super) fn with_options(command: Command) -> Command {
+/// The steps of a new task. Their order on the command line matters, which a derived parser
+/// does not keep, so this one is written by hand.
+#[derive(Debug, Clone)]
+pub(super) struct NewSteps(Result<Vec<StepEdit>, String>);
+
+impl NewSteps {
+    /// The steps as they were typed, in order.
+    pub(super) fn edits(self) -> Result<Vec<StepEdit>, CliError> {
+        self.0.map_err(CliError::Usage)
+    }
+}
+
+/// The changes to the steps of a task that is there.
+#[derive(Debug, Args)]
+pub(super) struct EditedSteps {
+    #[command(flatten)]
+    pub(super) steps: NewSteps,
+    /// Take a variable out of its environment
+    #[arg(long, value_name = "KEY", help_heading = HEADING)]
+    remove_env: Vec<String>,
+    /// Remove a step
+    #[arg(long, value_name = "NAME", help_heading = OTHER)]
+    pub(super) remove_step: Vec<String>,
+    /// Move a step to the place that --to names
+    #[arg(long, value_name = "NAME", help_heading = OTHER, requires = "to")]
+    pub(super) move_step: Vec<String>,
+    /// Its new place, 1 for the first
+    #[arg(long, value_name = "N", help_heading = OTHER, requires = "move_step")]
+    pub(super) to: Vec<usize>,
+}
+
+impl FromArgMatches for NewSteps {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(edits(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0 = edits(matches);
+        Ok(())
+    }
+}
+
+impl Args for NewSteps {
+    fn augment_args(command: Command) -> Command {
+        with_options(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        with_options(command)
+    }
+}
+
+fn with_options(command: Command) -> Command {
     command
         .arg(
             option("step", "NAME", "Open a step of this name")
@@ -96,32 +148,6 @@ pub(super) fn with_options(command: Command) -> Command {
         ))
 }
 
-/// Adds the options that only make sense for steps that are there.
-pub(super) fn with_edit_options(command: Command) -> Command {
-    with_options(command)
-        .arg(option(
-            "remove-env",
-            "KEY",
-            "Take a variable out of its environment",
-        ))
-        .arg(option("remove-step", "NAME", "Remove a step").help_heading("Other changes to steps"))
-        .arg(
-            option(
-                "move-step",
-                "NAME",
-                "Move a step to the place that --to says",
-            )
-            .help_heading("Other changes to steps")
-            .requires("to"),
-        )
-        .arg(
-            option("to", "N", "Its new place, 1 for the first")
-                .help_heading("Other changes to steps")
-                .value_parser(value_parser!(usize))
-                .requires("move-step"),
-        )
-}
-
 fn option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(id)
         .long(id)
@@ -131,8 +157,8 @@ fn option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
         .action(ArgAction::Append)
 }
 
-/// The steps as they were typed, in order.
-pub(super) fn edits(matches: &ArgMatches) -> Result<Vec<StepEdit>, CliError> {
+/// The options of steps, each with the step before it.
+fn edits(matches: &ArgMatches) -> Result<Vec<StepEdit>, String> {
     let mut typed = Vec::new();
     let mut texts = |id, make: fn(String) -> Typed| typed.extend(found(matches, id, make));
     texts("step", Typed::Step);
@@ -140,14 +166,14 @@ pub(super) fn edits(matches: &ArgMatches) -> Result<Vec<StepEdit>, CliError> {
     texts("args", Typed::Args);
     texts("rule", Typed::Rule);
     texts("env", Typed::Env);
-    texts("remove-env", Typed::RemoveEnv);
+    texts("remove_env", Typed::RemoveEnv);
     texts("dir", Typed::Dir);
     let mut numbers = |id, make: fn(u32) -> Typed| typed.extend(found(matches, id, make));
     numbers("timeout", Typed::Timeout);
     numbers("retries", Typed::Retries);
     numbers("retry-delay", Typed::RetryDelay);
     typed.sort_by_key(|(index, _)| *index);
-    group(typed.into_iter().map(|(_, option)| option)).map_err(CliError::Usage)
+    group(typed.into_iter().map(|(_, option)| option))
 }
 
 /// The values of one option with their places on the command line.
@@ -249,10 +275,10 @@ impl StepEdit {
                 self.name
             )));
         }
-        let mut step: StepBody = serde_json::from_value(serde_json::json!({
-            "name": self.name, "command": "",
-        }))
-        .map_err(|error| CliError::Nonsense(error.to_string()))?;
+        let mut step = StepBody {
+            name: self.name.clone(),
+            ..StepBody::default()
+        };
         self.apply(&mut step);
         Ok(step)
     }
@@ -265,7 +291,7 @@ impl StepEdit {
             }
         }
         set(&mut step.command, self.command);
-        set(&mut step.args, self.args.map(Args::Line));
+        set(&mut step.args, self.args.map(view::Args::Line));
         set(&mut step.rule, self.rule);
         set(&mut step.timeout, self.timeout);
         set(&mut step.retries, self.retries);
@@ -288,10 +314,10 @@ mod tests {
 
     fn parse(line: &str) -> Result<Vec<StepEdit>, String> {
         let words = shlex::split(line).unwrap();
-        let matches = with_edit_options(Command::new("t").no_binary_name(true))
+        let matches = EditedSteps::augment_args(Command::new("t").no_binary_name(true))
             .try_get_matches_from(words)
             .map_err(|error| error.to_string())?;
-        edits(&matches).map_err(|error| error.to_string())
+        edits(&matches)
     }
 
     #[test]
@@ -338,7 +364,7 @@ mod tests {
         assert!(steps.pop().unwrap().into_step().is_err());
         let step = steps.pop().unwrap().into_step().unwrap();
         assert_eq!((step.rule.as_str(), step.timeout), ("on_success", 3600));
-        assert_eq!(step.args, Args::default());
+        assert_eq!(step.args, view::Args::default());
     }
 
     #[test]

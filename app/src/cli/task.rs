@@ -1,79 +1,122 @@
-//! `lightflow task`: what there is to run, and running it.
+//! `lightflow task`: tasks, and starting their runs.
 
-use super::client::{Body, path, query, read};
+use super::client::{path, query, read};
 use super::error::CliError;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
-use super::{task_edit, task_run, task_text};
-use crate::view::{CancelBody, RunList, TaskList, TaskPatch, TaskView};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use super::session::{Json, Session, Yes};
+use super::task_edit::{Create, Edit};
+use super::task_run::Waiting;
+use super::task_text;
+use crate::view::{CancelBody, RunList, TaskBody, TaskList, TaskPatch, TaskView};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
 use hyper::Method;
 use hyper::body::Bytes;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let named = |command: Command| command.arg(name("name", "NAME", "The task")).arg(json());
-    Command::new("task")
-        .about("Tasks: list, show, create, edit, run, …")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .after_help(
-            "Examples:\n  lightflow task list\n  lightflow task run backup_vaultwarden --follow\n  \
-             lightflow task disable backup_vaultwarden",
-        )
-        .subcommand(Command::new("list").about("List all tasks").arg(json()))
-        .subcommand(named(
-            Command::new("show").about("Show a task and its steps"),
-        ))
-        .subcommand(task_edit::create_command())
-        .subcommand(task_edit::edit_command())
-        .subcommand(
-            Command::new("delete")
-                .about("Delete a task with its runs and logs")
-                .arg(name("name", "NAME", "The task"))
-                .arg(yes()),
-        )
-        .subcommand(task_run::command())
-        .subcommand(named(
-            Command::new("cancel")
-                .about("Stop the task's run; its `always` steps still run")
-                .arg(force()),
-        ))
-        .subcommand(named(
-            Command::new("enable").about("Follow the task's CRON expression"),
-        ))
-        .subcommand(named(
-            Command::new("disable").about("Do not follow it; the task still runs on demand"),
-        ))
+/// Tasks: list, show, create, edit, run, …
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  lightflow task list\n  lightflow task run backup_vaultwarden --follow\n  \
+        lightflow task disable backup_vaultwarden"
+)]
+pub(super) enum TaskCommand {
+    /// List all tasks
+    List(Json),
+    /// Show a task and its steps
+    Show(Named),
+    Create(Create),
+    Edit(Edit),
+    /// Delete a task with its runs and logs
+    Delete {
+        /// The task
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Run a task now
+    #[command(
+        after_help = "With --wait the exit code is the run's own result: 0 success, 75 skipped,\n\
+            1 anything else. Ctrl-C ends the waiting, not the run.\n\n\
+            Examples:\n  lightflow task run backup_vaultwarden\n  \
+            lightflow task run backup_vaultwarden --follow\n  \
+            lightflow task run backup_vaultwarden --wait && echo done"
+    )]
+    Run {
+        /// The task
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Cancel the task's run; its `always` steps still run
+    Cancel {
+        #[command(flatten)]
+        task: Named,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Follow the task's CRON expression
+    Enable(Named),
+    /// Do not follow it; the task still runs on demand
+    Disable(Named),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The task
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    name: String,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// The option `--force` of both ways to cancel.
-pub(super) fn force() -> Arg {
-    Arg::new("force")
-        .long("force")
-        .help("Stop and leave out the `always` steps too")
-        .action(ArgAction::SetTrue)
+#[derive(Debug, Args)]
+pub(super) struct Force {
+    /// Stop and leave out the `always` steps too
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("show", matches)) => show(session, matches).await,
-        Some(("create", matches)) => create(session, matches).await,
-        Some(("edit", matches)) => edit(session, matches).await,
-        Some(("delete", matches)) => delete(session, matches).await,
-        Some(("run", matches)) => task_run::run(session, matches).await,
-        Some(("cancel", matches)) => cancel(session, matches).await,
-        Some(("enable", matches)) => switch(session, matches, true).await,
-        Some(("disable", matches)) => switch(session, matches, false).await,
-        _ => Err(unknown()),
+impl TaskCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => list(session, json).await,
+            Self::Show(Named { name, json }) => {
+                let body = session.client.fetch(&path(&["tasks", &name])).await?;
+                print(&mut session, json, &body)
+            }
+            Self::Create(create) => {
+                let (json, task) = (create.json, create.task()?);
+                let answer = session.send(Method::POST, &["tasks"], &task).await?;
+                print(&mut session, json, &answer)
+            }
+            Self::Edit(edit) => {
+                let view: TaskView = session.client.get(&path(&["tasks", &edit.name])).await?;
+                let (name, json) = (edit.name.clone(), edit.json);
+                let task: TaskBody = edit.applied(view.task)?;
+                let answer = session.send(Method::PUT, &["tasks", &name], &task).await?;
+                print(&mut session, json, &answer)
+            }
+            Self::Delete { name, yes } => {
+                yes.confirm(&format!("Delete the task {name} with its runs and logs"))?;
+                session.ask(Method::DELETE, &["tasks", &name]).await?;
+                session.out.line(&format!("task {name} deleted"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Run { name, waiting } => waiting.start(session, &name).await,
+            Self::Cancel { task, force } => cancel(session, task, force).await,
+            Self::Enable(task) => switch(session, task, true).await,
+            Self::Disable(task) => switch(session, task, false).await,
+        }
     }
 }
 
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
     let body = session.client.fetch(&path(&["tasks"])).await?;
-    if wants_json(matches) {
+    if json.json {
         session.out.json(&body)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -89,81 +132,24 @@ async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cl
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session
-        .client
-        .fetch(&path(&["tasks", text(matches, "name")]))
-        .await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
+/// Prints the task as the server has it now.
+fn print(session: &mut Session, json: Json, body: &Bytes) -> Result<ExitCode, CliError> {
+    if json.json {
+        session.out.json(body)?;
     } else {
-        print_task(&mut session, &body)?;
+        let view: TaskView = read(body)?;
+        let text = task_text::show(&session.out, &session.here, &view);
+        session.out.text(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_task(session: &mut Session, body: &Bytes) -> Result<(), CliError> {
-    let view: TaskView = read(body)?;
-    let text = task_text::show(&session.out, &session.here, &view);
-    session.out.text(&text)
-}
-
-async fn create(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let task = task_edit::created(matches)?;
-    let body = Body::json(&task)?;
+async fn switch(mut session: Session, task: Named, auto: bool) -> Result<ExitCode, CliError> {
+    let Named { name, json } = task;
+    let patch = TaskPatch { auto: Some(auto) };
     let answer = session
-        .client
-        .send(Method::POST, &path(&["tasks"]), body)
+        .send(Method::PATCH, &["tasks", &name], &patch)
         .await?;
-    changed(&mut session, matches, &answer)
-}
-
-async fn edit(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let url = path(&["tasks", text(matches, "name")]);
-    let mut view: TaskView = session.client.get(&url).await?;
-    task_edit::edited(matches, &mut view.task)?;
-    let body = Body::json(&view.task)?;
-    let answer = session.client.send(Method::PUT, &url, body).await?;
-    changed(&mut session, matches, &answer)
-}
-
-/// Shows the task as it is now, so that a person sees what the server made of it.
-fn changed(
-    session: &mut Session,
-    matches: &ArgMatches,
-    answer: &Bytes,
-) -> Result<ExitCode, CliError> {
-    if wants_json(matches) {
-        session.out.json(answer)?;
-    } else {
-        print_task(session, answer)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn delete(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    confirm(
-        matches,
-        &format!("Delete the task {name} with its runs and logs"),
-    )?;
-    let url = path(&["tasks", name]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("task {name} deleted"))
-}
-
-async fn switch(
-    mut session: Session,
-    matches: &ArgMatches,
-    auto: bool,
-) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    let patch = Body::json(&TaskPatch { auto: Some(auto) })?;
-    let url = path(&["tasks", name]);
-    let answer = session.client.send(Method::PATCH, &url, patch).await?;
     let view: TaskView = read(&answer)?;
     let sentence = match (auto, &view.next_fire, &view.task.cron) {
         (true, Some(next), _) => format!("{name}: auto on, next {}", session.here.full(next)),
@@ -171,27 +157,23 @@ async fn switch(
         (true, None, Some(_)) => format!("{name}: auto on"),
         (false, ..) => format!("{name}: auto off"),
     };
-    session.done(matches, &answer, &sentence)
+    session.done(json, &answer, &sentence)
 }
 
-async fn cancel(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    let pairs = [("task", name.to_owned()), ("limit", "50".to_owned())];
+async fn cancel(mut session: Session, task: Named, force: Force) -> Result<ExitCode, CliError> {
+    let Named { name, json } = task;
+    let pairs = [("task", name.clone()), ("limit", "50".to_owned())];
     let list: RunList = session.client.get(&query(&path(&["runs"]), &pairs)).await?;
     // A fire that came due meanwhile is recorded as missed, with a higher number.
     let Some(run) = list.runs.iter().find(|run| !run.finished) else {
         return Err(CliError::Local(format!("no run of {name} goes on")));
     };
-    let body = Body::json(&CancelBody {
-        force: matches.get_flag("force"),
-    })?;
-    let id = run.id.to_string();
+    let (id, body) = (run.id.to_string(), CancelBody { force: force.force });
     let answer = session
-        .client
-        .send(Method::POST, &path(&["runs", &id, "cancel"]), body)
+        .send(Method::POST, &["runs", &id, "cancel"], &body)
         .await?;
     session.done(
-        matches,
+        json,
         &answer,
         &format!("run {id} of {name} is being cancelled"),
     )

@@ -1,163 +1,162 @@
 //! `lightflow task create` and `edit`: options to a task.
 
 use super::error::CliError;
-use super::session::{json, name};
-use super::step_options::{self, StepEdit};
+use super::session::Json;
+use super::step_options::{EditedSteps, NewSteps, StepEdit};
 use crate::view::TaskBody;
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
-/// `task create` and its arguments.
-pub(super) fn create_command() -> Command {
-    let command = Command::new("create")
-        .about("Create a task")
-        .override_usage("lightflow task create <NAME> [OPTIONS] --step <NAME> --command <PROGRAM> …")
-        .after_help(
-            "Example:\n  \
-             lightflow task create backup_vaultwarden --cron '0 3 * * *' --pool backup \\\n    \
-             --step stop  --command python3 --args 'backup.py --stop vaultwarden'  \\\n                 \
-             --timeout 30 \\\n    \
-             --step sync  --command python3 --args 'backup.py --sync vaultwarden'  \\\n                 \
-             --timeout 300 \\\n    \
-             --step start --command python3 --args 'backup.py --start vaultwarden' \\\n                 \
-             --timeout 180 --rule always",
-        )
-        .arg(name("name", "NAME", "What the task is called, unique"));
-    step_options::with_options(with_task_options(command)).arg(json())
+/// Create a task
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "lightflow task create <NAME> [OPTIONS] --step <NAME> --command <PROGRAM> …",
+    after_help = "Example:\n  \
+        lightflow task create backup_vaultwarden --cron '0 3 * * *' --pool backup \\\n    \
+        --step stop  --command python3 --args 'backup.py --stop vaultwarden'  \\\n                 \
+        --timeout 30 \\\n    \
+        --step sync  --command python3 --args 'backup.py --sync vaultwarden'  \\\n                 \
+        --timeout 300 \\\n    \
+        --step start --command python3 --args 'backup.py --start vaultwarden' \\\n                 \
+        --timeout 180 --rule always"
+)]
+pub(super) struct Create {
+    /// Name of the task, unique
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    name: String,
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    steps: NewSteps,
+    #[command(flatten)]
+    pub(super) json: Json,
 }
 
-/// `task edit` and its arguments.
-pub(super) fn edit_command() -> Command {
-    let command = Command::new("edit")
-        .about("Change a task; what is not mentioned stays")
-        .override_usage("lightflow task edit <NAME> [OPTIONS] [--step <NAME> …]")
-        .after_help(
-            "--step with the name of a step that is there changes what follows of it; with\n\
-             a new name it adds a step at the end.\n\n\
-             Examples:\n  \
-             lightflow task edit backup_immich --cron '30 3 * * *'\n  \
-             lightflow task edit backup_immich --step sync --timeout 7200 --retries 2\n  \
-             lightflow task edit backup_immich --move-step verify --to 3\n  \
-             lightflow task edit backup_immich --rename backup_photos",
-        )
-        .arg(name("name", "NAME", "The task"))
-        .arg(
-            Arg::new("rename")
-                .long("rename")
-                .value_name("NEW")
-                .help("Give it another name; its runs stay"),
-        );
-    step_options::with_edit_options(with_task_options(command)).arg(json())
+/// Change a task; omitted options keep their values
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "lightflow task edit <NAME> [OPTIONS] [--step <NAME> …]",
+    after_help = "--step with the name of a step that is there changes this step; with a new name\n\
+        it adds a step at the end.\n\n\
+        Examples:\n  \
+        lightflow task edit backup_immich --cron '30 3 * * *'\n  \
+        lightflow task edit backup_immich --step sync --timeout 7200 --retries 2\n  \
+        lightflow task edit backup_immich --move-step verify --to 3\n  \
+        lightflow task edit backup_immich --rename backup_photos"
+)]
+pub(super) struct Edit {
+    /// The task
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) name: String,
+    /// Give it another name; its runs stay
+    #[arg(long, value_name = "NEW")]
+    rename: Option<String>,
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    steps: EditedSteps,
+    #[command(flatten)]
+    pub(super) json: Json,
 }
 
-fn with_task_options(command: Command) -> Command {
-    let number = |id, help| option(id, "N", help).value_parser(value_parser!(u32));
-    command
-        .arg(
-            option(
-                "cron",
-                "EXPR",
-                "When it fires, such as '0 3 * * *'; '' for on demand only",
-            )
-            .allow_hyphen_values(true),
-        )
-        .arg(option(
-            "tz",
-            "ZONE",
-            "Time zone of --cron; '' for the server's own",
-        ))
-        .arg(option(
-            "pool",
-            "POOL",
-            "The pool its steps queue in [default: default]",
-        ))
-        .arg(
-            option("auto", "ON|OFF", "Whether --cron is followed [default: on]")
-                .value_parser(PossibleValuesParser::new(["on", "off"])),
-        )
-        .arg(
-            option(
-                "on-missed",
-                "POLICY",
-                "Fires missed while the machine was off [default: run_once]",
-            )
-            .value_parser(PossibleValuesParser::new(["run_once", "skip"])),
-        )
-        .arg(number("keep-runs", "Finished runs to keep [default: 100]"))
-        .arg(number("keep-days", "Days to keep them [default: 365]"))
+/// The fields of a task outside its steps.
+#[derive(Debug, Args)]
+struct Fields {
+    /// When it runs, such as '0 3 * * *'; '' for on demand only
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
+    cron: Option<String>,
+    /// Time zone of --cron; '' for the server's own
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// The pool its steps queue in [default: default]
+    #[arg(long)]
+    pool: Option<String>,
+    /// on follows --cron, off does not [default: on]
+    #[arg(long, value_name = "ON|OFF", value_parser = ["on", "off"])]
+    auto: Option<String>,
+    /// Runs missed while the machine was off [default: run_once]
+    #[arg(long, value_name = "POLICY", value_parser = ["run_once", "skip"])]
+    on_missed: Option<String>,
+    /// Finished runs to keep [default: the server's setting]
+    #[arg(long, value_name = "N")]
+    keep_runs: Option<u32>,
+    /// Days to keep them [default: the server's setting]
+    #[arg(long, value_name = "N")]
+    keep_days: Option<u32>,
 }
 
-fn option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(id).long(id).value_name(value).help(help)
-}
-
-/// The task that the options of `create` describe.
-pub(super) fn created(matches: &ArgMatches) -> Result<TaskBody, CliError> {
-    let steps = step_options::edits(matches)?;
-    if steps.is_empty() {
-        return Err(CliError::Usage(
-            "a task needs at least one step; add --step NAME --command PROGRAM".to_owned(),
-        ));
-    }
-    let name = super::session::text(matches, "name");
-    let mut task: TaskBody = serde_json::from_value(serde_json::json!({
-        "name": name, "steps": [],
-    }))
-    .map_err(|error| CliError::Nonsense(error.to_string()))?;
-    apply_fields(matches, &mut task);
-    task.steps = steps
-        .into_iter()
-        .map(StepEdit::into_step)
-        .collect::<Result<_, _>>()?;
-    Ok(task)
-}
-
-/// Changes `task` as the options of `edit` say.
-pub(super) fn edited(matches: &ArgMatches, task: &mut TaskBody) -> Result<(), CliError> {
-    let before = task.clone();
-    if let Some(name) = matches.get_one::<String>("rename") {
-        task.name.clone_from(name);
-    }
-    apply_fields(matches, task);
-    for edit in step_options::edits(matches)? {
-        match task.steps.iter_mut().find(|step| step.name == edit.name) {
-            Some(step) => edit.apply(step),
-            None => task.steps.push(edit.into_step()?),
+impl Fields {
+    fn apply(self, task: &mut TaskBody) {
+        if let Some(cron) = self.cron {
+            task.cron = Some(cron).filter(|cron| !cron.trim().is_empty());
         }
+        if let Some(zone) = self.tz {
+            task.zone = Some(zone).filter(|zone| !zone.is_empty());
+        }
+        if let Some(pool) = self.pool {
+            task.pool = pool;
+        }
+        if let Some(auto) = self.auto {
+            task.auto = auto == "on";
+        }
+        if let Some(policy) = self.on_missed {
+            task.on_missed = policy;
+        }
+        task.keep_runs = self.keep_runs.or(task.keep_runs);
+        task.keep_days = self.keep_days.or(task.keep_days);
     }
-    for name in values(matches, "remove-step") {
-        let position = position(task, name)?;
-        task.steps.remove(position);
-    }
-    let places: Vec<usize> = matches
-        .get_many("to")
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
-    let moved = values(matches, "move-step");
-    if moved.len() != places.len() {
-        return Err(CliError::Usage(
-            "each --move-step needs its own --to".to_owned(),
-        ));
-    }
-    for (name, place) in moved.into_iter().zip(places) {
-        move_step(task, name, place)?;
-    }
-    if *task == before {
-        return Err(CliError::Usage(
-            "this changes nothing; see lightflow task edit --help".to_owned(),
-        ));
-    }
-    Ok(())
 }
 
-fn values<'a>(matches: &'a ArgMatches, id: &str) -> Vec<&'a String> {
-    matches
-        .get_many::<String>(id)
-        .into_iter()
-        .flatten()
-        .collect()
+impl Create {
+    /// The task that the options describe.
+    pub(super) fn task(self) -> Result<TaskBody, CliError> {
+        let steps = self.steps.edits()?;
+        if steps.is_empty() {
+            return Err(CliError::Usage(
+                "a task needs at least one step; add --step NAME --command PROGRAM".to_owned(),
+            ));
+        }
+        let steps = steps.into_iter().map(StepEdit::into_step);
+        let mut task = TaskBody::new(self.name, steps.collect::<Result<_, _>>()?);
+        self.fields.apply(&mut task);
+        Ok(task)
+    }
+}
+
+impl Edit {
+    /// The task with the changes that the options describe.
+    pub(super) fn applied(self, before: TaskBody) -> Result<TaskBody, CliError> {
+        let mut task = before.clone();
+        if let Some(name) = self.rename {
+            task.name = name;
+        }
+        self.fields.apply(&mut task);
+        for edit in self.steps.steps.edits()? {
+            match task.steps.iter_mut().find(|step| step.name == edit.name) {
+                Some(step) => edit.apply(step),
+                None => task.steps.push(edit.into_step()?),
+            }
+        }
+        for name in &self.steps.remove_step {
+            let position = position(&task, name)?;
+            task.steps.remove(position);
+        }
+        let (moved, places) = (self.steps.move_step, self.steps.to);
+        if moved.len() != places.len() {
+            return Err(CliError::Usage(
+                "each --move-step needs its own --to".to_owned(),
+            ));
+        }
+        for (name, place) in moved.iter().zip(places) {
+            move_step(&mut task, name, place)?;
+        }
+        if task == before {
+            return Err(CliError::Usage(
+                "this changes nothing; see lightflow task edit --help".to_owned(),
+            ));
+        }
+        Ok(task)
+    }
 }
 
 fn position(task: &TaskBody, name: &str) -> Result<usize, CliError> {
@@ -177,46 +176,26 @@ fn move_step(task: &mut TaskBody, name: &str, place: usize) -> Result<(), CliErr
     Ok(())
 }
 
-fn apply_fields(matches: &ArgMatches, task: &mut TaskBody) {
-    let text = |id| matches.get_one::<String>(id).cloned();
-    let number = |id| matches.get_one::<u32>(id).copied();
-    if let Some(cron) = text("cron") {
-        task.cron = Some(cron).filter(|cron| !cron.trim().is_empty());
-    }
-    if let Some(zone) = text("tz") {
-        task.zone = Some(zone).filter(|zone| !zone.is_empty());
-    }
-    if let Some(pool) = text("pool") {
-        task.pool = pool;
-    }
-    if let Some(auto) = text("auto") {
-        task.auto = auto == "on";
-    }
-    if let Some(policy) = text("on-missed") {
-        task.on_missed = policy;
-    }
-    if let Some(runs) = number("keep-runs") {
-        task.keep_runs = Some(runs);
-    }
-    if let Some(days) = number("keep-days") {
-        task.keep_days = Some(days);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{Command, FromArgMatches};
 
     fn create(line: &str) -> Result<TaskBody, CliError> {
         let words = shlex::split(line).unwrap();
-        let command = create_command().no_binary_name(true);
-        created(&command.try_get_matches_from(words).unwrap())
+        let command = Create::augment_args(Command::new("create").no_binary_name(true));
+        let matches = command.try_get_matches_from(words).unwrap();
+        Create::from_arg_matches(&matches).unwrap().task()
     }
 
     fn edit(task: &mut TaskBody, line: &str) -> Result<(), CliError> {
         let words = shlex::split(&format!("{} {line}", task.name)).unwrap();
-        let command = edit_command().no_binary_name(true);
-        edited(&command.try_get_matches_from(words).unwrap(), task)
+        let command = Edit::augment_args(Command::new("edit").no_binary_name(true));
+        let matches = command.try_get_matches_from(words).unwrap();
+        *task = Edit::from_arg_matches(&matches)
+            .unwrap()
+            .applied(task.clone())?;
+        Ok(())
     }
 
     fn names(task: &TaskBody) -> Vec<&str> {

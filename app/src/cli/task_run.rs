@@ -1,113 +1,108 @@
-//! `lightflow task run`: starts a run, and on demand waits for its end.
+//! `lightflow task run`: starts a run, and waits for its end if asked to.
 
-use super::client::{Body, path, read};
+use super::client::{path, read};
 use super::error::{CliError, FAILURE, INTERRUPTED, notice};
-use super::session::{Session, json, name, text, wants_json};
+use super::session::{Json, Session};
 use super::watch::Watch;
 use super::{log, run_text};
 use crate::domain::lifecycle::RunState;
 use crate::domain::outcome::SKIP_EXIT_CODE;
 use crate::view::Triggered;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::Args;
 use hyper::Method;
 use std::process::ExitCode;
 
-/// The subcommand and its arguments.
-pub(super) fn command() -> Command {
-    Command::new("run")
-        .about("Run a task now")
-        .after_help(
-            "With --wait the exit code is the run's own result: 0 success, 75 skipped,\n\
-             1 anything else. Ctrl-C ends the waiting, not the run.\n\n\
-             Examples:\n  lightflow task run backup_vaultwarden\n  \
-             lightflow task run backup_vaultwarden --follow\n  \
-             lightflow task run backup_vaultwarden --wait && echo done",
-        )
-        .arg(name("name", "NAME", "The task"))
-        .args(waiting())
-        .arg(json().help("Print the API's JSON; with --wait the finished run"))
+/// The options of a command that starts a run.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Waiting {
+    /// Wait for the end and exit with the run's result
+    #[arg(long)]
+    wait: bool,
+    /// Show the steps and their logs as they come; implies --wait
+    #[arg(long, short, conflicts_with = "json")]
+    follow: bool,
+    /// Print the API's JSON; with --wait the finished run
+    #[arg(long)]
+    json: bool,
 }
 
-/// The arguments by which somebody waits for a run that is started.
-pub(super) fn waiting() -> [Arg; 2] {
-    [
-        Arg::new("wait")
-            .long("wait")
-            .help("Wait for the end and exit with the run's result")
-            .action(ArgAction::SetTrue),
-        Arg::new("follow")
-            .long("follow")
-            .short('f')
-            .help("Show the steps and their logs as they come; implies --wait")
-            .action(ArgAction::SetTrue)
-            .conflicts_with("json"),
-    ]
-}
-
-/// Whether somebody wants to wait.
-pub(super) fn waits(matches: &ArgMatches) -> bool {
-    matches.get_flag("follow") || matches.get_flag("wait")
-}
-
-/// Runs the subcommand.
-pub(super) async fn run(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let task = text(matches, "name");
-    if !waits(matches) {
-        let url = path(&["tasks", task, "run"]);
-        let answer = session.client.send(Method::POST, &url, Body::Empty).await?;
-        let Triggered { run } = read(&answer)?;
-        return session.done(matches, &answer, &format!("run {run} of {task} started"));
+impl Waiting {
+    fn json(self) -> Json {
+        Json { json: self.json }
     }
-    let watch = Watch::trigger(&session.client, task).await?;
-    to_the_end(session, matches, watch).await
-}
 
-/// Waits for the end of a run and exits with its result.
-pub(super) async fn to_the_end(
-    mut session: Session,
-    matches: &ArgMatches,
-    watch: Watch,
-) -> Result<ExitCode, CliError> {
-    // Whoever waits wants the result, also when nobody reads what is printed meanwhile.
-    session.out.outlive_reader();
-    let run = watch.run().id;
-    let follow = matches.get_flag("follow");
-    tokio::select! {
-        code = wait(session, matches, watch, follow) => code,
-        _ = tokio::signal::ctrl_c() => {
-            notice(&format!(
-                "\nrun {run} goes on; follow it with `lightflow run logs {run} --follow`, stop it with `lightflow run cancel {run}`"
-            ));
-            Ok(ExitCode::from(INTERRUPTED))
+    fn waits(self) -> bool {
+        self.follow || self.wait
+    }
+
+    /// Reports a run that was started, or waits for its end.
+    pub(super) async fn started(
+        self,
+        mut session: Session,
+        answer: &[u8],
+        run: i64,
+    ) -> Result<ExitCode, CliError> {
+        if !self.waits() {
+            return session.done(self.json(), answer, &format!("run {run} started"));
+        }
+        let watch = Watch::existing(&session.client, run).await?;
+        self.to_the_end(session, watch).await
+    }
+
+    /// Starts a run of a task.
+    pub(super) async fn start(
+        self,
+        mut session: Session,
+        task: &str,
+    ) -> Result<ExitCode, CliError> {
+        if !self.waits() {
+            let answer = session.ask(Method::POST, &["tasks", task, "run"]).await?;
+            let Triggered { run } = read(&answer)?;
+            return session.done(
+                self.json(),
+                &answer,
+                &format!("run {run} of {task} started"),
+            );
+        }
+        let watch = Watch::trigger(&session.client, task).await?;
+        self.to_the_end(session, watch).await
+    }
+
+    /// Waits for the end of a run and exits with its result.
+    async fn to_the_end(self, mut session: Session, watch: Watch) -> Result<ExitCode, CliError> {
+        // The caller waits for the result, also when its output is closed meanwhile.
+        session.out.outlive_reader();
+        let run = watch.run().id;
+        tokio::select! {
+            code = self.watched(session, watch) => code,
+            _ = tokio::signal::ctrl_c() => {
+                notice(&format!(
+                    "\nrun {run} goes on; follow it with `lightflow run logs {run} --follow`, stop it with `lightflow run cancel {run}`"
+                ));
+                Ok(ExitCode::from(INTERRUPTED))
+            }
         }
     }
-}
 
-async fn wait(
-    mut session: Session,
-    matches: &ArgMatches,
-    mut watch: Watch,
-    follow: bool,
-) -> Result<ExitCode, CliError> {
-    let json = wants_json(matches);
-    if !json {
-        let run = watch.run();
-        session
-            .out
-            .line(&format!("run {} of {} started", run.id, run.task))?;
+    async fn watched(self, mut session: Session, mut watch: Watch) -> Result<ExitCode, CliError> {
+        if !self.json {
+            let run = watch.run();
+            let started = format!("run {} of {} started", run.id, run.task);
+            session.out.line(&started)?;
+        }
+        if self.follow {
+            log::follow_run(&mut session, &mut watch).await?;
+        }
+        let run = watch.until(|run| run.finished).await?;
+        if self.json {
+            let id = run.id.to_string();
+            let body = session.client.fetch(&path(&["runs", &id])).await?;
+            session.out.json(&body)?;
+        } else {
+            session.out.line(&run_text::summary(&session.out, run))?;
+        }
+        Ok(ExitCode::from(result_code(&run.state)))
     }
-    if follow {
-        log::follow_run(&mut session, &mut watch).await?;
-    }
-    let run = watch.until(|run| run.finished).await?;
-    if json {
-        let id = run.id.to_string();
-        let body = session.client.fetch(&path(&["runs", &id])).await?;
-        session.out.json(&body)?;
-    } else {
-        session.out.line(&run_text::summary(&session.out, run))?;
-    }
-    Ok(ExitCode::from(result_code(&run.state)))
 }
 
 /// The exit code that stands for a finished run.

@@ -1,176 +1,143 @@
-//! `lightflow user`: who may log in.
+//! `lightflow user`: people who may log in.
 
-use super::client::{Body, path, read};
+use super::client::path;
 use super::error::CliError;
 use super::prompt;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use super::table::Table;
 use crate::view::{NewUser, PasswordBody, UserList, UserPatch};
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueHint};
 use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    let user = || name("name", "NAME", "The user");
-    Command::new("user")
-        .about("Users: list, add, role, password, delete")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("List all users").arg(json()))
-        .subcommand(
-            Command::new("add")
-                .about("Add a user who can log in")
-                .after_help(
-                    "A terminal asks for the password, which has at least 10 characters.\n\n\
-                     Examples:\n  lightflow user add odile\n  \
-                     lightflow user add guest --role viewer --password-file guest.txt",
-                )
-                .arg(user())
-                .arg(role("admin", &["admin", "viewer"]))
-                .arg(password_file())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("role")
-                .about("Make a user an admin or a viewer")
-                .arg(user())
-                .arg(
-                    Arg::new("role")
-                        .value_name("ROLE")
-                        .help("admin may do everything, viewer may look")
-                        .required(true)
-                        .value_parser(PossibleValuesParser::new(["admin", "viewer"])),
-                )
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("password")
-                .about("Give a user another password")
-                .arg(user())
-                .arg(password_file()),
-        )
-        .subcommand(
-            Command::new("delete")
-                .about("Delete a user")
-                .arg(user())
-                .arg(yes()),
-        )
+const NO_JSON: Json = Json { json: false };
+
+/// Users: list, create, role, password, delete
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// List all users
+    List(Json),
+    /// Create a user who can log in
+    #[command(
+        alias = "add",
+        after_help = "A terminal asks for the password, which has at least 10 characters.\n\n\
+            Examples:\n  lightflow user create odile\n  \
+            lightflow user create guest --role viewer --password-file guest.txt"
+    )]
+    Create {
+        /// The user
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// admin may do everything, viewer may look
+        #[arg(long, default_value = "admin", value_parser = ["admin", "viewer"])]
+        role: String,
+        #[command(flatten)]
+        password: PasswordFile,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Make a user an admin or a viewer
+    Role {
+        /// The user
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// admin may do everything, viewer may look
+        #[arg(value_parser = ["admin", "viewer"])]
+        role: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Give a user another password
+    Password {
+        /// The user
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        password: PasswordFile,
+    },
+    /// Delete a user
+    Delete {
+        /// The user
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
 }
 
-/// The option `--role`.
-pub(super) fn role(default: &'static str, roles: &'static [&'static str]) -> Arg {
-    Arg::new("role")
-        .long("role")
-        .value_name("ROLE")
-        .help("admin may do everything, viewer may look")
-        .default_value(default)
-        .value_parser(PossibleValuesParser::new(roles))
+#[derive(Debug, Args)]
+pub(super) struct PasswordFile {
+    /// Take the password from a file, - for standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    password_file: Option<PathBuf>,
 }
 
-fn password_file() -> Arg {
-    Arg::new("password-file")
-        .long("password-file")
-        .value_name("FILE")
-        .help("Take the password from a file, - for standard input")
-        .value_parser(value_parser!(PathBuf))
-        .value_hint(ValueHint::FilePath)
-}
-
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("add", matches)) => add(session, matches).await,
-        Some(("role", matches)) => set_role(session, matches).await,
-        Some(("password", matches)) => password(session, matches).await,
-        Some(("delete", matches)) => delete(session, matches).await,
-        _ => Err(unknown()),
+impl PasswordFile {
+    fn read(&self) -> Result<String, CliError> {
+        match &self.password_file {
+            Some(file) => Ok(prompt::without_final_newline(prompt::read_text(file)?)),
+            None if prompt::at_terminal() => prompt::new_secret("Password"),
+            None => Err(CliError::Usage(
+                "there is no terminal to ask for the password; use --password-file FILE (- for standard input)".to_owned(),
+            )),
+        }
     }
 }
 
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["users"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
+impl UserCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => list(session, json).await,
+            Self::Create {
+                name,
+                role,
+                password,
+                json,
+            } => {
+                let user = NewUser {
+                    name,
+                    password: password.read()?,
+                    role,
+                };
+                let answer = session.send(Method::POST, &["users"], &user).await?;
+                let sentence = format!("{} {} added", user.role, user.name);
+                session.done(json, &answer, &sentence)
+            }
+            Self::Role { name, role, json } => {
+                let sentence = format!("{name} has the role {role}");
+                let body = UserPatch { role };
+                let answer = session
+                    .send(Method::PATCH, &["users", &name], &body)
+                    .await?;
+                session.done(json, &answer, &sentence)
+            }
+            Self::Password { name, password } => {
+                let body = PasswordBody {
+                    password: password.read()?,
+                };
+                let parts = ["users", &name, "password"];
+                let answer = session.send(Method::PUT, &parts, &body).await?;
+                session.done(NO_JSON, &answer, &format!("{name} has a new password"))
+            }
+            Self::Delete { name, yes } => {
+                let thing = format!("user {name}");
+                session.delete(yes, &["users", &name], &thing).await
+            }
+        }
     }
-    let UserList { users } = read(&body)?;
-    let mut table = Table::new(&["USER", "ROLE", "SINCE"], 0);
-    for user in users {
-        table.row(vec![
-            user.name,
-            user.role,
-            session.here.full(&user.created_at),
-        ]);
-    }
-    if table.is_empty() {
-        session
-            .out
-            .line("no users; add one with lightflow user add NAME")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn new_password(matches: &ArgMatches) -> Result<String, CliError> {
-    match matches.get_one::<PathBuf>("password-file") {
-        Some(file) => Ok(prompt::without_final_newline(prompt::read_text(file)?)),
-        None if prompt::at_terminal() => prompt::new_secret("Password"),
-        None => Err(CliError::Usage(
-            "there is no terminal to ask for the password; use --password-file FILE (- for standard input)".to_owned(),
-        )),
-    }
-}
-
-async fn add(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let user = NewUser {
-        name: text(matches, "name").to_owned(),
-        password: new_password(matches)?,
-        role: text(matches, "role").to_owned(),
+async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+    let table = |here: &super::moment::Here, UserList { users }| {
+        let mut table = Table::new(&["USER", "ROLE", "SINCE"], 0);
+        for user in users {
+            table.row(vec![user.name, user.role, here.full(&user.created_at)]);
+        }
+        table
     };
-    let body = Body::json(&user)?;
-    let answer = session
-        .client
-        .send(Method::POST, &path(&["users"]), body)
-        .await?;
-    session.done(
-        matches,
-        &answer,
-        &format!("{} {} added", user.role, user.name),
-    )
-}
-
-async fn set_role(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let (name, role) = (text(matches, "name"), text(matches, "role"));
-    let body = Body::json(&UserPatch {
-        role: role.to_owned(),
-    })?;
-    let url = path(&["users", name]);
-    let answer = session.client.send(Method::PATCH, &url, body).await?;
-    session.done(matches, &answer, &format!("{name} has the role {role}"))
-}
-
-async fn password(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    let body = Body::json(&PasswordBody {
-        password: new_password(matches)?,
-    })?;
-    let url = path(&["users", name, "password"]);
-    let answer = session.client.send(Method::PUT, &url, body).await?;
-    session.done(matches, &answer, &format!("{name} has a new password"))
-}
-
-async fn delete(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let name = text(matches, "name");
-    confirm(matches, &format!("Delete the user {name}"))?;
-    let url = path(&["users", name]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("user {name} deleted"))
+    let none = "no users; add one with lightflow user create NAME";
+    session.list(json, &path(&["users"]), none, table).await
 }

@@ -1,119 +1,110 @@
 //! `lightflow variable`: the environment of all steps.
 
-use super::client::{Body, path, read};
+use super::client::{path, read};
 use super::error::{CliError, notice};
 use super::prompt;
-use super::session::{Session, confirm, json, name, text, unknown, wants_json, yes};
+use super::session::{Json, Session, Yes};
 use super::table::Table;
 use crate::view::{VariableBody, VariableList, VariableView};
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueHint};
 use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The subcommands and their arguments.
-pub(super) fn command() -> Command {
-    Command::new("variable")
-        .about("Variables: list, get, set, delete")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("List all variables").arg(json()))
-        .subcommand(
-            Command::new("get")
-                .about("Print a variable's value")
-                .arg(name("key", "KEY", "The variable"))
-                .arg(json()),
-        )
-        .subcommand(set_command())
-        .subcommand(
-            Command::new("delete")
-                .about("Delete a variable")
-                .arg(name("key", "KEY", "The variable"))
-                .arg(yes()),
-        )
+/// Variables: list, show, edit, delete
+#[derive(Debug, Subcommand)]
+pub(super) enum VariableCommand {
+    /// List all variables
+    List(Json),
+    /// Print a variable's value
+    #[command(alias = "get")]
+    Show {
+        /// The variable
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        key: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Create or change a variable; every step finds it in its environment
+    #[command(
+        aliases = ["set", "create"],
+        after_help = "A variable that is secret stays secret when it is set again, unless --plain\n\
+            is given. Without VALUE and --file, a terminal asks for the value.\n\n\
+            Examples:\n  lightflow variable edit ONEDRIVE_REMOTE onedrive\n  \
+            lightflow variable edit BACKUP_SSH_KEY --secret --file id_ed25519\n  \
+            pass show backup | lightflow variable edit PASSWORD --secret --file -"
+    )]
+    Edit(Edit),
+    /// Delete a variable
+    Delete {
+        /// The variable
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        key: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
 }
 
-fn set_command() -> Command {
-    let flag = |id, help| Arg::new(id).long(id).help(help).action(ArgAction::SetTrue);
-    Command::new("set")
-        .about("Set a variable; every step finds it in its environment")
-        .after_help(
-            "A variable that is secret stays secret when it is set again, unless --plain\n\
-             is given. Without VALUE and --file, a terminal asks for the value.\n\n\
-             Examples:\n  lightflow variable set ONEDRIVE_REMOTE onedrive\n  \
-             lightflow variable set BACKUP_SSH_KEY --secret --file id_ed25519\n  \
-             pass show backup | lightflow variable set PASSWORD --secret --file -",
-        )
-        .arg(name("key", "KEY", "Its name in the environment"))
-        .arg(
-            Arg::new("value")
-                .value_name("VALUE")
-                .help("Its value")
-                .allow_hyphen_values(true),
-        )
-        .arg(
-            Arg::new("file")
-                .long("file")
-                .value_name("FILE")
-                .help("Take the value from a file, - for standard input")
-                .value_parser(value_parser!(PathBuf))
-                .value_hint(ValueHint::FilePath)
-                .conflicts_with("value"),
-        )
-        .arg(flag("exact", "Keep the newline at the end of the file").requires("file"))
-        .arg(
-            flag("secret", "Never show the value again, and mask it in logs")
-                .conflicts_with("plain"),
-        )
-        .arg(flag(
-            "plain",
-            "Show the value, also of what was secret before",
-        ))
-        .arg(json())
+#[derive(Debug, Args)]
+pub(super) struct Edit {
+    /// Its name in the environment
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    key: String,
+    /// Its value
+    #[arg(allow_hyphen_values = true)]
+    value: Option<String>,
+    /// Take the value from a file, - for standard input
+    #[arg(long, value_hint = ValueHint::FilePath, conflicts_with = "value")]
+    file: Option<PathBuf>,
+    /// Keep the newline at the end of the file
+    #[arg(long, requires = "file")]
+    exact: bool,
+    /// Never show the value again, and mask it in logs
+    #[arg(long, conflicts_with = "plain")]
+    secret: bool,
+    /// Show the value, also of a variable that was secret
+    #[arg(long)]
+    plain: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
-/// Runs a subcommand.
-pub(super) async fn run(session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    match matches.subcommand() {
-        Some(("list", matches)) => list(session, matches).await,
-        Some(("get", matches)) => get(session, matches).await,
-        Some(("set", matches)) => set(session, matches).await,
-        Some(("delete", matches)) => delete(session, matches).await,
-        _ => Err(unknown()),
+impl VariableCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        match self {
+            Self::List(json) => list(session, json).await,
+            Self::Show { key, json } => show(session, &key, json).await,
+            Self::Edit(edit) => edit.run(session).await,
+            Self::Delete { key, yes } => {
+                let thing = format!("variable {key}");
+                session.delete(yes, &["variables", &key], &thing).await
+            }
+        }
     }
 }
 
-async fn list(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let body = session.client.fetch(&path(&["variables"])).await?;
-    if wants_json(matches) {
-        session.out.json(&body)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let VariableList { variables } = read(&body)?;
-    let mut table = Table::new(&["KEY", "VALUE", "SET"], 1);
-    for variable in variables {
-        let value = match &variable.value {
-            None => "(secret)".to_owned(),
-            Some(value) => value.replace(['\n', '\r'], "⏎"),
-        };
-        table.row(vec![
-            variable.key,
-            value,
-            session.here.age(&variable.updated_at),
-        ]);
-    }
-    if table.is_empty() {
-        session.out.line("no variables")?;
-    } else {
-        session.out.text(&table.render(session.out.width(), 0))?;
-    }
-    Ok(ExitCode::SUCCESS)
+async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+    let table = |here: &super::moment::Here, VariableList { variables }| {
+        let mut table = Table::new(&["KEY", "VALUE", "SET"], 1);
+        for variable in variables {
+            let value = match &variable.value {
+                None => "(secret)".to_owned(),
+                Some(value) => value.replace(['\n', '\r'], "⏎"),
+            };
+            table.row(vec![variable.key, value, here.age(&variable.updated_at)]);
+        }
+        table
+    };
+    session
+        .list(json, &path(&["variables"]), "no variables", table)
+        .await
 }
 
-async fn get(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let key = text(matches, "key");
+async fn show(mut session: Session, key: &str, json: Json) -> Result<ExitCode, CliError> {
     let body = session.client.fetch(&path(&["variables", key])).await?;
-    if wants_json(matches) {
+    if json.json {
         session.out.json(&body)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -127,66 +118,57 @@ async fn get(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, Cli
     Ok(ExitCode::SUCCESS)
 }
 
-async fn set(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let key = text(matches, "key");
-    let url = path(&["variables", key]);
-    let secret = match (matches.get_flag("secret"), matches.get_flag("plain")) {
-        (true, _) => true,
-        (false, true) => false,
-        (false, false) => is_secret(&session, &url).await?,
-    };
-    let value = value(matches, key, secret)?;
-    let body = Body::json(&VariableBody { value, secret })?;
-    let answer = session.client.send(Method::PUT, &url, body).await?;
-    let kind = if secret {
-        "secret variable"
-    } else {
-        "variable"
-    };
-    session.done(matches, &answer, &format!("{kind} {key} set"))
-}
-
-/// Whether there is a secret of that name, which must not become readable by accident.
-async fn is_secret(session: &Session, url: &str) -> Result<bool, CliError> {
-    match session.client.get::<VariableView>(url).await {
-        Ok(view) => Ok(view.secret),
-        Err(CliError::Refused(problem)) if problem.status == 404 => Ok(false),
-        Err(error) => Err(error),
+impl Edit {
+    async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
+        let secret = match (self.secret, self.plain) {
+            (true, _) => true,
+            (false, true) => false,
+            (false, false) => self.is_secret(&session).await?,
+        };
+        let value = self.value(secret)?;
+        let key = self.key;
+        let body = VariableBody { value, secret };
+        let answer = session
+            .send(Method::PUT, &["variables", &key], &body)
+            .await?;
+        let kind = match secret {
+            true => "secret variable",
+            false => "variable",
+        };
+        session.done(self.json, &answer, &format!("{kind} {key} set"))
     }
-}
 
-fn value(matches: &ArgMatches, key: &str, secret: bool) -> Result<String, CliError> {
-    if let Some(value) = matches.get_one::<String>("value") {
-        if secret {
-            notice(
-                "warning: a value on the command line is visible in the process list and the shell's history; use --file",
-            );
+    /// Reports if there is a secret of that name, which must not become readable by accident.
+    async fn is_secret(&self, session: &Session) -> Result<bool, CliError> {
+        let url = path(&["variables", &self.key]);
+        match session.client.get::<VariableView>(&url).await {
+            Ok(view) => Ok(view.secret),
+            Err(CliError::Refused(problem)) if problem.status == 404 => Ok(false),
+            Err(error) => Err(error),
         }
-        return Ok(value.clone());
     }
-    if let Some(file) = matches.get_one::<PathBuf>("file") {
-        let text = prompt::read_text(file)?;
-        return Ok(if matches.get_flag("exact") {
-            text
-        } else {
-            prompt::without_final_newline(text)
-        });
-    }
-    if prompt::at_terminal() {
-        return prompt::hidden(&format!("Value of {key} (not shown)"));
-    }
-    Err(CliError::Usage(
-        "give a VALUE, or --file FILE (- for standard input)".to_owned(),
-    ))
-}
 
-async fn delete(mut session: Session, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let key = text(matches, "key");
-    confirm(matches, &format!("Delete the variable {key}"))?;
-    let url = path(&["variables", key]);
-    let answer = session
-        .client
-        .send(Method::DELETE, &url, Body::Empty)
-        .await?;
-    session.done(matches, &answer, &format!("variable {key} deleted"))
+    fn value(&self, secret: bool) -> Result<String, CliError> {
+        if let Some(value) = &self.value {
+            if secret {
+                notice(
+                    "warning: a value on the command line is visible in the process list and the shell's history; use --file",
+                );
+            }
+            return Ok(value.clone());
+        }
+        if let Some(file) = &self.file {
+            let text = prompt::read_text(file)?;
+            return Ok(match self.exact {
+                true => text,
+                false => prompt::without_final_newline(text),
+            });
+        }
+        if prompt::at_terminal() {
+            return prompt::hidden(&format!("Value of {} (not shown)", self.key));
+        }
+        Err(CliError::Usage(
+            "give a VALUE, or --file FILE (- for standard input)".to_owned(),
+        ))
+    }
 }

@@ -118,6 +118,9 @@ pub struct SessionList {
     pub sessions: Vec<SessionView>,
 }
 
+/// Days after which a token expires by default, on the page and on the command line.
+pub const DEFAULT_TOKEN_DAYS: u32 = 365;
+
 /// Longest life of a token that expires, in days.
 const MOST_DAYS: u32 = 3650;
 

@@ -17,8 +17,8 @@ mod time;
 
 pub use crate::domain::definition::{Args, StepBody, TaskBody};
 pub use access::{
-    NewToken, NewUser, OwnPassword, PasswordBody, SessionList, SessionView, TokenBody, TokenList,
-    TokenView, UserList, UserPatch, UserView,
+    DEFAULT_TOKEN_DAYS, NewToken, NewUser, OwnPassword, PasswordBody, SessionList, SessionView,
+    TokenBody, TokenList, TokenView, UserList, UserPatch, UserView,
 };
 pub use audit::{AuditList, AuditView, FieldChangeView, differences};
 pub use document::{Document, ImportReport, Imported};

@@ -430,3 +430,66 @@ fn every_shell_gets_its_completions() {
         assert!(script.contains("healthcheck"), "{shell}");
     }
 }
+
+#[test]
+fn verbs_are_the_same_everywhere_and_old_words_still_work() {
+    let nowhere = Path::new("/nonexistent");
+    for (group, verbs) in [
+        ("task", "list show create edit delete run cancel"),
+        ("run", "list show cancel delete"),
+        ("pool", "list create edit delete"),
+        ("variable", "list show edit delete"),
+        ("script", "list show edit delete"),
+        ("library", "list delete"),
+        ("user", "list create delete"),
+        ("token", "list create delete"),
+        ("session", "list delete"),
+        ("certificate", "show edit"),
+        ("settings", "show edit"),
+        ("notification", "list create edit delete"),
+    ] {
+        let help = cli(nowhere, &format!("{group} --help")).ok();
+        let listed: Vec<&str> = help
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .collect();
+        for verb in verbs.split(' ') {
+            assert!(listed.contains(&verb), "{group} {verb}: {help}");
+        }
+        for old in ["add", "set", "get", "put", "remove", "clear", "end"] {
+            assert!(!listed.contains(&old), "{group} {old}: {help}");
+        }
+    }
+    let server = Server::start();
+    let data = server.data();
+    cli(data, "pool set default --slots 3").ok();
+    cli(data, "variable set KEY value").ok();
+    assert_eq!(cli(data, "variable get KEY").ok(), "value\n");
+    cli(data, "settings set --zone Europe/Paris").ok();
+    cli(data, "settings edit --tz Europe/Berlin --keep-runs 9").ok();
+    with_input(data, "user add ann --password-file -", b"correct-horse\n").ok();
+    with_input(data, "script put - --name a.sh", b"#!/bin/sh\n").ok();
+}
+
+#[test]
+fn help_and_defaults_say_what_the_server_does() {
+    let help = cli(Path::new("/nonexistent"), "task create --help").ok();
+    assert!(help.contains("the server's setting"), "{help}");
+    assert!(!help.contains("default: 100") && !help.contains("default: 365"));
+    let server = Server::start();
+    let data = server.data();
+    cli(data, "settings edit --keep-runs 9").ok();
+    cli(data, "task create t --step s --command true").ok();
+    assert_eq!(server.get("/api/v1/tasks/t").json()["keep_runs"], 9);
+    // A token ends after a year, as one that is made on the page.
+    cli(data, "token create a").ok();
+    cli(data, "token create b --days never").ok();
+    cli(data, "token create c --days soon").fails(2, &["never"]);
+    let tokens = server.get("/api/v1/tokens").json();
+    let days = |at: usize| {
+        let token = &tokens["tokens"][at];
+        let time = |field: &str| chrono::DateTime::parse_from_rfc3339(token[field].as_str()?).ok();
+        Some((time("expires_at")? - time("created_at")?).num_days())
+    };
+    assert_eq!((days(0), days(1)), (Some(365), None), "{tokens}");
+}

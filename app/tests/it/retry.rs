@@ -91,8 +91,8 @@ fn the_command_line_retries_waits_and_clears() {
     assert!(text.contains("taken from run 1: success"), "{text}");
     assert_eq!(code, Some(0));
     assert_eq!(
-        run(&["run", "clear", "1"]),
-        (Some(0), "run 1 is removed\n".to_owned())
+        run(&["run", "delete", "1"]),
+        (Some(0), "run 1 deleted\n".to_owned())
     );
     assert_ne!(run(&["run", "show", "1"]).0, Some(0));
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::field::FieldError;
 use crate::store::{self, Role, Scope, TokenInfo};
-use crate::view::NewToken;
+use crate::view::{DEFAULT_TOKEN_DAYS, NewToken};
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::operations::tokens;
@@ -110,7 +110,7 @@ impl FormPage for TokenForm {
                 .map(|stored| stored.task.name.to_string())
                 .map(|name| (name.clone(), ticked(&name)))
                 .collect(),
-            days: text("days", "365"),
+            days: text("days", &DEFAULT_TOKEN_DAYS.to_string()),
         })
     }
 
