@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, oneshot};
 /// Most threads at once: they belong to the process, and so does their number.
 static ROOM: Semaphore = Semaphore::const_new(8);
 
-/// Enough for SQLite's backup and Argon2, whose memory is on the heap.
+/// Enough for SQLite's backup and Argon2, which has its memory on the heap.
 const STACK: usize = 512 * 1024;
 
-/// Why blocking work was not done.
+/// The reasons why blocking work is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockingError {
     /// The system refused a thread.

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How the web interface is reached.
+/// The transport of the web interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// HTTPS; a self-signed certificate is made where there is none.
@@ -20,7 +20,7 @@ pub enum Transport {
     Plain,
 }
 
-/// Where the web interface listens.
+/// The listening address of the web interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// A network address.
@@ -29,16 +29,16 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// All settings of a server.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where everything lies.
+    /// The data directory.
     pub data: PathBuf,
-    /// Where the web interface listens.
+    /// The listening address of the web interface.
     pub listen: Listen,
-    /// Whether it speaks TLS.
+    /// TLS or plain HTTP.
     pub transport: Transport,
-    /// Which reverse proxy is believed.
+    /// The trusted reverse proxies.
     pub proxy: Proxy,
     /// Zone of tasks that name none.
     pub zone: Tz,
@@ -50,7 +50,7 @@ pub struct Config {
     pub log_limit: u64,
     /// The binary that supervises steps.
     pub supervisor: PathBuf,
-    /// The authorities whose certificates other servers must have, in PEM form.
+    /// The certificate authorities of other servers, in PEM form.
     pub ca_bundle: PathBuf,
 }
 
@@ -58,7 +58,7 @@ pub struct Config {
 pub const DEFAULT_DATA: &str = "/data";
 /// The listening address where `LIGHTFLOW_LISTEN` names none.
 pub const DEFAULT_LISTEN: &str = "0.0.0.0:8443";
-/// Where Debian keeps the authorities.
+/// Debian's certificate authorities.
 const DEFAULT_CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DEFAULT_GRACE_S: u64 = 10;
 const DEFAULT_LOG_LIMIT: u64 = 64 * 1024 * 1024;
@@ -67,7 +67,7 @@ impl Config {
     /// Reads the settings through `env`, which looks up one environment variable.
     ///
     /// # Errors
-    /// Names the variable whose value cannot be used and what it should look like.
+    /// Names the variable with an unusable value, with an example.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let env = |key: &str| env(key).filter(|value| !value.is_empty());
         let listen = listen(&env("LIGHTFLOW_LISTEN").unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))?;
@@ -127,11 +127,11 @@ pub fn data_dir(env: impl Fn(&str) -> Option<String>) -> PathBuf {
     PathBuf::from(env("LIGHTFLOW_DATA_DIR").unwrap_or_else(|| DEFAULT_DATA.to_owned()))
 }
 
-/// Reads a listening address such as `0.0.0.0:8443`, `localhost:8443` or
+/// Reads a listening address like `0.0.0.0:8443`, `localhost:8443` or
 /// `unix:/run/lightflow/http.sock`.
 ///
 /// # Errors
-/// Says what an address looks like.
+/// Refuses other texts, with an example of an address.
 pub fn listen(text: &str) -> Result<Listen> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = PathBuf::from(path);
@@ -145,10 +145,10 @@ pub fn listen(text: &str) -> Result<Listen> {
     address(text).map(Listen::Tcp)
 }
 
-/// Reads a network address such as `0.0.0.0:8443` or `localhost:8443`.
+/// Reads a network address like `0.0.0.0:8443` or `localhost:8443`.
 ///
 /// # Errors
-/// Says what an address looks like.
+/// Refuses other texts, with an example of an address.
 pub fn address(text: &str) -> Result<SocketAddr> {
     text.to_socket_addrs()
         .ok()

@@ -1,10 +1,10 @@
-//! The folder of Python packages for the scripts: what is in it, and taking something out.
+//! The folder of Python packages for the scripts: a list of them, and removing one.
 //!
 //! pip puts packages there (`pip install --target`) and cannot take them out again, so this
-//! does what its uninstall does: it removes the files that a package's `RECORD` lists (the
+//! works as its uninstall: it removes the files that a package's `RECORD` lists (the
 //! Python packaging specification "Recording installed projects").
 //!
-//! Invariant: nothing outside of the folder is ever removed, whatever a `RECORD` says.
+//! Invariant: no `RECORD` makes it remove a file outside of the folder.
 
 use crate::domain::requirement::normalized;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub struct Library {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What it is, in a sentence of its own.
+    /// Its summary.
     pub summary: String,
 }
 
@@ -47,10 +47,7 @@ impl Libraries {
         &self.folder
     }
 
-    /// What is installed, by name.
-    ///
-    /// # Errors
-    /// Those of the file system.
+    /// The installed packages by name.
     pub fn list(&self) -> io::Result<Vec<Library>> {
         let mut found = BTreeMap::new();
         for (library, path) in self.described()? {
@@ -68,9 +65,6 @@ impl Libraries {
     }
 
     /// Removes a package with its files; false where there is none of that name.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn remove(&self, name: &str) -> io::Result<bool> {
         let mut removed = false;
         for (library, description) in self.described()? {
@@ -86,7 +80,7 @@ impl Libraries {
         Ok(removed)
     }
 
-    /// All descriptions of packages, with their folders.
+    /// Descriptions of packages, with their folders.
     fn described(&self) -> io::Result<Vec<(Library, PathBuf)>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -116,7 +110,7 @@ impl Libraries {
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {}
                 Err(e) => return Err(e),
             }
-            // What Python compiled of it lies beside it and is not always listed.
+            // The compiled files lie beside the source and are not always listed.
             if let (Some(folder), Some(stem)) = (path.parent(), path.file_stem()) {
                 remove_compiled(&folder.join("__pycache__"), &stem.to_string_lossy());
                 folders.push(folder.to_owned());
@@ -138,7 +132,7 @@ impl Libraries {
         Ok(())
     }
 
-    /// The place of a recorded path, where it is inside of the folder and no link leads out of it.
+    /// The place of a recorded path, if it is inside of the folder and no link leads out.
     fn inside(&self, path: &str) -> Option<PathBuf> {
         // Programs stand in `bin` here, and pip writes them down as if this were `lib/python3`.
         let path = match path.strip_prefix("../../") {

@@ -1,5 +1,5 @@
 //! The folder of scripts. A script is one file directly inside; a write replaces it at once,
-//! and what it replaces stays among the versions.
+//! and the replaced text stays among the versions.
 
 mod interpreter;
 mod versions;
@@ -25,7 +25,7 @@ pub struct ScriptInfo {
     pub name: ScriptName,
     /// Size in bytes.
     pub size: u64,
-    /// When it was last written.
+    /// Time of the last change.
     pub modified_at: DateTime<Utc>,
 }
 
@@ -37,7 +37,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// The scripts in `folder`, whose versions are kept in `versions`.
+    /// The scripts in `folder`, with their versions in `versions`.
     pub fn new(folder: PathBuf, versions: PathBuf) -> Self {
         Self {
             folder,
@@ -45,10 +45,7 @@ impl Scripts {
         }
     }
 
-    /// All scripts by name; files whose name no script may have are left out.
-    ///
-    /// # Errors
-    /// Those of the file system.
+    /// Scripts by name, without files that have no valid name.
     pub fn list(&self) -> io::Result<Vec<ScriptInfo>> {
         let mut scripts = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -69,11 +66,11 @@ impl Scripts {
         Ok(scripts)
     }
 
-    /// The bytes of a script; none where there is no such file. What a step left here that
-    /// is a link is none: it would show whoever may look what only the server may read.
+    /// The bytes of a script; none where there is no such file. An entry of a step that
+    /// is a link is none: it would show a viewer a file that only the server may read.
     ///
     /// # Errors
-    /// [`ErrorKind::FileTooLarge`] for what a step left here that is no script, and those
+    /// [`ErrorKind::FileTooLarge`] for a large file that a step left here, and those
     /// of the file system.
     pub fn read(&self, name: &ScriptName) -> io::Result<Option<Vec<u8>>> {
         let mut file = match self.options().read(true).open(self.path(name)) {
@@ -98,11 +95,8 @@ impl Scripts {
 
     /// Writes a script beside its place and moves it there, so that a step that starts
     /// meanwhile reads the old text or the new one, never a half. A mode it had stays.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn write(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
-        // Also what was changed from outside has its version.
+        // A change from outside gets its version, too.
         if let Ok(Some(old)) = self.read(name) {
             self.versions.record(name, &old)?;
         }
@@ -129,34 +123,22 @@ impl Scripts {
     }
 
     /// The versions of a script, newest first.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn versions(&self, name: &ScriptName) -> io::Result<Vec<Version>> {
         self.versions.list(name)
     }
 
     /// The number of the newest version; 0 before the first.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn newest_version(&self, name: &ScriptName) -> io::Result<u64> {
         let versions = self.versions.list(name)?;
         Ok(versions.first().map_or(0, |version| version.number))
     }
 
     /// The bytes of a version; none where it is not kept.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn version(&self, name: &ScriptName, number: u64) -> io::Result<Option<Vec<u8>>> {
         self.versions.read(name, number)
     }
 
     /// Removes a script with its versions; `false` where there was none.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn remove(&self, name: &ScriptName) -> io::Result<bool> {
         match fs::remove_file(self.path(name)) {
             Ok(()) => self.versions.remove(name).map(|()| true),
@@ -178,7 +160,7 @@ impl Scripts {
     }
 }
 
-/// Whether opening failed because a link lies there, which is not followed.
+/// Reports if opening failed because a link lies there, which is not followed.
 fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32)
 }

@@ -1,5 +1,5 @@
 //! Secret values: sealed at rest with a key that lies outside the database, and
-//! masked wherever a step prints them.
+//! masked in the output of every step.
 
 mod mask;
 
@@ -16,7 +16,7 @@ use std::path::Path;
 const SCHEME: u8 = 1;
 const KEY_LEN: usize = 32;
 
-/// Why a secret cannot be sealed, opened, or its key not be used.
+/// The reasons why a secret cannot be sealed or opened, or its key not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The key file is not usable.
@@ -24,7 +24,7 @@ pub enum SecretError {
     KeyFile {
         /// The file.
         path: String,
-        /// What is wrong and what to do.
+        /// The problem and its remedy.
         why: String,
     },
     /// The system gave no randomness.
@@ -92,7 +92,7 @@ impl SecretKey {
         Ok(sealed)
     }
 
-    /// Opens what [`Self::seal`] made for the same `name`.
+    /// Opens a value that [`Self::seal`] sealed for the same `name`.
     ///
     /// # Errors
     /// [`SecretError::Sealed`] where key, name or bytes do not belong together.
@@ -128,7 +128,7 @@ pub fn random_token() -> Result<String, SecretError> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// What is kept of a random secret: its SHA-256. It has 256 bits of its own, so a
+/// The stored form of a random secret: its SHA-256. The secret has 256 bits of its own, so a
 /// slow hash would add nothing.
 pub fn token_hash(token: &str) -> Vec<u8> {
     ring::digest::digest(&ring::digest::SHA256, token.as_bytes())

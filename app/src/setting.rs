@@ -1,4 +1,4 @@
-//! A value that admins can change while the server goes on: everybody who works with it sees
+//! A value that admins can change while the server runs: every user of the value sees
 //! the new one from the next look on.
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +11,7 @@ pub struct Setting<T> {
 }
 
 impl<T: Clone> Setting<T> {
-    /// What holds where nobody set anything, and what somebody set.
+    /// The default and the value that was set, if any.
     pub fn new(usual: T, set: Option<T>) -> Self {
         Self {
             usual,

@@ -1,4 +1,4 @@
-//! Where the server is: the socket in its data directory, or a URL with a token.
+//! The address of the server: the socket in its data directory, or a URL with a token.
 
 use super::error::{CliError, notice};
 use super::pinned;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 const HEADING: &str = "Which server";
 
-/// Where requests go.
+/// The target of requests.
 #[derive(Clone)]
 pub(super) enum Address {
-    /// The Unix socket; whoever may open it is an administrator.
+    /// The Unix socket; a user who may open it is an administrator.
     Socket(PathBuf),
     /// A host and port.
     Tcp(Remote),
@@ -29,7 +29,7 @@ pub(super) struct Remote {
     pub(super) host: String,
     /// Port.
     pub(super) port: u16,
-    /// What the Host header says.
+    /// The value of the Host header.
     pub(super) authority: String,
     /// TLS settings; none for plain HTTP.
     pub(super) tls: Option<Arc<ClientConfig>>,
@@ -69,7 +69,7 @@ pub(super) fn hiding(ids: &[&str], command: Command) -> Command {
     command.args(hidden)
 }
 
-/// All of those options.
+/// The names of these options.
 pub(super) const ALL: &[&str] = &["data-dir", "url", "ca", "token-file"];
 
 fn options() -> [Arg; 4] {
@@ -151,7 +151,7 @@ impl Address {
             .filter(|url| !url.is_empty());
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         match url {
-            // What was typed wins over what lies around in the environment.
+            // An option on the command line wins over the environment.
             Some(url) if typed("url") || !typed("data-dir") => {
                 let ca = matches.get_one::<PathBuf>("ca").map(PathBuf::as_path);
                 let token_file = matches.get_one::<PathBuf>("token-file");

@@ -2,7 +2,7 @@
 
 use super::client::{path, query};
 use super::error::CliError;
-use super::session::{Json, Session};
+use super::session::{JsonOption, Session};
 use super::table::Table;
 use crate::view::{AuditList, AuditView};
 use clap::Args;
@@ -14,13 +14,13 @@ use std::process::ExitCode;
         lightflow audit --kind task --name backup_immich --limit 10\n  \
         lightflow audit --actor ann --json")]
 pub(super) struct Audit {
-    /// About this kind of thing, such as task or user
+    /// About this kind of thing, for example task or user
     #[arg(long)]
     kind: Option<String>,
     /// About the thing of this name
     #[arg(long)]
     name: Option<String>,
-    /// Of this user or token
+    /// By this user or token
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
     /// At most this number of entries, 1 to 500
@@ -30,7 +30,7 @@ pub(super) struct Audit {
     #[arg(long, value_name = "NUMBER")]
     before: Option<i64>,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl Audit {

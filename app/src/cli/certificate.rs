@@ -3,7 +3,7 @@
 use super::client::{path, read};
 use super::error::CliError;
 use super::prompt;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use crate::view::{CertificateBody, CertificateView};
 use clap::{Subcommand, ValueHint};
 use hyper::Method;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum CertificateCommand {
     /// Show the certificate that is served
-    Show(Json),
+    Show(JsonOption),
     /// Serve another certificate, from the next connection on
     #[command(
         alias = "set",
@@ -30,14 +30,14 @@ pub(super) enum CertificateCommand {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         key: PathBuf,
         #[command(flatten)]
-        json: Json,
+        json: JsonOption,
     },
     /// Create a new self-signed certificate and serve it
     Renew {
         #[command(flatten)]
         yes: Yes,
         #[command(flatten)]
-        json: Json,
+        json: JsonOption,
     },
 }
 
@@ -64,7 +64,7 @@ impl CertificateCommand {
     }
 }
 
-fn print(session: &mut Session, json: Json, body: &[u8]) -> Result<ExitCode, CliError> {
+fn print(session: &mut Session, json: JsonOption, body: &[u8]) -> Result<ExitCode, CliError> {
     if json.json {
         session.out.json(body)?;
         return Ok(ExitCode::SUCCESS);

@@ -2,7 +2,7 @@
 
 use super::address::{Address, Remote};
 use super::error::CliError;
-use super::sse::{Event, Parser};
+use super::sse::{Parser, SseEvent};
 use crate::view::Problem;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,9 +20,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// How long a connection may take to come about.
+/// Time limit of connecting.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long the server may think about a request; an import writes many files.
+/// Time limit of the server's answer; an import writes many files.
 const ANSWER: Duration = Duration::from_secs(120);
 /// Most bytes of an answer that is held in memory; an export with many scripts is long.
 const MAX_ANSWER: usize = 512 * 1024 * 1024;
@@ -30,7 +30,7 @@ const MAX_ANSWER: usize = 512 * 1024 * 1024;
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// What a request carries.
+/// The body of a request.
 pub(super) enum Body {
     /// Nothing.
     Empty,
@@ -62,11 +62,11 @@ impl Body {
 
 /// Talks to one server.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct ApiClient {
     address: Address,
 }
 
-impl Client {
+impl ApiClient {
     /// A client of the server at `address`; nothing is sent yet.
     pub(super) fn new(address: Address) -> Self {
         Self { address }
@@ -93,7 +93,7 @@ impl Client {
         self.collect(response.into_body()).await
     }
 
-    /// Opens an answer whose body is read as it comes.
+    /// Opens an answer to read its body as it comes.
     pub(super) async fn open(&self, path: &str) -> Result<Download, CliError> {
         let response = self.request(Method::GET, path, Body::Empty).await?;
         Ok(Download {
@@ -103,8 +103,8 @@ impl Client {
     }
 
     /// Opens a stream of events.
-    pub(super) async fn events(&self, path: &str) -> Result<Events, CliError> {
-        Ok(Events {
+    pub(super) async fn events(&self, path: &str) -> Result<SseEvents, CliError> {
+        Ok(SseEvents {
             download: self.open(path).await?,
             parser: Parser::default(),
             ready: VecDeque::new(),
@@ -124,7 +124,7 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.unreachable(&error.to_string()))?;
-        // It ends with the answer; its errors reach whoever reads the answer.
+        // It ends with the answer; its errors reach the reader of the answer.
         tokio::spawn(connection);
         let request = self.build(method, path, body)?;
         let response = match timeout(ANSWER, sender.send_request(request)).await {
@@ -264,7 +264,7 @@ fn watch_over(stream: &TcpStream) {
     let _ = setsockopt(stream, sockopt::TcpKeepCount, &3);
 }
 
-/// An error and what caused it: hyper and rustls hide the interesting part inside.
+/// An error with its causes: hyper and rustls hide the interesting part inside.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -314,15 +314,15 @@ impl Download {
 }
 
 /// A stream of events.
-pub(super) struct Events {
+pub(super) struct SseEvents {
     download: Download,
     parser: Parser,
-    ready: VecDeque<Event>,
+    ready: VecDeque<SseEvent>,
 }
 
-impl Events {
+impl SseEvents {
     /// The next event; none where the server ended the stream.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, CliError> {
+    pub(super) async fn next(&mut self) -> Result<Option<SseEvent>, CliError> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));

@@ -35,16 +35,16 @@ const USAGE: u8 = 2;
     override_usage = "lightflow cron [OPTIONS] <EXPR>"
 )]
 pub struct Cron {
-    /// Five fields in one argument, such as "0 3 * * *", or @daily and friends
+    /// Five fields in one argument, for example "0 3 * * *", or @daily and friends
     #[arg(allow_hyphen_values = true)]
     expr: String,
     /// The other fields, when each is an argument of its own
     #[arg(value_name = "FIELD", num_args = 0.., allow_negative_numbers = true, hide = true)]
     fields: Vec<String>,
-    /// Time zone, such as Europe/Paris [default: LIGHTFLOW_TZ, then TZ, then UTC]
+    /// Time zone, for example Europe/Paris [default: LIGHTFLOW_TZ, then TZ, then UTC]
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
-    /// Print runs strictly after this time, such as 2026-10-25T00:00:00Z [default: now]
+    /// Print runs strictly after this time, for example 2026-10-25T00:00:00Z [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = parse_from)]
     from: Option<DateTime<Utc>>,
     /// The number of runs to print, 1 to 10000
@@ -125,7 +125,7 @@ fn zone(cron: &Cron) -> Result<Tz, String> {
         let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
             continue;
         };
-        // POSIX marks a name, as opposed to a rule such as CET-1CEST, by a colon.
+        // POSIX marks a name, as opposed to a rule like CET-1CEST, by a colon.
         let name = value.to_string_lossy();
         let name = name.strip_prefix(':').unwrap_or(&name);
         return parse_zone(name).map_err(|error| format!("{variable}: {error}"));

@@ -4,7 +4,7 @@
 //! nothing behind unless it is told where.
 
 use super::address::{self, Address};
-use super::client::{Body, Client, path, query};
+use super::client::{ApiClient, Body, path, query};
 use super::error::{CliError, notice};
 use super::output::Out;
 use super::serve::{self, Server};
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 const SAMPLES: &str = include_str!("demo.toml");
-/// Where the demo listens if nobody else does.
+/// The demo's address if it is free.
 const LISTEN: &str = "127.0.0.1:8080";
 
 /// Try Lightflow out: a server with sample tasks, gone at Ctrl-C
@@ -61,13 +61,13 @@ pub(super) fn run(demo: &Demo, matches: &ArgMatches) -> Result<ExitCode, CliErro
         let server = Server::start(config)
             .await
             .map_err(|error| failed(&error))?;
-        let client = Client::new(Address::Socket(socket));
+        let client = ApiClient::new(Address::Socket(socket));
         let shown = match fill(&client).await {
             Ok(()) => welcome(&server, &folder),
             Err(error) => Err(error),
         };
         match shown {
-            // Somebody cut the output short; the server is what counts.
+            // The output was cut short; the server matters more.
             Ok(()) | Err(CliError::OutputClosed) => {}
             Err(error) => {
                 server.stop().await;
@@ -116,11 +116,11 @@ fn listen(asked: Option<&str>) -> Result<SocketAddr, CliError> {
     }
 }
 
-/// Where the demo keeps its data.
+/// The data directory of the demo.
 enum Folder {
     /// Removed at the end.
     Temporary(PathBuf),
-    /// Kept: somebody named it.
+    /// Kept: the user named it.
     Kept(PathBuf),
 }
 
@@ -160,7 +160,7 @@ impl Drop for Folder {
 }
 
 /// Puts the samples in and runs them.
-async fn fill(client: &Client) -> Result<(), CliError> {
+async fn fill(client: &ApiClient) -> Result<(), CliError> {
     let import = query(&path(&["import"]), &[("dry_run", "false".to_owned())]);
     client
         .send(Method::POST, &import, Body::Toml(SAMPLES.into()))

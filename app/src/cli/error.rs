@@ -1,4 +1,4 @@
-//! What can end a command, and the one table from that to an exit code.
+//! The errors of commands, and the one table of their exit codes.
 
 use crate::view::Problem;
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ pub(super) const UNREACHABLE: u8 = 69;
 /// Exit code of a wait that Ctrl-C ended, as a shell reports it.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// Why a command ended before it was done.
+/// The errors of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// Whoever read standard output has seen enough.
+    /// The reader of standard output has closed it.
     #[error("standard output is closed")]
     OutputClosed,
-    /// Standard output takes nothing more, such as on a full disk.
+    /// Standard output takes nothing more, for example on a full disk.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
     /// The command line is understood but makes no sense.
@@ -33,20 +33,20 @@ pub(super) enum CliError {
     Unreachable {
         /// The socket or URL that was tried.
         place: String,
-        /// What the system said.
+        /// The system's words.
         why: String,
-        /// What to do about it.
+        /// The remedy.
         advice: String,
     },
     /// The server answered and said no.
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),
-    /// The server said no and its reason is of another kind, such as a missing token.
+    /// The server said no and its reason is of another kind, for example a missing token.
     #[error("{detail}\n{advice}", detail = problem.detail)]
     Unauthorised {
-        /// What the server said.
+        /// The server's words.
         problem: Box<Problem>,
-        /// What to do about it.
+        /// The remedy.
         advice: String,
     },
     /// The answer is not one a Lightflow server gives.
@@ -69,7 +69,7 @@ impl CliError {
         }
     }
 
-    /// Tells the person what happened, on standard error, and gives the exit code.
+    /// Prints the error on standard error, and returns the exit code.
     pub(super) fn report(&self) -> ExitCode {
         if !matches!(self, Self::OutputClosed) {
             // With standard error closed, the exit code still tells.
@@ -88,7 +88,7 @@ impl CliError {
         text
     }
 
-    /// Whether the server may answer again in a moment, as after a restart.
+    /// Reports if the server may answer again in a moment, as after a restart.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -106,7 +106,7 @@ impl CliError {
 
 /// Says something beside the result, on standard error.
 pub(super) fn notice(text: &str) {
-    // Nobody listening is no reason to stop.
+    // A closed standard error is no reason to stop.
     let _ = writeln!(io::stderr(), "{text}");
 }
 

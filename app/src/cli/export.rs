@@ -3,7 +3,7 @@
 use super::client::{Body, path, query, read};
 use super::error::{CliError, notice};
 use super::prompt;
-use super::session::{Json, Session};
+use super::session::{JsonOption, Session};
 use super::table::Table;
 use crate::view::{ImportReport, Imported};
 use clap::{Args, ValueHint};
@@ -34,7 +34,7 @@ pub(super) struct Import {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl Export {

@@ -1,7 +1,7 @@
 //! The first process of a container (PID 1): it starts the server as a child of its own, hands signals on to it, and
-//! takes in the processes whose parents are gone.
+//! takes in orphaned processes.
 //!
-//! Invariant: it knows nothing of the server, so it waits for every child, whoever made it, and never takes an exit
+//! Invariant: it knows nothing of the server, so it waits for every child of any parent, and never takes an exit
 //! code that the server waits for. It ends as the server does; the kernel ends all others of the container then.
 //! (pid_namespaces(7): orphans become children of PID 1, and a signal that PID 1 has no handler for is lost.)
 
@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-/// What means something to the server, or to whoever debugs it.
+/// The signals that mean something to the server, or to a debugger.
 const HANDED_ON: [Signal; 6] = [
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -23,7 +23,7 @@ const HANDED_ON: [Signal; 6] = [
     Signal::SIGUSR2,
 ];
 
-/// Whether this is the first process of a container.
+/// Reports if this is the first process of a container.
 pub(super) fn is_first() -> bool {
     std::process::id() == 1
 }
@@ -35,7 +35,7 @@ pub(super) fn is_first() -> bool {
 pub(super) fn run() -> io::Result<ExitCode> {
     let mut signals = SigSet::from_iter(HANDED_ON);
     signals.add(Signal::SIGCHLD);
-    // Before there is a child: what came in between would be lost. The child inherits it: see `listen`.
+    // Before there is a child: a signal in between would be lost. The child inherits it: see `listen`.
     signals.thread_block()?;
     let mut words = std::env::args_os();
     let mut command = Command::new("/proc/self/exe");
@@ -60,7 +60,7 @@ pub(super) fn run() -> io::Result<ExitCode> {
     }
 }
 
-/// Lets signals through that an init, or whoever else started this process, had kept from it. The processes that it
+/// Lets signals through that an init, or another parent of this process, had blocked. The processes that it
 /// starts inherit that.
 pub(super) fn listen() {
     // Fails only for a set that is none.

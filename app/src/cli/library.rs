@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum LibraryCommand {
     /// List the installed packages
-    List(super::session::Json),
+    List(super::session::JsonOption),
     /// Install packages with pip, as a run of the task libraries
     #[command(
         after_help = "Every step finds them. Variables such as PIP_INDEX_URL lead pip elsewhere.\n\n\

@@ -4,11 +4,11 @@ use super::client::{path, query, read};
 use super::error::CliError;
 use super::run_text::result_line;
 use super::session::Session;
-use super::watch::{Patience, Watch, lost};
+use super::watch::{Patience, RunWatch, lost};
 use crate::domain::lifecycle::StepState;
 use crate::view::{LogChunk, LogGap, StepRunView};
 
-/// Which log.
+/// The address of a log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogOf {
     /// The run's number.
@@ -85,7 +85,10 @@ async fn follow_once(session: &mut Session, log: LogOf, offset: &mut u64) -> Res
 }
 
 /// Prints each step of a run as it comes: its name, its log as it grows, its result.
-pub(super) async fn follow_run(session: &mut Session, watch: &mut Watch) -> Result<(), CliError> {
+pub(super) async fn follow_run(
+    session: &mut Session,
+    watch: &mut RunWatch,
+) -> Result<(), CliError> {
     let run = watch.run().id;
     for position in 0..watch.run().steps.len() {
         let mut attempt = 1;
@@ -130,7 +133,7 @@ pub(super) fn head(step: &StepRunView, attempt: u32) -> String {
     }
 }
 
-/// Whether a box has its final colour.
+/// Reports if a state is final.
 pub(super) fn is_final(state: &str) -> bool {
     use StepState::{Pending, Queued, Retrying, Running};
     ![Pending, Queued, Retrying, Running]

@@ -2,7 +2,7 @@
 
 use super::client::path;
 use super::error::CliError;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::SessionList;
 use clap::Subcommand;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum SessionCommand {
     /// List who is logged in, and from where
-    List(Json),
+    List(JsonOption),
     /// End a session: the browser has to log in again
     #[command(alias = "end")]
     Delete {

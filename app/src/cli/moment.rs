@@ -33,7 +33,7 @@ impl Here {
         }
     }
 
-    /// A time of the API with its age, such as `3 Mar 03:00 (2 h ago)`.
+    /// A time of the API with its age, for example `3 Mar 03:00 (2 h ago)`.
     pub(super) fn full(&self, rfc3339: &str) -> String {
         match parse(rfc3339) {
             Some(time) => format!("{} ({})", self.short_of(time), self.age_of(time)),
@@ -41,12 +41,12 @@ impl Here {
         }
     }
 
-    /// A time of the API in short, such as `3 Mar 03:00`.
+    /// A time of the API in short, for example `3 Mar 03:00`.
     pub(super) fn short(&self, rfc3339: &str) -> String {
         parse(rfc3339).map_or_else(|| rfc3339.to_owned(), |time| self.short_of(time))
     }
 
-    /// How far a time of the API is away, such as `2 h ago` or `in 5 min`.
+    /// The distance of a time of the API, for example `2 h ago` or `in 5 min`.
     pub(super) fn age(&self, rfc3339: &str) -> String {
         parse(rfc3339).map_or_else(String::new, |time| self.age_of(time))
     }
@@ -78,7 +78,7 @@ impl Here {
         }
     }
 
-    /// Milliseconds since a time of the API, for what is still going on.
+    /// Milliseconds since a time of the API, for an unfinished run or step.
     pub(super) fn since_ms(&self, rfc3339: &str) -> Option<i64> {
         parse(rfc3339).map(|time| (self.now - time).num_milliseconds().max(0))
     }
@@ -89,7 +89,7 @@ fn parse(rfc3339: &str) -> Option<DateTime<Utc>> {
     Some(time.with_timezone(&Utc))
 }
 
-/// A duration with two figures that matter, such as `1.2 s` or `3 min 20 s`.
+/// A duration with two figures that matter, for example `1.2 s` or `3 min 20 s`.
 pub(super) fn took(milliseconds: i64) -> String {
     let ms = milliseconds.max(0);
     let s = ms / 1000;
@@ -102,7 +102,7 @@ pub(super) fn took(milliseconds: i64) -> String {
     }
 }
 
-/// A size such as `1.4 KiB`.
+/// A size like `1.4 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {

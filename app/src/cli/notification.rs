@@ -4,7 +4,7 @@ use super::client::path;
 use super::error::CliError;
 use super::moment::Here;
 use super::prompt;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::domain::target::Kind;
 use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList};
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum NotificationCommand {
     /// List all channels
-    List(Json),
+    List(JsonOption),
     /// Create a channel
     #[command(
         alias = "add",
@@ -30,10 +30,10 @@ pub(super) enum NotificationCommand {
             lightflow notification create mail --kind email --host smtp.example.org --user ann \\\n      \
             --password-file pw.txt --from ann@example.org --to ann@example.org --on failure"
     )]
-    Create(Channel),
+    Create(ChannelOptions),
     /// Change a channel; omitted options keep their values
     #[command(alias = "set")]
-    Edit(Channel),
+    Edit(ChannelOptions),
     /// Send a test message to a channel now
     Test {
         /// The channel
@@ -49,11 +49,11 @@ pub(super) enum NotificationCommand {
         yes: Yes,
     },
     /// The newest notifications and their results
-    Log(Json),
+    Log(JsonOption),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Channel {
+pub(super) struct ChannelOptions {
     /// The channel
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
@@ -93,14 +93,14 @@ pub(super) struct Channel {
     /// Only this task, several times for several
     #[arg(long, value_name = "NAME", conflicts_with = "all_tasks")]
     task: Option<Vec<String>>,
-    /// All tasks, which is the default
+    /// Every task, which is the default
     #[arg(long)]
     all_tasks: bool,
     /// false sends nothing
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl NotificationCommand {
@@ -143,7 +143,7 @@ impl NotificationCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let table = |_: &Here, ChannelList { channels }| {
         let mut table = Table::new(&["CHANNEL", "KIND", "WHERE", "ON", "TASKS"], 2);
         for channel in channels {
@@ -168,7 +168,7 @@ async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
     session.list(json, &path(&["channels"]), none, table).await
 }
 
-impl Channel {
+impl ChannelOptions {
     /// A channel with the options in place of its values.
     fn applied(self, mut body: ChannelBody) -> Result<ChannelBody, CliError> {
         let target = &mut body.target;
@@ -207,7 +207,7 @@ impl Channel {
     }
 }
 
-async fn log(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn log(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let table = |here: &Here, DeliveryList { deliveries }| {
         let mut table = Table::new(&["WHEN", "CHANNEL", "TASK", "WHAT", "STATE"], 3);
         for delivery in deliveries {

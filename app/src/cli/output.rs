@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 /// Lines are laid out for this width where the terminal does not tell its own.
 const WIDTH: usize = 80;
 
-/// Where results go, and how they should look there.
+/// Standard output, with its width and colours.
 #[derive(Debug)]
 pub(super) struct Out {
     symbols: bool,
@@ -33,12 +33,12 @@ impl Out {
         }
     }
 
-    /// Columns a line may have; none where nothing is to be cut.
+    /// Columns a line may have; none means no limit.
     pub(super) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Whether states are shown with their coloured box.
+    /// True if states are shown with their coloured box.
     pub(super) fn symbols(&self) -> bool {
         self.symbols
     }
@@ -81,7 +81,7 @@ impl Out {
         self.text(&format!("{start}{line}\n"))
     }
 
-    /// Writes what the API sent.
+    /// Writes the API's answer.
     pub(super) fn json(&mut self, body: &[u8]) -> Result<(), CliError> {
         self.line(String::from_utf8_lossy(body).trim_end())
     }

@@ -1,4 +1,4 @@
-//! Trust in exactly the certificates somebody named.
+//! Trust in exactly the certificates that the caller named.
 //!
 //! The server's own certificate is self-signed, so there is no authority to ask. It is
 //! trusted when it is, byte for byte, one of those in the file given with `--ca`; then
@@ -69,7 +69,7 @@ impl Pinned {
     }
 }
 
-/// The server shows a certificate that nobody vouched for.
+/// The server shows a certificate that the caller did not name.
 #[derive(Debug, thiserror::Error)]
 #[error("it shows a certificate that is not in the file given with --ca")]
 struct NotPinned;

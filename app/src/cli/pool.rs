@@ -2,7 +2,7 @@
 
 use super::client::path;
 use super::error::CliError;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::{PoolBody, PoolList};
 use clap::builder::NonEmptyStringValueParser;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum PoolCommand {
     /// List all pools, and which runs hold or wait for their slots
-    List(Json),
+    List(JsonOption),
     /// Create a pool
     #[command(after_help = "Example:\n  lightflow pool create backup --slots 1")]
     Create(Slots),
@@ -40,7 +40,7 @@ pub(super) struct Slots {
     #[arg(long, value_name = "N")]
     slots: u32,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl PoolCommand {
@@ -58,7 +58,7 @@ impl PoolCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let heads = ["POOL", "SLOTS", "TASKS", "RUNS INSIDE", "RUNS WAITING"];
     let table = |_: &_, PoolList { pools }| {
         let mut table = Table::new(&heads, 4).right(&[1, 2]);

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Most bytes read for one value: more than anything the server takes.
 const MAX_VALUE: u64 = 16 * 1024 * 1024;
 
-/// Whether somebody sits at standard input.
+/// Reports if standard input is a terminal.
 pub(super) fn at_terminal() -> bool {
     io::stdin().is_terminal()
 }
@@ -38,7 +38,7 @@ pub(super) fn hidden(question: &str) -> Result<String, CliError> {
     line
 }
 
-/// Asks twice, since nobody can see what was typed.
+/// Asks twice, since the typed text is hidden.
 pub(super) fn new_secret(what: &str) -> Result<String, CliError> {
     let first = hidden(what)?;
     if hidden(&format!("{what} again"))? == first {

@@ -1,4 +1,4 @@
-//! Tells whoever started the server that it serves, as sd_notify(3) has it.
+//! Tells the service manager that the server is ready, as in sd_notify(3).
 //!
 //! Invariant: nothing is sent before a request would be answered; and a manager that does not listen, or is none, is no
 //! reason not to serve.
@@ -9,7 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// What the manager is told.
+/// The state that is told to the service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Requests are answered.

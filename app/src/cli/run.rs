@@ -4,10 +4,10 @@ use super::client::{path, query, read};
 use super::error::{CliError, notice};
 use super::log::{self, LogOf};
 use super::run_text;
-use super::session::{Json, Session, unknown};
+use super::session::{JsonOption, Session, unknown};
 use super::task::Force;
 use super::task_run::Waiting;
-use super::watch::Watch;
+use super::watch::RunWatch;
 use crate::view::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
 use clap::{Args, Subcommand, value_parser};
 use hyper::Method;
@@ -41,7 +41,7 @@ pub(super) enum RunCommand {
             again, except steps with the run rule always.\n\n\
             Examples:\n  lightflow run retry 12\n  lightflow run retry 12 --from archive --wait"
     )]
-    Retry(Retry),
+    Retry(RetryRun),
     /// Delete a finished run with its logs
     #[command(alias = "clear")]
     Delete(Numbered),
@@ -52,14 +52,14 @@ pub(super) struct List {
     /// Runs of this task only
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
-    /// How many, 1 to 500
+    /// The number of runs, 1 to 500
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=500))]
     limit: u32,
     /// Only runs older than this one
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 #[derive(Debug, Args)]
@@ -68,11 +68,11 @@ pub(super) struct Numbered {
     #[arg(value_parser = value_parser!(i64).range(1..))]
     id: i64,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Retry {
+pub(super) struct RetryRun {
     /// Number of the run
     #[arg(value_parser = value_parser!(i64).range(1..))]
     id: i64,
@@ -90,7 +90,7 @@ pub(super) struct Logs {
     id: i64,
     /// Name or number of the step
     step: Option<String>,
-    /// Which attempt of a step that was tried again [default: the last]
+    /// The attempt of a step that was tried again [default: the last]
     #[arg(long, value_name = "N", requires = "step", value_parser = value_parser!(u32).range(1..))]
     attempt: Option<u32>,
     /// Keep printing until the step, or the run, ends
@@ -159,7 +159,7 @@ async fn show(mut session: Session, run: Numbered) -> Result<ExitCode, CliError>
     Ok(ExitCode::SUCCESS)
 }
 
-impl Retry {
+impl RetryRun {
     async fn run(self, session: Session) -> Result<ExitCode, CliError> {
         let id = self.id.to_string();
         let from = match &self.from {
@@ -210,7 +210,7 @@ impl Logs {
 
     async fn all(&self, mut session: Session) -> Result<ExitCode, CliError> {
         if self.follow {
-            let mut watch = Watch::existing(&session.client, self.id).await?;
+            let mut watch = RunWatch::existing(&session.client, self.id).await?;
             log::follow_run(&mut session, &mut watch).await?;
             let summary = run_text::summary(&session.out, watch.run());
             session.out.line(&summary)?;

@@ -34,7 +34,7 @@ pub(super) fn state(out: &Out, state: &str) -> String {
     }
 }
 
-/// All boxes of a run in one cell; nothing without colours.
+/// The boxes of a run in one cell; nothing without colours.
 pub(super) fn boxes(out: &Out, run: &RunView) -> String {
     if !out.symbols() {
         return String::new();
@@ -123,7 +123,7 @@ pub(super) fn show(out: &Out, here: &Here, run: &RunView) -> String {
     text
 }
 
-/// What there is to say about a box beside its colour.
+/// The note beside a box.
 fn why(step: &StepRunView) -> String {
     let mut parts: Vec<String> = step.reason.iter().cloned().collect();
     if step.attempt > 1 {

@@ -4,7 +4,7 @@ use super::client::{Body, path};
 use super::error::CliError;
 use super::moment::{Here, size};
 use super::prompt;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::ScriptList;
 use clap::builder::NonEmptyStringValueParser;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum ScriptCommand {
     /// List all scripts
-    List(Json),
+    List(JsonOption),
     /// Print a script
     Show {
         /// The script
@@ -31,7 +31,7 @@ pub(super) enum ScriptCommand {
             Examples:\n  lightflow script edit backup.py\n  \
             lightflow script edit ./new/backup-v2.py --name backup.py"
     )]
-    Edit(Edit),
+    Edit(EditScript),
     /// Delete a script
     Delete {
         /// The script
@@ -43,7 +43,7 @@ pub(super) enum ScriptCommand {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Edit {
+pub(super) struct EditScript {
     /// The file, - for standard input (needs --name)
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
@@ -51,7 +51,7 @@ pub(super) struct Edit {
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl ScriptCommand {
@@ -84,7 +84,7 @@ impl ScriptCommand {
     }
 }
 
-impl Edit {
+impl EditScript {
     fn name(&self) -> Result<String, CliError> {
         let usage = |text: &str| Err(CliError::Usage(text.to_owned()));
         match &self.name {

@@ -88,7 +88,7 @@ pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     }
 }
 
-/// Closes what whoever started us left open, or every step would inherit it.
+/// Closes the descriptors that our parent left open, or every step would inherit them.
 fn close_inherited() {
     let open: Vec<i32> = fs::read_dir("/proc/self/fd")
         .into_iter()
@@ -102,7 +102,7 @@ fn close_inherited() {
     }
 }
 
-/// Takes as many descriptors as we may have; each connection needs one.
+/// Raises the limit of descriptors to the maximum; each connection needs one.
 fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Without it there is room for fewer connections.
@@ -122,7 +122,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Writes the log, panics included, to standard error, in colour only for people. `LIGHTFLOW_LOG` is a
-/// level, or levels by module such as `info,lightflow::engine=debug`.
+/// level, or levels by module, for example `info,lightflow::engine=debug`.
 pub fn start_logging() {
     let wanted = std::env::var("LIGHTFLOW_LOG").unwrap_or_default();
     let filter = wanted
@@ -152,7 +152,7 @@ impl Server {
     /// Starts a server.
     ///
     /// # Errors
-    /// Everything that keeps it from doing its work, with what to do about it.
+    /// Every obstacle, with its remedy.
     pub async fn start(config: Config) -> Result<Self> {
         Self::start_with_clock(config, Arc::new(SystemClock)).await
     }
@@ -162,7 +162,7 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        // Database, logs and key are nobody else's business; a script gets its mode by itself.
+        // Database, logs and key are private; a script gets its mode by itself.
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         make_folders(&config.data)?;
         let lock = lock(&config.data)?;
@@ -201,7 +201,7 @@ impl Server {
         let usual = base_url(&config, address, &host);
         let base_url = Setting::new(usual.clone(), settings.base_url);
         let base = base_url.get();
-        let notifier = Notifier::start(notify::Parts {
+        let notifier = Notifier::start(notify::NotifierParts {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
@@ -260,7 +260,7 @@ impl Server {
         self.setup_url.as_deref()
     }
 
-    /// Tells a service manager that it serves, waits for SIGTERM or SIGINT, then stops the steps. What was going
+    /// Tells a service manager that it serves, waits for SIGTERM or SIGINT, then stops the steps. A run that was going
     /// on is taken up by the next start, `always` steps first.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl Server {
     pub async fn until_told_to_stop(self) -> Result<()> {
         let mut term = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        // Not before a signal would be heard: whoever waits for this may send one at once.
+        // Not before a signal would be heard: a waiting service manager may send one at once.
         let manager = Manager::from_env();
         manager.tell(State::Ready);
         tokio::select! {

@@ -1,8 +1,8 @@
-//! The tools of a command: the client, standard output, the time, and what every command does
+//! The tools of a command: the client, standard output, the time, and the acts that commands share
 //! with them.
 
 use super::address::Address;
-use super::client::{Body, Client, path, read};
+use super::client::{ApiClient, Body, path, read};
 use super::error::CliError;
 use super::moment::Here;
 use super::output::Out;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// The option `--json`.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Json {
+pub(super) struct JsonOption {
     /// Print the API's JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -45,7 +45,7 @@ impl Yes {
 /// The tools of one command.
 pub(super) struct Session {
     /// Sends requests to the server.
-    pub(super) client: Client,
+    pub(super) client: ApiClient,
     /// Takes the result.
     pub(super) out: Out,
     /// Time and time zone.
@@ -56,7 +56,7 @@ impl Session {
     /// A session with the server that the options name; nothing is sent yet.
     pub(super) fn new(matches: &ArgMatches) -> Result<Self, CliError> {
         Ok(Self {
-            client: Client::new(Address::from_matches(matches)?),
+            client: ApiClient::new(Address::from_matches(matches)?),
             out: Out::new(),
             here: Here::new(),
         })
@@ -81,7 +81,7 @@ impl Session {
     /// Prints a list: the API's JSON for a script, a table for a person, or `none`.
     pub(super) async fn list<T: DeserializeOwned>(
         &mut self,
-        json: Json,
+        json: JsonOption,
         url: &str,
         none: &str,
         table: impl FnOnce(&Here, T) -> Table,
@@ -116,7 +116,7 @@ impl Session {
     /// Prints the result of a change: the API's answer for a script, a sentence for a person.
     pub(super) fn done(
         &mut self,
-        json: Json,
+        json: JsonOption,
         body: &[u8],
         sentence: &str,
     ) -> Result<ExitCode, CliError> {

@@ -2,7 +2,7 @@
 
 use super::client::{path, read};
 use super::error::CliError;
-use super::session::{Json, Session};
+use super::session::{JsonOption, Session};
 use crate::view::SettingsBody;
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum SettingsCommand {
     /// Show the settings; a setting that is not set has the default of the environment or the program
-    Show(Json),
+    Show(JsonOption),
     /// Change settings; omitted ones keep their values
     #[command(
         alias = "set",
@@ -21,15 +21,15 @@ pub(super) enum SettingsCommand {
             Examples:\n  lightflow settings edit --tz Europe/Paris --keep-runs 50\n  \
             lightflow settings edit --base-url ''"
     )]
-    Edit(Edit),
+    Edit(EditSettings),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Edit {
+pub(super) struct EditSettings {
     /// The address you open in a browser, for links
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Time zone of tasks without their own, and of times on pages, such as Europe/Paris
+    /// Time zone of tasks without their own, and of times on pages, for example Europe/Paris
     #[arg(long, alias = "zone", value_name = "ZONE")]
     tz: Option<String>,
     /// Runs that a new task keeps
@@ -42,7 +42,7 @@ pub(super) struct Edit {
     #[arg(long, value_name = "N")]
     audit_days: Option<String>,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl SettingsCommand {
@@ -87,7 +87,7 @@ fn number(option: &str, text: &str) -> Result<Option<u32>, CliError> {
     Ok(Some(number))
 }
 
-fn print(session: &mut Session, json: Json, body: &[u8]) -> Result<ExitCode, CliError> {
+fn print(session: &mut Session, json: JsonOption, body: &[u8]) -> Result<ExitCode, CliError> {
     if json.json {
         session.out.json(body)?;
         return Ok(ExitCode::SUCCESS);

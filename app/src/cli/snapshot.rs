@@ -1,4 +1,4 @@
-//! `lightflow snapshot`: a consistent copy of the database while the server goes on.
+//! `lightflow snapshot`: a consistent copy of the database while the server runs.
 //!
 //! It works on the file itself and needs no server. The copy appears under its name
 //! when it is complete and on the disk, never before.

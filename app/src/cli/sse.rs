@@ -1,6 +1,6 @@
 //! Server-sent events out of bytes that arrive in pieces of any size.
 //!
-//! The grammar is that of the HTML standard, section 9.2.6, without `retry`: whoever
+//! The grammar is that of the HTML standard, section 9.2.6, without `retry`: a caller that
 //! reads decides when to come back.
 
 /// Most bytes of one line or of one event's data; a log chunk is far below.
@@ -8,7 +8,7 @@ const LIMIT: usize = 8 * 1024 * 1024;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct SseEvent {
     /// Its kind; `message` where the server named none.
     pub(super) name: String,
     /// Its data, lines joined by newlines.
@@ -20,7 +20,7 @@ pub(super) struct Event {
 #[error("an event is longer than {LIMIT} bytes")]
 pub(super) struct TooLong;
 
-/// Holds what has arrived of the event that is not complete yet.
+/// Holds the beginning of an incomplete event.
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     line: Vec<u8>,
@@ -33,7 +33,7 @@ pub(super) struct Parser {
 
 impl Parser {
     /// Takes the next bytes and gives the events they complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
             let second_half = std::mem::take(&mut self.after_return) && byte == b'\n';
@@ -50,7 +50,7 @@ impl Parser {
         Ok(events)
     }
 
-    fn end_line(&mut self) -> Result<Option<Event>, TooLong> {
+    fn end_line(&mut self) -> Result<Option<SseEvent>, TooLong> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         let mut line = line.as_ref();
@@ -83,7 +83,7 @@ impl Parser {
         Ok(None)
     }
 
-    fn end_event(&mut self) -> Option<Event> {
+    fn end_event(&mut self) -> Option<SseEvent> {
         let name = std::mem::take(&mut self.name);
         let data = self.data.take()?;
         let name = if name.is_empty() {
@@ -91,7 +91,7 @@ impl Parser {
         } else {
             name
         };
-        Some(Event { name, data })
+        Some(SseEvent { name, data })
     }
 }
 
@@ -101,8 +101,8 @@ mod tests {
 
     const STREAM: &str = "\u{feff}: hello\r\nevent: run\ndata: {\"a\":\"é\"}\nid: 7\n\nevent:tasks\rdata\r\rdata: one\r\ndata:  two\r\n\r\nevent: dropped\n\nevent: unfinished\ndata: x\n";
 
-    fn event(name: &str, data: &str) -> Event {
-        Event {
+    fn event(name: &str, data: &str) -> SseEvent {
+        SseEvent {
             name: name.to_owned(),
             data: data.to_owned(),
         }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn one_byte_at_a_time_is_the_same() {
         let mut parser = Parser::default();
-        let found: Vec<Event> = STREAM
+        let found: Vec<SseEvent> = STREAM
             .bytes()
             .flat_map(|byte| parser.push(&[byte]).unwrap())
             .collect();

@@ -1,4 +1,4 @@
-//! The options of steps: `--step NAME` opens one, what follows belongs to it.
+//! The options of steps: `--step NAME` opens one, later options belong to this step.
 
 use super::error::CliError;
 use crate::view::{self, StepBody};
@@ -23,7 +23,7 @@ enum Typed {
     Dir(String),
 }
 
-/// What was said about one step; what was not said is absent.
+/// The typed options of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct StepEdit {
     /// Its name.
@@ -283,7 +283,7 @@ impl StepEdit {
         Ok(step)
     }
 
-    /// Changes what was said of a step that is there, and nothing else.
+    /// Applies the typed options to a step that is there, and nothing else.
     pub(super) fn apply(self, step: &mut StepBody) {
         fn set<T>(field: &mut T, new: Option<T>) {
             if let Some(new) = new {

@@ -1,4 +1,4 @@
-//! Aligned columns, and as many characters as fit.
+//! Aligned columns, cut to the width of the terminal.
 
 /// Space between two columns.
 const GAP: usize = 2;
@@ -34,7 +34,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Whether there is nothing but the head.
+    /// Reports if there is nothing but the head.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
@@ -99,7 +99,7 @@ pub(super) fn display_width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
-/// Names are mostly ASCII; this knows what else people write: East Asian wide characters
+/// Names are mostly ASCII; this also knows East Asian wide characters
 /// and pictures take two columns, marks on the letter before none.
 fn char_width(c: char) -> usize {
     match u32::from(c) {

@@ -2,8 +2,8 @@
 
 use super::client::{path, query, read};
 use super::error::CliError;
-use super::session::{Json, Session, Yes};
-use super::task_edit::{Create, Edit};
+use super::session::{JsonOption, Session, Yes};
+use super::task_edit::{CreateTask, EditTask};
 use super::task_run::Waiting;
 use super::task_text;
 use crate::view::{CancelBody, RunList, TaskBody, TaskList, TaskPatch, TaskView};
@@ -21,11 +21,11 @@ use std::process::ExitCode;
 )]
 pub(super) enum TaskCommand {
     /// List all tasks
-    List(Json),
+    List(JsonOption),
     /// Show a task and its steps
     Show(Named),
-    Create(Create),
-    Edit(Edit),
+    Create(CreateTask),
+    Edit(EditTask),
     /// Delete a task with its runs and logs
     Delete {
         /// The task
@@ -68,7 +68,7 @@ pub(super) struct Named {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 /// The option `--force` of both ways to cancel.
@@ -114,7 +114,7 @@ impl TaskCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let body = session.client.fetch(&path(&["tasks"])).await?;
     if json.json {
         session.out.json(&body)?;
@@ -133,7 +133,7 @@ async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
 }
 
 /// Prints the task as the server has it now.
-fn print(session: &mut Session, json: Json, body: &Bytes) -> Result<ExitCode, CliError> {
+fn print(session: &mut Session, json: JsonOption, body: &Bytes) -> Result<ExitCode, CliError> {
     if json.json {
         session.out.json(body)?;
     } else {

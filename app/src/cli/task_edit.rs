@@ -1,7 +1,7 @@
 //! `lightflow task create` and `edit`: options to a task.
 
 use super::error::CliError;
-use super::session::Json;
+use super::session::JsonOption;
 use super::step_options::{EditedSteps, NewSteps, StepEdit};
 use crate::view::TaskBody;
 use clap::Args;
@@ -20,16 +20,16 @@ use clap::builder::NonEmptyStringValueParser;
         --step start --command python3 --args 'backup.py --start vaultwarden' \\\n                 \
         --timeout 180 --rule always"
 )]
-pub(super) struct Create {
+pub(super) struct CreateTask {
     /// Name of the task, unique
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
-    fields: Fields,
+    fields: TaskOptions,
     #[command(flatten)]
     steps: NewSteps,
     #[command(flatten)]
-    pub(super) json: Json,
+    pub(super) json: JsonOption,
 }
 
 /// Change a task; omitted options keep their values
@@ -44,7 +44,7 @@ pub(super) struct Create {
         lightflow task edit backup_immich --move-step verify --to 3\n  \
         lightflow task edit backup_immich --rename backup_photos"
 )]
-pub(super) struct Edit {
+pub(super) struct EditTask {
     /// The task
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) name: String,
@@ -52,16 +52,16 @@ pub(super) struct Edit {
     #[arg(long, value_name = "NEW")]
     rename: Option<String>,
     #[command(flatten)]
-    fields: Fields,
+    fields: TaskOptions,
     #[command(flatten)]
     steps: EditedSteps,
     #[command(flatten)]
-    pub(super) json: Json,
+    pub(super) json: JsonOption,
 }
 
 /// The fields of a task outside its steps.
 #[derive(Debug, Args)]
-struct Fields {
+struct TaskOptions {
     /// When it runs, such as '0 3 * * *'; '' for on demand only
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     cron: Option<String>,
@@ -85,7 +85,7 @@ struct Fields {
     keep_days: Option<u32>,
 }
 
-impl Fields {
+impl TaskOptions {
     fn apply(self, task: &mut TaskBody) {
         if let Some(cron) = self.cron {
             task.cron = Some(cron).filter(|cron| !cron.trim().is_empty());
@@ -107,7 +107,7 @@ impl Fields {
     }
 }
 
-impl Create {
+impl CreateTask {
     /// The task that the options describe.
     pub(super) fn task(self) -> Result<TaskBody, CliError> {
         let steps = self.steps.edits()?;
@@ -123,7 +123,7 @@ impl Create {
     }
 }
 
-impl Edit {
+impl EditTask {
     /// The task with the changes that the options describe.
     pub(super) fn applied(self, before: TaskBody) -> Result<TaskBody, CliError> {
         let mut task = before.clone();
@@ -183,16 +183,16 @@ mod tests {
 
     fn create(line: &str) -> Result<TaskBody, CliError> {
         let words = shlex::split(line).unwrap();
-        let command = Create::augment_args(Command::new("create").no_binary_name(true));
+        let command = CreateTask::augment_args(Command::new("create").no_binary_name(true));
         let matches = command.try_get_matches_from(words).unwrap();
-        Create::from_arg_matches(&matches).unwrap().task()
+        CreateTask::from_arg_matches(&matches).unwrap().task()
     }
 
     fn edit(task: &mut TaskBody, line: &str) -> Result<(), CliError> {
         let words = shlex::split(&format!("{} {line}", task.name)).unwrap();
-        let command = Edit::augment_args(Command::new("edit").no_binary_name(true));
+        let command = EditTask::augment_args(Command::new("edit").no_binary_name(true));
         let matches = command.try_get_matches_from(words).unwrap();
-        *task = Edit::from_arg_matches(&matches)
+        *task = EditTask::from_arg_matches(&matches)
             .unwrap()
             .applied(task.clone())?;
         Ok(())

@@ -2,8 +2,8 @@
 
 use super::client::{path, read};
 use super::error::{CliError, FAILURE, INTERRUPTED, notice};
-use super::session::{Json, Session};
-use super::watch::Watch;
+use super::session::{JsonOption, Session};
+use super::watch::RunWatch;
 use super::{log, run_text};
 use crate::domain::lifecycle::RunState;
 use crate::domain::outcome::SKIP_EXIT_CODE;
@@ -27,8 +27,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    fn json(self) -> Json {
-        Json { json: self.json }
+    fn json(self) -> JsonOption {
+        JsonOption { json: self.json }
     }
 
     fn waits(self) -> bool {
@@ -45,7 +45,7 @@ impl Waiting {
         if !self.waits() {
             return session.done(self.json(), answer, &format!("run {run} started"));
         }
-        let watch = Watch::existing(&session.client, run).await?;
+        let watch = RunWatch::existing(&session.client, run).await?;
         self.to_the_end(session, watch).await
     }
 
@@ -64,12 +64,12 @@ impl Waiting {
                 &format!("run {run} of {task} started"),
             );
         }
-        let watch = Watch::trigger(&session.client, task).await?;
+        let watch = RunWatch::trigger(&session.client, task).await?;
         self.to_the_end(session, watch).await
     }
 
     /// Waits for the end of a run and exits with its result.
-    async fn to_the_end(self, mut session: Session, watch: Watch) -> Result<ExitCode, CliError> {
+    async fn to_the_end(self, mut session: Session, watch: RunWatch) -> Result<ExitCode, CliError> {
         // The caller waits for the result, also when its output is closed meanwhile.
         session.out.outlive_reader();
         let run = watch.run().id;
@@ -84,7 +84,11 @@ impl Waiting {
         }
     }
 
-    async fn watched(self, mut session: Session, mut watch: Watch) -> Result<ExitCode, CliError> {
+    async fn watched(
+        self,
+        mut session: Session,
+        mut watch: RunWatch,
+    ) -> Result<ExitCode, CliError> {
         if !self.json {
             let run = watch.run();
             let started = format!("run {} of {} started", run.id, run.task);

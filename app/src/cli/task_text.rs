@@ -102,7 +102,7 @@ pub(super) fn show(out: &Out, here: &Here, view: &TaskView) -> String {
     text
 }
 
-/// What few steps have.
+/// The rarer fields of a step.
 fn more(step: &StepBody) -> Vec<String> {
     let mut more = Vec::new();
     if step.retries > 0 {

@@ -2,7 +2,7 @@
 
 use super::client::{path, read};
 use super::error::{CliError, notice};
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::{DEFAULT_TOKEN_DAYS, NewToken, TokenBody, TokenList};
 use clap::builder::NonEmptyStringValueParser;
@@ -14,12 +14,12 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// List all tokens
-    List(Json),
+    List(JsonOption),
     /// Create a token and print it, this once
     #[command(after_help = "Examples:\n  lightflow token create dashboard\n  \
             lightflow token create doorbell --role operator --task backup_immich\n  \
             lightflow token create laptop --role admin --days 90 > token.txt")]
-    Create(Create),
+    Create(CreateToken),
     /// Revoke a token
     Delete {
         /// The token's name
@@ -31,7 +31,7 @@ pub(super) enum TokenCommand {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(super) struct CreateToken {
     /// Name of the token, unique
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
@@ -45,7 +45,7 @@ pub(super) struct Create {
     #[arg(long, default_value_t = DEFAULT_TOKEN_DAYS.to_string(), value_parser = days)]
     days: String,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 fn days(text: &str) -> Result<String, String> {
@@ -72,7 +72,7 @@ impl TokenCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let table = |here: &super::moment::Here, TokenList { tokens }| {
         let mut table = Table::new(&["TOKEN", "ROLE", "TASKS", "LAST USED", "EXPIRES"], 0);
         let time = |at: Option<String>| at.map_or_else(|| "never".to_owned(), |at| here.full(&at));
@@ -93,7 +93,7 @@ async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
         .await
 }
 
-impl Create {
+impl CreateToken {
     async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
         let body = NewToken {
             name: self.name,

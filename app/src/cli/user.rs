@@ -3,7 +3,7 @@
 use super::client::path;
 use super::error::CliError;
 use super::prompt;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::{NewUser, PasswordBody, UserList, UserPatch};
 use clap::builder::NonEmptyStringValueParser;
@@ -12,13 +12,13 @@ use hyper::Method;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const NO_JSON: Json = Json { json: false };
+const NO_JSON: JsonOption = JsonOption { json: false };
 
 /// Users: list, create, role, password, delete
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// List all users
-    List(Json),
+    List(JsonOption),
     /// Create a user who can log in
     #[command(
         alias = "add",
@@ -36,7 +36,7 @@ pub(super) enum UserCommand {
         #[command(flatten)]
         password: PasswordFile,
         #[command(flatten)]
-        json: Json,
+        json: JsonOption,
     },
     /// Make a user an admin or a viewer
     Role {
@@ -47,7 +47,7 @@ pub(super) enum UserCommand {
         #[arg(value_parser = ["admin", "viewer"])]
         role: String,
         #[command(flatten)]
-        json: Json,
+        json: JsonOption,
     },
     /// Give a user another password
     Password {
@@ -130,7 +130,7 @@ impl UserCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let table = |here: &super::moment::Here, UserList { users }| {
         let mut table = Table::new(&["USER", "ROLE", "SINCE"], 0);
         for user in users {

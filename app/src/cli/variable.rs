@@ -3,7 +3,7 @@
 use super::client::{path, read};
 use super::error::{CliError, notice};
 use super::prompt;
-use super::session::{Json, Session, Yes};
+use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
 use crate::view::{VariableBody, VariableList, VariableView};
 use clap::builder::NonEmptyStringValueParser;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum VariableCommand {
     /// List all variables
-    List(Json),
+    List(JsonOption),
     /// Print a variable's value
     #[command(alias = "get")]
     Show {
@@ -24,7 +24,7 @@ pub(super) enum VariableCommand {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         #[command(flatten)]
-        json: Json,
+        json: JsonOption,
     },
     /// Create or change a variable; every step finds it in its environment
     #[command(
@@ -35,7 +35,7 @@ pub(super) enum VariableCommand {
             lightflow variable edit BACKUP_SSH_KEY --secret --file id_ed25519\n  \
             pass show backup | lightflow variable edit PASSWORD --secret --file -"
     )]
-    Edit(Edit),
+    Edit(EditVariable),
     /// Delete a variable
     Delete {
         /// The variable
@@ -47,7 +47,7 @@ pub(super) enum VariableCommand {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Edit {
+pub(super) struct EditVariable {
     /// Its name in the environment
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     key: String,
@@ -67,7 +67,7 @@ pub(super) struct Edit {
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
-    json: Json,
+    json: JsonOption,
 }
 
 impl VariableCommand {
@@ -85,7 +85,7 @@ impl VariableCommand {
     }
 }
 
-async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
+async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let table = |here: &super::moment::Here, VariableList { variables }| {
         let mut table = Table::new(&["KEY", "VALUE", "SET"], 1);
         for variable in variables {
@@ -102,7 +102,7 @@ async fn list(mut session: Session, json: Json) -> Result<ExitCode, CliError> {
         .await
 }
 
-async fn show(mut session: Session, key: &str, json: Json) -> Result<ExitCode, CliError> {
+async fn show(mut session: Session, key: &str, json: JsonOption) -> Result<ExitCode, CliError> {
     let body = session.client.fetch(&path(&["variables", key])).await?;
     if json.json {
         session.out.json(&body)?;
@@ -118,7 +118,7 @@ async fn show(mut session: Session, key: &str, json: Json) -> Result<ExitCode, C
     Ok(ExitCode::SUCCESS)
 }
 
-impl Edit {
+impl EditVariable {
     async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
         let secret = match (self.secret, self.plain) {
             (true, _) => true,

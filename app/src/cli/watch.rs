@@ -1,18 +1,18 @@
 //! Waiting for a run: subscribed first and asked second, so that nothing is missed, and
 //! patient with a server that restarts meanwhile.
 
-use super::client::{Body, Client, Events, path, read};
+use super::client::{ApiClient, Body, SseEvents, path, read};
 use super::error::{CliError, notice};
 use crate::view::{RunView, Triggered};
 use hyper::Method;
 use std::time::Duration;
 
-/// How long a server may be away before waiting is given up.
+/// Time for which a server may be away before waiting is given up.
 const AWAY: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long to go on trying.
+/// The end of the tries.
 #[derive(Debug)]
 pub(super) struct Patience {
     pause: Duration,
@@ -20,7 +20,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// All of it.
+    /// The whole stream.
     pub(super) fn new() -> Self {
         Self {
             pause: FIRST_PAUSE,
@@ -42,16 +42,16 @@ impl Patience {
 }
 
 /// A run that is being watched.
-pub(super) struct Watch {
-    client: Client,
+pub(super) struct RunWatch {
+    client: ApiClient,
     /// None where the connection was lost.
-    events: Option<Events>,
+    events: Option<SseEvents>,
     run: RunView,
 }
 
-impl Watch {
+impl RunWatch {
     /// Starts a run of a task and watches it.
-    pub(super) async fn trigger(client: &Client, task: &str) -> Result<Self, CliError> {
+    pub(super) async fn trigger(client: &ApiClient, task: &str) -> Result<Self, CliError> {
         let events = client.events(&path(&["events"])).await?;
         let url = path(&["tasks", task, "run"]);
         let Triggered { run } = read(&client.send(Method::POST, &url, Body::Empty).await?)?;
@@ -59,12 +59,12 @@ impl Watch {
     }
 
     /// Watches a run that is there.
-    pub(super) async fn existing(client: &Client, run: i64) -> Result<Self, CliError> {
+    pub(super) async fn existing(client: &ApiClient, run: i64) -> Result<Self, CliError> {
         let events = client.events(&path(&["events"])).await?;
         Self::with(client, events, run).await
     }
 
-    async fn with(client: &Client, events: Events, run: i64) -> Result<Self, CliError> {
+    async fn with(client: &ApiClient, events: SseEvents, run: i64) -> Result<Self, CliError> {
         Ok(Self {
             run: get(client, run).await?,
             events: Some(events),
@@ -112,7 +112,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                // There was too much news to send all of it.
+                // There was too much news to send everything.
                 "resync" => {
                     self.run = get(&self.client, self.run.id).await?;
                     return Ok(());
@@ -138,7 +138,7 @@ impl Watch {
     }
 }
 
-async fn get(client: &Client, run: i64) -> Result<RunView, CliError> {
+async fn get(client: &ApiClient, run: i64) -> Result<RunView, CliError> {
     client.get(&path(&["runs", &run.to_string()])).await
 }
 

@@ -1,11 +1,11 @@
-//! Which reverse proxy is believed when it says from where, how and for whom a request
-//! came. Nobody is, unless the environment names it: these headers can be sent by anybody.
+//! The reverse proxies that are trusted to name the address, the protocol and the user of a request
+//! came. By default there is none: any client can send these headers.
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The proxies that are believed, and what about.
+/// The trusted proxies, and the headers that are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxy {
     ranges: Vec<IpNet>,
@@ -14,11 +14,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `LIGHTFLOW_TRUSTED_PROXY` (addresses, ranges, or `unix` for whoever connects to
+    /// Reads `LIGHTFLOW_TRUSTED_PROXY` (addresses, ranges, or `unix` for clients that connect to
     /// the Unix socket, separated by commas) and `LIGHTFLOW_PROXY_USER_HEADER`.
     ///
     /// # Errors
-    /// Names the variable that cannot be used and what it should look like.
+    /// Names the unusable variable, with an example.
     pub fn new(trusted: Option<&str>, user_header: Option<&str>) -> Result<Self> {
         let mut proxy = Self::default();
         for word in trusted.unwrap_or_default().split(',').map(str::trim) {
@@ -52,7 +52,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Whether a peer is believed; one without an address came through the Unix socket.
+    /// Reports if a peer is trusted; one without an address came through the Unix socket.
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
         match peer {
             None => self.socket,
@@ -60,7 +60,7 @@ impl Proxy {
         }
     }
 
-    /// Whether an address is a proxy's.
+    /// Reports if an address is a proxy's.
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.ranges.iter().any(|range| range.contains(&address))

@@ -11,7 +11,7 @@ const LONGEST: usize = 2048;
 /// An `http` or `https` URL. It may carry a secret in any part, so it is never printed whole.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl {
-    /// Whether it is `https`.
+    /// True for `https`.
     pub secure: bool,
     /// Name or number, without brackets.
     pub host: String,
@@ -36,7 +36,7 @@ impl HttpUrl {
     /// Accepts a URL.
     ///
     /// # Errors
-    /// Says what is wrong with it and what one looks like.
+    /// Names the problem, with an example.
     pub fn new(text: &str) -> Result<Self, FieldError> {
         let refuse = |why: &str| {
             FieldError::new(
@@ -90,7 +90,7 @@ impl HttpUrl {
         &self.text
     }
 
-    /// What may be shown of it: scheme and host.
+    /// The parts that may be shown: scheme and host.
     pub fn shown(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
         format!("{scheme}://{}/…", self.authority)
@@ -118,7 +118,7 @@ fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     Some((host.to_owned(), port))
 }
 
-/// Whether `text` is a host name or an address number.
+/// Reports if `text` is a host name or an address number.
 pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 253
@@ -128,7 +128,7 @@ pub(super) fn is_host(text: &str) -> bool {
                 .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))
 }
 
-/// Percent-decoding; what is no code stays as it is.
+/// Percent-decoding; other text stays unchanged.
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -152,7 +152,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A mailbox such as `ann@example.org` (the part of RFC 5321 that is in use).
+/// A mailbox like `ann@example.org` (the part of RFC 5321 that is in use).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox(String);
 
@@ -160,7 +160,7 @@ impl Mailbox {
     /// Accepts an address for `field`.
     ///
     /// # Errors
-    /// Says what an address looks like.
+    /// Refuses other texts, with an example of an address.
     pub fn new(field: &str, text: &str) -> Result<Self, FieldError> {
         let text = text.trim();
         let fits = |part: &str| {

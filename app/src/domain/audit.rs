@@ -1,11 +1,11 @@
-//! Who changed what: the words of the audit trail. Whoever reads it a year later knows
-//! nothing but what an entry says, so it names things by value and not by number.
+//! The words of the audit trail. A reader a year later knows
+//! nothing but the entry, so it names things by value and not by number.
 
 use super::field::FieldError;
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands in the place of a value that must not be read.
+/// The replacement of a value that must not be read.
 pub const HIDDEN: &str = "••••";
 
 macro_rules! words {
@@ -15,7 +15,7 @@ macro_rules! words {
         pub enum $name { $($(#[$one])* $variant),+ }
 
         impl $name {
-            /// All of them, in the order of menus.
+            /// Every value, in the order of menus.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The word in the API and the database.
@@ -44,25 +44,25 @@ macro_rules! words {
 }
 
 words!(
-    /// How somebody proved who they are.
+    /// The proof of an actor's identity.
     ActorKind, "actor", {
         /// A person who logged in.
         User = "user",
         /// A program with an API token.
         Token = "token",
-        /// Whoever may open the socket in the data directory: the command line.
+        /// A program that may open the socket in the data directory: the command line.
         Local = "local",
         /// The server itself.
         Server = "server",
-        /// Somebody who proved nothing, such as one who tries passwords.
+        /// A client without proof, for example one that tries passwords.
         Stranger = "stranger",
     }
 );
 
-/// Who did something, and from where.
+/// An actor and its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// How this was proved.
+    /// The proof of identity.
     pub kind: ActorKind,
     /// The name of the user or of the token.
     pub name: String,
@@ -82,7 +82,7 @@ impl Actor {
 }
 
 words!(
-    /// What was done.
+    /// The act.
     Action, "action", {
         /// Something is there that was not.
         Added = "added",
@@ -94,21 +94,21 @@ words!(
         Started = "started",
         /// A run was asked to stop.
         Cancelled = "cancelled",
-        /// Somebody logged in.
+        /// A login.
         LoggedIn = "logged in",
-        /// Somebody logged out.
+        /// A logout.
         LoggedOut = "logged out",
         /// Wrong passwords came so often that they are slowed down.
         Slowed = "slowed down",
         /// A test message was sent.
         Tried = "tried",
-        /// Something was taken off the server, such as a snapshot.
+        /// A file was downloaded, for example a snapshot.
         Downloaded = "downloaded",
     }
 );
 
 words!(
-    /// What something was done to.
+    /// The kind of thing that was changed.
     SubjectKind, "kind", {
         /// A task.
         Task = "task",
@@ -144,22 +144,22 @@ words!(
 pub struct FieldChange {
     /// Its path, such as `steps.sync.timeout`.
     pub field: String,
-    /// What it was.
+    /// The old value.
     pub old: Option<String>,
-    /// What it is.
+    /// The new value.
     pub new: Option<String>,
 }
 
 /// Something that was done, before it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
-    /// What.
+    /// The act.
     pub action: Action,
-    /// To what kind of thing.
+    /// The kind of thing.
     pub kind: SubjectKind,
     /// Its name or number.
     pub name: String,
-    /// What is otherwise now.
+    /// The changed fields.
     pub changes: Vec<FieldChange>,
 }
 

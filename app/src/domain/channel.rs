@@ -1,9 +1,9 @@
-//! Who is told of what: a channel has a target and says which occasions it wants to hear of.
+//! Notification channels: a target and the occasions that it subscribes to.
 
 use super::names::{ChannelName, TaskName};
 use super::target::Kind;
 
-/// Why a notification is sent.
+/// The occasion of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// A run failed or was interrupted.
@@ -12,14 +12,14 @@ pub enum Occasion {
     Recovery,
     /// A task did not succeed for longer than its schedule allows.
     Overdue,
-    /// A run succeeded; only pings hear of it.
+    /// A run succeeded; only pings are told.
     Success,
-    /// Somebody tries a channel out.
+    /// A test of a channel.
     Test,
 }
 
 impl Occasion {
-    /// All of them.
+    /// Every value.
     pub const ALL: [Self; 5] = [
         Self::Failure,
         Self::Recovery,
@@ -56,11 +56,11 @@ pub struct Wishes {
 pub struct Channel {
     /// Unique among channels.
     pub name: ChannelName,
-    /// What its target is.
+    /// The kind of its target.
     pub kind: Kind,
-    /// Whether anything is sent.
+    /// True if notifications are sent.
     pub enabled: bool,
-    /// What it wants to hear of; a ping hears of good and of failed runs, whatever this says.
+    /// Its subscription. A ping hears of good and of failed runs in any case.
     pub wishes: Wishes,
     /// The tasks it is about; none means all.
     pub tasks: Option<Vec<TaskName>>,

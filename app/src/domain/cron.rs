@@ -5,9 +5,9 @@
 //! least one minute, hour, day, month or weekday, and prints as text that parses to it again.
 //!
 //! Debian's `crontab` takes some text that crontab(5) does not describe and then runs it at
-//! other times than the text says: it drops what follows a complete element (`5#3` is every
+//! other times than the text says: it drops the rest after a complete element (`5#3` is every
 //! Friday), reads a backward range as the empty set (`5-1` never runs), and takes a sixth field
-//! for the command. These are refused here, with the reason. Whatever else `crontab` accepts or
+//! for the command. These are refused here, with the reason. Everything else that `crontab` accepts or
 //! refuses, so does this parser; the tests hold the list.
 
 mod calendar;
@@ -48,14 +48,14 @@ impl CronExpr {
         &self.text
     }
 
-    /// Whether the minute or hour field starts with `*`. cron(8) lets such jobs follow the clock
+    /// Reports if the minute or hour field starts with `*`. cron(8) lets such jobs follow the clock
     /// through its changes, while jobs at a particular time run once, neither skipped nor doubled.
     #[must_use]
     pub fn is_wildcard(&self) -> bool {
         self.minutes.star() || self.hours.star()
     }
 
-    /// Whether the job is due in the minute of `local`, a wall-clock time.
+    /// Reports if the job is due in the minute of `local`, a wall-clock time.
     #[must_use]
     pub fn matches(&self, local: NaiveDateTime) -> bool {
         let day = self.days.contains(local.day());

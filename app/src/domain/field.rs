@@ -1,4 +1,4 @@
-//! A value that was refused, with the field that held it and what to do about it.
+//! A refused value: its field, the problem and the remedy.
 
 /// One refused value. The text is meant for the person who typed the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -6,7 +6,7 @@
 pub struct FieldError {
     /// Path of the field as the caller knows it, such as `steps[2].timeout`.
     pub field: String,
-    /// What is wrong and how to mend it.
+    /// The problem and its remedy.
     pub problem: String,
 }
 

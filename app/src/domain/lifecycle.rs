@@ -1,4 +1,4 @@
-//! The life of a run: one state machine, [`Run::apply`], decides what happens next.
+//! The life of a run: one state machine, [`Run::apply`], decides the next steps.
 //!
 //! Invariant: once a box has its final colour it never changes, and a run is
 //! finished exactly when all its boxes are.
@@ -27,15 +27,15 @@ pub struct StepRun {
     pub attempt: u32,
     /// Exit code of the last attempt.
     pub exit_code: Option<i32>,
-    /// Why the box has its colour.
+    /// The reason of its state.
     pub reason: Option<String>,
-    /// What its last attempt said of its work.
+    /// The figures of its last attempt.
     pub figures: Figures,
-    /// When it began to wait for a slot.
+    /// Start of the wait for a slot.
     pub queued_at: Option<DateTime<Utc>>,
-    /// When its first attempt started.
+    /// Start of its first attempt.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it got its final colour.
+    /// Time of its final state.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -70,25 +70,25 @@ pub struct Run {
     pub task: TaskId,
     /// The task's name when the run was created.
     pub task_name: TaskName,
-    /// Why it exists.
+    /// Its cause.
     pub trigger: Trigger,
     /// The run of which it repeats the end.
     pub retry_of: Option<RunId>,
     /// The fire time it stands for, where a CRON expression caused it.
     pub due: Option<DateTime<Utc>>,
-    /// Where it is in its life.
+    /// Its state.
     pub state: RunState,
-    /// Whether, and how, a person asked it to stop.
+    /// The cancel that a person asked for, if any.
     pub cancel: Option<Cancel>,
-    /// Whether the runner or the machine went down during it.
+    /// True if the runner or the machine went down during the run.
     pub interrupted: bool,
-    /// Anything to say about the run as a whole, such as why it was missed.
+    /// A note about the run as a whole, for example the reason why it was missed.
     pub note: Option<String>,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When its first step started.
+    /// Start of its first step.
     pub started_at: Option<DateTime<Utc>>,
-    /// When its last box got its colour.
+    /// End of its last step.
     pub finished_at: Option<DateTime<Utc>>,
     /// Its boxes, in the order of the steps.
     pub steps: Vec<StepRun>,
@@ -111,7 +111,7 @@ pub enum Event {
     Recovered,
 }
 
-/// What the engine has to do after an event.
+/// The engine's next action after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
@@ -123,7 +123,7 @@ pub enum Next {
     RetryAfter(usize, Duration),
     /// Stop the running step at this position.
     Stop(usize),
-    /// Nothing: what was going on goes on.
+    /// Nothing changes.
     Nothing,
     /// The run is over.
     Finished,
@@ -217,7 +217,7 @@ impl Run {
         run
     }
 
-    /// Applies what happened and says what has to be done. An event that does not
+    /// Applies an event and returns the next action. An event that does not
     /// fit the state (a slot granted after a cancel, a report that comes twice)
     /// changes nothing.
     pub fn apply(&mut self, event: Event, now: DateTime<Utc>) -> Next {
@@ -234,7 +234,7 @@ impl Run {
         }
     }
 
-    /// Takes note of what the running step at `at` says of its work.
+    /// Takes note of the figures that the running step at `at` reports.
     pub fn report(&mut self, at: usize, figures: Figures) {
         if let Some(step) = self.steps.get_mut(at)
             && step.state == StepState::Running
@@ -330,7 +330,7 @@ impl Run {
         }
     }
 
-    /// What was going on when the runner went down is interrupted, except that an
+    /// A step that ran when the runner went down is interrupted, except that an
     /// `always` step is tried again: always means always. A run of which nothing
     /// had started simply waits in the queue again.
     fn recovered(&mut self, now: DateTime<Utc>) -> Next {
@@ -364,7 +364,7 @@ impl Run {
         self.advance(now)
     }
 
-    /// Walks to the next box whose rule holds, greying those whose rule does not.
+    /// Walks to the next box with a rule that holds, and greys the others on the way.
     fn advance(&mut self, now: DateTime<Utc>) -> Next {
         while let Some(at) = self.current() {
             match self.why_not(at) {
@@ -384,7 +384,7 @@ impl Run {
         Next::Finished
     }
 
-    /// Why the rule of the step at `at` does not hold; none when it does.
+    /// The reason why the rule of the step at `at` does not hold; none when it does.
     fn why_not(&self, at: usize) -> Option<String> {
         let bad = self.steps[..at].iter().find(|s| s.state.is_bad());
         match (self.steps[at].step.rule, self.cancel) {

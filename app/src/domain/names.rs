@@ -102,7 +102,7 @@ macro_rules! name_type {
             /// Accepts `text` if it fits the grammar.
             ///
             /// # Errors
-            /// Says what is wrong with the text and which characters are allowed.
+            /// Names the problem and the allowed characters.
             pub fn new(text: impl Into<String>) -> Result<Self, FieldError> {
                 let text = text.into();
                 $check($field, &text)?;
@@ -142,7 +142,7 @@ name_type!(
     /// The name of a user who logs in.
     UserName, "name", check_identifier);
 name_type!(
-    /// What an API token is called in lists.
+    /// The name of an API token in lists.
     TokenName, "name", check_label);
 name_type!(
     /// The name of a channel of notifications, unique among channels.

@@ -1,4 +1,4 @@
-//! How one attempt of a step ended, and what that means for its box.
+//! The end of one attempt of a step, and the state of its box after it.
 
 use super::state::StepState;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Outcome {
         }
     }
 
-    /// Why the box has its colour, in words; none for a plain success.
+    /// The reason of the state, in words; none for a plain success.
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Exited(0) => None,

@@ -1,4 +1,4 @@
-//! When a task that fires by itself counts as overdue: it has not succeeded for one and a
+//! The rule for an overdue task: it fires by itself and has not succeeded for one and a
 //! quarter of its period.
 //!
 //! The period is read off the schedule where it matters, at the time of the last success, so
@@ -7,7 +7,7 @@
 use super::schedule::Schedule;
 use chrono::{DateTime, Utc};
 
-/// The time at which a task is overdue whose last success (or beginning) is `good`; none
+/// The time at which a task with its last success (or beginning) at `good` is overdue; none
 /// where it never fires again.
 #[must_use]
 pub fn overdue_at(schedule: &Schedule, good: DateTime<Utc>) -> Option<DateTime<Utc>> {

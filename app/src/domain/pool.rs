@@ -12,7 +12,7 @@ pub const MAX_SLOTS: u32 = 64;
 pub struct Pool {
     /// Unique among pools.
     pub name: PoolName,
-    /// How many steps of this pool may run at the same time.
+    /// Number of steps of this pool that may run at the same time.
     pub slots: NonZeroU32,
 }
 

@@ -1,4 +1,4 @@
-//! How far a step says it is: a line `progress: 42% …`, of which the gate prints one a second
+//! The progress that a step reports: a line `progress: 42% …`. The gate prints one a second
 //! (its `GRAMMAR.md` has the whole form) and any script may print its own.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What may be asked of pip: a package, its extras and its versions (PEP 508 without URLs,
+//! A requirement for pip: a package, its extras and its versions (PEP 508 without URLs,
 //! paths and markers).
 //!
 //! Invariant: the text of a requirement is one argument that pip reads as a requirement; it
@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// Longest requirement accepted, in bytes.
 const LONGEST: usize = 200;
 
-/// A package that is wanted, such as `requests[socks]>=2.31,<3`.
+/// A package to install, for example `requests[socks]>=2.31,<3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement(String);
 
@@ -79,7 +79,7 @@ impl FromStr for Requirement {
     }
 }
 
-/// Whether it is the name of a package (PEP 508, `identifier`).
+/// Reports if it is the name of a package (PEP 508, `identifier`).
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -1,9 +1,9 @@
-//! When a task is due: a CRON expression on the clock of a time zone.
+//! The due times of a task: a CRON expression on the clock of a time zone.
 //!
 //! Clock changes follow cron(8) of Debian, and where it is silent cron.c: a job at a particular
 //! time that falls into skipped time runs right after the change (several of them at once are
 //! one run), and one that falls into repeated time runs at the first occurrence only. A job
-//! whose minute or hour field starts with `*` follows the clock: skipped times do not happen,
+//! with a minute or hour field that starts with `*` follows the clock: skipped times do not happen,
 //! repeated times happen twice. After a change of three hours or more forward, or of more than
 //! three hours back, every job follows the new clock.
 //!
@@ -22,7 +22,7 @@ use super::cron::CronExpr;
 pub use changes::ClockChange;
 pub use zone::{ZoneError, parse_zone};
 
-/// How far back a clock change can still be felt: what ran before the clock went back by up to
+/// Time after which a clock change has no effect: a job that ran before the clock went back by up to
 /// three hours is not repeated.
 const LOOK_BACK: i64 = 6 * 3600;
 
@@ -33,7 +33,7 @@ pub struct Schedule {
     zone: Tz,
 }
 
-/// Where a search stands: everything due at or before `done` (local seconds) has run, and the
+/// The position of a search: everything due at or before `done` (local seconds) has run, and the
 /// clock has shown `offset` since `since` (seconds of UTC) at least.
 struct Cursor {
     done: i64,
@@ -68,7 +68,7 @@ impl Schedule {
         loop {
             let local = self.expr.next_local(naive(cursor.done)?)?;
             let local = local.and_utc().timestamp();
-            // What was skipped is due as soon as the clock has changed, hence the maximum.
+            // A skipped time is due as soon as the clock has changed, hence the maximum.
             let due = local.checked_sub(cursor.offset)?.max(cursor.since);
             match changes::first_change(self.zone, cursor.since, due) {
                 None => return DateTime::from_timestamp(due, 0),
@@ -93,7 +93,7 @@ impl Schedule {
         Some(latest)
     }
 
-    /// All fires strictly after `after`, in order.
+    /// Fires strictly after `after`, in order.
     #[must_use]
     pub fn fires_after(&self, after: DateTime<Utc>) -> Fires<'_> {
         Fires {

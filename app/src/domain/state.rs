@@ -1,6 +1,6 @@
 //! The states of runs and boxes, and their names in API and database.
 
-/// Why a run exists.
+/// The cause of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     /// Its CRON expression came due.
@@ -61,7 +61,7 @@ impl RunState {
         }
     }
 
-    /// Whether the run is over.
+    /// Reports if the run is finished.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
@@ -109,7 +109,7 @@ impl StepState {
         }
     }
 
-    /// Whether the box has its final colour.
+    /// Reports if the state is final.
     pub fn is_final(self) -> bool {
         match self {
             Self::Pending | Self::Queued | Self::Running | Self::Retrying => false,
@@ -122,13 +122,13 @@ impl StepState {
         }
     }
 
-    /// Whether later `on_success` steps must not run after it.
+    /// Reports if later `on_success` steps must not run after it.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::Cancelled | Self::Interrupted)
     }
 }
 
-/// How a run is asked to stop.
+/// The kind of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cancel {
     /// Stop the current step; `always` steps still run.

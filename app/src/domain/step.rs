@@ -1,4 +1,4 @@
-//! What a step is: one command, when it runs, and how long it may take.
+//! A step: one command with its run rule and its time limit.
 
 use super::field::FieldError;
 use super::names::{StepName, VariableKey};
@@ -16,7 +16,7 @@ pub const MAX_RETRIES: u32 = 20;
 /// arguments over 128 KiB (execve(2), `MAX_ARG_STRLEN`).
 pub const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
-/// When a step runs, given how the earlier ones ended.
+/// The condition of a step, given the results of the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunRule {
     /// Only while no earlier step failed. A skipped step does not count as failed.
@@ -110,7 +110,7 @@ impl Command {
     }
 }
 
-/// How often and how patiently a failed step is tried again.
+/// Number and delay of the retries of a failed step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts after the first.
@@ -160,13 +160,13 @@ pub fn timeout(seconds: u32) -> Result<NonZeroU32, FieldError> {
 pub struct Step {
     /// Shown in the grid; unique within the task.
     pub name: StepName,
-    /// What is executed.
+    /// The command.
     pub command: Command,
-    /// When it is executed.
+    /// Its run rule.
     pub rule: RunRule,
     /// Seconds one attempt may take before it is stopped and counts as failed.
     pub timeout_s: NonZeroU32,
-    /// What happens after a failure.
+    /// The retries after a failure.
     pub retry: Retry,
     /// Environment of this step alone; wins over variables of the same name.
     pub env: BTreeMap<VariableKey, String>,

@@ -1,4 +1,4 @@
-//! What a task is: when it fires, where its steps queue, and the steps in order.
+//! A task: its schedule, its pool, and its steps in order.
 
 use super::cron::CronExpr;
 use super::field::FieldError;
@@ -14,7 +14,7 @@ pub const MAX_STEPS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub i64);
 
-/// What happens to fire times that passed while the machine was off.
+/// The policy for fire times that passed while the machine was off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissedPolicy {
     /// Run once as soon as possible, however many were missed.
@@ -49,7 +49,7 @@ impl FromStr for MissedPolicy {
     }
 }
 
-/// How many finished runs, with their logs, a task keeps.
+/// The finished runs, with their logs, that a task keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// The newest runs kept, at least 1.
@@ -94,17 +94,17 @@ impl Retention {
 pub struct Task {
     /// Unique among tasks.
     pub name: TaskName,
-    /// When it fires; a task without one runs on demand only.
+    /// Its CRON expression; a task without one runs on demand only.
     pub cron: Option<CronExpr>,
     /// The zone its CRON expression is read in; the server's own when absent.
     pub zone: Option<Tz>,
     /// The pool its steps queue in.
     pub pool: PoolName,
-    /// Whether its CRON expression is followed.
+    /// True if its CRON expression is followed.
     pub auto: bool,
-    /// What happens to fires that passed while the machine was off.
+    /// The policy for fires that passed while the machine was off.
     pub on_missed: MissedPolicy,
-    /// How long its runs are kept.
+    /// The retention of its runs.
     pub retention: Retention,
     /// Its steps in order.
     pub steps: Steps,

@@ -37,7 +37,7 @@ impl Variable {
     }
 }
 
-/// Refuses what no environment can hold.
+/// Refuses values that no environment can hold.
 ///
 /// # Errors
 /// A NUL byte, or more than [`MAX_VALUE_BYTES`].

@@ -55,7 +55,7 @@ impl Dispatcher {
         let from = from.or_else(|| bad.map(|step| step.step.name.to_string()));
         let steps = task.task.steps();
         let at = match from {
-            // Nothing went wrong in it: the whole of it.
+            // No step went wrong: repeat all of them.
             None => 0,
             Some(name) => steps
                 .iter()

@@ -1,4 +1,4 @@
-//! Captures what a step prints: pipe → mask → log file, on a thread of its own.
+//! Captures the output of a step: pipe → mask → log file, on a thread of its own.
 //!
 //! A thread, because writing to a slow disk must hold up neither the step nor the
 //! event loop; it holds one buffer, however much the step prints.
@@ -21,7 +21,7 @@ const BUFFER: usize = 64 * 1024;
 /// Most bytes a pipe holds (pipe(7), `/proc/sys/fs/pipe-max-size`).
 const LARGEST_PIPE: usize = 1024 * 1024;
 
-/// A capture that goes on.
+/// A running capture.
 #[derive(Debug)]
 pub(super) struct Capture {
     done: oneshot::Receiver<Captured>,
@@ -37,7 +37,7 @@ pub(super) struct Captured {
     length: watch::Sender<u64>,
     listener: Listener,
     clock: Arc<dyn Clock>,
-    /// The first error of the log file; what came after it is lost.
+    /// The first error of the log file; the output after it is lost.
     failure: Option<io::Error>,
 }
 
@@ -68,12 +68,12 @@ pub(super) fn start(mut captured: Captured) -> io::Result<(Capture, OwnedFd)> {
 }
 
 impl Capture {
-    /// Waits until nobody holds the pipe any more, or [`Self::stop`] was called.
+    /// Waits until no process holds the pipe any more, or [`Self::stop`] was called.
     pub(super) async fn finished(&mut self) -> Option<Captured> {
         (&mut self.done).await.ok()
     }
 
-    /// Gives up on whoever still holds the pipe.
+    /// Stops waiting for processes that still hold the pipe.
     pub(super) fn stop(&mut self) {
         self.stop = None;
     }
@@ -81,8 +81,8 @@ impl Capture {
 
 impl Captured {
     /// A log into which nothing was captured yet; `length` tells readers how far it is, and
-    /// `listener` hears what is captured. A
-    /// log that cannot be created loses what is printed, but its step runs all the same: it
+    /// `listener` hears the output. A
+    /// log that cannot be created loses the output, but its step runs all the same: it
     /// may be the one that brings a service back.
     pub(super) fn new(
         writer: io::Result<LogWriter>,
@@ -109,8 +109,8 @@ impl Captured {
         let mut pipe = std::fs::File::from(pipe);
         let mut buffer = vec![0; BUFFER];
         let mut masked = Vec::with_capacity(BUFFER);
-        // Bytes that are still taken after the order to stop: what lies in the pipe was
-        // printed before, but a holder that goes on printing does not keep us here.
+        // Bytes that are still taken after the order to stop: the content of the pipe was
+        // printed before, but a holder that keeps printing does not keep us here.
         let mut left = None;
         while let Some((readable, stop)) = look(&pipe, stopped) {
             if stop {
@@ -141,7 +141,7 @@ impl Captured {
         self.append(&masked);
     }
 
-    /// Writes to the log; after a failure (a full disk) the step goes on without.
+    /// Writes to the log; after a failure (a full disk) the step continues without one.
     fn append(&mut self, bytes: &[u8]) {
         let Some(writer) = self.writer.as_mut().filter(|_| self.failure.is_none()) else {
             return;
@@ -184,7 +184,7 @@ impl Captured {
         figures
     }
 
-    /// Why the log is not complete, if so.
+    /// The reason why the log is not complete, if so.
     pub(super) fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }

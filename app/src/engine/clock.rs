@@ -12,12 +12,12 @@ use tokio::sync::watch;
 /// A wait that ends when the clock reaches a time, or was set.
 pub type Alarm = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where the engine gets its time from.
+/// The engine's source of time.
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> DateTime<Utc>;
-    /// Waits until the clock shows `due` or later. It may end early, when somebody
-    /// sets the clock: whoever waits looks at the time again.
+    /// Waits until the clock shows `due` or later. It may end early, when the clock is
+    /// set: the caller looks at the time again.
     fn alarm(&self, due: DateTime<Utc>) -> Alarm;
 }
 
@@ -63,7 +63,7 @@ async fn wall_clock_timer(due: DateTime<Utc>) -> std::io::Result<()> {
     Receiver::from_owned_fd_unchecked(watched)?.readable().await
 }
 
-/// A clock that stands still until somebody moves it.
+/// A clock that stands still until a test moves it.
 #[derive(Debug, Clone)]
 pub struct ManualClock(watch::Sender<DateTime<Utc>>);
 

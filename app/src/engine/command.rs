@@ -1,4 +1,4 @@
-//! What the dispatcher is told, by the handle of the engine and by its own steps.
+//! Commands to the dispatcher, from the handle of the engine and from its own steps.
 
 use super::audited::AuditedAct;
 use crate::domain::figure::Figures;
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
-/// Why a run was not started.
+/// The reasons why a run is not started.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
     /// The task runs already; it never overlaps itself.
@@ -19,7 +19,7 @@ pub enum TriggerError {
     Busy {
         /// The task's name.
         task: String,
-        /// The run that goes on.
+        /// The run that is not finished.
         run: RunId,
     },
     /// The run to be repeated has a step that the task has no more.
@@ -38,7 +38,7 @@ pub enum TriggerError {
     Closing,
 }
 
-/// Why a run was not cancelled.
+/// The reasons why a run is not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError {
     /// It is over, or never was.
@@ -49,18 +49,18 @@ pub enum CancelError {
     Closing,
 }
 
-/// Who holds a pool's slots and who waits.
+/// The runs that hold a pool's slots, and those that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PoolState {
-    /// Runs whose current step holds a slot.
+    /// Runs with a current step that holds a slot.
     pub holders: Vec<RunId>,
-    /// Runs whose current step waits, first come first.
+    /// Runs with a current step that waits, first come first.
     pub waiting: Vec<RunId>,
 }
 
-/// What the dispatcher is told.
+/// A command to the dispatcher.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum EngineCommand {
     Trigger {
         task: TaskId,
         act: AuditedAct,

@@ -1,11 +1,11 @@
-//! The one event loop: it owns every run that goes on, and nothing else changes one.
+//! The one event loop: it owns every unfinished run, and nothing else changes one.
 //!
-//! Each event goes the same way: the pure state machine says what follows, all of it is
+//! Each event goes the same way: the pure state machine decides, all consequences are
 //! committed in one write, then it is published and done. So nothing starts that a
 //! restart would not know of.
 
 use super::audited::AuditedAct;
-use super::command::Command;
+use super::command::EngineCommand;
 use super::feed::{Change, Feed};
 use super::plan::Plan;
 use super::pool_slots::PoolSlots;
@@ -23,7 +23,7 @@ use std::future::pending;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long after a failure a fire time is tried again.
+/// Pause after which a failed fire time is tried again.
 const FIRE_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 #[derive(Debug)]
@@ -38,17 +38,17 @@ pub(super) struct Active {
 pub(super) struct Dispatcher {
     pub(super) parts: Parts,
     pub(super) feed: Feed,
-    pub(super) own: mpsc::Sender<Command>,
+    pub(super) own: mpsc::Sender<EngineCommand>,
     ticker: Ticker,
     pub(super) pools: BTreeMap<PoolName, PoolSlots>,
     pub(super) active: BTreeMap<RunId, Active>,
-    /// Runs whose last state could not be written yet.
+    /// Runs with a last state that could not be written yet.
     pub(super) unsaved: BTreeMap<RunId, Run>,
     /// Audit entries that are written with the states of the runs they are about.
     pub(super) unsaved_audit: Vec<(DateTime<Utc>, (Actor, Deed))>,
     last_run: RunId,
     pub(super) closing: Option<oneshot::Sender<()>>,
-    /// Whether a write is to be tried again.
+    /// A write will be tried again.
     pub(super) save_pending: bool,
 }
 
@@ -56,7 +56,7 @@ impl Dispatcher {
     pub(super) async fn new(
         parts: Parts,
         feed: Feed,
-        own: mpsc::Sender<Command>,
+        own: mpsc::Sender<EngineCommand>,
     ) -> Result<Self, StoreError> {
         let (unfinished, last_run) = parts
             .store
@@ -107,7 +107,7 @@ impl Dispatcher {
     }
 
     /// Works until it is told to shut down and the last step has ended.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<EngineCommand>) {
         let mut wake_at = None;
         let mut alarm = None;
         loop {
@@ -116,7 +116,7 @@ impl Dispatcher {
                 alarm = wake_at.map(|due| self.parts.clock.alarm(due));
             }
             tokio::select! {
-                // What is due comes before what was asked for later.
+                // A due fire time comes before a command that was sent later.
                 biased;
                 () = async { match &mut alarm { Some(alarm) => alarm.await, None => pending().await } } => {
                     alarm = None;
@@ -136,14 +136,14 @@ impl Dispatcher {
         }
     }
 
-    /// Replies are dropped silently where whoever asked has gone.
-    async fn obey(&mut self, command: Command) {
+    /// A reply to a caller that has gone is dropped silently.
+    async fn obey(&mut self, command: EngineCommand) {
         faults::check(Place::Engine);
         match command {
-            Command::Trigger { task, act, reply } => {
+            EngineCommand::Trigger { task, act, reply } => {
                 let _ = reply.send(self.trigger(task, act).await);
             }
-            Command::Retry {
+            EngineCommand::Retry {
                 run,
                 from,
                 act,
@@ -151,7 +151,7 @@ impl Dispatcher {
             } => {
                 let _ = reply.send(self.retry(run, from, act).await);
             }
-            Command::Cancel {
+            EngineCommand::Cancel {
                 run,
                 how,
                 act,
@@ -159,7 +159,7 @@ impl Dispatcher {
             } => {
                 let _ = reply.send(self.cancel(run, how, act).await);
             }
-            Command::Ended {
+            EngineCommand::Ended {
                 run,
                 position,
                 outcome,
@@ -168,7 +168,7 @@ impl Dispatcher {
                 if let Some(active) = self.active.get_mut(&run) {
                     active.stop = None;
                 }
-                // Going down: what the steps say of being stopped is not their result.
+                // Going down: the reports of stopped steps are not their results.
                 if self.closing.is_none() {
                     if let Some(active) = self.active.get_mut(&run) {
                         active.run.report(position, figures);
@@ -176,34 +176,34 @@ impl Dispatcher {
                     self.event(run, Event::Ended(position, outcome)).await;
                 }
             }
-            Command::RetryDue { run, position } => {
+            EngineCommand::RetryDue { run, position } => {
                 self.event(run, Event::RetryDue(position)).await;
             }
-            Command::SaveAgain => {
+            EngineCommand::SaveAgain => {
                 self.save_pending = false;
                 self.settle(Plan::default()).await;
             }
-            Command::TasksChanged { reply } => {
+            EngineCommand::TasksChanged { reply } => {
                 if let Err(error) = self.load_tasks().await {
                     tracing::error!(%error, "cannot read the schedules");
                 }
                 let _ = reply.send(());
             }
-            Command::PoolsChanged { reply } => {
+            EngineCommand::PoolsChanged { reply } => {
                 if let Err(error) = self.load_pools().await {
                     tracing::error!(%error, "cannot read the pools");
                 }
                 self.settle(Plan::default()).await;
                 let _ = reply.send(());
             }
-            Command::Pools { reply } => {
+            EngineCommand::Pools { reply } => {
                 let _ = reply.send(self.pool_states());
             }
-            Command::NextFires { tasks, reply } => {
+            EngineCommand::NextFires { tasks, reply } => {
                 let next = |id: TaskId| Some((id, self.ticker.next_fire(id)?));
                 let _ = reply.send(tasks.into_iter().filter_map(next).collect());
             }
-            Command::Shutdown { reply } => {
+            EngineCommand::Shutdown { reply } => {
                 for active in self.active.values() {
                     if let Some(stop) = &active.stop {
                         stop.send_replace(true);
@@ -214,7 +214,7 @@ impl Dispatcher {
         }
     }
 
-    /// The run of a task that goes on, if any.
+    /// The unfinished run of a task, if any.
     pub(super) fn running(&self, task: TaskId) -> Option<RunId> {
         let active = self.active.values().find(|a| a.run.task == task)?;
         Some(active.run.id)
@@ -234,7 +234,7 @@ impl Dispatcher {
         for due in self.ticker.due(now) {
             let (task, at) = (due.task, due.at);
             if due.missed == Some(MissedPolicy::RunOnce) && self.running(task).is_some() {
-                // What a crash left is still being finished; the catch-up comes after it.
+                // The run that a crash interrupted is still being finished; the catch-up comes after it.
                 self.ticker.postpone(task, now + FIRE_AGAIN);
                 continue;
             }
@@ -304,7 +304,7 @@ impl Dispatcher {
         Run::new(self.next_id(), task.id, name, steps, trigger, due, now)
     }
 
-    /// Takes up a new run and does what follows. One write claims the fire time, inserts
+    /// Takes up a new run and carries out the consequences. One write claims the fire time, inserts
     /// the run with its audit entry and, where a slot is free, marks its first step as running.
     pub(super) async fn begin(
         &mut self,

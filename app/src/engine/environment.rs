@@ -6,10 +6,10 @@ use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where programs are looked up.
+/// The folders in which programs are looked up.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Whether steps find a program of that name, where no variable changes their PATH.
+/// Reports if steps find a program of that name, provided that no variable changes their PATH.
 #[must_use]
 pub fn finds(program: &str) -> bool {
     std::env::split_paths(PATH).any(|folder| folder.join(program).is_file())
@@ -20,7 +20,7 @@ pub fn finds(program: &str) -> bool {
 pub struct Folders {
     /// The data directory.
     pub data: PathBuf,
-    /// Where scripts lie and steps run.
+    /// The folder of scripts, in which steps run.
     pub scripts: PathBuf,
     /// Python packages for the scripts.
     pub python_libs: PathBuf,

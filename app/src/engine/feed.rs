@@ -1,5 +1,5 @@
-//! What the engine tells whoever watches. A change is published only after it was
-//! committed, so nobody ever saw what a restart forgets.
+//! The engine's news for its listeners. A change is published only after it was
+//! committed, so no listener ever sees a state that a restart forgets.
 
 use crate::domain::lifecycle::{Run, RunId};
 use crate::domain::progress::Progress;
@@ -59,13 +59,13 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Tells everybody who watches; costs nothing when nobody does.
+    /// Tells all listeners; costs nothing without any.
     pub fn publish(&self, change: Change) {
-        // Fails only when nobody listens.
+        // Fails only without listeners.
         let _ = self.changes.send(change);
     }
 
-    /// All changes from now on. A listener that falls behind is told so by the channel.
+    /// The changes from now on. The channel tells a listener that it fell behind.
     pub fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
@@ -75,7 +75,7 @@ impl Feed {
         Some(self.logs().get(&id)?.length.clone())
     }
 
-    /// How far the step says it is, as long as it runs and said so.
+    /// The progress that the running step reported last.
     pub fn progress(&self, id: LogId) -> Option<Progress> {
         let progress = self.logs().get(&id)?.progress.clone();
         progress.borrow().clone()

@@ -1,6 +1,6 @@
-//! Listens to what a step prints for the few lines that mean something to the runner.
+//! Listens to the output of a step for the few lines that the runner understands.
 //!
-//! Invariant: it holds one line's beginning at most, however long a line is, and what is
+//! Invariant: it holds one line's beginning at most, however long a line is, and all that is
 //! longer than [`LONGEST`] means nothing.
 
 use crate::domain::figure::Figures;
@@ -14,7 +14,7 @@ const LONGEST: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Listener {
     line: Vec<u8>,
-    /// Whether the line became too long to mean anything.
+    /// The line became too long to mean anything.
     overlong: bool,
     figures: Figures,
     progress: watch::Sender<Option<Progress>>,
@@ -31,7 +31,7 @@ impl Listener {
         }
     }
 
-    /// What the step said so far.
+    /// The figures that the step reported so far.
     pub(super) fn figures(&self) -> Figures {
         self.figures.clone()
     }

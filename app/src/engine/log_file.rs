@@ -5,7 +5,7 @@
 //! it is a few segment files, each named after the offset of its first byte.
 
 use super::feed::LogId;
-use super::log_times::{self, Mark, MarkWriter};
+use super::log_times::{self, MarkWriter, PrintMark};
 use chrono::{DateTime, Utc};
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Where logs lie and how large one may become.
+/// The folder of logs, and the limit of one log.
 #[derive(Debug, Clone)]
 pub struct LogStore {
     folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct LogStore {
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// Offset of the first byte of `bytes`; larger than what was asked for where the
+    /// Offset of the first byte of `bytes`; larger than the one that was asked for where the
     /// bytes in between were dropped.
     pub offset: u64,
     /// The bytes.
@@ -62,14 +62,11 @@ impl LogStore {
     }
 
     /// The marks of a log that say when the bytes from `from` to `to` were printed.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn marks(&self, id: LogId, from: u64, to: u64) -> io::Result<Vec<Mark>> {
+    pub fn marks(&self, id: LogId, from: u64, to: u64) -> io::Result<Vec<PrintMark>> {
         log_times::marks(&self.marks_path(id), from, to)
     }
 
-    /// Where the times of a log are kept.
+    /// The side file with the times of a log.
     fn marks_path(&self, id: LogId) -> PathBuf {
         self.run_folder(id.run.0)
             .join(format!("{}-{}.times", id.position + 1, id.attempt))
@@ -101,9 +98,6 @@ impl LogStore {
 
     /// The length of a log in bytes as captured, dropped ones included; none where
     /// there is no such log.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn length(&self, id: LogId) -> io::Result<Option<u64>> {
         steady(|| match self.segments(id)?.last() {
             None => Ok(None),
@@ -112,18 +106,12 @@ impl LogStore {
     }
 
     /// At most `most` bytes from `offset` on, all from one segment; empty at the end.
-    /// Where the byte at `offset` was dropped, reading goes on at the next one kept.
-    ///
-    /// # Errors
-    /// Those of the file system.
+    /// If the byte at `offset` was dropped, reading continues at the next one kept.
     pub fn read(&self, id: LogId, offset: u64, most: usize) -> io::Result<Piece> {
         steady(|| self.read_once(id, offset, most))
     }
 
-    /// What was dropped from the middle of a log, if anything was.
-    ///
-    /// # Errors
-    /// Those of the file system.
+    /// The range that was dropped from the middle of a log, if any.
     pub fn gap(&self, id: LogId) -> io::Result<Option<Range<u64>>> {
         steady(|| {
             let segments = self.segments(id)?;
@@ -159,9 +147,6 @@ impl LogStore {
     }
 
     /// Opens a new log for writing; an older one of the same name is removed.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub(super) fn create(&self, id: LogId) -> io::Result<LogWriter> {
         fs::create_dir_all(self.run_folder(id.run.0))?;
         for old in self.segments(id)? {
@@ -179,7 +164,7 @@ impl LogStore {
         })
     }
 
-    /// Removes the logs of runs; what cannot be removed is logged and costs only space.
+    /// Removes the logs of runs; a log that cannot be removed is reported and costs only space.
     pub fn remove_runs(&self, runs: Vec<i64>) {
         for run in runs {
             if let Err(error) = self.remove_run(run) {
@@ -249,7 +234,7 @@ impl LogWriter {
         self.written
     }
 
-    /// Notes that what is written next is printed now.
+    /// Notes the time of the bytes that are written next.
     pub(super) fn mark(&mut self, now: DateTime<Utc>) {
         self.marks.mark(self.written, now);
     }

@@ -1,8 +1,8 @@
-//! When what lies in a log was printed: a side file of marks, at most one for each second in
+//! The times of the bytes of a log: a side file of marks, at most one for each second in
 //! which something was printed, so that it stays small beside any log.
 //!
-//! Invariant: a mark is written before the bytes it is about, so whoever reads bytes finds
-//! their time. A log whose marks cannot be written has no times and is complete all the same.
+//! Invariant: a mark is written before the bytes it is about, so a reader of bytes finds
+//! their time. If its marks cannot be written, a log has no times and is complete all the same.
 
 use chrono::{DateTime, Utc};
 use std::fs::{self, File};
@@ -13,9 +13,9 @@ use std::path::Path;
 /// Bytes of a mark: offset and milliseconds since 1970, lowest byte first.
 const MARK: u64 = 16;
 
-/// From an offset on, what follows was printed at that time or later.
+/// From an offset on, bytes were printed at that time or later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct PrintMark {
     /// Offset in the log.
     pub offset: u64,
     /// Milliseconds since 1970-01-01 UTC.
@@ -37,7 +37,7 @@ impl MarkWriter {
         }
     }
 
-    /// Notes that what is written at `offset` is printed now.
+    /// Notes that the bytes at `offset` are printed now.
     pub(super) fn mark(&mut self, offset: u64, now: DateTime<Utc>) {
         let second = now.timestamp();
         if self.second.replace(second) == Some(second) {
@@ -55,7 +55,7 @@ impl MarkWriter {
 
 /// The marks of the bytes from `from` to `to`: the last one not after `from`, and those in
 /// between. A log without a side file has none.
-pub(super) fn marks(path: &Path, from: u64, to: u64) -> io::Result<Vec<Mark>> {
+pub(super) fn marks(path: &Path, from: u64, to: u64) -> io::Result<Vec<PrintMark>> {
     let file = match File::open(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
@@ -82,11 +82,11 @@ pub(super) fn marks(path: &Path, from: u64, to: u64) -> io::Result<Vec<Mark>> {
     Ok(marks)
 }
 
-fn read(file: &File, at: u64) -> io::Result<Mark> {
+fn read(file: &File, at: u64) -> io::Result<PrintMark> {
     let (mut offset, mut millis) = ([0; 8], [0; 8]);
     file.read_exact_at(&mut offset, at * MARK)?;
     file.read_exact_at(&mut millis, at * MARK + 8)?;
-    Ok(Mark {
+    Ok(PrintMark {
         offset: u64::from_le_bytes(offset),
         millis: i64::from_le_bytes(millis),
     })

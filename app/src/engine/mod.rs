@@ -1,6 +1,6 @@
 //! The engine: decides when steps run, runs them, and remembers how they ended.
 //!
-//! One event loop (the dispatcher) owns all runs that go on; everything else talks to
+//! One event loop (the dispatcher) owns all unfinished runs; everything else talks to
 //! it through [`Engine`]. With nothing to run it sleeps until the next fire time.
 
 mod acts;
@@ -31,7 +31,7 @@ pub use command::{CancelError, PoolState, TriggerError};
 pub use environment::{Folders, finds};
 pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
-pub use log_times::Mark;
+pub use log_times::PrintMark;
 pub use parts::Parts;
 
 use crate::blocking;
@@ -41,19 +41,19 @@ use crate::domain::task::TaskId;
 use crate::panics::fatal;
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
-use command::Command;
+use command::EngineCommand;
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 
 /// A handle on the engine.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<EngineCommand>,
     feed: Feed,
 }
 
 impl Engine {
-    /// Starts the engine: recovers what a crash left behind, then follows the schedules.
+    /// Starts the engine: recovers interrupted runs, then follows the schedules.
     ///
     /// # Errors
     /// Where the store cannot be read or written.
@@ -76,7 +76,7 @@ impl Engine {
         Ok(Self { commands, feed })
     }
 
-    /// What changes, and the logs that grow.
+    /// The changes, and the logs that grow.
     pub fn feed(&self) -> &Feed {
         &self.feed
     }
@@ -86,7 +86,7 @@ impl Engine {
     /// # Errors
     /// [`TriggerError::Busy`] while the task runs.
     pub async fn trigger(&self, task: TaskId, act: AuditedAct) -> Result<RunId, TriggerError> {
-        self.ask(|reply| Command::Trigger { task, act, reply })
+        self.ask(|reply| EngineCommand::Trigger { task, act, reply })
             .await
             .unwrap_or(Err(TriggerError::Closing))
     }
@@ -103,7 +103,7 @@ impl Engine {
         from: Option<String>,
         act: AuditedAct,
     ) -> Result<RunId, TriggerError> {
-        let command = |reply| Command::Retry {
+        let command = |reply| EngineCommand::Retry {
             run,
             from,
             act,
@@ -124,7 +124,7 @@ impl Engine {
         how: Cancel,
         act: AuditedAct,
     ) -> Result<(), CancelError> {
-        let command = |reply| Command::Cancel {
+        let command = |reply| EngineCommand::Cancel {
             run,
             how,
             act,
@@ -133,43 +133,49 @@ impl Engine {
         self.ask(command).await.unwrap_or(Err(CancelError::Closing))
     }
 
-    /// Who holds slots and who waits, by pool; empty where the engine is gone.
+    /// The runs that hold slots and those that wait, by pool; empty if the engine is gone.
     pub async fn pools(&self) -> BTreeMap<PoolName, PoolState> {
-        self.ask(|reply| Command::Pools { reply })
+        self.ask(|reply| EngineCommand::Pools { reply })
             .await
             .unwrap_or_default()
     }
 
-    /// Whether the event loop answers.
+    /// Reports if the event loop answers.
     pub async fn is_alive(&self) -> bool {
-        self.ask(|reply| Command::Pools { reply }).await.is_some()
+        self.ask(|reply| EngineCommand::Pools { reply })
+            .await
+            .is_some()
     }
 
-    /// When tasks fire next.
+    /// The next fire times of tasks.
     pub async fn next_fires(&self, tasks: Vec<TaskId>) -> BTreeMap<TaskId, DateTime<Utc>> {
-        self.ask(|reply| Command::NextFires { tasks, reply })
+        self.ask(|reply| EngineCommand::NextFires { tasks, reply })
             .await
             .unwrap_or_default()
     }
 
     /// Says that tasks were added, changed or removed; returns once the schedules follow.
     pub async fn tasks_changed(&self) {
-        let _ = self.ask(|reply| Command::TasksChanged { reply }).await;
+        let _ = self
+            .ask(|reply| EngineCommand::TasksChanged { reply })
+            .await;
         self.feed.publish(Change::Tasks);
     }
 
     /// Says that pools were added, changed or removed; returns once their slots are right.
     pub async fn pools_changed(&self) {
-        let _ = self.ask(|reply| Command::PoolsChanged { reply }).await;
+        let _ = self
+            .ask(|reply| EngineCommand::PoolsChanged { reply })
+            .await;
         self.feed.publish(Change::Pools);
     }
 
-    /// Stops all steps and returns when they are gone; what ran is recovered at the next start.
+    /// Stops all steps and returns when they are gone; their runs are recovered at the next start.
     pub async fn shutdown(&self) {
-        let _ = self.ask(|reply| Command::Shutdown { reply }).await;
+        let _ = self.ask(|reply| EngineCommand::Shutdown { reply }).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> EngineCommand) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()

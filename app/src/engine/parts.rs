@@ -11,16 +11,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the engine is built from.
+/// The parts of the engine.
 #[derive(Clone)]
 pub struct Parts {
-    /// Where everything is remembered.
+    /// The database.
     pub store: Store,
     /// Opens secret variables.
     pub secrets: Arc<SecretKey>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where logs go.
+    /// The logs of steps.
     pub logs: LogStore,
     /// The folders steps get to know.
     pub folders: Folders,

@@ -1,4 +1,4 @@
-//! What follows from one event: collected first, committed in one write, then done.
+//! The consequences of one event: collected first, committed in one write, then carried out.
 
 use crate::domain::lifecycle::RunId;
 use std::collections::BTreeSet;
@@ -7,11 +7,11 @@ use std::time::Duration;
 /// The consequences of one event.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Runs whose state changed and is to be saved.
+    /// Runs with a changed state, to be saved.
     pub(super) changed: BTreeSet<RunId>,
     /// Steps to start.
     pub(super) starts: Vec<(RunId, usize)>,
-    /// Runs whose current step is to be stopped.
+    /// Runs with a current step to stop.
     pub(super) stops: Vec<RunId>,
     /// Steps to try again after a delay.
     pub(super) retries: Vec<(RunId, usize, Duration)>,

@@ -1,7 +1,7 @@
-//! Who holds a pool's slots and who waits for one.
+//! The runs that hold a pool's slots, and those that wait for one.
 //!
 //! Invariant: never more holders than slots, except right after the pool was made
-//! smaller; then nobody is granted a slot until enough were given back.
+//! smaller; then no run is granted a slot until enough were given back.
 
 use crate::domain::lifecycle::RunId;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The slots of one pool.
 ///
 /// First come, first served goes by run: the run that was created first gets the
-/// next free slot. So with one slot a run that has stopped a service goes on to its
+/// next free slot. So with one slot a run that has stopped a service continues to its
 /// end, instead of leaving the service down while every other run stops its own.
 #[derive(Debug, Default)]
 pub(super) struct PoolSlots {
@@ -41,7 +41,7 @@ impl PoolSlots {
         self.waiting.remove(&run);
     }
 
-    /// Whether nobody holds or waits for a slot.
+    /// Reports if no run holds or waits for a slot.
     pub(super) fn is_unused(&self) -> bool {
         self.holders.is_empty() && self.waiting.is_empty()
     }

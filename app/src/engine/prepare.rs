@@ -1,4 +1,4 @@
-//! Gathers what a step needs at the moment it starts: variables, environment, mask.
+//! Gathers the needs of a step at the moment it starts: variables, environment, mask.
 
 use super::Parts;
 use super::environment::{build, working_dir};
@@ -57,7 +57,7 @@ pub(super) async fn attempt(
     })
 }
 
-/// All variables in clear, for a step's environment.
+/// Variables in clear, for a step's environment.
 async fn variables(store: &Store, secrets: &SecretKey) -> Result<Vec<Variable>, String> {
     let stored = store
         .read(store::variables::list)

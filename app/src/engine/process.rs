@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
-/// What is to be executed.
+/// The command to execute.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
     /// The binary that knows how to be a supervisor: this one.
@@ -24,7 +24,7 @@ pub(super) struct Launch<'a> {
     pub(super) output: OwnedFd,
 }
 
-/// What the supervisor says.
+/// A report of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     /// The command runs.
@@ -37,7 +37,7 @@ pub(super) enum Said {
     Exited(i32),
     /// A signal ended the command itself.
     Signalled(i32),
-    /// No process of the step is left; so many had to be killed besides the command.
+    /// No process of the step is left; this number had to be killed besides the command.
     End { killed: usize },
     /// The supervisor itself is gone without a word.
     Vanished,
@@ -49,7 +49,7 @@ pub(super) struct Supervised {
     child: Child,
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    /// What was read of the next line; kept here, so that `said` can be dropped midway.
+    /// The beginning of the next line; kept here, so that `said` can be dropped midway.
     line: Vec<u8>,
     pid: Option<i32>,
 }
@@ -91,7 +91,7 @@ pub(super) fn launch(what: Launch<'_>) -> io::Result<Supervised> {
 }
 
 impl Supervised {
-    /// What the supervisor says next. Safe to drop and call again.
+    /// The next report of the supervisor. Safe to drop and call again.
     pub(super) async fn said(&mut self) -> Said {
         loop {
             match self.reader.read_until(b'\n', &mut self.line).await {

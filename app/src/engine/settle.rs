@@ -1,7 +1,7 @@
-//! What follows from an event: decided, committed in one write, published, and done.
+//! The consequences of an event: decided, committed in one write, published, and carried out.
 
 use super::Parts;
-use super::command::Command;
+use super::command::EngineCommand;
 use super::dispatcher::Dispatcher;
 use super::feed::{Change, Feed, Growing, LogId};
 use super::listen::Listener;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long after a failed write it is tried again.
+/// Pause after which a failed write is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
 /// Pauses between the attempts of an `always` step for which the system has no process or thread.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long after a step said how far it is it is listened to again.
+/// Least time between two reports of a step's progress.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
@@ -37,7 +37,7 @@ impl Dispatcher {
         self.settle(plan).await;
     }
 
-    /// Lets the state machine decide and notes what follows.
+    /// Lets the state machine decide and notes the consequences.
     pub(super) fn apply(&mut self, id: RunId, event: Event, plan: &mut Plan) {
         let now = self.parts.clock.now();
         let Some(active) = self.active.get_mut(&id) else {
@@ -65,10 +65,10 @@ impl Dispatcher {
         }
     }
 
-    /// Hands out free slots until none is free or nobody waits.
+    /// Hands out free slots until none is free or no run waits.
     pub(super) fn grant(&mut self, plan: &mut Plan) {
         if self.closing.is_some() {
-            // What would start now would only be stopped; the next start takes it up.
+            // A run that starts now would only be stopped; the next start takes it up.
             return;
         }
         let names: Vec<PoolName> = self.pools.keys().cloned().collect();
@@ -87,7 +87,7 @@ impl Dispatcher {
         }
     }
 
-    /// Commits what changed in one write, tells everybody, and does what is to be done.
+    /// Commits the changes in one write, publishes them, and carries out the rest of the plan.
     pub(super) async fn settle(&mut self, mut plan: Plan) {
         self.grant(&mut plan);
         self.save(&plan).await;
@@ -110,7 +110,7 @@ impl Dispatcher {
             let own = self.own.clone();
             tokio::spawn(fatal(async move {
                 tokio::time::sleep(delay).await;
-                let _ = own.send(Command::RetryDue { run, position }).await;
+                let _ = own.send(EngineCommand::RetryDue { run, position }).await;
             }));
         }
     }
@@ -121,7 +121,7 @@ impl Dispatcher {
         }
     }
 
-    /// Writes the changed runs. Where that fails (a full disk) the runs go on all the
+    /// Writes the changed runs. If that fails (a full disk) the runs continue all the
     /// same, because a stopped service has to come back; the state is written later.
     async fn save(&mut self, plan: &Plan) {
         for id in &plan.changed {
@@ -164,7 +164,7 @@ impl Dispatcher {
         match written {
             Ok(removed) => {
                 self.unsaved_audit.clear();
-                // What was published while it could not be written is told once more, for
+                // A state that was published while it could not be written is told once more, for
                 // those who looked into the database meanwhile.
                 for (id, run) in std::mem::take(&mut self.unsaved) {
                     if !plan.changed.contains(&id) {
@@ -179,7 +179,7 @@ impl Dispatcher {
                     let own = self.own.clone();
                     tokio::spawn(fatal(async move {
                         tokio::time::sleep(SAVE_AGAIN).await;
-                        let _ = own.send(Command::SaveAgain).await;
+                        let _ = own.send(EngineCommand::SaveAgain).await;
                     }));
                 }
             }
@@ -216,7 +216,7 @@ impl Dispatcher {
             let (outcome, figures) = ended;
             feed.log_closed(log);
             let _ = own
-                .send(Command::Ended {
+                .send(EngineCommand::Ended {
                     run: id,
                     position,
                     outcome,
@@ -277,7 +277,7 @@ async fn tell(
         }
         tokio::time::sleep(TELL_AGAIN).await;
     }
-    // The step says no more; its end is somebody else's to wait for.
+    // The step reports no more; the caller waits for its end.
     std::future::pending().await
 }
 

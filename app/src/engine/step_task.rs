@@ -20,11 +20,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long the supervisor gets to kill what ignores even SIGKILL (a process that
+/// Time for the supervisor to kill processes that ignore even SIGKILL (a process that
 /// hangs in the kernel) before the step is given up.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the output may stay open after the last process of the step is gone.
+/// Time for which the output may stay open after the last process of the step is gone.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// One attempt, with all it needs.
@@ -45,8 +45,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Runs to the end; never fails, since whatever goes wrong is an outcome.
-    /// `length` tells how far the log is, and `listener` hears what is printed.
+    /// Runs to the end; never fails, since every failure is an outcome.
+    /// `length` tells the length of the log, and `listener` hears the output.
     pub(super) async fn run(
         mut self,
         length: watch::Sender<u64>,
@@ -138,7 +138,7 @@ impl Attempt {
                 }
                 () = at(state.kill_at.map(|t| t + KILL_PATIENCE)), if state.kill_sent => break true,
             }
-            // The command is done and nobody can print any more: what it left behind
+            // The command is done and no process can print any more: the processes it left behind
             // without a link to the log is not part of the step.
             if state.ended.is_some() && state.output_closed && !state.kill_sent {
                 state.kill_sent = true;
@@ -148,8 +148,8 @@ impl Attempt {
         };
         let how = supervised.close(vanished).await;
         if !state.output_closed {
-            // No process of the step is left, so whoever still holds the pipe is not part
-            // of it; what was printed is read, and no more is waited for.
+            // No process of the step is left, so a process that still holds the pipe is not part
+            // of the step; the printed bytes are read, and no more are waited for.
             captured = match timeout(LAST_WORDS, capture.finished()).await {
                 Ok(captured) => captured,
                 Err(_) => {
@@ -191,9 +191,9 @@ fn not_started(error: &io::Error, why: String) -> Outcome {
 
 #[derive(Debug, Default)]
 struct Watching {
-    /// How the command itself ended.
+    /// The end of the command itself.
     ended: Option<Outcome>,
-    /// Why we stopped it, if we did.
+    /// The reason why we stopped it, if we did.
     stopped: Option<Outcome>,
     output_closed: bool,
     kill_at: Option<Instant>,
@@ -202,7 +202,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// The outcome, and what the log shall say about it.
+    /// The outcome, and its line in the log.
     fn verdict(self, vanished: bool, how: String) -> (Outcome, Vec<String>) {
         let outcome = match (self.stopped, self.ended) {
             (Some(stopped), _) => stopped,
@@ -233,7 +233,7 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// Waits for the order to stop; for ever where whoever could give it is gone.
+/// Waits for the order to stop; for ever if its sender is gone.
 async fn stop_wanted(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         pending().await

@@ -66,12 +66,12 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
             let why = error.to_string().replace('\n', " ");
             return say(&mut socket, &format!("{word} {why}\nend 0"));
         }
-        Ok(child) => Step {
+        Ok(child) => SupervisedStep {
             main: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
             killed: BTreeSet::new(),
         },
     };
-    // Whatever fails from here on, nothing of the step stays behind.
+    // Nothing of the step stays behind, also after a failure from here on.
     let watched = watch(&mut step, &mut socket);
     if watched.is_err() {
         step.kill_all(&mut socket)?;
@@ -79,7 +79,7 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     say(&mut socket, &format!("end {}", step.killed.len()))
 }
 
-/// Whether the system only lacks processes, memory or descriptors at this moment (fork(2), open(2)).
+/// Reports if the system only lacks processes, memory or descriptors at this moment (fork(2), open(2)).
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
     matches!(
@@ -95,9 +95,9 @@ fn restore_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(1024), hard)?)
 }
 
-fn watch(step: &mut Step, socket: &mut UnixStream) -> io::Result<()> {
+fn watch(step: &mut SupervisedStep, socket: &mut UnixStream) -> io::Result<()> {
     say(socket, &format!("started {}", step.main))?;
-    // Blocked only now, so that the command did not inherit the mask; whoever ended
+    // Blocked only now, so that the command did not inherit the mask; a child that ended
     // before this line is found by the first round of reaping.
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
@@ -153,12 +153,12 @@ fn wait(socket: &mut UnixStream, signals: &SignalFd) -> io::Result<Order> {
     })
 }
 
-struct Step {
+struct SupervisedStep {
     main: Pid,
     killed: BTreeSet<Pid>,
 }
 
-impl Step {
+impl SupervisedStep {
     /// Collects the processes that ended and reports the command's own end; `false`
     /// when no process of the step is left.
     fn reap(&self, socket: &mut UnixStream) -> io::Result<bool> {
@@ -186,7 +186,7 @@ impl Step {
         }
     }
 
-    /// Kills until nothing is left: what forks faster than it is seen is seen next time.
+    /// Kills until nothing is left: a child that forks faster than it is seen is seen next time.
     fn kill_all(&mut self, socket: &mut UnixStream) -> io::Result<()> {
         let mut pause = Duration::from_millis(2);
         while self.reap(socket)? {
@@ -195,7 +195,7 @@ impl Step {
                     self.killed.insert(pid);
                 }
             }
-            // What hangs in the kernel is looked at ever less often.
+            // A process that hangs in the kernel is looked at ever less often.
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_secs(1));
         }
@@ -213,7 +213,7 @@ fn say(socket: &mut UnixStream, line: &str) -> io::Result<()> {
     socket.write_all(format!("{line}\n").as_bytes())
 }
 
-/// All living processes below this one.
+/// Living processes below this one.
 fn descendants() -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -1,4 +1,4 @@
-//! Asks an interpreter whether it can read a script, without running any of it.
+//! Asks an interpreter if it can read a script, without running the script.
 
 use crate::domain::names::ScriptName;
 use crate::scripts::{Interpreter, Language};
@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long an interpreter may think about it.
+/// Time limit of an interpreter.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most characters of its complaint that are kept.
 const MOST_SAID: usize = 4000;
@@ -18,14 +18,14 @@ const MOST_SAID: usize = 4000;
 const PYTHON: &str =
     "import sys; compile(sys.stdin.buffer.read(), sys.argv[1], 'exec', dont_inherit=True)";
 
-/// What the interpreter says.
+/// The interpreter's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Syntax {
     /// It can read the script.
     Fine,
-    /// It cannot, and this is what it says.
+    /// It cannot read the script; these are its words.
     Wrong(String),
-    /// Nobody was there to say, and why.
+    /// There is no answer, for this reason.
     Unchecked(String),
 }
 
@@ -50,7 +50,7 @@ pub async fn check(name: &ScriptName, bytes: &[u8]) -> Syntax {
     }
 }
 
-/// What the interpreter complains of, if it does.
+/// The interpreter's complaint, if any.
 async fn ask(program: &str, args: &[&str], bytes: &[u8]) -> io::Result<Option<String>> {
     let mut child = Command::new(program)
         .args(args)

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// not just busy.
 const LATE: TimeDelta = TimeDelta::minutes(5);
 
-/// How far in the future the last fire dealt with may lie before it is clear that the
+/// Largest distance of the last handled fire into the future before it is clear that the
 /// clock was wrong when it was written (a board without a clock of its own).
 const WRONG_CLOCK: TimeDelta = TimeDelta::days(1);
 
@@ -21,7 +21,7 @@ const WRONG_CLOCK: TimeDelta = TimeDelta::days(1);
 pub(super) struct Due {
     pub(super) task: TaskId,
     pub(super) name: TaskName,
-    /// The latest fire time that is due; earlier ones are covered by it.
+    /// The latest due fire time; it covers earlier ones.
     pub(super) at: DateTime<Utc>,
     /// Present where it is too late for an ordinary run.
     pub(super) missed: Option<MissedPolicy>,
@@ -34,7 +34,7 @@ struct Planned {
     on_missed: MissedPolicy,
     through: DateTime<Utc>,
     next: Option<DateTime<Utc>>,
-    /// Not looked at before this time, because dealing with it failed.
+    /// Not looked at before this time, because it failed before.
     not_before: Option<DateTime<Utc>>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Replaces what is known; expressions are read in `zone` where the task names none. Returns the tasks whose last fire lies so far in the
+    /// Replaces all schedules; `zone` is the default of tasks without one. Returns the tasks with a last fire so far in the
     /// future that the clock must have been wrong; they count from `now` on.
     pub(super) fn load(&mut self, fires: Vec<Fire>, zone: Tz, now: DateTime<Utc>) -> Vec<TaskId> {
         self.planned.clear();
@@ -79,18 +79,18 @@ impl Ticker {
         reset
     }
 
-    /// Whether fires were dealt with so far in the future that the clock must have been
+    /// Reports if fires were handled so far in the future that the clock must have been
     /// wrong then, and was set right since.
     pub(super) fn clock_was_wrong(&self, now: DateTime<Utc>) -> bool {
         self.planned.values().any(|p| p.through > now + WRONG_CLOCK)
     }
 
-    /// When to look again.
+    /// The time to look again.
     pub(super) fn wake_at(&self) -> Option<DateTime<Utc>> {
         self.planned.values().filter_map(Planned::wake).min()
     }
 
-    /// When a task fires next.
+    /// The next fire time of a task.
     pub(super) fn next_fire(&self, task: TaskId) -> Option<DateTime<Utc>> {
         self.planned.get(&task)?.next
     }

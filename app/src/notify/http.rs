@@ -1,10 +1,9 @@
 //! One POST to a webhook, ntfy, Gotify or a check; anything but a 2xx is a refusal.
 
-use super::message::Post;
-use super::tls::{Stream, connect, protect};
-use super::{Parts, SendError};
+use super::tls::{NetStream, connect, protect};
+use super::{NotifierParts, SendError};
 use crate::domain::address::HttpUrl;
-use crate::domain::target::Target;
+use crate::domain::target::Post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,25 +14,22 @@ use hyper_util::rt::TokioIo;
 
 /// Most bytes of an answer that are looked at.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// Most characters of it that are kept.
+/// Most characters of an answer that are kept.
 const SHOWN: usize = 200;
 
 /// Posts to the URL of a target.
-pub(super) async fn send(parts: &Parts, target: &Target, post: Post) -> Result<(), SendError> {
-    let url = match target {
-        Target::Webhook { url, .. }
-        | Target::Ntfy { url, .. }
-        | Target::Gotify { url, .. }
-        | Target::Ping { url } => url,
-        Target::Email(_) => return Ok(()),
-    };
+pub(super) async fn send(
+    parts: &NotifierParts,
+    url: &HttpUrl,
+    post: Post,
+) -> Result<(), SendError> {
     let place = format!("{}:{}", url.host, url.port);
     let protocol = |why: String| SendError::Protocol {
         place: place.clone(),
         why,
     };
     let stream = connect(&url.host, url.port).await?;
-    let stream: Box<dyn Stream> = if url.secure {
+    let stream: Box<dyn NetStream> = if url.secure {
         protect(stream, &url.host, url.port, &parts.ca_bundle).await?
     } else {
         Box::new(stream)

@@ -1,21 +1,11 @@
-//! What is said: the same news in the form each kind of target wants.
+//! The words of a message: title, sentence, link and mail.
 
 use crate::domain::channel::Occasion;
-use crate::domain::target::{Email, Target};
+use crate::domain::target::{Email, News};
 use crate::store::Message;
 use crate::view::NoticeView;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
-
-/// What is posted, apart from where to.
-pub(super) struct Post {
-    pub(super) path: String,
-    pub(super) content_type: &'static str,
-    pub(super) bearer: Option<String>,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
-}
 
 /// The news in one line.
 fn title(message: &Message) -> String {
@@ -29,7 +19,7 @@ fn title(message: &Message) -> String {
     }
 }
 
-/// The news in a sentence, with what it is about.
+/// The news in a sentence, with its task and run.
 fn sentence(message: &Message) -> String {
     match message.run {
         Some(run) => format!("{}, run {run}: {}", message.task, message.text),
@@ -47,75 +37,21 @@ fn link(message: &Message, base_url: &str) -> String {
     }
 }
 
-/// The POST for a target that has a URL.
-pub(super) fn request(target: &Target, message: &Message, base_url: &str) -> Post {
+/// The news about a message, for a target with a URL.
+pub(super) fn news(message: &Message, base_url: &str) -> News {
     let link = link(message, base_url);
-    let bad = matches!(message.occasion, Occasion::Failure | Occasion::Overdue);
-    let text = |path: String, token: &Option<String>, headers| Post {
-        path,
-        content_type: "text/plain; charset=utf-8",
-        bearer: token.clone(),
-        headers,
-        body: sentence(message).into_bytes(),
-    };
-    match target {
-        Target::Webhook { url, token } => Post {
-            path: url.path.clone(),
-            content_type: "application/json",
-            bearer: token.clone(),
-            headers: Vec::new(),
-            body: NoticeView::new(message, title(message), link).json(),
-        },
-        Target::Ntfy { url, token } => {
-            let (priority, tag) = if bad {
-                ("4", "red_square")
-            } else {
-                ("3", "green_square")
-            };
-            let headers = vec![
-                ("title", title(message)),
-                ("priority", priority.to_owned()),
-                ("tags", tag.to_owned()),
-                ("click", link),
-            ];
-            text(url.path.clone(), token, headers)
-        }
-        Target::Gotify { url, token } => Post {
-            path: under(&url.path, "/message"),
-            content_type: "application/json",
-            bearer: None,
-            headers: vec![("x-gotify-key", token.clone())],
-            body: json!({
-                "title": title(message),
-                "message": sentence(message),
-                "priority": if bad { 8 } else { 4 },
-                "extras": {"client::notification": {"click": {"url": link}}},
-            })
-            .to_string()
-            .into_bytes(),
-        },
-        Target::Ping { url } => {
-            let path = match message.occasion {
-                Occasion::Failure => under(&url.path, "/fail"),
-                _ => url.path.clone(),
-            };
-            text(path, &None, Vec::new())
-        }
-        Target::Email(_) => text(String::new(), &None, Vec::new()),
+    News {
+        title: title(message),
+        sentence: sentence(message),
+        bad: matches!(message.occasion, Occasion::Failure | Occasion::Overdue),
+        failed: message.occasion == Occasion::Failure,
+        document: NoticeView::new(message, title(message), link.clone()).json(),
+        link,
     }
 }
 
-/// A path below another one, whose query stays at the end.
-fn under(path: &str, below: &str) -> String {
-    let (path, query) = match path.split_once('?') {
-        Some((path, query)) => (path, format!("?{query}")),
-        None => (path, String::new()),
-    };
-    format!("{}{below}{query}", path.trim_end_matches('/'))
-}
-
 /// The whole text of a mail, lines ended as SMTP wants them. The body is in base64, so no
-/// line of it is too long, holds a bare dot or is changed on the way.
+/// line is too long, holds a bare dot or is changed on the way.
 pub(super) fn mail(email: &Email, message: &Message, base_url: &str) -> String {
     let to: Vec<&str> = email.to.iter().map(|to| to.as_str()).collect();
     let from = email.from.as_str();
@@ -146,23 +82,11 @@ pub(super) fn mail(email: &Email, message: &Message, base_url: &str) -> String {
     text
 }
 
-/// A subject line: names of tasks are ASCII, so nothing has to be encoded; what is not is
+/// A subject line: names of tasks are ASCII, so nothing has to be encoded; another character is
 /// left out rather than trusted.
 fn subject(title: &str) -> String {
     title
         .chars()
         .filter(|c| c.is_ascii() && !c.is_ascii_control())
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_ping_goes_below_the_url_of_the_check() {
-        assert_eq!(under("/uuid", "/fail"), "/uuid/fail");
-        assert_eq!(under("/uuid/?create=1", "/fail"), "/uuid/fail?create=1");
-        assert_eq!(under("/", "/message"), "/message");
-    }
 }

@@ -1,6 +1,6 @@
-//! Notifications: looks for tasks that are overdue, and sends what the outbox holds.
+//! Notifications: looks for overdue tasks, and sends the messages of the outbox.
 //!
-//! Nothing waits for it: messages are written with what they are about, and one task of its
+//! Nothing waits for it: messages are written with the events they are about, and one task of its
 //! own sends them. With nothing to send it sleeps until a task would be overdue.
 
 mod http;
@@ -13,7 +13,7 @@ mod tls;
 mod vault;
 mod watch;
 
-pub use parts::{Parts, SendError};
+pub use parts::{NotifierParts, SendError};
 pub use vault::{open, parts as open_parts, seal};
 
 use crate::domain::channel::Occasion;
@@ -33,13 +33,13 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 /// A handle on the notifications.
 #[derive(Clone)]
 pub struct Notifier {
-    parts: Arc<Parts>,
+    parts: Arc<NotifierParts>,
     wake: Arc<Notify>,
 }
 
 impl Notifier {
-    /// Starts sending what is due, now and from now on.
-    pub fn start(parts: Parts) -> Self {
+    /// Starts to send due messages, now and from now on.
+    pub fn start(parts: NotifierParts) -> Self {
         let notifier = Self {
             parts: Arc::new(parts),
             wake: Arc::default(),
@@ -54,7 +54,7 @@ impl Notifier {
         notifier
     }
 
-    /// Says that channels were changed: what waits may go now.
+    /// Says that channels were changed: waiting messages may go now.
     pub fn channels_changed(&self) {
         self.wake.notify_one();
     }
@@ -62,7 +62,7 @@ impl Notifier {
     /// Sends a test message to a channel and waits for the answer.
     ///
     /// # Errors
-    /// What went wrong, without any secret.
+    /// The problem, without any secret.
     pub async fn try_out(&self, name: ChannelName) -> Result<(), SendError> {
         let parts = &self.parts;
         let stored = parts
@@ -84,7 +84,7 @@ impl Notifier {
     }
 }
 
-async fn work(parts: Arc<Parts>, wake: Arc<Notify>, mut changes: Receiver<Change>) {
+async fn work(parts: Arc<NotifierParts>, wake: Arc<Notify>, mut changes: Receiver<Change>) {
     let mut watch = watch::Watch::default();
     loop {
         faults::check(Place::Maintenance);
@@ -99,7 +99,7 @@ async fn work(parts: Arc<Parts>, wake: Arc<Notify>, mut changes: Receiver<Change
     }
 }
 
-async fn alarm(parts: &Parts, next: Option<DateTime<Utc>>) {
+async fn alarm(parts: &NotifierParts, next: Option<DateTime<Utc>>) {
     match next {
         Some(next) => parts.clock.alarm(next).await,
         None => pending().await,

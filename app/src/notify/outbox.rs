@@ -1,8 +1,8 @@
-//! Sends what is due: channels side by side, the messages of one in their order. What fails
+//! Sends due messages: channels side by side, the messages of one in their order. A message that fails
 //! is tried again later and later, and after three days given up.
 
 use super::send::send;
-use super::{Parts, SendError, open};
+use super::{NotifierParts, SendError, open};
 use crate::store::{self, Message, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 const FIRST_DELAY: TimeDelta = TimeDelta::seconds(30);
 /// The longest delay.
 const LONGEST_DELAY: TimeDelta = TimeDelta::hours(1);
-/// How long a message is worth sending.
+/// Time after which a message is given up.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(3);
-/// How long after a failure of the database it is asked again.
+/// Pause after a failure of the database.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Sends what is due; returns when the next message is.
-pub(super) async fn send_due(parts: &Parts) -> Option<DateTime<Utc>> {
+/// Sends due messages; returns the due time of the next one.
+pub(super) async fn send_due(parts: &NotifierParts) -> Option<DateTime<Utc>> {
     match try_all(parts).await {
         Ok(next) => next,
         Err(error) => {
@@ -28,7 +28,7 @@ pub(super) async fn send_due(parts: &Parts) -> Option<DateTime<Utc>> {
     }
 }
 
-async fn try_all(parts: &Parts) -> Result<Option<DateTime<Utc>>, StoreError> {
+async fn try_all(parts: &NotifierParts) -> Result<Option<DateTime<Utc>>, StoreError> {
     let now = parts.clock.now();
     let mut by_channel = BTreeMap::<i64, Vec<Message>>::new();
     for message in parts
@@ -48,7 +48,7 @@ async fn try_all(parts: &Parts) -> Result<Option<DateTime<Utc>>, StoreError> {
 }
 
 async fn one_channel(
-    parts: &Parts,
+    parts: &NotifierParts,
     channel: i64,
     messages: Vec<Message>,
 ) -> Result<(), StoreError> {
@@ -80,14 +80,14 @@ async fn one_channel(
             })
             .await?;
         if !over {
-            // What follows would fail too, and comes after this one in any case.
+            // Later messages would fail, too, and come after this one in any case.
             return Ok(());
         }
     }
     Ok(())
 }
 
-async fn attempt(parts: &Parts, channel: i64, message: &Message) -> Result<(), SendError> {
+async fn attempt(parts: &NotifierParts, channel: i64, message: &Message) -> Result<(), SendError> {
     let stored = parts
         .store
         .read(move |tx| store::channels::by_id(tx, channel))
@@ -96,7 +96,7 @@ async fn attempt(parts: &Parts, channel: i64, message: &Message) -> Result<(), S
     send(parts, &target, message).await
 }
 
-/// How long to wait after `failures` attempts and one more failed.
+/// The pause after `failures` attempts and one more failed.
 fn delay(failures: u32) -> TimeDelta {
     FIRST_DELAY
         .checked_mul(1 << failures.min(16))

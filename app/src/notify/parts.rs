@@ -9,9 +9,9 @@ use chrono_tz::Tz;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What notifications are built from.
+/// The parts of the notifications.
 #[derive(Clone)]
-pub struct Parts {
+pub struct NotifierParts {
     /// Channels and outbox.
     pub store: Store,
     /// Opens targets.
@@ -24,11 +24,11 @@ pub struct Parts {
     pub zone: Setting<Tz>,
     /// Address under which people reach the server, for links; without a slash at the end.
     pub base_url: Setting<String>,
-    /// The authorities whose certificates are trusted, in PEM form.
+    /// The trusted certificate authorities, in PEM form.
     pub ca_bundle: PathBuf,
 }
 
-/// Why a notification was not sent.
+/// The reasons why a notification is not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The other side cannot be reached.
@@ -36,7 +36,7 @@ pub enum SendError {
     Connect {
         /// Host and port.
         place: String,
-        /// What the system says.
+        /// The system's words.
         why: String,
     },
     /// The other side answered, and did not take it.
@@ -44,7 +44,7 @@ pub enum SendError {
     Refused {
         /// Host and port.
         place: String,
-        /// What it said.
+        /// Its answer.
         answer: String,
     },
     /// The other side does not speak as it should.
@@ -52,7 +52,7 @@ pub enum SendError {
     Protocol {
         /// Host and port.
         place: String,
-        /// What was unexpected.
+        /// The unexpected answer.
         why: String,
     },
     /// It took too long.
@@ -63,7 +63,7 @@ pub enum SendError {
     Authorities {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
     /// The message could not be put together or sent because of a fault in this program.

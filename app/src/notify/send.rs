@@ -1,6 +1,6 @@
 //! Sending one message to one target, within a time limit.
 
-use super::parts::{Parts, SendError};
+use super::parts::{NotifierParts, SendError};
 use super::{http, message, smtp};
 use crate::domain::target::Target;
 use crate::faults::{self, Place};
@@ -10,14 +10,18 @@ use crate::store::Message;
 /// Sends one message; the text of a failure holds no secret of the target. A panic is a failure like others, so that
 /// one message cannot keep back those of other channels.
 pub(super) async fn send(
-    parts: &Parts,
+    parts: &NotifierParts,
     target: &Target,
     message: &Message,
 ) -> Result<(), SendError> {
     caught_in(deliver(parts, target, message)).await?
 }
 
-async fn deliver(parts: &Parts, target: &Target, message: &Message) -> Result<(), SendError> {
+async fn deliver(
+    parts: &NotifierParts,
+    target: &Target,
+    message: &Message,
+) -> Result<(), SendError> {
     faults::check(Place::Notification);
     let limit = std::time::Duration::from_secs(PATIENCE_S);
     let base_url = parts.base_url.get();
@@ -26,9 +30,9 @@ async fn deliver(parts: &Parts, target: &Target, message: &Message) -> Result<()
             let text = message::mail(email, message, &base_url);
             tokio::time::timeout(limit, smtp::send(parts, email, &text)).await
         }
-        _ => {
-            let request = message::request(target, message, &base_url);
-            tokio::time::timeout(limit, http::send(parts, target, request)).await
+        Target::Http(target) => {
+            let post = target.post(&message::news(message, &base_url));
+            tokio::time::timeout(limit, http::send(parts, &target.url, post)).await
         }
     };
     match sent {
@@ -37,10 +41,10 @@ async fn deliver(parts: &Parts, target: &Target, message: &Message) -> Result<()
     }
 }
 
-/// How long one attempt may take.
+/// Time limit of one attempt.
 const PATIENCE_S: u64 = 30;
 
-/// Another server's answer may repeat what it was sent.
+/// Another server's answer may repeat the request.
 fn without_secrets(error: SendError, target: &Target) -> SendError {
     let hide = |text: String| {
         let mut text = text;

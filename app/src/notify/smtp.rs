@@ -3,8 +3,8 @@
 //! Small on purpose: one message a connection, nothing queued, nothing parsed but the
 //! replies. Without the protection that was asked for, nothing but EHLO is ever sent.
 
-use super::tls::{Stream, connect, protect};
-use super::{Parts, SendError};
+use super::tls::{NetStream, connect, protect};
+use super::{NotifierParts, SendError};
 use crate::domain::target::{Email, Security};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,30 +16,34 @@ const LONGEST_LINE: u64 = 4096;
 const MOST_LINES: usize = 100;
 
 /// Sends `text`, a whole mail with its head.
-pub(super) async fn send(parts: &Parts, email: &Email, text: &str) -> Result<(), SendError> {
+pub(super) async fn send(
+    parts: &NotifierParts,
+    email: &Email,
+    text: &str,
+) -> Result<(), SendError> {
     let (host, port) = (email.host.as_str(), email.port);
     let place = format!("{host}:{port}");
     let stream = connect(host, port).await?;
     let own = own_name(&stream);
     let mut session = if email.security == Security::StartTls {
-        let mut clear = Session::new(stream, place.clone());
+        let mut clear = SmtpSession::new(stream, place.clone());
         clear.expect(220).await?;
         if !clear.ehlo(&own).await?.has("STARTTLS") {
             return Err(clear.protocol("it does not offer STARTTLS"));
         }
         clear.command("STARTTLS", 220).await?;
         if !clear.stream.buffer().is_empty() {
-            // Said in clear by somebody who wants it to be taken for the server's answer.
+            // Bytes in clear that an attacker wants to pass off as the server's answer.
             return Err(clear.protocol("it goes on talking in clear after STARTTLS"));
         }
         let stream = protect(clear.stream.into_inner(), host, port, &parts.ca_bundle).await?;
-        Session::new(stream, place)
+        SmtpSession::new(stream, place)
     } else {
-        let stream: Box<dyn Stream> = match email.security {
+        let stream: Box<dyn NetStream> = match email.security {
             Security::Tls => protect(stream, host, port, &parts.ca_bundle).await?,
             Security::StartTls | Security::None => Box::new(stream),
         };
-        let mut session = Session::new(stream, place);
+        let mut session = SmtpSession::new(stream, place);
         session.expect(220).await?;
         session
     };
@@ -63,7 +67,7 @@ pub(super) async fn send(parts: &Parts, email: &Email, text: &str) -> Result<(),
     Ok(())
 }
 
-/// What we are called: the address from which we speak, since a name of ours in a home
+/// Our name: the address from which we connect, since a name of ours in a home
 /// network means nothing to others.
 fn own_name(stream: &tokio::net::TcpStream) -> String {
     match stream.local_addr().map(|address| address.ip()) {
@@ -83,7 +87,7 @@ impl Reply {
         self.words(word).is_some()
     }
 
-    /// What follows a keyword of EHLO.
+    /// The parameters of a keyword of EHLO.
     fn words(&self, word: &str) -> Option<Vec<String>> {
         self.lines.iter().find_map(|line| {
             let mut words = line.split([' ', '=']).map(str::to_ascii_uppercase);
@@ -92,12 +96,12 @@ impl Reply {
     }
 }
 
-struct Session<S> {
+struct SmtpSession<S> {
     stream: BufReader<S>,
     place: String,
 }
 
-impl<S: Stream> Session<S> {
+impl<S: NetStream> SmtpSession<S> {
     fn new(stream: S, place: String) -> Self {
         Self {
             stream: BufReader::with_capacity(4096, stream),

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// A connection, protected or not.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+pub(super) trait NetStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> NetStream for T {}
 
 /// Connects to a host.
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, SendError> {
@@ -44,7 +44,7 @@ pub(super) async fn protect(
     host: &str,
     port: u16,
     ca_bundle: &Path,
-) -> Result<Box<dyn Stream>, SendError> {
+) -> Result<Box<dyn NetStream>, SendError> {
     let failed = |why: String| SendError::Connect {
         place: format!("{host}:{port}"),
         why,

@@ -1,21 +1,20 @@
 //! Targets at rest: sealed whole, under the name of their channel.
 
-use crate::domain::target::{Target, TargetParts};
+use crate::domain::target::{Target, TargetBody};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::StoredChannel;
-use crate::view::TargetBody;
 
 /// The name under which the target of a channel is sealed; no variable can have it.
 fn label(channel: &str) -> String {
     format!("channel {channel}")
 }
 
-/// Seals what was typed of a target.
+/// Seals a target as it was typed.
 ///
 /// # Errors
 /// Where the system gives no randomness.
-pub fn seal(key: &SecretKey, channel: &str, parts: &TargetParts) -> Result<Vec<u8>, SecretError> {
-    let text = serde_json::to_string(&TargetBody::from(parts)).map_err(|_| SecretError::Random)?;
+pub fn seal(key: &SecretKey, channel: &str, parts: &TargetBody) -> Result<Vec<u8>, SecretError> {
+    let text = serde_json::to_string(parts).map_err(|_| SecretError::Random)?;
     key.seal(&label(channel), &text)
 }
 
@@ -28,16 +27,14 @@ pub fn open(key: &SecretKey, stored: &StoredChannel) -> Result<Target, SecretErr
     Target::try_from(&parts).map_err(|_| sealed(stored))
 }
 
-/// Opens a target as it was typed, to change a part of it.
+/// Opens a target as it was typed, to change a part.
 ///
 /// # Errors
 /// As [`open`].
-pub fn parts(key: &SecretKey, stored: &StoredChannel) -> Result<TargetParts, SecretError> {
+pub fn parts(key: &SecretKey, stored: &StoredChannel) -> Result<TargetBody, SecretError> {
     let name = stored.channel.name.as_str();
     let text = key.open(&label(name), &stored.sealed)?;
-    serde_json::from_str::<TargetBody>(&text)
-        .map(TargetParts::from)
-        .map_err(|_| sealed(stored))
+    serde_json::from_str(&text).map_err(|_| sealed(stored))
 }
 
 fn sealed(stored: &StoredChannel) -> SecretError {

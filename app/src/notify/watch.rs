@@ -1,28 +1,28 @@
 //! Looks for tasks that are overdue, at the time at which the next one would be.
 
-use super::Parts;
+use super::NotifierParts;
 use crate::domain::overdue::overdue_at;
 use crate::domain::task::TaskId;
 use crate::store::alarms::{self, Watched};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
-/// How long a task must have been seen to be overdue before that is told: after a start, or
+/// Time for which a task must be overdue before the alert: after a start, or
 /// when the clock was set, its catch-up gets the time to begin.
 const SEEN: TimeDelta = TimeDelta::seconds(60);
 
-/// How long after a failure of the database it is asked again.
+/// Pause after a failure of the database.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
-/// What was seen to be overdue and not yet told: since when, by task and last success.
+/// Overdue tasks before their alert: the time since when, by task and last success.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     seen: BTreeMap<(TaskId, DateTime<Utc>), DateTime<Utc>>,
 }
 
 impl Watch {
-    /// Reports what is overdue; returns when to look again.
-    pub(super) async fn look(&mut self, parts: &Parts) -> Option<DateTime<Utc>> {
+    /// Reports overdue tasks; returns the time to look again.
+    pub(super) async fn look(&mut self, parts: &NotifierParts) -> Option<DateTime<Utc>> {
         let (now, zone) = (parts.clock.now(), parts.zone.get());
         let watched = match parts.store.read(move |tx| alarms::watched(tx, zone)).await {
             Ok(watched) => watched,

@@ -1,8 +1,8 @@
-//! Which program runs a script: what its first line says, else what its name ends in.
+//! The program that runs a script: by its first line, else by the end of its name.
 
 use crate::domain::names::ScriptName;
 
-/// Languages whose syntax can be checked without running anything.
+/// Languages with a syntax check that runs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Python 3.
@@ -16,7 +16,7 @@ pub enum Language {
 pub struct Interpreter {
     /// Its name, looked up in PATH, or its path.
     pub program: String,
-    /// What the first line gives it before the script.
+    /// Its arguments before the script.
     pub args: Vec<String>,
     /// Its language, where it is one of those that can be checked.
     pub language: Option<Language>,
@@ -40,7 +40,7 @@ impl Interpreter {
     }
 }
 
-/// What `#!` names (execve(2)), past `env` and its options: the program, then arguments.
+/// The program of `#!` (execve(2)), past `env` and its options, then its arguments.
 fn first_line(bytes: &[u8]) -> Option<Vec<String>> {
     let line = bytes.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
     let line = String::from_utf8_lossy(line).into_owned();

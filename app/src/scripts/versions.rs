@@ -1,6 +1,6 @@
 //! The last versions of each script, beside the folder of scripts, where no step writes.
 //!
-//! Invariant: the newest version is what was saved last, and a version never changes.
+//! Invariant: the newest version is the text that was saved last, and a version never changes.
 
 use crate::domain::names::ScriptName;
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ pub struct Version {
     pub number: u64,
     /// Size in bytes.
     pub size: u64,
-    /// When it was saved.
+    /// Time of saving.
     pub saved_at: DateTime<Utc>,
 }
 

@@ -1,15 +1,15 @@
 //! Masks secret values in a stream of bytes that arrives in pieces.
 //!
-//! Invariant: whatever the pieces are, the output is that of the whole stream; only
-//! as many bytes are held back as could still become a secret.
+//! Invariant: the output does not depend on the pieces of the stream; only
+//! those bytes are held back that could still become a secret.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 
-/// What stands in the log in place of a secret.
+/// The replacement of a secret in the log.
 const MASK: &[u8] = "••••".as_bytes();
 
 /// Lines of a secret shorter than this are not masked by themselves: they would be
-/// ordinary words, such as the braces of a JSON document.
+/// ordinary text, for example the braces of a JSON document.
 const SHORTEST_LINE: usize = 4;
 
 /// Replaces secrets in a stream.
@@ -64,7 +64,7 @@ impl Masker {
         })
     }
 
-    /// Takes the next piece and appends to `out` what is certain by now.
+    /// Takes the next piece and appends to `out` the bytes that are certain by now.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         if self.matcher.is_none() {
             out.extend_from_slice(piece);
@@ -75,13 +75,13 @@ impl Masker {
         self.emit(certain, out);
     }
 
-    /// The stream is over: appends what was still held back.
+    /// The stream is over: appends the bytes that were held back.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let all = self.held.len();
         self.emit(all, out);
     }
 
-    /// Masks what lies before `certain` and appends it.
+    /// Masks the bytes before `certain` and appends them.
     fn emit(&mut self, mut certain: usize, out: &mut Vec<u8>) {
         let mut done = 0;
         for (start, end) in self.ranges() {
@@ -101,7 +101,7 @@ impl Masker {
         self.held.drain(..certain);
     }
 
-    /// The parts of what is held that belong to secrets: in order, those that overlap
+    /// The held ranges that belong to secrets: in order, those that overlap
     /// joined into one.
     fn ranges(&self) -> Vec<(usize, usize)> {
         let Some(matcher) = &self.matcher else {

@@ -1,4 +1,4 @@
-//! Users in the database, what each may do, and the rule that an admin always remains.
+//! Users in the database, their permissions, and the rule that an admin always remains.
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use std::str::FromStr;
 
-/// What somebody may do. Users are viewers or admins; API tokens may be operators too.
+/// A permission. Users are viewers or admins; API tokens may be operators too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// May look.
@@ -69,15 +69,15 @@ pub struct Account {
     pub id: i64,
     /// Name, unique.
     pub name: UserName,
-    /// What the user may do.
+    /// The user's permission.
     pub role: Role,
     /// Argon2id hash in PHC string form.
     pub password_hash: String,
-    /// When the user was added.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// On which tasks somebody may look or act.
+/// The tasks for which a permission holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// On everything.
@@ -86,19 +86,19 @@ pub enum Scope {
     Tasks(Vec<TaskName>),
 }
 
-/// Who a valid session or token speaks for.
+/// The identity behind a valid session or token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Who this is, for the audit trail.
+    /// The name in the audit trail.
     pub actor: Actor,
-    /// What it may do.
+    /// Its permission.
     pub role: Role,
-    /// On what it may do that.
+    /// The tasks for which it holds.
     pub scope: Scope,
 }
 
 impl Principal {
-    /// Whether it may look at a task and its runs.
+    /// Reports if it may view a task and its runs.
     pub fn sees(&self, task: &str) -> bool {
         match &self.scope {
             Scope::Everything => true,
@@ -107,20 +107,14 @@ impl Principal {
     }
 }
 
-/// All users by name.
-///
-/// # Errors
-/// Those of the database.
+/// Users by name.
 pub fn users(tx: &Tx<'_>) -> Result<Vec<Account>, StoreError> {
     tx.0.prepare("SELECT id, name, role, password_hash, created_at FROM users ORDER BY name")?
         .query_and_then([], read_account)?
         .collect()
 }
 
-/// Whether nobody can log in yet.
-///
-/// # Errors
-/// Those of the database.
+/// Reports if there is no user yet.
 pub fn nobody(tx: &Tx<'_>) -> Result<bool, StoreError> {
     Ok(tx
         .0
@@ -130,9 +124,6 @@ pub fn nobody(tx: &Tx<'_>) -> Result<bool, StoreError> {
 }
 
 /// The user of that name.
-///
-/// # Errors
-/// Those of the database.
 pub fn user(tx: &Tx<'_>, name: &str) -> Result<Option<Account>, StoreError> {
     tx.0.prepare("SELECT id, name, role, password_hash, created_at FROM users WHERE name = ?1")?
         .query_and_then([name], read_account)?
@@ -239,7 +230,7 @@ pub fn delete_user(tx: &Tx<'_>, name: &UserName) -> Result<Account, StoreError> 
     Ok(found)
 }
 
-/// Refuses to lose the last admin: then nobody could make another one.
+/// Refuses to lose the last admin: then no user could create another one.
 fn keep_an_admin(tx: &Tx<'_>, account: &Account) -> Result<(), StoreError> {
     let others: i64 = tx.0.query_row(
         "SELECT count(*) FROM users WHERE role = 'admin' AND id <> ?1",

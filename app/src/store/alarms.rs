@@ -1,9 +1,9 @@
-//! What is wrong with tasks, and what is to be told about it: each run that ends and each
+//! Alarms of tasks, and the notifications about them: each run that ends and each
 //! task that is overdue goes through here once.
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
-use super::outbox::{News, post};
+use super::outbox::{AlarmNews, post};
 use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use crate::domain::lifecycle::{Run, RunState};
@@ -21,16 +21,13 @@ pub struct Watched {
     pub task: TaskId,
     /// Its name.
     pub name: TaskName,
-    /// When it fires.
+    /// Its CRON expression.
     pub schedule: Schedule,
     /// Its last success, or the beginning of its schedule.
     pub good: DateTime<Utc>,
 }
 
 /// A run ended: tells those who want to know. Called in the transaction that saves its end.
-///
-/// # Errors
-/// Those of the database.
 pub fn run_ended(tx: &Tx<'_>, run: &Run, now: DateTime<Utc>) -> Result<(), StoreError> {
     match run.state {
         RunState::Failed | RunState::Interrupted => {
@@ -59,8 +56,8 @@ pub fn run_ended(tx: &Tx<'_>, run: &Run, now: DateTime<Utc>) -> Result<(), Store
     }
 }
 
-fn news<'a>(run: &'a Run, occasion: Occasion, text: &'a str) -> News<'a> {
-    News {
+fn news<'a>(run: &'a Run, occasion: Occasion, text: &'a str) -> AlarmNews<'a> {
+    AlarmNews {
         occasion,
         task: run.task.0,
         name: run.task_name.as_str(),
@@ -90,9 +87,6 @@ fn what_failed(run: &Run) -> String {
 }
 
 /// The tasks that may become overdue; `zone` is that of those that name none.
-///
-/// # Errors
-/// Those of the database.
 pub fn watched(tx: &Tx<'_>, zone: Tz) -> Result<Vec<Watched>, StoreError> {
     tx.0.prepare_cached(
         "SELECT * FROM (
@@ -119,9 +113,6 @@ pub fn watched(tx: &Tx<'_>, zone: Tz) -> Result<Vec<Watched>, StoreError> {
 }
 
 /// Reports a task as overdue, once for each time it succeeded last.
-///
-/// # Errors
-/// Those of the database.
 pub fn overdue(tx: &Tx<'_>, watched: &Watched, now: DateTime<Utc>) -> Result<(), StoreError> {
     tx.0.prepare_cached(
         "INSERT INTO alarms (task_id, since, overdue_from) SELECT id, ?2, ?3 FROM tasks WHERE id = ?1
@@ -132,7 +123,7 @@ pub fn overdue(tx: &Tx<'_>, watched: &Watched, now: DateTime<Utc>) -> Result<(),
         "is overdue: no success since {}",
         watched.good.format("%Y-%m-%d %H:%M UTC")
     );
-    let news = News {
+    let news = AlarmNews {
         occasion: Occasion::Overdue,
         task: watched.task.0,
         name: watched.name.as_str(),

@@ -17,15 +17,15 @@ const LONGEST: usize = 4096;
 pub struct Entry {
     /// Its number; later ones are larger.
     pub id: i64,
-    /// When it was done.
+    /// Time of the act.
     pub at: DateTime<Utc>,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// What was done.
+    /// The act.
     pub deed: Deed,
 }
 
-/// Which entries to list.
+/// A choice of entries.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Those with a smaller number.
@@ -36,14 +36,11 @@ pub struct Filter {
     pub name: Option<String>,
     /// Those of the user or token of exactly this name.
     pub actor: Option<String>,
-    /// At most so many.
+    /// The largest number of results.
     pub limit: u32,
 }
 
 /// Writes an entry, and forgets those that are older than the settings keep them.
-///
-/// # Errors
-/// Those of the database.
 pub fn record(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -89,9 +86,6 @@ fn written(changes: &[FieldChange]) -> Result<String, StoreError> {
 }
 
 /// Entries, newest first.
-///
-/// # Errors
-/// Those of the database.
 pub fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
     tx.0.prepare_cached(
         "SELECT id, at, actor_kind, actor, address, action, kind, name, changes FROM audit
@@ -138,10 +132,7 @@ fn changes(text: &str) -> Result<Vec<FieldChange>, StoreError> {
 }
 
 /// Takes the values of a field out of all entries about a thing: it became a secret, and
-/// what was written while nobody knew that must not stay readable here.
-///
-/// # Errors
-/// Those of the database.
+/// values that were written before it was a secret must not stay readable here.
 pub fn hide(tx: &Tx<'_>, kind: SubjectKind, name: &str, field: &str) -> Result<(), StoreError> {
     let rows: Vec<(i64, String)> =
         tx.0.prepare("SELECT id, changes FROM audit WHERE kind = ?1 AND name = ?2")?

@@ -13,20 +13,17 @@ use rusqlite::{OptionalExtension, Row};
 pub struct StoredChannel {
     /// Its number.
     pub id: i64,
-    /// All but the target.
+    /// The channel without its target.
     pub channel: Channel,
     /// The target, sealed under the name of the channel.
     pub sealed: Vec<u8>,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
 const SELECT: &str = "SELECT id, name, kind, enabled, on_failure, on_recovery, on_overdue, all_tasks, sealed, updated_at FROM channels";
 
-/// All channels by name.
-///
-/// # Errors
-/// Those of the database.
+/// Channels by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredChannel>, StoreError> {
     tx.0.prepare(&format!("{SELECT} ORDER BY name"))?
         .query_and_then([], |row| read(tx, row))?
@@ -124,7 +121,7 @@ pub fn insert(
     insert_tasks(tx, tx.0.last_insert_rowid(), channel)
 }
 
-/// Replaces a channel; what waits for it is sent to the new target.
+/// Replaces a channel; waiting notifications are sent to the new target.
 ///
 /// # Errors
 /// As [`insert`].
@@ -170,7 +167,7 @@ pub fn update(
     Ok(())
 }
 
-/// Removes a channel and what waits for it.
+/// Removes a channel and its waiting notifications.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where there is none of that name.

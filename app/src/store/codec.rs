@@ -1,4 +1,4 @@
-//! How domain values are written into columns and read back.
+//! Conversion of domain values to columns and back.
 
 use super::error::StoreError;
 use crate::domain::field::FieldError;

@@ -1,4 +1,4 @@
-//! How the database file is opened: the settings that make a commit durable and memory small.
+//! Opens the database file with the settings that make a commit durable and memory small.
 
 use super::error::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const WRITABLE: &str = "the file and its folder must be writable by the user that runs lightflow";
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// The one connection that changes anything.
@@ -62,7 +62,7 @@ fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Says what is wrong with the file in words that help.
+/// Explains an error of the file in words that help.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let why = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => format!(

@@ -1,4 +1,4 @@
-//! What can go wrong between the rules and the database file.
+//! The errors of the store.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ pub enum StoreError {
     /// Nothing has that name or number.
     #[error("there is no {what} {name:?}")]
     NotFound {
-        /// The kind of thing, such as `task`.
+        /// The kind of thing, for example `task`.
         what: &'static str,
-        /// What was asked for.
+        /// The name or number that was asked for.
         name: String,
     },
     /// The name is taken.
@@ -24,7 +24,7 @@ pub enum StoreError {
     /// A task names a pool that does not exist.
     #[error("there is no pool {name:?}; use one of {known}, or add it first")]
     UnknownPool {
-        /// What the task names.
+        /// The pool that the task names.
         name: String,
         /// The pools there are, separated by commas.
         known: String,
@@ -40,15 +40,15 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// The problem and its remedy.
         why: String,
     },
-    /// A row holds what the program cannot have written.
+    /// A row holds a value that the program cannot have written.
     #[error("the database holds a bad {what}: {why}")]
     Corrupt {
         /// The column or table.
         what: &'static str,
-        /// What was found.
+        /// The value that was found.
         why: String,
     },
     /// SQLite said no.
@@ -65,7 +65,7 @@ pub enum StoreError {
     Closed,
 }
 
-/// Turns "not found" into a value, for a caller that goes on without the thing.
+/// Turns "not found" into a value, for a caller that continues without the thing.
 pub trait Found<T> {
     /// The thing, or none where there is none of that name or number.
     ///

@@ -1,4 +1,4 @@
-//! How tasks fare: what the overview tells of each, read in one view of the database.
+//! The overview of tasks, read in one view of the database.
 
 use super::codec::{millis, optional_time, time};
 use super::error::StoreError;
@@ -13,22 +13,22 @@ use rusqlite::OptionalExtension;
 /// Most sizes of a task that make its trend.
 const SIZES: u32 = 30;
 
-/// How one task fares.
+/// The overview of one task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fare {
     /// The task.
     pub stored: StoredTask,
-    /// Its run that goes on, if any.
+    /// Its unfinished run, if any.
     pub running: Option<RunId>,
     /// Its newest run that is over and did run.
     pub last: Option<Run>,
-    /// When it last succeeded, or had nothing to do.
+    /// Time of its last success, or of the last run with nothing to do.
     pub succeeded: Option<DateTime<Utc>>,
-    /// Its last success, or when it was first expected to succeed: what makes it overdue.
+    /// Its last success, or the time of its first expected one: the base of "overdue".
     pub good: DateTime<Utc>,
-    /// What came of it lately, oldest first.
+    /// Its recent results, oldest first.
     pub lately: Vec<Ended>,
-    /// What it keeps, oldest first.
+    /// The sizes of its backups, oldest first.
     pub sizes: Vec<Kept>,
 }
 
@@ -37,16 +37,16 @@ pub struct Fare {
 pub struct Ended {
     /// The run.
     pub run: RunId,
-    /// How it ended.
+    /// Its final state.
     pub state: RunState,
-    /// When it was created.
+    /// Time of creation.
     pub at: DateTime<Utc>,
 }
 
-/// How much a run said is kept.
+/// The size that a run reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// When the run was created.
+    /// Time of the run's creation.
     pub at: DateTime<Utc>,
     /// Bytes of the archive.
     pub bytes: Option<u64>,
@@ -54,10 +54,7 @@ pub struct Kept {
     pub files: Option<u64>,
 }
 
-/// How all tasks fare, with what came of them since `since`.
-///
-/// # Errors
-/// Those of the database.
+/// The overview of all tasks, with their results since `since`.
 pub fn fares(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
     let all = tasks::list(tx)?.into_iter();
     all.map(|stored| fare(tx, stored, since)).collect()

@@ -1,4 +1,4 @@
-//! What metrics count in the database.
+//! The counts of the metrics in the database.
 
 use super::error::StoreError;
 use super::transaction::Tx;
@@ -17,9 +17,6 @@ pub struct Measured {
 }
 
 /// Counts.
-///
-/// # Errors
-/// Those of the database.
 pub fn measure(tx: &Tx<'_>) -> Result<Measured, StoreError> {
     let finished =
         tx.0.prepare_cached(

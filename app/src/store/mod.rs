@@ -120,9 +120,6 @@ impl Store {
     }
 
     /// Runs `work` in one transaction that is rolled back, to learn its result.
-    ///
-    /// # Errors
-    /// Those of `work`.
     pub async fn rehearse<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -136,9 +133,6 @@ impl Store {
     }
 
     /// Runs `work` on one consistent view of the database.
-    ///
-    /// # Errors
-    /// Those of `work`.
     pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -1,5 +1,5 @@
-//! Notifications that wait to be sent. They are written in the same transaction as what they
-//! are about, so none is lost and none is invented, whatever dies in between.
+//! Notifications that wait to be sent. They are written in the same transaction as the event they
+//! are about, so a crash in between loses and invents none.
 
 use super::codec::{corrupt, millis, optional_time, time};
 use super::error::StoreError;
@@ -18,21 +18,21 @@ pub struct Message {
     pub id: i64,
     /// The channel.
     pub channel: i64,
-    /// Why it is sent.
+    /// The reason for sending it.
     pub occasion: Occasion,
     /// The task's name at that time.
     pub task: String,
     /// The run, where it is about one.
     pub run: Option<i64>,
-    /// What happened, in words.
+    /// The event in words.
     pub text: String,
-    /// When it happened.
+    /// Time of the event.
     pub at: DateTime<Utc>,
     /// Attempts that failed.
     pub attempts: u32,
 }
 
-/// How far a message is.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageState {
     /// It is sent when it is due.
@@ -61,19 +61,19 @@ pub struct Delivery {
     pub message: Message,
     /// The name of its channel.
     pub channel: String,
-    /// How far it is.
+    /// Its state.
     pub state: MessageState,
     /// The next attempt, where it waits.
     pub due: DateTime<Utc>,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub error: Option<String>,
-    /// When it was sent or given up.
+    /// Time at which it was sent or given up.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// What there is to tell, before it is known to whom.
+/// An event, before its channels are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct News<'a> {
+pub(super) struct AlarmNews<'a> {
     pub(super) occasion: Occasion,
     pub(super) task: i64,
     pub(super) name: &'a str,
@@ -81,8 +81,12 @@ pub(super) struct News<'a> {
     pub(super) text: &'a str,
 }
 
-/// Writes a message for every channel that wants to hear of it.
-pub(super) fn post(tx: &Tx<'_>, news: &News<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+/// Writes a message for every channel that subscribes to the event.
+pub(super) fn post(
+    tx: &Tx<'_>,
+    news: &AlarmNews<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let wanted = match news.occasion {
         Occasion::Failure => "(on_failure OR kind = 'ping')",
         Occasion::Recovery => "(on_recovery AND kind <> 'ping')",
@@ -115,10 +119,7 @@ pub(super) fn post(tx: &Tx<'_>, news: &News<'_>, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Messages whose time has come, oldest first.
-///
-/// # Errors
-/// Those of the database.
+/// Due messages, oldest first.
 pub fn due(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> {
     tx.0.prepare_cached(
         "SELECT id, channel_id, occasion, task_name, run_id, text, at, attempts FROM outbox
@@ -128,10 +129,7 @@ pub fn due(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> 
     .collect()
 }
 
-/// When the next message is due.
-///
-/// # Errors
-/// Those of the database.
+/// The due time of the next message.
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
     let due: Option<i64> =
         tx.0.prepare_cached("SELECT min(due) FROM outbox WHERE state = 'waiting'")?
@@ -142,17 +140,11 @@ pub fn next_due(tx: &Tx<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
 }
 
 /// A message was sent.
-///
-/// # Errors
-/// Those of the database.
 pub fn sent(tx: &Tx<'_>, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
     finish(tx, id, MessageState::Sent, None, now)
 }
 
 /// A message is given up.
-///
-/// # Errors
-/// Those of the database.
 pub fn given_up(tx: &Tx<'_>, id: i64, error: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
     finish(tx, id, MessageState::GivenUp, Some(error), now)
 }
@@ -177,9 +169,6 @@ fn finish(
 }
 
 /// An attempt failed. Everything else for the same channel waits as long: it would fail too.
-///
-/// # Errors
-/// Those of the database.
 pub fn postpone(
     tx: &Tx<'_>,
     message: &Message,
@@ -197,10 +186,7 @@ pub fn postpone(
     Ok(())
 }
 
-/// The newest messages, whatever became of them.
-///
-/// # Errors
-/// Those of the database.
+/// The newest messages in any state.
 pub fn newest(tx: &Tx<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
     tx.0.prepare(
         "SELECT outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, channels.name AS channel_name,

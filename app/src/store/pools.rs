@@ -19,10 +19,7 @@ pub struct PoolUse {
 const SELECT: &str =
     "SELECT name, slots, (SELECT count(*) FROM tasks WHERE pool = pools.name) AS tasks FROM pools";
 
-/// All pools by name.
-///
-/// # Errors
-/// Those of the database.
+/// Pools by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<PoolUse>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
     statement.query_and_then([], read)?.collect()

@@ -8,10 +8,7 @@ use crate::domain::task::{Retention, TaskId};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Removes the finished runs of a task that its retention no longer keeps; returns
-/// their numbers, whose logs the caller removes.
-///
-/// # Errors
-/// Those of the database.
+/// their numbers; the caller removes their logs.
 pub fn prune(
     tx: &Tx<'_>,
     task: TaskId,

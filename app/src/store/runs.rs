@@ -13,23 +13,20 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 use std::collections::HashSet;
 
-/// Which runs to list; newest first.
+/// A choice of runs, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunQuery {
     /// Runs of this task only.
     pub task: Option<TaskId>,
     /// Runs with a smaller number only, for paging.
     pub before: Option<RunId>,
-    /// At most so many.
+    /// The largest number of results.
     pub limit: u32,
 }
 
 const SELECT: &str = "SELECT id, task_id, task_name, trigger, retry_of, due, state, cancel, interrupted, note, created_at, started_at, finished_at FROM runs";
 
 /// The largest number a run ever had, also one removed long ago; 0 before the first.
-///
-/// # Errors
-/// Those of the database.
 pub fn last_id(tx: &Tx<'_>) -> Result<RunId, StoreError> {
     let seq: Option<i64> =
         tx.0.query_row(
@@ -42,9 +39,6 @@ pub fn last_id(tx: &Tx<'_>) -> Result<RunId, StoreError> {
 }
 
 /// The numbers of all runs.
-///
-/// # Errors
-/// Those of the database.
 pub fn ids(tx: &Tx<'_>) -> Result<HashSet<i64>, StoreError> {
     Ok(tx
         .0
@@ -101,9 +95,6 @@ pub fn insert(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
 }
 
 /// Writes the state of a run and of its boxes; writing it twice does no harm.
-///
-/// # Errors
-/// Those of the database.
 pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
     tx.0.prepare_cached(
         "UPDATE runs SET state = ?2, cancel = ?3, interrupted = ?4, note = ?5, started_at = ?6, finished_at = ?7
@@ -161,9 +152,6 @@ pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Run, StoreError> {
 }
 
 /// Runs with their boxes, newest first.
-///
-/// # Errors
-/// Those of the database.
 pub fn list(tx: &Tx<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
     let mut sql = format!("{SELECT} WHERE 1");
     let mut values: Vec<Value> = Vec::new();
@@ -185,7 +173,7 @@ pub fn list(tx: &Tx<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
 /// Removes a run that is over; its logs are the caller's to remove.
 ///
 /// # Errors
-/// [`StoreError::NotFound`], or [`StoreError::InUse`] while it goes on.
+/// [`StoreError::NotFound`], or [`StoreError::InUse`] while it is not finished.
 pub fn remove(tx: &Tx<'_>, id: RunId) -> Result<(), StoreError> {
     if !get(tx, id)?.state.is_final() {
         return Err(StoreError::InUse(format!(
@@ -198,9 +186,6 @@ pub fn remove(tx: &Tx<'_>, id: RunId) -> Result<(), StoreError> {
 }
 
 /// Runs that were not over when the runner last went down, oldest first.
-///
-/// # Errors
-/// Those of the database.
 pub fn unfinished(tx: &Tx<'_>) -> Result<Vec<Run>, StoreError> {
     tx.0.prepare(&format!(
         "{SELECT} WHERE state IN ('queued', 'running') ORDER BY id"
@@ -242,7 +227,7 @@ fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     })
 }
 
-/// A figure as SQLite keeps it; one beyond its range is nobody's downtime or size.
+/// A figure as SQLite keeps it; one beyond its range is no real downtime or size.
 fn count(figure: Option<u64>) -> Option<i64> {
     figure.and_then(|figure| i64::try_from(figure).ok())
 }

@@ -10,12 +10,12 @@ use crate::domain::names::UserName;
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
 
-/// From where somebody speaks.
+/// The address and program of a browser.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
     /// The network address; empty where there is none.
     pub address: String,
-    /// What the browser calls itself, cut to a bounded length.
+    /// The browser's User-Agent, cut to a bounded length.
     pub agent: String,
 }
 
@@ -24,13 +24,13 @@ pub struct Client {
 pub struct SessionInfo {
     /// Its number.
     pub id: i64,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserName,
-    /// When the user logged in.
+    /// Time of the login.
     pub created_at: DateTime<Utc>,
-    /// When it ends by itself.
+    /// Time of expiry.
     pub expires_at: DateTime<Utc>,
-    /// When it was last used, to some minutes.
+    /// Time of the last use, to some minutes.
     pub seen_at: DateTime<Utc>,
     /// From where it was last used.
     pub client: Client,
@@ -41,7 +41,7 @@ pub struct SessionInfo {
 pub struct FoundSession {
     /// As lists show it.
     pub info: SessionInfo,
-    /// Whom it speaks for.
+    /// The identity behind it.
     pub principal: Principal,
 }
 
@@ -49,9 +49,6 @@ const SELECT: &str = "SELECT sessions.id, users.name, users.role, sessions.creat
     seen_at, address, agent FROM sessions JOIN users ON users.id = user_id";
 
 /// Starts a session, and forgets those that expired; returns its number.
-///
-/// # Errors
-/// Those of the database.
 pub fn add(
     tx: &Tx<'_>,
     hash: &[u8],
@@ -77,9 +74,6 @@ pub fn add(
 }
 
 /// The session of that secret, if it is still valid.
-///
-/// # Errors
-/// Those of the database.
 pub fn by_hash(
     tx: &Tx<'_>,
     hash: &[u8],
@@ -106,9 +100,6 @@ pub fn by_hash(
 }
 
 /// The valid sessions, of one user or of all, the one used last first.
-///
-/// # Errors
-/// Those of the database.
 pub fn list(
     tx: &Tx<'_>,
     user: Option<&str>,
@@ -137,9 +128,6 @@ fn read(row: &Row<'_>) -> Result<SessionInfo, StoreError> {
 }
 
 /// Notes that a session is in use.
-///
-/// # Errors
-/// Those of the database.
 pub fn touch(tx: &Tx<'_>, id: i64, client: &Client, now: DateTime<Utc>) -> Result<(), StoreError> {
     tx.0.execute(
         "UPDATE sessions SET seen_at = ?2, address = ?3, agent = ?4 WHERE id = ?1",
@@ -151,7 +139,7 @@ pub fn touch(tx: &Tx<'_>, id: i64, client: &Client, now: DateTime<Utc>) -> Resul
 /// Ends a session, of one user or of any; returns it as it was.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] where there is no such session, or it is somebody else's.
+/// [`StoreError::NotFound`] where there is no such session, or it belongs to another user.
 pub fn end(
     tx: &Tx<'_>,
     id: i64,

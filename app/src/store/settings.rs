@@ -1,4 +1,4 @@
-//! What admins set on the settings page. What they did not set is as the environment, or
+//! The settings of the settings page. A setting without a value is as the environment, or
 //! the program, says.
 
 use super::codec::corrupt;
@@ -10,19 +10,19 @@ use crate::domain::task::Retention;
 use chrono_tz::Tz;
 use rusqlite::OptionalExtension;
 
-/// How long audit entries are kept where nobody says otherwise.
+/// Days for which audit entries are kept by default.
 pub const AUDIT_DAYS: u32 = 365;
 /// Longest time for which they can be kept.
 const MOST_AUDIT_DAYS: u32 = 3650;
 
-/// The settings; none is one that nobody set.
+/// The settings; none means the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Zone of tasks that name none, and of times on pages.
     pub zone: Option<Tz>,
     /// The address under which people reach the server, without a slash at the end.
     pub base_url: Option<String>,
-    /// What new tasks keep of their runs.
+    /// The retention of new tasks.
     pub retention: Option<Retention>,
     audit_days: Option<u32>,
 }
@@ -33,7 +33,7 @@ impl Settings {
         self.audit_days.unwrap_or(AUDIT_DAYS)
     }
 
-    /// The same, where somebody set it.
+    /// The same, if an admin set it.
     pub fn own_audit_days(&self) -> Option<u32> {
         self.audit_days
     }
@@ -56,7 +56,7 @@ impl Settings {
     /// Sets the address for links.
     ///
     /// # Errors
-    /// Says what an address looks like.
+    /// Refuses other texts, with an example of an address.
     pub fn set_base_url(&mut self, url: Option<&str>) -> Result<(), FieldError> {
         let wrong = || {
             FieldError::new(
@@ -83,9 +83,6 @@ impl Settings {
 }
 
 /// The settings as they are.
-///
-/// # Errors
-/// Those of the database.
 pub fn get(tx: &Tx<'_>) -> Result<Settings, StoreError> {
     let mut settings = Settings::default();
     let (runs, days) = (value(tx, "keep_runs")?, value(tx, "keep_days")?);
@@ -110,9 +107,6 @@ pub fn get(tx: &Tx<'_>) -> Result<Settings, StoreError> {
 }
 
 /// Replaces the settings.
-///
-/// # Errors
-/// Those of the database.
 pub fn set(tx: &Tx<'_>, settings: &Settings) -> Result<(), StoreError> {
     let number = |n: Option<u32>| n.map(|n| n.to_string());
     for (key, value) in [

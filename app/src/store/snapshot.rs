@@ -20,11 +20,11 @@ pub struct SnapshotFile {
     pub name: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// When it was made.
+    /// Time of creation.
     pub at: DateTime<Utc>,
 }
 
-/// Why there is no copy.
+/// The reason why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The file cannot be written.
@@ -32,7 +32,7 @@ pub enum SnapshotError {
     Write {
         /// The copy.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
 }
@@ -68,7 +68,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = connection::open(from, Mode::Reader)?;
     let mut target = Connection::open(to).map_err(|e| connection::explain(to, &e))?;
     let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
-    // One step copies all pages under one read lock; in WAL mode writers go on.
+    // One step copies all pages under one read lock; in WAL mode writers continue.
     backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(50), None)?;
     Ok(())
 }
@@ -126,9 +126,6 @@ pub fn take(live: &Path, folder: &Path, now: DateTime<Utc>) -> Result<SnapshotFi
 }
 
 /// The copies in `folder`, newest first.
-///
-/// # Errors
-/// Those of the file system.
 pub fn list(folder: &Path) -> io::Result<Vec<SnapshotFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -147,7 +144,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<SnapshotFile>> {
     Ok(files)
 }
 
-/// Whether a file of this name can be a copy: one component, `….db`.
+/// Reports if a file of this name can be a copy: one component, `….db`.
 pub fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     name.ends_with(".db") && !name.starts_with('.') && name.chars().all(plain)

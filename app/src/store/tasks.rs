@@ -21,29 +21,26 @@ pub struct StoredTask {
     pub task: Task,
 }
 
-/// What the ticker needs to know of a task that fires by itself.
+/// The schedule of a task that fires by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fire {
     /// The task.
     pub id: TaskId,
     /// Its name, for the log.
     pub name: TaskName,
-    /// When it fires.
+    /// Its CRON expression.
     pub cron: CronExpr,
     /// The zone of its own, if any.
     pub zone: Option<Tz>,
-    /// What to do with fires that passed.
+    /// The policy for missed fires.
     pub on_missed: MissedPolicy,
-    /// All fires up to and including this time are dealt with.
+    /// Fires up to and including this time are handled.
     pub scheduled_through: DateTime<Utc>,
 }
 
 const SELECT: &str = "SELECT id, auto, definition FROM tasks";
 
-/// All tasks by name.
-///
-/// # Errors
-/// Those of the database.
+/// Tasks by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredTask>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
     statement.query_and_then([], read)?.collect()
@@ -107,7 +104,7 @@ pub fn insert(tx: &Tx<'_>, task: &Task, now: DateTime<Utc>) -> Result<TaskId, St
 }
 
 /// Replaces the definition of a task. Where its schedule changes, or it is switched
-/// on, its fires count from `now`, so that nothing is caught up that nobody asked for.
+/// on, its fires count from `now`, so that no earlier fire is caught up.
 ///
 /// # Errors
 /// As [`insert`], and [`StoreError::NotFound`] where the task does not exist.
@@ -152,9 +149,6 @@ pub fn set_auto(tx: &Tx<'_>, id: TaskId, auto: bool, now: DateTime<Utc>) -> Resu
 }
 
 /// Switches Auto off for every task and remembers which had it on; returns how many.
-///
-/// # Errors
-/// Those of the database.
 pub fn pause_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     tx.0.execute(
         "UPDATE tasks SET auto = 0, paused = 1, updated_at = ?1 WHERE auto AND cron IS NOT NULL",
@@ -163,11 +157,8 @@ pub fn pause_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     paused(tx)
 }
 
-/// Switches Auto on again for the tasks that were paused, whose fires count from `now`;
+/// Switches Auto on again for the paused tasks, with fires that count from `now`;
 /// returns how many.
-///
-/// # Errors
-/// Those of the database.
 pub fn resume_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     let count = paused(tx)?;
     tx.0.execute(
@@ -177,10 +168,7 @@ pub fn resume_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
     Ok(count)
 }
 
-/// How many tasks are paused.
-///
-/// # Errors
-/// Those of the database.
+/// The number of paused tasks.
 pub fn paused(tx: &Tx<'_>) -> Result<u32, StoreError> {
     Ok(tx
         .0
@@ -190,9 +178,6 @@ pub fn paused(tx: &Tx<'_>) -> Result<u32, StoreError> {
 }
 
 /// Declares all fires of a task up to `through` dealt with; it is expected to succeed from then on.
-///
-/// # Errors
-/// Those of the database.
 pub fn reschedule(tx: &Tx<'_>, id: TaskId, through: DateTime<Utc>) -> Result<(), StoreError> {
     tx.0.execute(
         "UPDATE tasks SET scheduled_through = ?2, watched_from = ?2 WHERE id = ?1",
@@ -201,10 +186,7 @@ pub fn reschedule(tx: &Tx<'_>, id: TaskId, through: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// The zone of tasks that name none is another one: what they fired by the old one up to `through` was all.
-///
-/// # Errors
-/// Those of the database.
+/// The default time zone changed: treats all fires up to `through`, computed in the old zone, as handled.
 pub fn change_zone(tx: &Tx<'_>, through: DateTime<Utc>) -> Result<(), StoreError> {
     tx.0.execute(
         "UPDATE tasks SET scheduled_through = ?1 WHERE zone IS NULL AND scheduled_through < ?1",
@@ -229,10 +211,10 @@ pub fn claim(tx: &Tx<'_>, id: TaskId, due: DateTime<Utc>) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Removes a task with its runs; returns the numbers of the runs, whose logs the caller removes.
+/// Removes a task with its runs; returns the numbers of the runs. The caller removes their logs.
 ///
 /// # Errors
-/// [`StoreError::NotFound`], or [`StoreError::InUse`] while a run of it goes on.
+/// [`StoreError::NotFound`], or [`StoreError::InUse`] while a run is not finished.
 pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
     let task = get(tx, id)?.task;
     let active =
@@ -257,10 +239,7 @@ pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
 }
 
 /// The tasks that fire by themselves. One that cannot be read is reported and left out, so that
-/// the schedules of the others go on.
-///
-/// # Errors
-/// Those of the database.
+/// the other schedules are followed.
 pub fn fires(tx: &Tx<'_>) -> Result<Vec<Fire>, StoreError> {
     tx.0.prepare_cached(
         "SELECT id, auto, definition, scheduled_through FROM tasks

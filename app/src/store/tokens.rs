@@ -1,4 +1,4 @@
-//! API tokens in the database: of the secret only its hash, what it may do, and when it was used.
+//! API tokens in the database: the hash of the secret, the permission, and the last use.
 
 use super::accounts::role;
 use super::codec::{corrupt, millis, optional_time, time};
@@ -13,17 +13,17 @@ use rusqlite::{OptionalExtension, Row};
 /// An API token as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenInfo {
-    /// What it is called, unique.
+    /// Its name, unique.
     pub name: TokenName,
-    /// What it may do.
+    /// Its permission.
     pub role: Role,
-    /// On what it may do that.
+    /// The tasks for which it holds.
     pub scope: Scope,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it ends by itself; never where absent.
+    /// Time of expiry; never if absent.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to some minutes.
+    /// Time of the last use, to some minutes.
     pub used_at: Option<DateTime<Utc>>,
     /// From where it was last used.
     pub used_from: String,
@@ -39,7 +39,7 @@ pub struct FoundToken {
 }
 
 impl FoundToken {
-    /// Whom it speaks for.
+    /// The identity behind it.
     pub fn principal(&self) -> Principal {
         Principal {
             actor: Actor {
@@ -56,10 +56,7 @@ impl FoundToken {
 const SELECT: &str =
     "SELECT id, name, role, limited, created_at, expires_at, used_at, used_from FROM tokens";
 
-/// All tokens by name.
-///
-/// # Errors
-/// Those of the database.
+/// Tokens by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<TokenInfo>, StoreError> {
     tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?
         .query_and_then([], |row| read(tx, row).map(|found| found.info))?
@@ -67,9 +64,6 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<TokenInfo>, StoreError> {
 }
 
 /// The token of that secret, if it is still valid.
-///
-/// # Errors
-/// Those of the database.
 pub fn by_hash(
     tx: &Tx<'_>,
     hash: &[u8],
@@ -158,9 +152,6 @@ pub fn add(tx: &Tx<'_>, token: &TokenInfo, hash: &[u8]) -> Result<(), StoreError
 }
 
 /// Notes that a token is in use.
-///
-/// # Errors
-/// Those of the database.
 pub fn touch(tx: &Tx<'_>, id: i64, address: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
     tx.0.execute(
         "UPDATE tokens SET used_at = ?2, used_from = ?3 WHERE id = ?1",

@@ -7,7 +7,7 @@ use crate::domain::names::VariableKey;
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
 
-/// What is stored of a value.
+/// The stored form of a value.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// The value itself.
@@ -16,7 +16,7 @@ pub enum Content {
     Sealed(Vec<u8>),
 }
 
-// A plain value may be private even where nobody called it secret.
+// A plain value may be private even if it is not marked as secret.
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -33,16 +33,13 @@ pub struct StoredVariable {
     pub key: VariableKey,
     /// Its value.
     pub content: Content,
-    /// When it was last set.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
 const SELECT: &str = "SELECT key, plain, sealed, updated_at FROM variables";
 
-/// All variables by key.
-///
-/// # Errors
-/// Those of the database.
+/// Variables by key.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredVariable>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY key"))?;
     statement.query_and_then([], read)?.collect()
@@ -73,9 +70,6 @@ fn read(row: &Row<'_>) -> Result<StoredVariable, StoreError> {
 }
 
 /// Sets a variable, new or not.
-///
-/// # Errors
-/// Those of the database.
 pub fn set(tx: &Tx<'_>, variable: &StoredVariable) -> Result<(), StoreError> {
     let (plain, sealed) = match &variable.content {
         Content::Plain(value) => (Some(value), None),

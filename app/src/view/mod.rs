@@ -16,6 +16,7 @@ mod task;
 mod time;
 
 pub use crate::domain::definition::{Args, StepBody, TaskBody};
+pub use crate::domain::target::TargetBody;
 pub use access::{
     DEFAULT_TOKEN_DAYS, NewToken, NewUser, OwnPassword, PasswordBody, SessionList, SessionView,
     TokenBody, TokenList, TokenView, UserList, UserPatch, UserView,
@@ -24,7 +25,7 @@ pub use audit::{AuditList, AuditView, FieldChangeView, differences};
 pub use document::{Document, ImportReport, Imported};
 pub use log::{LogChunk, LogEnd, LogGap, LogMatches, LogPart, ProgressView, TimeMark};
 pub use notification::{
-    ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView, TargetBody,
+    ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView,
 };
 pub use problem::{Problem, ProblemField};
 pub use run::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};

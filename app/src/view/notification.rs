@@ -1,118 +1,13 @@
 //! Notifications on the wire: channels, what was sent to them, and what a webhook gets.
 
 use super::rfc3339;
-use crate::domain::address::HttpUrl;
 use crate::domain::channel::{Channel, Wishes};
 use crate::domain::field::FieldError;
 use crate::domain::names::{ChannelName, TaskName};
-use crate::domain::target::{Kind, TargetParts};
+use crate::domain::target::{Kind, TargetBody};
 use crate::store::{Delivery, Message};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// Where notifications go. What is empty and secret (URL, token, password) stays as it is
-/// when a channel is changed.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TargetBody {
-    /// `webhook`, `ntfy`, `gotify`, `email` or `ping`.
-    pub kind: String,
-    /// URL of the webhook, ntfy topic, Gotify server or check. Write-only.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub url: String,
-    /// Bearer, access or application token. Write-only.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub token: String,
-    /// Mail server.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub host: String,
-    /// Its port; by default that of the protection.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub port: String,
-    /// `tls`, `starttls` (default) or `none`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub security: String,
-    /// User at the mail server.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub user: String,
-    /// Password at the mail server. Write-only.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub password: String,
-    /// Sender.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub from: String,
-    /// Recipients, separated by commas.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub to: String,
-}
-
-impl From<TargetBody> for TargetParts {
-    fn from(body: TargetBody) -> Self {
-        Self {
-            kind: body.kind,
-            url: body.url,
-            token: body.token,
-            host: body.host,
-            port: body.port,
-            security: body.security,
-            user: body.user,
-            password: body.password,
-            from: body.from,
-            to: body.to,
-        }
-    }
-}
-
-impl From<&TargetParts> for TargetBody {
-    fn from(parts: &TargetParts) -> Self {
-        Self {
-            kind: parts.kind.clone(),
-            url: parts.url.clone(),
-            token: parts.token.clone(),
-            host: parts.host.clone(),
-            port: parts.port.clone(),
-            security: parts.security.clone(),
-            user: parts.user.clone(),
-            password: parts.password.clone(),
-            from: parts.from.clone(),
-            to: parts.to.clone(),
-        }
-    }
-}
-
-impl TargetBody {
-    /// The same with the secrets of `old` where this has none. A secret is kept for the
-    /// server it was typed for, or a change of the address would hand it to another one.
-    #[must_use]
-    pub fn or_secrets_of(mut self, old: &TargetParts) -> Self {
-        if self.kind != old.kind {
-            return self;
-        }
-        let keep = |new: &mut String, old: &str| {
-            if new.trim().is_empty() {
-                *new = old.to_owned();
-            }
-        };
-        keep(&mut self.url, &old.url);
-        let server = |url: &str| HttpUrl::new(url).ok().map(|url| url.authority);
-        if server(&self.url) == server(&old.url) {
-            keep(&mut self.token, &old.token);
-        }
-        if self.host.trim() == old.host && self.user.trim() == old.user {
-            keep(&mut self.password, &old.password);
-        }
-        self
-    }
-
-    /// The same without anything secret.
-    #[must_use]
-    pub fn shown(mut self) -> Self {
-        self.url.clear();
-        self.token.clear();
-        self.password.clear();
-        self
-    }
-}
 
 /// A channel as it is sent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -18,19 +18,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-/// The commit that this was built from, where whoever built it said so.
+/// The commit that this was built from, if the build named it.
 pub(super) const COMMIT: &str = match option_env!("LIGHTFLOW_COMMIT") {
     Some(commit) => commit,
     None => "not told when it was built",
 };
 
-/// What the application is built from.
+/// The parts of the application.
 pub struct AppParts {
     /// Everything that survives a restart.
     pub store: Store,
     /// Everything that runs.
     pub engine: Engine,
-    /// What steps printed.
+    /// The logs of steps.
     pub logs: LogStore,
     /// The folder of scripts.
     pub scripts: Scripts,
@@ -44,9 +44,9 @@ pub struct AppParts {
     pub clock: Arc<dyn Clock>,
     /// The zone in which pages show times, and of tasks that name none.
     pub zone: Setting<Tz>,
-    /// Whether cookies must be bound to TLS.
+    /// The transport: with TLS, cookies are bound to it.
     pub transport: Transport,
-    /// Which reverse proxy is believed.
+    /// The trusted reverse proxies.
     pub proxy: Proxy,
     /// The link of the first start.
     pub setup: SetupLink,
@@ -58,13 +58,13 @@ pub struct AppParts {
     pub backups: PathBuf,
 }
 
-/// What the handlers work with.
+/// The application as the handlers see it.
 pub struct App {
     parts: AppParts,
     pub(super) started_at: DateTime<Utc>,
     pub(super) passwords: Passwords,
     pub(super) login_limit: LoginLimit,
-    /// Changes whenever something that lets somebody in was taken away.
+    /// Changes whenever a session or token is revoked.
     pub(super) access: watch::Sender<()>,
     /// One copy of the database at a time.
     pub(super) snapshots: Mutex<()>,

@@ -16,9 +16,9 @@ use std::sync::Arc;
 pub(super) enum Credential {
     /// The socket in the data directory.
     Local,
-    /// The session of that number, whose secret has this hash.
+    /// The session of that number, with the hash of its secret.
     Session { id: i64, hash: Vec<u8> },
-    /// The token whose secret has this hash.
+    /// The token, with the hash of its secret.
     Token { hash: Vec<u8> },
     /// A login at the reverse proxy.
     Proxy { user: String },

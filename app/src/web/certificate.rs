@@ -1,5 +1,5 @@
 //! The server's certificate: made here, or brought by an admin, and exchanged while the
-//! server goes on. What is served is always a chain with the key that belongs to it.
+//! server runs. It always serves a chain with the key that belongs to this chain.
 
 use super::x509::{About, CertificateError, Served, check, make};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
 
-/// So long before its end one of our own is renewed.
+/// Time before the expiry at which one of our own is renewed.
 const EARLY: TimeDelta = TimeDelta::days(30);
 /// Largest chain or key.
 pub(super) const MAX_PEM: usize = 128 * 1024;
@@ -86,7 +86,7 @@ impl Certificates {
         })))
     }
 
-    /// Settings of TLS that serve whatever certificate there is at the time.
+    /// Settings of TLS that serve the present certificate at each time.
     ///
     /// # Errors
     /// Where the library refuses its own defaults.
@@ -100,7 +100,7 @@ impl Certificates {
         Ok(config)
     }
 
-    /// What the present one says of itself.
+    /// The contents of the present certificate.
     pub(super) fn about(&self) -> About {
         let served = self.0.served.read().unwrap_or_else(PoisonError::into_inner);
         served.about.clone()
@@ -109,7 +109,7 @@ impl Certificates {
     /// Serves another one from the next connection on, and from the next start on.
     ///
     /// # Errors
-    /// Says what is wrong with it; the present one stays then.
+    /// Names the problem; the present one stays then.
     pub(super) fn replace(
         &self,
         chain: &str,
@@ -149,7 +149,7 @@ impl Certificates {
         self.replace(&chain, &key, now)
     }
 
-    /// When the present one has to be renewed here; never where an admin brought it.
+    /// The time to renew the present one; never where an admin brought it.
     pub(super) fn renewal(&self) -> Option<DateTime<Utc>> {
         let about = self.about();
         about.made_here.then(|| about.until - EARLY)
@@ -168,7 +168,7 @@ fn file(path: &Path, why: &dyn std::fmt::Display) -> CertificateError {
     }
 }
 
-/// Puts both files in their places. Whatever happens in between, the next start finds a
+/// Puts both files in their places. After a crash in between, the next start finds a
 /// pair: `cert.pem.new` is there only while both new files are whole.
 fn exchange(folder: &Path, chain: &str, key: &str) -> Result<(), CertificateError> {
     let write = |name: &str, mode: u32, text: &str| -> io::Result<()> {
@@ -277,7 +277,7 @@ mod tests {
                 .about()
         };
         assert!(open().names.contains(&"old".to_owned()));
-        // After it: the new pair, whichever of the two was moved.
+        // After it: the new pair, with one of the two moved or both.
         fs::write(path("cert.pem.new"), &chain).unwrap();
         fs::rename(path("key.pem.new"), path("key.pem")).unwrap();
         assert_eq!(open().names, ["new"]);

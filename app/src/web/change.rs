@@ -1,4 +1,4 @@
-//! A change and the audit entry that tells of it: one transaction, so that neither is
+//! A change and its audit entry: one transaction, so that neither is
 //! there without the other.
 
 use super::App;
@@ -27,13 +27,13 @@ impl<'a> Deref for Ledger<'a> {
 }
 
 impl Ledger<'_> {
-    /// Writes down what was done.
+    /// Writes an audit entry.
     pub(super) fn note(&self, deed: &Deed) -> Result<(), StoreError> {
         store::audit::record(self.tx, self.now, self.actor, deed)
     }
 
     /// Writes down how something looks now and looked before, as the API shows it, so that
-    /// what is secret there is secret here. Nothing is written where nothing is different.
+    /// a secret there is a secret here. Nothing is written where nothing is different.
     pub(super) fn compare<T: Serialize>(
         &self,
         kind: SubjectKind,
@@ -84,7 +84,7 @@ impl App {
         Ok(done.await?)
     }
 
-    /// Writes down what was done outside the database.
+    /// Audits an act outside the database.
     pub(super) async fn note(&self, actor: &Actor, deed: Deed) -> Result<(), ApiError> {
         self.change(actor, move |ledger| ledger.note(&deed)).await
     }

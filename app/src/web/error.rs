@@ -11,7 +11,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// An error on its way to whoever asked.
+/// An error on its way to the caller.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     #[error("log in first, or send a token: Authorization: Bearer …")]
@@ -252,7 +252,7 @@ impl ApiError {
         }
     }
 
-    /// The error as problem details. What went wrong inside is logged, not sent.
+    /// The error as problem details. An internal error is logged, not sent.
     pub(super) fn problem(self) -> Problem {
         let (status, kind, title) = self.table();
         let detail = if status == StatusCode::INTERNAL_SERVER_ERROR {

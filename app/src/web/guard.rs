@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: the first thing that happens to every request.
+//! The caller of a request and its permission: the first check of every request.
 
 use super::App;
 use super::caller::{Caller, Credential, Known};
@@ -19,9 +19,9 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a stream goes on before its credential is looked at again.
+/// Time after which a stream checks its credential again.
 const A_DAY: TimeDelta = TimeDelta::days(1);
-/// How old the note of a session's or token's last use may be: each costs a write.
+/// Largest age of the noted last use of a session or token: each note costs a write.
 const NOTED: TimeDelta = TimeDelta::minutes(5);
 
 /// Finds out who asks and adds the headers that every answer carries.
@@ -49,7 +49,7 @@ pub(super) async fn guard(
 
 async fn identify(app: &Arc<App>, request: &Parts) -> Result<(Peer, Option<Known>), ApiError> {
     let headers = &request.headers;
-    // Whatever does not say how it came in came in from outside.
+    // A request without a door came from outside.
     let door = request.extensions.get::<Door>().copied();
     let door = door.unwrap_or(Door::Network(None));
     let peer = Peer::new(door, headers, &app.proxy, app.transport)?;
@@ -82,7 +82,7 @@ async fn identify(app: &Arc<App>, request: &Parts) -> Result<(Peer, Option<Known
     }
 }
 
-/// Whom a credential speaks for, if it is still valid.
+/// The identity behind a credential that is still valid.
 async fn look_up(
     app: &Arc<App>,
     credential: Credential,
@@ -174,7 +174,7 @@ where
     });
 }
 
-/// Ties a live stream to what let it in: it ends when that is revoked or expires.
+/// Ties a live stream to its credential: it ends when the credential is revoked or expires.
 fn leash(app: Arc<App>, credential: Credential, answer: Response) -> Response {
     let live = answer
         .headers()
@@ -215,7 +215,7 @@ async fn revoked(app: Arc<App>, credential: Credential) {
     }
 }
 
-/// When a credential expires, and whether it is valid now.
+/// The expiry of a credential, and its validity now.
 async fn still_good(
     app: &App,
     credential: &Credential,
@@ -257,7 +257,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .filter(|value| !value.is_empty())
 }
 
-/// Whether a browser says that one of our own pages sent this. Every current browser
+/// Reports if a browser says that one of our own pages sent this. Every current browser
 /// sends `Sec-Fetch-Site` or `Origin` with a request that changes something; one that
 /// sends neither is refused rather than trusted.
 fn same_origin(headers: &HeaderMap) -> bool {

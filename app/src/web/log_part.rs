@@ -1,8 +1,8 @@
-//! Parts of a log for a reader that cannot hold all of it: the lines before or after an
+//! Parts of a log for a reader that cannot hold the whole: the lines before or after an
 //! offset, and where a text occurs.
 //!
 //! Invariant: parts fit together: one that ends at an offset and one that begins there lose
-//! and repeat nothing, and no part crosses what was dropped from the middle.
+//! and repeat nothing, and no part crosses the range that was dropped from the middle.
 
 use super::log_text::{times, whole_characters};
 use crate::engine::{LogId, LogStore};
@@ -17,31 +17,31 @@ const PIECE: usize = 256 * 1024;
 /// Most matches told.
 pub(super) const MATCHES: usize = 1000;
 
-/// Which part.
+/// The place of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// What ends exactly at the offset; it begins with a line, where one begins in it.
+pub(super) enum LogPlace {
+    /// The part that ends exactly at the offset; it begins with a line, where one begins inside.
     Before(u64),
-    /// What begins exactly at the offset; it ends with a line, where one ends in it.
+    /// The part that begins exactly at the offset; it ends with a line, where one ends inside.
     After(u64),
     /// The same, beginning with the first line that begins at or after the offset.
     FromLine(u64),
-    /// What is newest.
+    /// The newest part.
     End,
 }
 
 /// Reads a part.
-pub(super) fn part(logs: &LogStore, id: LogId, place: Place) -> io::Result<LogPart> {
+pub(super) fn part(logs: &LogStore, id: LogId, place: LogPlace) -> io::Result<LogPart> {
     let length = logs.length(id)?.unwrap_or(0);
     let gap = logs.gap(id)?;
     let inside = |at: u64| gap.as_ref().filter(|gap| gap.contains(&at));
     let (start, bytes) = match place {
-        Place::Before(_) | Place::End => {
+        LogPlace::Before(_) | LogPlace::End => {
             let end = match place {
-                Place::Before(end) => end.min(length),
+                LogPlace::Before(end) => end.min(length),
                 _ => length,
             };
-            // What ends inside or right after the gap ends where it begins.
+            // A part that ends inside or right after the gap ends at the gap's beginning.
             let end = end
                 .checked_sub(1)
                 .and_then(inside)
@@ -54,20 +54,20 @@ pub(super) fn part(logs: &LogStore, id: LogId, place: Place) -> io::Result<LogPa
             let bytes = read(logs, id, known, end)?;
             let skip = if known < from { line_begin(&bytes) } else { 0 };
             let mut bytes = bytes.get(skip..).unwrap_or_default().to_vec();
-            if place == Place::End {
-                // The stream goes on there, and completes a character that is cut.
+            if place == LogPlace::End {
+                // The stream continues there, and completes a character that is cut.
                 bytes.truncate(whole_characters(&bytes));
             }
             (known + skip as u64, bytes)
         }
-        Place::After(from) | Place::FromLine(from) => {
+        LogPlace::After(from) | LogPlace::FromLine(from) => {
             let from = inside(from).map_or(from, |gap| gap.end).min(length);
             let begins = from == 0 || gap.as_ref().is_some_and(|gap| gap.end == from);
             let roof = gap.as_ref().map_or(length, |gap| gap.start);
             let roof = if from < roof { roof } else { length };
             let end = (from + PART).min(roof);
             let (from, mut bytes) = match place {
-                Place::FromLine(_) if !begins => {
+                LogPlace::FromLine(_) if !begins => {
                     let bytes = read(logs, id, from - 1, end)?;
                     let skip = line_begin(&bytes);
                     let rest = bytes.get(skip..).unwrap_or_default().to_vec();
@@ -80,8 +80,8 @@ pub(super) fn part(logs: &LogStore, id: LogId, place: Place) -> io::Result<LogPa
             {
                 bytes.truncate(last + 1);
             } else if end < roof || end == length {
-                // The next part, or what is yet to be printed, completes a character that is
-                // cut here; nothing completes one before what was dropped.
+                // The next part, or later output, completes a character that is
+                // cut here; nothing completes one before the dropped range.
                 bytes.truncate(whole_characters(&bytes));
             }
             (from, bytes)
@@ -119,7 +119,7 @@ fn read(logs: &LogStore, id: LogId, from: u64, to: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Where the first line begins after the first of `bytes`; where none does, the first
+/// The beginning of the first line after the first of `bytes`; where none begins, the first
 /// character.
 fn line_begin(bytes: &[u8]) -> usize {
     if let Some(end) = bytes.iter().position(|byte| *byte == b'\n')
@@ -132,7 +132,7 @@ fn line_begin(bytes: &[u8]) -> usize {
     (1 + inner.take(3).count()).min(bytes.len())
 }
 
-/// Finds `text` in a log, whatever the case of its letters a to z, from `from` on.
+/// Finds `text` in a log from `from` on, without regard to the case of the letters a to z.
 pub(super) fn matches(logs: &LogStore, id: LogId, text: &str, from: u64) -> io::Result<LogMatches> {
     let searcher = AhoCorasick::builder()
         .ascii_case_insensitive(true)
@@ -148,7 +148,7 @@ pub(super) fn matches(logs: &LogStore, id: LogId, text: &str, from: u64) -> io::
             return Ok(found);
         }
         if piece.offset != at {
-            // Nothing can match across what was dropped.
+            // Nothing can match across the dropped range.
             held.clear();
         }
         let begin = piece.offset - held.len() as u64;
@@ -164,7 +164,7 @@ pub(super) fn matches(logs: &LogStore, id: LogId, text: &str, from: u64) -> io::
             found.offsets.push(begin + hit.start() as u64);
             next = hit.end();
         }
-        // A match may go on in the next piece.
+        // A match may continue in the next piece.
         let keep = next.max(held.len().saturating_sub(text.len() - 1));
         held.drain(..keep);
     }

@@ -17,9 +17,9 @@ use tokio::sync::{broadcast, watch};
 /// Most bytes in one piece.
 const PIECE: usize = 64 * 1024;
 
-/// What comes next in a log.
+/// The next part of a log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum LogPiece {
     /// Bytes dropped because the log passed its limit.
     Gap { from: u64, to: u64 },
     /// Bytes of the log.
@@ -28,10 +28,10 @@ pub(super) enum Part {
     End { length: u64 },
 }
 
-/// How long to go on.
+/// The end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// To the end of what is there now.
+    /// To the present end of the log.
     Now,
     /// To the end of the attempt.
     AttemptIsOver,
@@ -44,7 +44,7 @@ struct Tail {
     id: LogId,
     offset: u64,
     changes: broadcast::Receiver<Change>,
-    pending: Option<Part>,
+    pending: Option<LogPiece>,
     ended: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn follow(
     id: LogId,
     offset: u64,
     until: Until,
-) -> impl Stream<Item = Result<Part, ApiError>> + Send + 'static {
+) -> impl Stream<Item = Result<LogPiece, ApiError>> + Send + 'static {
     // Subscribed before anything is read, so that no change falls in between.
     let changes = app.engine.feed().subscribe();
     let tail = Tail {
@@ -99,18 +99,18 @@ pub(super) fn follow(
             return None;
         }
         let part = tail.next().await;
-        tail.ended = !matches!(part, Ok(Part::Gap { .. } | Part::Bytes(..)));
+        tail.ended = !matches!(part, Ok(LogPiece::Gap { .. } | LogPiece::Bytes(..)));
         Some((part, tail))
     })
 }
 
 impl Tail {
-    async fn next(&mut self) -> Result<Part, ApiError> {
+    async fn next(&mut self) -> Result<LogPiece, ApiError> {
         if let Some(part) = self.pending.take() {
             return Ok(part);
         }
         loop {
-            // Asked before reading: what is written after it wakes us up.
+            // Asked before reading: a later write wakes us up.
             let growing = self.app.engine.feed().log_length(self.id);
             let over = growing.is_none() && self.attempt_is_over().await?;
             let (piece, times) = self.read().await?;
@@ -118,7 +118,7 @@ impl Tail {
                 return Ok(self.take(piece, times));
             }
             if over || self.until == Until::Now {
-                return Ok(Part::End {
+                return Ok(LogPiece::End {
                     length: self.offset,
                 });
             }
@@ -129,15 +129,15 @@ impl Tail {
         }
     }
 
-    fn take(&mut self, piece: Piece, times: Vec<TimeMark>) -> Part {
+    fn take(&mut self, piece: Piece, times: Vec<TimeMark>) -> LogPiece {
         let from = self.offset;
         self.offset = piece.offset + piece.bytes.len() as u64;
         if piece.offset > from {
             let to = piece.offset;
-            self.pending = Some(Part::Bytes(piece, times));
-            return Part::Gap { from, to };
+            self.pending = Some(LogPiece::Bytes(piece, times));
+            return LogPiece::Gap { from, to };
         }
-        Part::Bytes(piece, times)
+        LogPiece::Bytes(piece, times)
     }
 
     async fn read(&self) -> Result<(Piece, Vec<TimeMark>), ApiError> {

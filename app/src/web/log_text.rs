@@ -4,7 +4,7 @@ use crate::engine::{LogId, LogStore};
 use crate::view::TimeMark;
 use std::io;
 
-/// When the bytes of a part were printed.
+/// The times of the bytes of a part.
 pub(super) fn times(logs: &LogStore, id: LogId, from: u64, to: u64) -> io::Result<Vec<TimeMark>> {
     let marks = logs.marks(id, from, to)?;
     Ok(marks

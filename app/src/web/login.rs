@@ -1,4 +1,4 @@
-//! Names and passwords: what every place that asks for one does with it. Tries are counted
+//! Names and passwords: the check that every login uses. Tries are counted
 //! before they are made, wrong ones cost time, and who comes in is written down.
 
 use super::App;
@@ -19,12 +19,12 @@ use axum::http::request::Parts;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// What a browser shows of earlier logins.
-pub(super) struct Attempt {
+/// A browser's proof of earlier logins.
+pub(super) struct LoginAttempt {
     device: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Attempt {
+impl<S: Send + Sync> FromRequestParts<S> for LoginAttempt {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Attempt {
 pub(super) async fn check(
     app: &Arc<App>,
     peer: &Peer,
-    attempt: &Attempt,
+    attempt: &LoginAttempt,
     name: &str,
     password: String,
 ) -> Result<Account, ApiError> {
@@ -57,7 +57,7 @@ pub(super) async fn check(
     } else {
         Lane::Stranger
     };
-    // A name that nobody has could be long.
+    // An unknown name could be long.
     let name: String = name.chars().take(64).collect();
     let counters = counters(&peer.client.address, &name, device);
     slow_down(app, &counters)?;
@@ -142,12 +142,12 @@ pub(super) fn user(name: &str, peer: &Peer) -> Actor {
     }
 }
 
-/// Changes somebody's own password and ends the other sessions.
+/// Changes the caller's own password and ends the other sessions.
 pub(super) async fn change_own_password(
     app: &Arc<App>,
     person: &Person,
     peer: &Peer,
-    attempt: &Attempt,
+    attempt: &LoginAttempt,
     body: OwnPassword,
 ) -> Result<(), ApiError> {
     let name = UserName::new(person.principal.actor.name.as_str())?;

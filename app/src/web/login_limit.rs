@@ -1,6 +1,6 @@
-//! How often passwords may be tried: ever slower for an address, for an account, and for a
-//! browser in which the user logged in before. That browser is not slowed by what others do
-//! to the account, so nobody can lock its owner out.
+//! The limit of logins: ever slower for an address, for an account, and for a
+//! browser in which the user logged in before. That browser is not slowed by the tries of others
+//! to the account, so no stranger can lock its owner out.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
@@ -16,12 +16,12 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
 /// Most counters that are kept; then the oldest go.
 const MOST: usize = 4096;
 
-/// What tries are counted by.
+/// The key of a counter of tries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Counter {
-    /// Where they come from.
+    /// The network of the client.
     Address(String),
-    /// Whose password is tried.
+    /// The account of the password.
     Account(String),
     /// A browser in which that user logged in before.
     Device(String),
@@ -38,7 +38,7 @@ pub(super) fn counters(address: &str, account: &str, device: Option<String>) -> 
     }
 }
 
-/// The network of an address: whoever has one IPv6 address has all of its /64.
+/// The network of an address: the owner of one IPv6 address has its whole /64.
 fn network(address: &str) -> String {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) => {
@@ -56,7 +56,7 @@ struct Failures {
 }
 
 impl Failures {
-    /// When the next try is let through.
+    /// The time of the next allowed try.
     fn free_at(self) -> DateTime<Utc> {
         let over = self.count.saturating_sub(FREE);
         if over == 0 && self.count < FREE {
@@ -68,12 +68,12 @@ impl Failures {
     }
 }
 
-/// All counters. They live in memory: a restart forgives, and asks for no write a try.
+/// The counters. They live in memory: a restart forgives, and a try costs no write.
 #[derive(Debug, Default)]
 pub(super) struct LoginLimit(Mutex<HashMap<Counter, Failures>>);
 
 impl LoginLimit {
-    /// How long to wait before a try; none where it may be made now.
+    /// The pause before a try; none where it may be made now.
     pub(super) fn wait(&self, counters: &[Counter], now: DateTime<Utc>) -> Option<TimeDelta> {
         let all = self.all();
         counters

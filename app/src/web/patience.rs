@@ -1,4 +1,4 @@
-//! A request's body that has to arrive: whoever sends it too slowly is cut off, so that a
+//! A time limit for a request's body: a client that sends it too slowly is cut off, so that a
 //! handful of idle senders cannot hold connections and half-read forms for ever.
 
 use axum::body::{Bytes, HttpBody};
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// How long the next piece of a body may take.
+/// Time limit of the next piece of a body.
 const PIECE: Duration = Duration::from_secs(15);
-/// How long all of it may take: the largest script over a slow mobile line.
+/// Time limit of a whole body: the largest script over a slow mobile line.
 const ALL: Duration = Duration::from_secs(120);
 
 /// A body with limits on the time it takes.
@@ -23,7 +23,7 @@ pub(super) struct Patient<B> {
 }
 
 impl<B> Patient<B> {
-    /// Watches over `body` from the moment on that somebody reads it.
+    /// Watches over `body` from the first read on.
     pub(super) fn new(body: B) -> Self {
         Self {
             body,

@@ -1,5 +1,5 @@
 //! From where a request comes: over which door, from which address, through TLS or not.
-//! What a reverse proxy adds is believed only of one that the environment names.
+//! The headers of a reverse proxy are trusted only if the environment names the proxy.
 
 use super::error::ApiError;
 use crate::config::{Proxy, Transport};
@@ -13,10 +13,10 @@ use std::net::IpAddr;
 /// Longest name of a browser that is kept.
 const LONGEST_AGENT: usize = 200;
 
-/// How a connection came in.
+/// The door of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
-    /// The socket in the data directory. Whoever can open it can read the database and
+    /// The socket in the data directory. A user who can open it can read the database and
     /// the key beside it, so asking for a password there would protect nothing.
     Local,
     /// The network; without an address it is the Unix socket meant for a reverse proxy.
@@ -28,17 +28,17 @@ pub(super) enum Door {
 pub(super) struct Peer {
     /// Address and browser, as lists show them.
     pub(super) client: Client,
-    /// Whether the browser speaks TLS, with us or with the proxy.
+    /// True if the browser speaks TLS, with us or with the proxy.
     pub(super) secure: bool,
-    /// Who logged in at the proxy.
+    /// The user who logged in at the proxy.
     pub(super) user: Option<String>,
 }
 
 impl Peer {
-    /// Reads what connection and headers say.
+    /// Reads the connection and the headers.
     ///
     /// # Errors
-    /// [`ApiError::NotTheProxy`] where somebody else says who logged in at the proxy.
+    /// [`ApiError::NotTheProxy`] where another client sends the proxy's user header.
     pub(super) fn new(
         door: Door,
         headers: &HeaderMap,
@@ -91,7 +91,7 @@ impl Peer {
 }
 
 /// The address that the nearest trusted proxy saw: each proxy appends the one it sees, so
-/// what stands further left than the first stranger was written by that stranger.
+/// an address further left than the first stranger was written by that stranger.
 fn forwarded_for(headers: &HeaderMap, proxy: &Proxy) -> Option<IpAddr> {
     let addresses: Vec<&str> = headers
         .get_all("x-forwarded-for")

@@ -30,10 +30,10 @@ use tokio_rustls::TlsAcceptor;
 const MAX_CONNECTIONS: usize = 2048;
 /// Most connections through the socket at once.
 const LOCAL_CONNECTIONS: usize = 64;
-/// How long a TLS handshake, the first request, or the head of a later one may take.
+/// Time limit of a TLS handshake, of the first request, and of the head of a later one.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Why the server cannot listen.
+/// The reasons why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be had.
@@ -41,7 +41,7 @@ pub enum ServeError {
     Listen {
         /// The address or socket.
         address: String,
-        /// What is wrong and what to do.
+        /// The problem and its remedy.
         why: String,
     },
 }
@@ -53,7 +53,7 @@ pub struct Listeners {
     local: UnixListener,
 }
 
-/// Where people and programs come in.
+/// The listening sockets.
 #[derive(Debug)]
 enum Network {
     Tcp(TcpListener),
@@ -119,7 +119,7 @@ async fn open_address(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Opens the socket of a reverse proxy, for its user and its group: the folder says who
-/// that is. What lies in its place is removed only where it is a socket that nobody serves.
+/// that is. A file in its place is removed only if it is a socket without a server.
 fn open_proxy_socket(path: &Path) -> io::Result<UnixListener> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
@@ -143,7 +143,7 @@ fn open_proxy_socket(path: &Path) -> io::Result<UnixListener> {
     bind_with_mode(path, 0o660)
 }
 
-/// Opens the socket for the same user only. Whatever lies in its place is ours to
+/// Opens the socket for the same user only. A file in its place is ours to
 /// remove: the data directory is locked by this process.
 fn open_socket(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
@@ -191,7 +191,7 @@ async fn serve_socket(socket: &UnixListener, room: &Arc<Semaphore>, door: Door, 
             Ok((stream, _)) => {
                 let router = router.clone();
                 tokio::spawn(async move {
-                    speak(stream, Version::Http1, router, door).await;
+                    speak(stream, HttpVersion::Http1, router, door).await;
                     drop(permit);
                 });
             }
@@ -233,14 +233,14 @@ async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router,
     // Events are small and should arrive at once.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => speak(stream, Version::Http1, router, door).await,
+        None => speak(stream, HttpVersion::Http1, router, door).await,
         Some(acceptor) => {
-            // On the heap: three kilobytes that nobody needs any more when it is over.
+            // On the heap: three kilobytes that are free again when it is over.
             let handshake = Box::pin(acceptor.accept(stream));
             if let Ok(Ok(stream)) = timeout(PATIENCE, handshake).await {
                 let version = match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => Version::Http2,
-                    _ => Version::Http1,
+                    Some(b"h2") => HttpVersion::Http2,
+                    _ => HttpVersion::Http1,
                 };
                 // It is two kilobytes large and would be in here several times, on its way.
                 speak(Box::new(stream), version, router, door).await;
@@ -249,10 +249,10 @@ async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router,
     }
 }
 
-/// What both sides agreed on. Finding it out from the first bytes would cost each connection
+/// The protocol that both sides agreed on. Finding it out from the first bytes would cost each connection
 /// another eight kilobytes: hyper reads behind them into a buffer that has to grow.
 #[derive(Debug, Clone, Copy)]
-enum Version {
+enum HttpVersion {
     Http1,
     Http2,
 }
@@ -260,7 +260,7 @@ enum Version {
 /// Speaks HTTP until the other side goes away, or has not asked for anything for too long.
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    version: Version,
+    version: HttpVersion,
     router: Router,
     door: Door,
 ) {
@@ -276,7 +276,7 @@ async fn speak(
     });
     let stream = TokioIo::new(stream);
     match version {
-        Version::Http1 => {
+        HttpVersion::Http1 => {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
@@ -284,7 +284,7 @@ async fn speak(
                 .serve_connection(stream, service);
             attend(connection, &asked).await;
         }
-        Version::Http2 => {
+        HttpVersion::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(Some(PATIENCE))
@@ -297,7 +297,7 @@ async fn speak(
     }
 }
 
-/// Goes on to the end of a connection, as long as something is asked for soon.
+/// Serves a connection to its end, as long as requests come soon.
 async fn attend(connection: impl Future, asked: &AtomicBool) {
     // On the heap, so that the wider of the two does not make room for itself in each.
     let mut connection = Box::pin(connection);

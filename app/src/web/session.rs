@@ -11,20 +11,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How long a session lasts.
+/// The life of a session.
 pub(super) const SESSION: TimeDelta = TimeDelta::days(30);
-/// How long a browser is known after a login; browsers keep no cookie longer (RFC 6265bis, 5.5).
+/// Time for which a browser is known after a login; browsers keep no cookie longer (RFC 6265bis, 5.5).
 const KNOWN_DEVICE: TimeDelta = TimeDelta::days(400);
 /// Shortest password (NIST SP 800-63B asks for at least 8).
 const MIN_PASSWORD: usize = 10;
 /// Longest password, so that hashing has a bound.
 const MAX_PASSWORD: usize = 1024;
-/// What a wrong password costs whoever tries.
+/// The delay of a wrong password.
 const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(1);
 /// Most logins of one lane that wait for their turn.
 const MOST_WAITING: usize = 8;
 
-/// Memory of one hash in KiB. With [`PASSES`] it is what the OWASP Password Storage Cheat
+/// Memory of one hash in KiB. With [`PASSES`] it is the value that the OWASP Password Storage Cheat
 /// Sheet asks of Argon2id at least; more would not fit beside the steps of a small board.
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over that memory.
@@ -36,8 +36,8 @@ fn argon2id() -> Result<Argon2<'static>, ApiError> {
         .map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-/// Where a login waits for its turn. Browsers that logged in before have a lane of their
-/// own, so that whoever floods the other one does not keep their owners out.
+/// The queue of a login. Browsers that logged in before have a lane of their
+/// own, so that a flood of the other lane does not keep their owners out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// A browser in which this user logged in before.
@@ -134,7 +134,7 @@ impl Passwords {
         })
     }
 
-    /// Whether `password` belongs to `hash`; a wrong one is answered slowly. Without a
+    /// Reports if `password` belongs to `hash`; a wrong one is answered slowly. Without a
     /// hash (no such user) it takes as long.
     pub(super) async fn verify(
         &self,
@@ -169,7 +169,7 @@ impl Passwords {
 pub struct SetupLink(Mutex<Option<Vec<u8>>>);
 
 impl SetupLink {
-    /// No link: somebody can log in already.
+    /// No link: there is a user already.
     pub fn none() -> Self {
         Self(Mutex::new(None))
     }
@@ -183,14 +183,14 @@ impl SetupLink {
         Ok((Self(Mutex::new(Some(token_hash(&token)))), token))
     }
 
-    /// Whether `token` is the link's.
+    /// Reports if `token` is the link's.
     pub(super) fn matches(&self, token: &str) -> bool {
         let expected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Both are hashes, so the time of comparing them tells nothing of the token.
         expected.as_deref() == Some(token_hash(token).as_slice())
     }
 
-    /// Uses the link up; `false` where somebody was faster.
+    /// Uses the link up; `false` where it was used already.
     pub(super) fn use_up(&self, token: &str) -> bool {
         let mut expected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let right = expected.as_deref() == Some(token_hash(token).as_slice());
@@ -228,7 +228,7 @@ pub(super) fn device_cookie_name(secure: bool) -> &'static str {
     }
 }
 
-/// The header by which a browser is known again after a login of `user`. It lets nobody in:
+/// The header by which a browser is known again after a login of `user`. It is no credential:
 /// it only keeps strangers who guess at passwords from slowing down this browser (the
 /// device cookies of OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 pub(super) fn device_cookie(

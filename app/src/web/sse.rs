@@ -1,9 +1,9 @@
-//! Server-sent events: what changes, and logs that grow.
+//! Server-sent events: changes, and logs that grow.
 
 use super::App;
 use super::caller::Watcher;
 use super::error::ApiError;
-use super::log_stream::{Part, Until, follow};
+use super::log_stream::{LogPiece, Until, follow};
 use super::log_text::whole_characters;
 use crate::engine::{Change, LogId};
 use crate::store::Scope;
@@ -65,7 +65,7 @@ pub(super) fn changes(watcher: Watcher) -> Events {
                     Ok(Change::Pools) => json_event("pools", &Empty {}),
                     Ok(Change::Variables) => json_event("variables", &Empty {}),
                     Ok(Change::Scripts) => json_event("scripts", &Empty {}),
-                    // Too slow for all of it: whoever listens asks for everything again.
+                    // Too slow for everything: the listener asks for everything again.
                     Err(RecvError::Lagged(_)) => json_event("resync", &Empty {}),
                     Err(RecvError::Closed) => return None,
                 };
@@ -77,9 +77,9 @@ pub(super) fn changes(watcher: Watcher) -> Events {
 }
 
 /// A log from `offset` on. Each event's id is the offset after it, so that a browser
-/// which reconnects goes on exactly there.
+/// which reconnects continues exactly there.
 pub(super) fn log(app: Arc<App>, id: LogId, offset: u64) -> Events {
-    let mut text = Text::default();
+    let mut text = HeldText::default();
     let parts = follow(app, id, offset, Until::AttemptIsOver)
         .flat_map(move |part| futures_util::stream::iter(text.events(part).into_iter().map(Ok)));
     stream(parts)
@@ -87,25 +87,25 @@ pub(super) fn log(app: Arc<App>, id: LogId, offset: u64) -> Events {
 
 /// Turns bytes into text without cutting characters.
 #[derive(Default)]
-struct Text {
+struct HeldText {
     held: Vec<u8>,
 }
 
-impl Text {
-    fn events(&mut self, part: Result<Part, ApiError>) -> Vec<Event> {
+impl HeldText {
+    fn events(&mut self, part: Result<LogPiece, ApiError>) -> Vec<Event> {
         match part {
-            Ok(Part::Bytes(piece, times)) => {
+            Ok(LogPiece::Bytes(piece, times)) => {
                 let offset = piece.offset - self.held.len() as u64;
                 self.held.extend_from_slice(&piece.bytes);
                 let whole = whole_characters(&self.held);
                 self.chunk(offset, whole, times).into_iter().collect()
             }
-            Ok(Part::Gap { from, to }) => {
+            Ok(LogPiece::Gap { from, to }) => {
                 let mut events = self.rest(from);
                 events.push(json_event("gap", &LogGap { from, to }).id(to.to_string()));
                 events
             }
-            Ok(Part::End { length }) => {
+            Ok(LogPiece::End { length }) => {
                 let mut events = self.rest(length);
                 events.push(json_event("end", &LogEnd { length }));
                 events
@@ -114,7 +114,7 @@ impl Text {
         }
     }
 
-    /// What was held back and will not be completed any more.
+    /// The held bytes of a character that will not be completed.
     fn rest(&mut self, end: u64) -> Vec<Event> {
         let held = self.held.len();
         self.chunk(end - held as u64, held, Vec::new())

@@ -9,13 +9,13 @@ use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// By this a certificate is known as one of our own making.
+/// The mark of a certificate of our own making.
 const MADE_HERE: &str = "self-signed by Lightflow";
 /// Life of one of our own: the longest that Apple's systems accept of a server, also where
 /// its owner trusts it by hand (support.apple.com/en-us/103769).
 pub(super) const LIFE: TimeDelta = TimeDelta::days(825);
 
-/// Why a certificate cannot be used.
+/// The reasons why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The chain is not one.
@@ -32,17 +32,17 @@ pub enum CertificateError {
     File {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The system's words.
         why: String,
     },
 }
 
-/// What a certificate says of itself.
+/// The contents of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
-    /// Whose it is.
+    /// Its owner.
     pub(super) subject: String,
-    /// Who signed it.
+    /// Its issuer.
     pub(super) issuer: String,
     /// Names and addresses it is good for.
     pub(super) names: Vec<String>,
@@ -50,17 +50,17 @@ pub(super) struct About {
     pub(super) from: DateTime<Utc>,
     /// Until when.
     pub(super) until: DateTime<Utc>,
-    /// SHA-256 of it, as browsers show it.
+    /// SHA-256 of the certificate, as browsers show it.
     pub(super) fingerprint: String,
-    /// Whether it was made here.
+    /// True if it was made here.
     pub(super) made_here: bool,
 }
 
-/// A chain with its key, and what it says.
+/// A chain with its key, and its contents.
 pub(super) struct Served {
-    /// What TLS works with.
+    /// The key and chain in the form of rustls.
     pub(super) key: Arc<CertifiedKey>,
-    /// What the first certificate of the chain says.
+    /// The contents of the first certificate of the chain.
     pub(super) about: About,
 }
 

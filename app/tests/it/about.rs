@@ -1,4 +1,4 @@
-//! What the server says of itself: version, licences, metrics, and the API for people.
+//! The server about itself: version, licences, metrics, and the API for people.
 
 use crate::harness::Server;
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ fn the_api_page_has_every_operation_and_every_shape_of_the_document() {
             "#{target} leads nowhere"
         );
     }
-    // What stands between backticks in a description is code.
+    // The text between backticks in a description is code.
     assert!(page.contains("<code>Last-Event-ID</code>") && !page.contains('`'));
     assert!(!page.contains("<script src=\"http") && !page.contains("href=\"http"));
 }

@@ -1,4 +1,4 @@
-//! Who may do what: tokens, roles and sessions, and the link of the first start.
+//! Permissions: tokens, roles and sessions, and the link of the first start.
 
 use crate::harness::Server;
 use crate::http::Answer;

@@ -1,4 +1,4 @@
-//! The API from outside: what it keeps, lists, exports and describes.
+//! The API from outside: its data, lists, exports and description.
 
 use crate::harness::Server;
 use serde_json::json;

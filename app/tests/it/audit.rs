@@ -1,4 +1,4 @@
-//! Who changed what: every change leaves an entry, and no secret is in any.
+//! The audit trail: every change leaves an entry, and no secret is in any.
 
 use crate::harness::Server;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Whatever is wrong is told with the field and the fix, and nothing is changed.
+//! Every refusal names the field and the fix, and nothing is changed.
 
 use crate::harness::Server;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The command line from outside: what people type, what they see, and exit codes.
+//! The command line from outside: options, output and exit codes.
 
 use crate::harness::{BINARY, Server, command, states, wait_for};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// What a command said and how it ended.
+/// The output and exit code of a command.
 struct Said {
     code: i32,
     out: String,
@@ -67,7 +67,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The backup script's outside: what it prints and how it ends.
+/// The backup script's outside: its output and its end.
 const SCRIPT: &str = r#"
 echo "+ $*"
 case "$1" in
@@ -142,7 +142,7 @@ fn a_wait_outlives_the_server_and_the_reader() {
     let data = server.data().to_owned();
     cli(&data, "task create long --step s --command sleep --args 60 --step z --command echo --args cleanup --rule always").ok();
     let mut child = start(&data, "task run long --follow", Stdio::null());
-    // Nobody reads on after the first line.
+    // The reader stops after the first line.
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut first)

@@ -18,7 +18,7 @@ const TABLE: &str = include_str!("../data/cron_oracle.tsv");
 
 const ORACLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/cron-oracle");
 
-/// What a table holds, so that an empty one does not pass for a good one.
+/// The size of a table, so that an empty one does not pass for a good one.
 #[derive(Default)]
 struct Coverage {
     expressions: BTreeSet<String>,

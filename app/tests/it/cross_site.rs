@@ -1,4 +1,4 @@
-//! What pages of other sites send with the cookie of somebody who is logged in here.
+//! Requests of other sites' pages with the cookie of a user who is logged in here.
 
 use crate::harness::Server;
 use crate::people::{FORM, JSON, OURS, RIGHT, add_user, log_in};
@@ -80,7 +80,7 @@ fn a_page_of_another_site_can_change_nothing_and_read_nothing() {
         1
     );
     assert_eq!(server.get("/api/v1/runs").json()["runs"], json!([]));
-    // The session goes on, and our own pages may use it.
+    // The session stays valid, and our own pages may use it.
     let own = [JSON, OURS, ("Cookie", mine.as_str())];
     server
         .network

@@ -34,7 +34,7 @@ fn the_users_own_script_makes_four_greens_on_a_sunday() -> io::Result<()> {
     Ok(())
 }
 
-/// A service that passed for up because somebody else answered in its place was down before the demo stopped it.
+/// A service that passed for up because another one answered in its place was down before the demo stopped it.
 #[test]
 fn a_sample_service_is_up_by_its_own_answer_alone_and_comes_back_after_sigkill() -> io::Result<()> {
     if !Path::new("/usr/bin/python3").exists() {
@@ -107,7 +107,7 @@ impl Drop for SampleService {
     }
 }
 
-/// What a demo printed; nothing where it was skipped.
+/// The output of a demo; nothing where it was skipped.
 struct Shown(Option<String>);
 
 impl Shown {
@@ -180,7 +180,7 @@ fn libfaketime_is_there() -> bool {
         .any(|entry| entry.path().join("faketime/libfaketime.so.1").exists())
 }
 
-/// Whether a view of the file system of one's own can be had; not in every container.
+/// Reports if a mount namespace can be had; not in every container.
 fn can_mount() -> bool {
     Command::new("unshare")
         .args(["--mount", "true"])

@@ -1,5 +1,5 @@
-//! What holds on every page, for everybody, in both themes, on a phone, a tablet and a wide screen:
-//! nobody is kept out, nothing complains, nothing comes from elsewhere, and nothing jumps.
+//! Properties of every page, for every user, in both themes, on a phone, a tablet and a wide screen:
+//! it is accessible, nothing complains, nothing comes from elsewhere, and nothing jumps.
 
 use crate::browser::base;
 use crate::pages::{PAGES, Page, Part};
@@ -8,7 +8,7 @@ use crate::webdriver::Browser;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Finds what keeps people from using a page.
+/// Finds accessibility problems of a page.
 const ACCESSIBILITY: &str = include_str!("../pages/accessibility.js");
 /// Finds where the Tab key does not lead.
 const FOCUS: &str = include_str!("../pages/focus.js");
@@ -18,7 +18,7 @@ const SHIFTS: &str = "window.shifts = []; new PerformanceObserver((list) => wind
 const TAB: &str = "\u{E004}";
 const ESCAPE: &str = "\u{E00C}";
 
-/// What the page that is open shows people, at the widths of a phone, a tablet and a screen.
+/// The problems of the open page at the widths of a phone, a tablet and a screen.
 fn inaccessible(browser: &Browser) -> Vec<String> {
     let mut wrong = Vec::new();
     for (width, dark) in [
@@ -71,7 +71,7 @@ fn foreign(browser: &Browser, own: &str) -> Vec<String> {
         .collect()
 }
 
-/// What jumped on the page while it was loaded and became live.
+/// The elements that jumped on the page while it was loaded and became live.
 fn shifted(browser: &Browser) -> Vec<String> {
     let shifts = browser.script_until_called(
         "const done = arguments[0];
@@ -108,7 +108,7 @@ fn walk(part: Part) {
         }
         here.extend(foreign(browser, &base(&tour.world.server)));
         here.extend(inaccessible(browser));
-        // A status other than success is what these pages are about.
+        // These pages have a status other than success on purpose.
         let refused = ["setup-wrong", "not-found", "viewer-refused"].contains(&page.name);
         here.extend(
             browser

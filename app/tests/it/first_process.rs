@@ -82,7 +82,7 @@ impl Container {
         self.post("/api/v1/tasks/t/run", &json!({}));
     }
 
-    /// Its exit status, and what it had logged.
+    /// Its exit status, and its log.
     fn end(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         let mut stderr = self.outside.stderr.take().unwrap();
@@ -108,7 +108,7 @@ fn whoever_loses_its_parent_in_a_container_is_taken_in() {
     let init = container.init();
     let server = children(init);
     assert_eq!(server.len(), 1);
-    // As `podman exec` does: it enters the container, and its command ends before what that had started.
+    // As `podman exec` does: it enters the container, and its command ends before the children of the command.
     let go = container.data.path().join("go");
     let script = format!(
         "(while ! test -e {}; do sleep 0.05; done) & exit 0",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// Sends raw bytes and returns what came back before the connection ended.
+/// Sends raw bytes and returns the answer before the connection ended.
 fn raw(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -61,7 +61,7 @@ fn what_is_too_large_is_refused_before_it_is_kept() {
             head(path, kind),
             "x".repeat(size)
         );
-        // A connection that is reset may take the answer with it.
+        // A connection that is reset may lose the answer.
         let refused = |answered: String| ["413", "closed"].contains(&answered.as_str());
         assert!(refused(status(honest)), "{path}");
         // Without a length, as long as it keeps coming.

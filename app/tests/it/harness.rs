@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lightflow");
 
-/// How long a test waits for what has to happen.
+/// Time limit of a test's wait for a value.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that runs until it is dropped.
@@ -20,7 +20,7 @@ pub(crate) struct Server {
     child: Child,
     dir: Arc<tempfile::TempDir>,
     env: Vec<(String, String)>,
-    /// What it logged so far.
+    /// Its log so far.
     log: Arc<Mutex<String>>,
     pub(crate) network: Address,
     pub(crate) socket: Address,
@@ -94,7 +94,7 @@ impl Server {
         }
     }
 
-    /// Where the network reaches it.
+    /// Its address in the network.
     pub(crate) fn address(&self) -> &str {
         match &self.network {
             Address::Tcp(address) => address,
@@ -179,7 +179,7 @@ impl Server {
         Events::new(self.socket.open("GET", path, &[], b""))
     }
 
-    /// Adds a task of steps that a shell runs: name, script, and whatever else a step has.
+    /// Adds a task of steps that a shell runs: name, script, and other fields of a step.
     pub(crate) fn shell_task(&self, name: &str, steps: &[(&str, &str, Value)]) {
         let steps: Vec<Value> = steps
             .iter()
@@ -296,7 +296,7 @@ pub(crate) fn event(events: &mut Events, fits: impl Fn(&Event) -> bool) -> Event
     events.find(|event| fits(event)).expect("the stream ended")
 }
 
-/// Processes whose command line holds `text`.
+/// Processes with `text` in their command line.
 pub(crate) fn processes(text: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries

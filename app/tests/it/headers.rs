@@ -1,4 +1,4 @@
-//! What every answer carries, whatever was asked and whoever asked: the policy that keeps foreign
+//! The headers of every answer to every caller: the policy that keeps foreign
 //! scripts out. And every page has a title of its own.
 
 use crate::harness::Server;
@@ -8,7 +8,7 @@ use crate::people::{FORM, JSON, OURS, RIGHT, log_in};
 use crate::world::World;
 use std::collections::HashMap;
 
-/// The policy, directive by directive: nothing but what this server serves, and nothing inline.
+/// The policy, directive by directive: nothing from other servers, and nothing inline.
 const POLICY: [&str; 8] = [
     "default-src 'none'",
     "script-src 'self'",
@@ -99,7 +99,7 @@ fn every_other_answer_carries_the_policy() {
     } = &world.server;
     let ann = log_in(&world.server, "ann");
     let ask = |from: &Address, method: &str, path: &str, head: &[(&str, &str)], status: u16| {
-        // A stream goes on: its head is all that is looked at.
+        // A stream does not end: only its head is looked at.
         let live = from.open(method, path, head, b"");
         let answer = Answer {
             status: live.status,
@@ -115,7 +115,7 @@ fn every_other_answer_carries_the_policy() {
         ask(network, "GET", path, &[], 200);
     }
     let cookie = ("Cookie", ann.as_str());
-    // What programs read, what is downloaded, and what goes on.
+    // Documents for programs, downloads, and streams.
     for path in [
         "/fragments/overview",
         "/fragments/tasks",
@@ -136,7 +136,7 @@ fn every_other_answer_carries_the_policy() {
     let name = snapshots["snapshots"][0]["name"].as_str().unwrap();
     let download = format!("/api/v1/snapshots/{name}");
     ask(network, "GET", &download, &[cookie], 200);
-    // What leads elsewhere, and what is refused.
+    // Redirects, and refusals.
     ask(network, "GET", "/", &[], 303);
     ask(network, "POST", "/logout", &[OURS], 303);
     ask(network, "GET", "/assets/none.js", &[], 404);

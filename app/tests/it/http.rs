@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
     Tcp(String),
@@ -23,7 +23,7 @@ impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 impl Stream for StreamOwned<ClientConnection, TcpStream> {}
 
-/// An answer whose body was read to its end.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -145,7 +145,7 @@ impl Address {
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case("content-length"))
             .map(|(_, v)| v.parse().unwrap());
-        // Nothing follows these (RFC 9112, 6.3); whoever reads on learns only how the connection was closed.
+        // Nothing follows these (RFC 9112, 6.3); a further read only shows how the connection was closed.
         let length = if matches!(status, 204 | 304) {
             Some(0)
         } else {

@@ -1,5 +1,5 @@
 //! Browsers that keep a page open and watch: a thousand of them fit into a small board, and
-//! each hears of what happens.
+//! each hears of every event.
 
 use crate::harness::{Server, event};
 use crate::http::Events;
@@ -7,13 +7,13 @@ use crate::people::token;
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 1000;
-/// What the whole server may take with all of them.
+/// Most memory of the whole server with all clients.
 const MOST: usize = 40 << 20;
-/// What a release's program has in memory at most: all of its file. That of a test is three times
+/// Most memory of a release's program: its whole file. That of a test is three times
 /// as large and says nothing; `ci/bench clients` measures the sum on a release.
 const PROGRAM: usize = 8 << 20;
 
-/// What a server takes in RAM besides its program, in bytes (proc_pid_status(5)).
+/// Memory of a server besides its program, in bytes (proc_pid_status(5)).
 fn taken(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status

@@ -21,7 +21,7 @@ with zipfile.ZipFile(f"{folder}/demo_pkg-{version}-py3-none-any.whl", "w") as z:
         z.writestr(name, text)
 "#;
 
-/// A server whose pip finds two versions of a package in a folder and asks nobody else.
+/// A server with a pip that finds two versions of a package in a folder and asks no network.
 fn with_wheels() -> Option<(Server, tempfile::TempDir)> {
     let pip = Command::new("/usr/bin/python3")
         .args(["-m", "pip", "--version"])
@@ -115,7 +115,7 @@ fn what_cannot_be_installed_says_why() {
     assert_eq!(run["state"], "failed");
     let log = server.step_log(run["id"].as_i64().unwrap(), 0);
     assert!(log.ends_with("Nothing was installed.\n"), "{log}");
-    // An index that nobody answers for is what a machine without a network sees.
+    // An index without a server stands for a machine without a network.
     server.json("DELETE", "/api/v1/variables/PIP_NO_INDEX", json!({}));
     variable(&server, "PIP_INDEX_URL", "http://127.0.0.1:9/simple");
     let run = install(&server, "no-such-package");

@@ -44,7 +44,7 @@ fn a_failing_step_is_red_in_the_grid_and_its_log_says_why() {
     no_complaints(&browser);
 }
 
-/// Presses Tab until the focus is on what `css` means.
+/// Presses Tab until the focus is on the element that `css` selects.
 fn tab_to(browser: &Browser, css: &str) {
     for _ in 0..100 {
         browser.press(&[TAB]);

@@ -1,4 +1,4 @@
-//! The log viewer and what it reads: parts that fit together, search, colours, times, a log far
+//! The log viewer and its API: parts that fit together, search, colours, times, a log far
 //! larger than a page can hold, and a connection that is cut.
 
 use crate::browser::{base, no_complaints, set_up};
@@ -53,7 +53,7 @@ fn parts_of_a_log_fit_together_also_around_what_was_dropped() {
         .collect();
     assert_eq!(forward.len(), kept.len());
     assert!(forward.starts_with("1 é\n2 é\n") && forward.ends_with("\n400000 é\n"));
-    // Every part but those beside what was dropped begins and ends with a line.
+    // Every part but those beside the dropped range begins and ends with a line.
     let jump = part(&server, &format!("after={}&line=true", length - 5000));
     let first = jump["text"].as_str().unwrap().lines().next().unwrap();
     assert!(
@@ -270,7 +270,7 @@ fn a_connection_that_is_cut_goes_on_without_gap_or_double_line() {
     browser.wait_script(
         "return document.querySelector('pre.log').lastElementChild.textContent === '100'",
     );
-    // Whoever looks elsewhere is not dragged to the end.
+    // A reader who looks elsewhere is not dragged to the end.
     browser.script("document.querySelector('pre.log').scrollTop = 0");
     std::fs::write(go.with_extension("2"), "").unwrap();
     browser.wait_text("[data-log-state]", "complete");

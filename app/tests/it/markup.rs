@@ -1,4 +1,4 @@
-//! Markup where text belongs: whatever is stored is shown, and never run.
+//! Markup where text belongs: every stored value is shown, and never run.
 
 use crate::browser::{base, set_up};
 use crate::harness::{Server, encoded};
@@ -6,10 +6,10 @@ use crate::webdriver::Browser;
 use serde_json::json;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Closes what it may be in, and runs a script in as many ways as fit.
+/// Closes the elements it may be in, and tries to run a script in several ways.
 const MARKUP: &str = "'\"><img src=x onerror=pwned=1></script>";
 
-/// What was made of markup on the page that is open.
+/// The traces of markup on the open page.
 const PWNED: &str = "return typeof pwned !== 'undefined' || !!document.querySelector('img[src=x], a[href^=\"javascript:\"], script:not([src])')";
 
 #[test]
@@ -18,7 +18,7 @@ fn markup_in_anything_that_is_stored_stays_text() {
         return;
     };
     let server = Server::start();
-    // What is a name by type refuses it, and shows it as text.
+    // A field for names refuses it, and shows it as text.
     for (path, fields) in [
         (
             "/add/task",
@@ -59,7 +59,7 @@ fn markup_in_anything_that_is_stored_stays_text() {
         );
         assert!(!answer.text().contains("<img"), "{path}: {}", answer.text());
     }
-    // What is text takes it.
+    // A field for text takes it.
     let log = format!(
         "printf '%s\\n' \"$K\"; printf '\\033]0;{0}\\007\\033]8;;javascript:pwned=1\\033\\\\link\\033]8;;\\033\\\\\\033[31m{0}\\377\\n'; exit 1",
         "<img src=x onerror=pwned=1>"

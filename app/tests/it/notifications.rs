@@ -95,7 +95,7 @@ fn each_kind_of_target_hears_of_failure_and_recovery_in_its_own_form() {
     assert!(gotify.next().body.contains("nightly is fine again"));
     assert!(ntfy.next().body.contains("succeeded again"));
     assert_eq!(ping.next().line, "POST /uuid HTTP/1.1");
-    // Only a dead man's switch hears of what is as it should be.
+    // Only a dead man's switch hears of good runs.
     server.run_to_end("nightly");
     assert_eq!(ping.next().line, "POST /uuid HTTP/1.1");
     assert!(hook.is_quiet() && ntfy.is_quiet() && gotify.is_quiet());
@@ -288,7 +288,7 @@ fn a_target_that_hangs_holds_up_no_run() {
     }
     let waiting = server.get("/api/v1/deliveries").json();
     assert_eq!(waiting["deliveries"].as_array().unwrap().len(), 3);
-    // Nobody is told of a task whose channel is about another one.
+    // A channel for one task tells nothing of another.
     let body = json!({"name": "hook", "target": {"kind": "webhook"}, "tasks": []});
     server
         .json("PUT", "/api/v1/channels/hook", body)

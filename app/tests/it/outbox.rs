@@ -1,4 +1,4 @@
-//! Notifications over days, by a clock that the test moves: tried again, given up, and told of what is overdue.
+//! Notifications over days, by a clock that the test moves: retries, the last try, and alerts of overdue tasks.
 
 use crate::harness::{BINARY, wait_for};
 use crate::receivers::WebServer;
@@ -47,7 +47,7 @@ impl World {
         };
         let engine = runtime.block_on(Engine::start(parts)).unwrap();
         let notifier = runtime.block_on(async {
-            Notifier::start(notify::Parts {
+            Notifier::start(notify::NotifierParts {
                 store: store.clone(),
                 secrets: secrets.clone(),
                 clock: Arc::new(clock.clone()),
@@ -89,7 +89,7 @@ impl World {
     }
 
     fn channel(&self, url: String) {
-        let target = lightflow::domain::target::TargetParts {
+        let target = lightflow::domain::target::TargetBody {
             kind: "webhook".to_owned(),
             url,
             ..Default::default()

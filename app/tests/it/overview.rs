@@ -1,4 +1,4 @@
-//! The first page: what it tells of each task, how little it weighs, and that it stands still.
+//! The first page: its facts of each task, its small size, and that it stands still.
 
 use crate::browser::{base, no_complaints, set_up};
 use crate::harness::Server;

@@ -8,10 +8,10 @@ pub(crate) struct Page {
     pub(crate) path: &'static str,
 }
 
-/// Who looks at a page.
+/// The viewer of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// Nobody who is logged in, before there is an admin.
+    /// A stranger, before there is an admin.
     Stranger,
     Admin,
     Viewer,

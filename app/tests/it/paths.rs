@@ -45,7 +45,7 @@ fn no_path_leads_out_of_a_folder() {
             format!("/tasks/{name}"),
         ] {
             let answer = server.get(&path);
-            // A path that is another path, such as a list, is no way out.
+            // A path that is another path, for example a list, is no way out.
             assert!(
                 (400..500).contains(&answer.status)
                     || answer.status == 200
@@ -77,7 +77,7 @@ fn no_path_leads_out_of_a_folder() {
             );
         }
     }
-    // Written over, a link is a file; what it led to is as it was.
+    // Written over, a link is a file; its target is unchanged.
     assert_eq!(
         std::fs::read(server.data().join("secret.key")).unwrap(),
         key

@@ -4,11 +4,11 @@ use crate::harness::{Server, encoded};
 use crate::http::Answer;
 use serde_json::{Value, json};
 
-/// How a page sends a form.
+/// The content type of a page's form.
 pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-/// How a program sends what it wants.
+/// The content type of a program's request.
 pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
-/// What a browser says of a request that one of the server's own pages makes.
+/// The header of a browser for a request of one of the server's own pages.
 pub(crate) const OURS: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "correct-horse";
@@ -61,7 +61,7 @@ pub(crate) fn session(answer: &Answer) -> String {
     own.expect("a session").to_owned()
 }
 
-/// Makes a token that may do what the role says, and returns the header's value.
+/// Creates a token with that role, and returns the header's value.
 pub(crate) fn token(server: &Server, role: &str) -> String {
     make_token(server, json!({"name": role, "role": role}))
 }

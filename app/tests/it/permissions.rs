@@ -1,4 +1,4 @@
-//! Nobody but an admin changes anything: gone over for every operation that the API
+//! Only an admin changes anything: tried for every operation that the API
 //! describes and for every form that a page sends, so that a new one is tried as well.
 
 use crate::harness::Server;
@@ -6,7 +6,7 @@ use crate::people::{FORM, JSON, OURS, add_user, log_in, token};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What a viewer may ask for although it changes something: the viewer's own things, each
+/// The requests that a viewer may send although they change something: the viewer's own things, each
 /// with a test of its own elsewhere.
 const OWN: &[(&str, &str)] = &[
     ("put", "/api/v1/account/password"),
@@ -91,7 +91,7 @@ fn state(server: &Server) -> Vec<Value> {
     .iter()
     .map(|what| {
         let mut list = server.get(&format!("/api/v1/{what}")).expect(200).json();
-        // When a token was last used is not what a request asked to change.
+        // The time of a token's last use changes with each request.
         for one in list["tokens"].as_array_mut().into_iter().flatten() {
             one["used_at"].take();
             one["used_from"].take();

@@ -1,5 +1,5 @@
 //! Behind a reverse proxy: plain HTTP on a Unix socket or loopback, and headers that are
-//! believed of the proxy and of nobody else.
+//! trusted from the proxy only.
 
 use crate::harness::{Server, command, wait_for};
 use crate::http::Address;
@@ -45,7 +45,7 @@ fn a_trusted_proxy_says_from_where_and_how_somebody_came() {
     );
     let sessions = server.get("/api/v1/sessions").json();
     assert_eq!(sessions["sessions"][0]["address"], "203.0.113.9");
-    // Without LIGHTFLOW_PROXY_USER_HEADER it does not say who somebody is.
+    // Without LIGHTFLOW_PROXY_USER_HEADER it does not name a user.
     let named = [("Remote-User", "ann")];
     server
         .network
@@ -118,7 +118,7 @@ fn only_the_proxy_may_say_who_logged_in() {
 fn a_unix_socket_serves_the_proxy_and_gives_no_rights_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
-    // What a server that was killed left behind.
+    // The socket that a killed server left behind.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let mut child = command(dir.path())
         .arg("serve")

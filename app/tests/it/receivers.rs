@@ -1,4 +1,4 @@
-//! What notifications are sent to in tests: a web server and a mail server, with and without
+//! The receivers of notifications in tests: a web server and a mail server, with and without
 //! TLS, each on a thread of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// An authority of the test's own and a certificate of it for `localhost`.
+/// An authority of the test's own and its certificate for `localhost`.
 pub(crate) struct Tls {
     pub(crate) bundle: PathBuf,
     config: Arc<rustls::ServerConfig>,
@@ -115,7 +115,7 @@ impl WebServer {
         self.requests.try_recv().ok().map(|request| request.body)
     }
 
-    /// Whether nothing came so far.
+    /// Reports if nothing came so far.
     pub(crate) fn is_quiet(&self) -> bool {
         self.requests.try_recv().is_err()
     }
@@ -144,7 +144,7 @@ fn serve(mut stream: impl Read + Write, status: &AtomicU16) -> Option<Received> 
         status.load(Ordering::SeqCst),
         String::from_utf8(body).unwrap(),
     );
-    // Some servers say again what they were sent.
+    // Some servers repeat the request.
     let said = format!("said: {}", line.trim());
     write!(
         stream,
@@ -165,11 +165,11 @@ fn serve(mut stream: impl Read + Write, status: &AtomicU16) -> Option<Received> 
 pub(crate) struct Mail {
     pub(crate) commands: Vec<String>,
     pub(crate) text: String,
-    /// Whether TLS was on when the mail came.
+    /// True if TLS was on when the mail came.
     pub(crate) secure: bool,
 }
 
-/// How a mail server wants to be spoken to.
+/// The protection of a mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Clear,

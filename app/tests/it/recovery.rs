@@ -1,4 +1,4 @@
-//! What survives a crash, a restart and a second runner.
+//! Recovery after a crash, a restart and a second runner.
 
 use crate::harness::{Server, command, processes, states, wait_for};
 use serde_json::json;
@@ -193,7 +193,7 @@ fn a_garbage_database_is_told_and_left_alone() {
 
 #[test]
 fn a_data_directory_that_cannot_be_written_is_told() {
-    // A file in its place holds for root too, whom no mode keeps out.
+    // A file in its place stops root, too, in contrast to a mode.
     let error = start_on(|dir| {
         fs::remove_dir_all(dir).unwrap();
         fs::write(dir, "").unwrap();
@@ -201,7 +201,7 @@ fn a_data_directory_that_cannot_be_written_is_told() {
     assert!(error.contains("LIGHTFLOW_DATA_DIR"), "{error}");
 }
 
-/// Starts the server as a user whom modes keep out: where the test is root, as nobody.
+/// Starts the server as a user who is bound by modes: where the test is root, as uid 65534.
 fn start_as_a_user(prepare: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().unwrap();
     let binary = dir.path().join("lightflow");

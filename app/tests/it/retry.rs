@@ -5,7 +5,7 @@ use crate::harness::{Server, command, states};
 use crate::webdriver::Browser;
 use serde_json::json;
 
-/// A task whose second step fails until `go` is there.
+/// A task with a second step that fails until `go` is there.
 fn mended_later(server: &Server) -> std::path::PathBuf {
     let go = server.data().join("go");
     let script = format!("test -e {}", go.display());

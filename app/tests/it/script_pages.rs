@@ -83,7 +83,7 @@ fn a_script_is_tried_out_with_arguments_and_all_variables() {
     assert_eq!(started.header("location"), Some("/runs/1"));
     assert_eq!(server.finished(1)["state"], "success");
     assert_eq!(server.step_log(1, 0), "one|two words|there\n");
-    // A refused run leaves what was typed where it is.
+    // A refused run keeps the typed values.
     let page = server.form(path, &[("args", "'open")]).expect(422).text();
     assert!(page.contains("id=\"refused-args\""), "{page}");
     assert!(page.contains("&#39;open"), "{page}");

@@ -19,7 +19,7 @@ fn a_session_that_somebody_else_chose_is_never_used() {
         .network
         .send("GET", "/", &[("Cookie", &first)], b"")
         .expect(200);
-    // Whoever logs in once more gets another one as well.
+    // A second login gets another one as well.
     let head = [FORM, OURS, ("Cookie", first.as_str())];
     let second = server
         .network

@@ -1,4 +1,4 @@
-//! Settings, certificate and snapshots: changed while the server goes on.
+//! Settings, certificate and snapshots: changed while the server runs.
 
 use crate::harness::{Server, command, wait_for};
 use crate::http::Address;
@@ -67,7 +67,7 @@ fn another_zone_is_followed_at_once() {
     assert!(about.contains("Asia/Kolkata"), "{about}");
     server.run_to_end("t");
     assert_eq!(server.step_log(1, 0), "Asia/Kolkata\n");
-    // Back to what the environment says.
+    // Back to the values of the environment.
     server
         .json("PUT", "/api/v1/settings", json!({}))
         .expect(200);

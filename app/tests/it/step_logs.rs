@@ -1,4 +1,4 @@
-//! What a step prints: masked, bounded, kept as it is, and never in the way of the step.
+//! The output of a step: masked, bounded, kept as it is, and never in the way of the step.
 
 use crate::harness::{Server, states, wait_for};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What happens to a step: its environment, its end, its processes.
+//! A step: its environment, its end, its processes.
 
 use crate::harness::{Server, processes, states, wait_for};
 use serde_json::json;

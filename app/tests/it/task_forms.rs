@@ -212,7 +212,7 @@ fn steps_move_by_button_by_key_and_by_mouse() {
     assert_eq!(browser.script(numbers), json!(["1", "2"]));
     browser.type_into("[name=cron]", "*/15 * * * *");
     browser.wait_text("[data-cron-preview]", "every 15 minutes");
-    // Refused for want of names and commands: what was typed is still there, in its order.
+    // Refused for want of names and commands: the typed values are still there, in their order.
     browser.click("button.main");
     browser.wait_present("[aria-invalid]");
     assert_eq!(names(&browser), json!(["b", "a"]));

@@ -1,4 +1,4 @@
-//! A browser that goes from page to page of a [`World`], as whoever looks at them.
+//! A browser that goes from page to page of a [`World`], as the viewer of each.
 
 use crate::browser::base;
 use crate::harness::wait_for;
@@ -26,12 +26,12 @@ impl Tour {
         })
     }
 
-    /// Opens a page as whoever looks at it, and waits until it is complete and live.
+    /// Opens a page as its viewer, and waits until it is complete and live.
     pub(crate) fn open(&self, page: &Page) {
         self.open_as(page.who, page);
     }
 
-    /// Opens a page as somebody. Once somebody has come in, there is no first start any more.
+    /// Opens a page as a user. After the first login, there is no first start any more.
     pub(crate) fn open_as(&self, who: Who, page: &Page) {
         if self.who.replace(who) != who {
             self.become_somebody(who);
@@ -64,7 +64,7 @@ impl Tour {
     }
 }
 
-/// Whether a page has all that it will have while nothing happens. Told whether the log is
+/// Reports if a page is complete while nothing happens. Told if the log is
 /// still empty.
 const COMPLETE: &str = r#"
     if (document.readyState !== "complete") return false;

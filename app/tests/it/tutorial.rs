@@ -23,7 +23,7 @@ const VARIABLES: [(&str, &str, bool); 8] = [
     ("KEEP_MONTHLY", "12", false),
 ];
 
-/// Stands in for the tutorial's script: it looks at what it is given as that one does.
+/// Stands in for the tutorial's script: it reads its arguments as that one does.
 const SCRIPT: &str = r#"#!/usr/bin/env python3
 import os, sys
 today = "sunday"

@@ -6,7 +6,7 @@ use crate::tour::Tour;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// Notes instead of sending whatever would change something.
+/// Notes each request that would change something, instead of sending.
 const WATCH: &str = r#"
     window.attempts = [];
     const note = (method, url) => window.attempts.push(`${method} ${new URL(url, location).pathname}`);
@@ -28,18 +28,18 @@ const WATCH: &str = r#"
     HTMLFormElement.prototype.submit = function () { note("POST", this.action); };
 "#;
 
-/// What is offered on the page that is open: every form that posts, and whatever clicks on all
+/// The offers of the open page: every form that posts, and the requests that clicks on all
 /// buttons lead to.
 const OFFERS: &str = r#"
     const forms = [...document.forms].filter((form) => form.method === "post")
         .map((form) => `POST ${new URL(form.action).pathname}`);
     for (const fold of document.querySelectorAll("details")) fold.open = true;
-    // What goes to the form of another button is looked at with that one.
+    // A field of another button's form is looked at with that one.
     for (const button of document.querySelectorAll("button, [role=button], input[type=submit]")) button.click();
     return [...new Set([...forms, ...window.attempts])].sort();
 "#;
 
-/// What a viewer changes: the own password and the own sessions.
+/// The things that a viewer changes: the own password and the own sessions.
 fn is_own(offer: &str) -> bool {
     offer == "POST /logout"
         || offer == "POST /settings/account"

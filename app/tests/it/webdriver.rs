@@ -108,7 +108,7 @@ impl Browser {
         self.act(css, "value", json!({"text": text}));
     }
 
-    /// Presses keys one after the other, so many times.
+    /// Presses keys one after the other, several times.
     pub(crate) fn press_each(&self, keys: &[&str], times: usize) {
         let once = keys.iter().flat_map(|key| {
             ["keyDown", "keyUp"].map(|action| json!({"type": action, "value": key}))
@@ -286,7 +286,7 @@ fn base64(text: &str) -> Vec<u8> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Whatever state the test ended in: no browser stays behind.
+        // No browser stays behind, also after a failed test.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         for process in processes(&self.profile.path().display().to_string()) {

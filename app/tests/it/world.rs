@@ -7,7 +7,7 @@ use crate::people::{add_user, make_token};
 use crate::receivers::WebServer;
 use serde_json::{Value, json};
 
-/// Stands in for the user's script: it says what that one does and takes no time.
+/// Stands in for the user's script: it prints the same and takes no time.
 const SCRIPT: &str = r#"# Stands in for backup.py.
 case "$1 $2" in
   --stop*)  echo "stopping $2"; echo "all 3 units of $2 are down" ;;
@@ -30,11 +30,11 @@ esac
 
 const SERVICES: [&str; 5] = ["immich", "nextcloud", "paperless", "planka", "vaultwarden"];
 
-/// A server with a history, a run that goes on, and one that waits.
+/// A server with a history, a running run, and one that waits.
 pub(crate) struct World {
     pub(crate) server: Server,
     runs: Vec<(&'static str, i64)>,
-    /// What notifications are sent to, as long as there are any.
+    /// The receivers of notifications, as long as there are any.
     _receivers: Vec<WebServer>,
     setup: String,
 }
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Where a page is on this server.
+    /// The address of a page on this server.
     pub(crate) fn path(&self, page: &Page) -> String {
         let mut path = page.path.replace("{setup}", &self.setup);
         for (name, run) in &self.runs {
@@ -124,7 +124,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// Ends what is going on, so that no process of a step stays behind.
+    /// Ends unfinished runs, so that no process of a step stays behind.
     fn drop(&mut self) {
         let _ = std::fs::write(self.server.data().join("scripts/done"), "");
     }
@@ -168,7 +168,7 @@ fn add_access(server: &Server) {
     server.post("/api/v1/snapshots", json!({})).expect(201);
 }
 
-/// One that takes what it is sent and one that does not.
+/// One that accepts messages and one that does not.
 fn add_channels(server: &Server) -> Vec<WebServer> {
     let receivers = vec![WebServer::start(), WebServer::start()];
     receivers[1].answer_with(403);

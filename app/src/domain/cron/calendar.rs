@@ -1,10 +1,10 @@
 //! The set of local minutes, on the `cron` crate's calendar.
 //!
 //! The crate has its own dialect: seconds first, Sunday as 1, both day fields always required,
-//! a step allowed after a single number, years 1970 to 2100. None of it shows: it is only ever
+//! a step allowed after a single number, years 1970 to 2100. None of these show: it is only ever
 //! handed explicit lists, its "UTC" stands for local wall-clock time, "either day field" is the
 //! union of two of its schedules, and every year is looked up as a year of the same shape
-//! between 2000 and 2027. Invariant: what comes out lies strictly after what was asked about.
+//! between 2000 and 2027. Invariant: the result lies strictly after the time that was asked about.
 
 use std::str::FromStr;
 
@@ -21,7 +21,7 @@ const LAST_MODEL_YEAR: i32 = 2027;
 /// that matches nothing for longer never does.
 const HORIZON_YEARS: i32 = 41;
 
-/// One or two schedules of the crate, whose union is the expression.
+/// One or two schedules of the crate; their union is the expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Calendar {
     rules: Vec<::cron::Schedule>,

@@ -31,7 +31,7 @@ const WEEKDAYS: [&str; 7] = [
     "Saturday",
 ];
 
-/// Up to so many clock times are listed, and twice as many if they have no rhythm.
+/// Up to this number of clock times are listed, and up to the double without a rhythm.
 const MOST_TIMES: usize = 3;
 
 /// The time of day, in the two shapes that need different sentences.
@@ -55,7 +55,7 @@ enum Days {
 }
 
 impl CronExpr {
-    /// The expression in plain English, such as "every day at 03:00".
+    /// The expression in plain English, for example "every day at 03:00".
     #[must_use]
     pub fn describe(&self) -> String {
         describe(self)
@@ -83,7 +83,7 @@ fn describe(expr: &CronExpr) -> String {
     }
 }
 
-/// Whether any date satisfies the day and month fields.
+/// Reports if any date satisfies the day and month fields.
 fn ever(expr: &CronExpr) -> bool {
     chrono::NaiveDate::from_ymd_opt(2000, 1, 1)
         .and_then(|date| date.and_hms_opt(0, 0, 0))

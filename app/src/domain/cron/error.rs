@@ -5,7 +5,7 @@ use super::field::{Field, FieldProblem};
 /// The longest expression accepted, in bytes. A list of all sixty minutes takes 170.
 pub const MAX_LENGTH: usize = 1000;
 
-/// Why a text is no CRON expression. Each message names the field and the way out.
+/// The reasons why a text is no CRON expression. Each message names the field and a correction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     /// Nothing but blanks.
@@ -34,7 +34,7 @@ pub enum CronError {
         else { "there is no field for seconds, a year or a command" }
     )]
     FieldCount {
-        /// How many there are.
+        /// Their number.
         found: usize,
     },
     /// `@reboot`: a crontab may say so, but it names no time to wait for.
@@ -53,12 +53,12 @@ pub enum CronError {
     /// One field is wrong.
     #[error("{field}: {problem}")]
     Field {
-        /// Which of the five.
+        /// One of the five.
         field: Field,
-        /// What is wrong with it, and what to write instead.
+        /// The problem and a correction.
         problem: FieldProblem,
     },
-    /// The calendar refused what the parser accepted. No known text leads here; it is an error
+    /// The calendar refused an accepted expression. No known text leads here; it is an error
     /// and not a crash so that one odd expression could never take the scheduler down.
     #[error("the calendar cannot hold this expression: {reason}")]
     Calendar {

@@ -63,7 +63,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// What is wrong inside one field. `text` is always the offending piece, shortened if long.
+/// A problem inside one field. `text` is always the offending piece, shortened if long.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldProblem {
     /// A number outside the field's range.
@@ -71,7 +71,7 @@ pub enum FieldProblem {
     OutOfRange {
         /// The number as written.
         text: String,
-        /// What is allowed.
+        /// The allowed values.
         range: RangeInclusive<u32>,
     },
     /// Neither a number, nor a name this field knows.
@@ -79,7 +79,7 @@ pub enum FieldProblem {
     NotAValue {
         /// The piece as written.
         text: String,
-        /// What the field takes.
+        /// The range of the field.
         hint: &'static str,
     },
     /// `5,,6`, `5,` or `1-`.
@@ -87,7 +87,7 @@ pub enum FieldProblem {
     Missing {
         /// The list or range as written.
         text: String,
-        /// Where it is missing.
+        /// The place of the missing part.
         place: &'static str,
     },
     /// `5-1`: crontab takes it and never runs it.
@@ -98,7 +98,7 @@ pub enum FieldProblem {
     Backwards {
         /// The range as written.
         text: String,
-        /// Whether the range ends on Sunday written as 0 or `sun`.
+        /// Reports if the range ends on Sunday written as 0 or `sun`.
         sunday: bool,
     },
     /// `5/15`: crontab allows a step only after `*` and after a range.
@@ -106,7 +106,7 @@ pub enum FieldProblem {
     StepWithoutRange {
         /// The piece as written.
         text: String,
-        /// What precedes the step.
+        /// The text before the step.
         start: String,
         /// The step.
         step: String,
@@ -163,7 +163,7 @@ impl Values {
         })
     }
 
-    /// Whether the field's text starts with `*`, which is all that cron.c looks at.
+    /// Reports if the field's text starts with `*`, which is all that cron.c looks at.
     pub(super) fn star(self) -> bool {
         self.star
     }
@@ -172,7 +172,7 @@ impl Values {
         value < 64 && self.bits & (1 << value) != 0
     }
 
-    /// Whether every value of the field is named, in whichever way it is written.
+    /// Reports if every value of the field is named, in any notation.
     pub(super) fn is_full(self) -> bool {
         self.iter().count() == distinct(self.field).count()
     }

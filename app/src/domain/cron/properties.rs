@@ -1,4 +1,4 @@
-//! What holds for every expression, not only for those somebody thought of.
+//! Properties of every expression, not only of hand-picked ones.
 
 use super::CronExpr;
 use super::tests::{at, parse};

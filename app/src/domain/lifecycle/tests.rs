@@ -242,7 +242,7 @@ fn any_move() -> impl Strategy<Value = Move> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: the run ends, final boxes keep their
+    /// With any events in any order the run ends, final boxes keep their
     /// colour, and without force every `always` step was carried to its own end.
     #[test]
     fn every_run_ends_and_always_means_always(

@@ -8,7 +8,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 /// The longest name worth comparing; the longest that exists has 30 bytes.
 const MAX_NAME: usize = 64;
 
-/// How many names an error proposes.
+/// The number of names that an error proposes.
 const PROPOSED: usize = 3;
 
 /// A name that no time zone has.
@@ -40,7 +40,7 @@ impl fmt::Display for ZoneError {
     }
 }
 
-/// Reads an IANA name such as `Europe/Paris`.
+/// Reads an IANA name like `Europe/Paris`.
 ///
 /// # Errors
 /// [`ZoneError`] when there is no such zone; it proposes names that differ by case, by a few
@@ -77,7 +77,7 @@ fn folded(name: &str) -> String {
     name.to_lowercase().replace([' ', '-'], "_")
 }
 
-/// How many letters have to be put in, left out or replaced (Levenshtein).
+/// The number of letters to insert, delete or replace (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

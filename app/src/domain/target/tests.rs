@@ -1,30 +1,30 @@
 use super::*;
 
-fn fields(parts: TargetParts) -> Vec<String> {
+fn fields(parts: TargetBody) -> Vec<String> {
     match Target::try_from(&parts) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.into_iter().map(|e| e.field).collect(),
     }
 }
 
-fn mail() -> TargetParts {
-    TargetParts {
+fn mail() -> TargetBody {
+    TargetBody {
         kind: "email".into(),
         host: "smtp.example.org".into(),
         from: "a@example.org".into(),
         to: "b@example.org, c@example.org".into(),
-        ..TargetParts::default()
+        ..TargetBody::default()
     }
 }
 
 #[test]
 fn every_field_of_mail_is_checked_at_once() {
-    let parts = TargetParts {
+    let parts = TargetBody {
         kind: "email".into(),
         port: "0".into(),
         security: "ssl".into(),
         user: "u".into(),
-        ..TargetParts::default()
+        ..TargetBody::default()
     };
     assert_eq!(
         fields(parts),
@@ -34,14 +34,14 @@ fn every_field_of_mail_is_checked_at_once() {
 
 #[test]
 fn a_password_never_travels_in_clear() {
-    let clear = TargetParts {
+    let clear = TargetBody {
         security: "none".into(),
         user: "u".into(),
         password: "pw-secret".into(),
         ..mail()
     };
     assert_eq!(fields(clear.clone()), ["security"]);
-    let local = TargetParts {
+    let local = TargetBody {
         host: "127.0.0.1".into(),
         ..clear
     };
@@ -51,7 +51,7 @@ fn a_password_never_travels_in_clear() {
 #[test]
 fn the_port_follows_the_protection() {
     for (security, port) in [("tls", 465), ("starttls", 587), ("none", 25), ("", 587)] {
-        let parts = TargetParts {
+        let parts = TargetBody {
             security: security.into(),
             ..mail()
         };
@@ -64,10 +64,10 @@ fn the_port_follows_the_protection() {
 
 #[test]
 fn ntfy_needs_a_topic_and_gotify_a_token() {
-    let parts = |kind: &str, url: &str| TargetParts {
+    let parts = |kind: &str, url: &str| TargetBody {
         kind: kind.into(),
         url: url.into(),
-        ..TargetParts::default()
+        ..TargetBody::default()
     };
     assert_eq!(fields(parts("ntfy", "https://ntfy.sh/")), ["url"]);
     assert_eq!(fields(parts("gotify", "https://g")), ["token"]);

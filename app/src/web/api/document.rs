@@ -46,11 +46,11 @@ use utoipa::OpenApi;
     modifiers(&Bearer),
     security(("bearer" = []))
 )]
-pub(super) struct Document;
+pub(super) struct ApiDocument;
 
 /// The OpenAPI document as JSON.
 pub(in crate::web) fn document() -> Result<serde_json::Value, ApiError> {
-    serde_json::to_value(Document::openapi()).map_err(|e| ApiError::Internal(e.to_string()))
+    serde_json::to_value(ApiDocument::openapi()).map_err(|e| ApiError::Internal(e.to_string()))
 }
 
 struct Bearer;

@@ -1,5 +1,5 @@
 //! Metrics in the text format of Prometheus (exposition format 0.0.4). Names follow its
-//! conventions: a unit at the end, `_total` for what only grows, base units.
+//! conventions: a unit at the end, `_total` for counters, base units.
 
 use crate::domain::lifecycle::{Run, RunState};
 use crate::engine::PoolState;
@@ -50,7 +50,7 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
         .next_fires(found.tasks.iter().map(|(task, _)| task.id).collect())
         .await;
     let states = app.engine.pools().await;
-    let mut text = Text::default();
+    let mut text = MetricsText::default();
     let version = env!("CARGO_PKG_VERSION");
     let commit = crate::web::COMMIT;
     text.family("lightflow_build_info", "gauge", "What runs here; always 1.");
@@ -89,7 +89,7 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
             i64::from(stored.pool.slots.get()),
         );
     }
-    let pools = |text: &mut Text, name, of: fn(&PoolState) -> usize| {
+    let pools = |text: &mut MetricsText, name, of: fn(&PoolState) -> usize| {
         for (pool, state) in &states {
             text.sample(name, &[("pool", pool.as_str())], of(state) as i64);
         }
@@ -124,9 +124,9 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
 
 /// The text so far.
 #[derive(Default)]
-struct Text(String);
+struct MetricsText(String);
 
-impl Text {
+impl MetricsText {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }

@@ -1,4 +1,4 @@
-//! Notifications: the channels, a try of one, and what was sent.
+//! Notifications: the channels, a test of one, and the deliveries.
 
 use crate::store;
 use crate::view::{ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView};

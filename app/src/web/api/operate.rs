@@ -27,7 +27,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, A
 
 /// The OpenAPI document, made from the handlers.
 pub(super) async fn openapi() -> Result<Response, ApiError> {
-    let text = super::document::Document::openapi()
+    let text = super::document::ApiDocument::openapi()
         .to_pretty_json()
         .map_err(|e| ApiError::Internal(e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())

@@ -12,8 +12,8 @@ use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
-use crate::web::log_part::{self, Place};
-use crate::web::log_stream::{Part, Until, find, follow};
+use crate::web::log_part::{self, LogPlace};
+use crate::web::log_stream::{LogPiece, Until, find, follow};
 use crate::web::operations::runs;
 use crate::web::sse;
 use axum::body::{Body, Bytes};
@@ -29,7 +29,7 @@ const MAX_PAGE: u32 = 500;
 /// Which runs to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListParams {
+pub(super) struct RunListParams {
     /// Runs of this task only.
     task: Option<String>,
     /// At most so many, 1 to 500.
@@ -47,10 +47,10 @@ async fn find_task(app: &App, name: String) -> Result<TaskId, ApiError> {
 }
 
 /// Runs, newest first.
-#[utoipa::path(get, path = "/runs", params(ListParams), responses((status = 200, body = RunList)))]
+#[utoipa::path(get, path = "/runs", params(RunListParams), responses((status = 200, body = RunList)))]
 pub(super) async fn list(
     watcher: Watcher,
-    Params(params): Params<ListParams>,
+    Params(params): Params<RunListParams>,
 ) -> Result<Json<RunList>, ApiError> {
     let task = match (params.task, &watcher.principal.scope) {
         (Some(task), _) => {
@@ -166,12 +166,12 @@ pub(super) async fn log(
     )
     .map(move |part| {
         part.map(|part| match part {
-            Part::Bytes(piece, _) => Bytes::from(piece.bytes),
-            Part::Gap { from, to } => Bytes::from(format!(
+            LogPiece::Bytes(piece, _) => Bytes::from(piece.bytes),
+            LogPiece::Gap { from, to } => Bytes::from(format!(
                 "\n[… {} bytes were not kept: the log passed its limit of {limit} bytes …]\n",
                 to - from
             )),
-            Part::End { .. } => Bytes::new(),
+            LogPiece::End { .. } => Bytes::new(),
         })
     });
     let head = [
@@ -208,10 +208,10 @@ pub(super) async fn log_part(
 ) -> Result<Json<LogPart>, ApiError> {
     let id = log_id(&watcher, step, params.attempt).await?;
     let place = match (params.before, params.after) {
-        (Some(before), _) => Place::Before(before),
-        (None, Some(after)) if params.line => Place::FromLine(after),
-        (None, Some(after)) => Place::After(after),
-        (None, None) => Place::End,
+        (Some(before), _) => LogPlace::Before(before),
+        (None, Some(after)) if params.line => LogPlace::FromLine(after),
+        (None, Some(after)) => LogPlace::After(after),
+        (None, None) => LogPlace::End,
     };
     let logs = watcher.logs.clone();
     let part = blocking::run(move || log_part::part(&logs, id, place)).await??;

@@ -6,7 +6,7 @@ use crate::web::App;
 use crate::web::caller::{Admin, Person};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::login::{Attempt, change_own_password};
+use crate::web::login::{LoginAttempt, change_own_password};
 use crate::web::operations::users;
 use crate::web::peer::Peer;
 use axum::extract::State;
@@ -62,7 +62,7 @@ pub(super) async fn set_password(
 pub(super) async fn set_own_password(
     person: Person,
     peer: Peer,
-    attempt: Attempt,
+    attempt: LoginAttempt,
     State(app): State<Arc<App>>,
     Json(body): Json<OwnPassword>,
 ) -> Result<StatusCode, ApiError> {

@@ -2,7 +2,7 @@
 
 use crate::domain::audit::{Action, Deed, HIDDEN, SubjectKind};
 use crate::domain::names::ChannelName;
-use crate::domain::target::{Target, TargetParts};
+use crate::domain::target::Target;
 use crate::notify::{open_parts, seal};
 use crate::secrets::SecretKey;
 use crate::store::{self, StoreError, StoredChannel};
@@ -19,7 +19,7 @@ pub(in crate::web) fn view(app: &App, stored: &StoredChannel) -> ChannelView {
 
 fn view_with(secrets: &SecretKey, stored: &StoredChannel) -> ChannelView {
     let opened = open_parts(secrets, stored).ok();
-    let target = opened.as_ref().map(TargetBody::from).unwrap_or_default();
+    let target = opened.clone().unwrap_or_default();
     let channel = &stored.channel;
     let on = [
         ("failure", channel.wishes.failure),
@@ -95,7 +95,7 @@ pub(in crate::web) async fn test(admin: &Admin, name: &str) -> Result<(), ApiErr
     admin.note(deed).await
 }
 
-/// The channel as it is written down: of where it goes only what may be shown.
+/// The channel in the audit trail: its target without secrets.
 fn audited(secrets: &SecretKey, stored: &StoredChannel) -> ChannelView {
     ChannelView {
         updated_at: String::new(),
@@ -103,7 +103,7 @@ fn audited(secrets: &SecretKey, stored: &StoredChannel) -> ChannelView {
     }
 }
 
-/// Writes down what is otherwise of a channel. Of its secrets only that they are.
+/// Audits the changes of a channel. A changed secret appears without its value.
 fn note(
     ledger: &Ledger<'_>,
     before: Option<&ChannelView>,
@@ -139,7 +139,7 @@ async fn save(
         },
         None => body.target.clone(),
     };
-    let parts = TargetParts::from(target);
+    let parts = target;
     let (channel, target) = (body.channel(), Target::try_from(&parts));
     let channel = match (channel, target) {
         (Ok(channel), Ok(_)) => channel,
@@ -157,8 +157,7 @@ async fn save(
     let secrets = admin.secrets.clone();
     let old_parts = old.as_ref().and_then(|old| open_parts(&secrets, old).ok());
     let other_secrets = old_parts.is_none_or(|old| {
-        let (old, new) = (TargetBody::from(&old), TargetBody::from(&parts));
-        (old.url, old.token, old.password) != (new.url, new.token, new.password)
+        (&old.url, &old.token, &old.password) != (&parts.url, &parts.token, &parts.password)
     });
     let written = admin
         .change(move |ledger| {

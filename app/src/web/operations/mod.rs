@@ -1,7 +1,7 @@
 //! The one door to every change: one function for each act, with typed input and result.
 //!
 //! The API, the pages and the import call these functions and change nothing themselves. An
-//! act and its audit entry are one transaction; acts on files are done inside of it.
+//! act and its audit entry are one transaction, also for acts on files.
 
 pub(super) mod certificate;
 pub(super) mod channels;

@@ -12,9 +12,9 @@ use crate::store::{self, Found, StoreError};
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 
-/// The task whose runs are scripts that were tried out.
+/// The task of scripts that are tried out.
 pub(in crate::web) const SCRATCH: &str = "scratch";
-/// The task whose runs are installations of Python packages.
+/// The task of installations of Python packages.
 pub(in crate::web) const LIBRARIES: &str = "libraries";
 
 /// A command to run once.

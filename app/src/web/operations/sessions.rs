@@ -6,7 +6,7 @@ use crate::web::App;
 use crate::web::caller::{Credential, Known};
 use crate::web::error::ApiError;
 
-/// The user whose sessions the caller may see and end; none means those of all users.
+/// The user with the sessions that the caller may see and end; none means all users.
 fn owner(known: &Known) -> Result<Option<String>, ApiError> {
     match (&known.credential, known.principal.role) {
         (_, Role::Admin) => Ok(None),

@@ -65,7 +65,7 @@ fn texts(scripts: &Scripts) -> std::io::Result<BTreeMap<String, String>> {
     Ok(texts)
 }
 
-/// A document whose every value was accepted.
+/// A document with accepted values only.
 struct Checked {
     pools: Vec<Pool>,
     variables: Vec<StoredVariable>,
@@ -74,8 +74,8 @@ struct Checked {
     tasks: Vec<Task>,
 }
 
-/// Adds and changes what `bytes` hold. Everything is checked first, and the database
-/// is changed in one transaction; scripts are files and are written at the end of it.
+/// Adds and changes the contents of `bytes`. Everything is checked first, and the database
+/// is changed in one transaction; scripts are files and are written at its end.
 pub(in crate::web) async fn import(
     admin: &Admin,
     bytes: &[u8],
@@ -156,7 +156,7 @@ fn apply(
     })
 }
 
-/// What happens to one thing; `same` is none where it is new.
+/// The change of one thing; `same` is none where it is new.
 fn item(kind: &str, name: &str, same: Option<bool>) -> Imported {
     let change = match same {
         None => "added",

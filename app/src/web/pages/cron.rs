@@ -1,4 +1,4 @@
-//! What a CRON expression means, told while it is typed: in words, as the next fires, around
+//! The meaning of a CRON expression, told while it is typed: in words, as the next fires, around
 //! the next clock change, and which other tasks want the same pool at the same time.
 
 use super::{PageError, PageViewer, html};
@@ -18,12 +18,12 @@ use std::sync::Arc;
 
 /// Fires shown.
 const FIRES: usize = 10;
-/// How far to look for the next clock change: a year has two in most zones.
+/// The span in which the next clock change is looked for: a year has two in most zones.
 const FAR: TimeDelta = TimeDelta::days(400);
-/// How far around a clock change fires are looked for.
+/// The span around a clock change in which fires are looked for.
 const AROUND: TimeDelta = TimeDelta::hours(26);
 
-/// What is asked: an expression in a zone, for a task of that name in that pool.
+/// A question: an expression in a zone, for a task of that name in that pool.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Question {
     #[serde(default)]
@@ -44,25 +44,25 @@ pub(super) enum Preview {
     Nothing,
     /// The expression or the zone cannot be read; the message stands beside the field.
     Wrong { problem: String },
-    /// What it means.
+    /// Its meaning.
     Right(Box<Meaning>),
 }
 
 pub(super) struct Meaning {
     words: String,
     zone: String,
-    fires: Vec<Fire>,
-    change: Option<Change>,
+    fires: Vec<ShownFire>,
+    change: Option<NextChange>,
     crowd: Option<String>,
 }
 
-struct Fire {
+struct ShownFire {
     at: String,
     others: String,
 }
 
 /// The next clock change and the fires around it.
-struct Change {
+struct NextChange {
     at: String,
     what: String,
     fires: Vec<String>,
@@ -143,7 +143,7 @@ impl Meaning {
         let fires = times.iter().map(|at| {
             let names = at_the_same_time(others, *at);
             most = names.len().max(most);
-            Fire {
+            ShownFire {
                 at: local(*at, schedule.zone()),
                 others: names.join(", "),
             }
@@ -153,7 +153,7 @@ impl Meaning {
             words: schedule.expr().describe(),
             zone: schedule.zone().name().to_owned(),
             fires,
-            change: Change::next(schedule, now),
+            change: NextChange::next(schedule, now),
             crowd: crowd(most, pool, slots),
         }
     }
@@ -183,7 +183,7 @@ fn crowd(most: usize, pool: &str, slots: u32) -> Option<String> {
     })
 }
 
-impl Change {
+impl NextChange {
     fn next(schedule: &Schedule, now: DateTime<Utc>) -> Option<Self> {
         let zone = schedule.zone();
         let change = schedule.change_between(now, now + FAR)?;
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_clock_change_shows_the_fires_around_it() {
         let now = time("2026-03-01T00:00:00Z");
-        let change = Change::next(&schedule("30 2 * * *", "Europe/Paris"), now).unwrap();
+        let change = NextChange::next(&schedule("30 2 * * *", "Europe/Paris"), now).unwrap();
         assert_eq!(change.what, "the clock goes forward by 60 min");
         assert_eq!(
             change.fires,
@@ -236,7 +236,7 @@ mod tests {
                 "Mon 2026-03-30 02:30 CEST"
             ]
         );
-        assert!(Change::next(&schedule("30 2 * * *", "UTC"), now).is_none());
+        assert!(NextChange::next(&schedule("30 2 * * *", "UTC"), now).is_none());
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
-/// What changed from `old` to `new`; empty where nothing did.
+/// The changes from `old` to `new`; empty where nothing changed.
 pub(super) fn lines(old: &str, new: &str) -> Vec<Line> {
     let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
     let mut lines = Vec::new();

@@ -16,7 +16,7 @@ const VISIBLE: i64 = 3;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bar {
+pub(super) struct DurationBar {
     pub(super) x: usize,
     pub(super) y: i64,
     pub(super) height: i64,
@@ -28,7 +28,7 @@ pub(super) struct Bar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Durations {
     pub(super) width: usize,
-    pub(super) bars: Vec<Bar>,
+    pub(super) bars: Vec<DurationBar>,
     /// Shortest, median and longest, in words.
     pub(super) label: String,
     /// The duration at the top.
@@ -61,7 +61,7 @@ impl Durations {
             .map(|(place, (run, time))| {
                 let height = (time.num_milliseconds().max(0) * HEIGHT / whole).max(VISIBLE);
                 let mark = run_mark(run.state);
-                Bar {
+                DurationBar {
                     x: place * PITCH,
                     y: HEIGHT - height,
                     height,

@@ -10,7 +10,7 @@ use crate::web::App;
 use crate::web::caller::Person;
 use crate::web::error::ApiError;
 use crate::web::extract::{Form, Params};
-use crate::web::login::{Attempt, check, start_session, user};
+use crate::web::login::{LoginAttempt, check, start_session, user};
 use crate::web::peer::Peer;
 use crate::web::session::cookie;
 use askama::Template;
@@ -54,7 +54,7 @@ pub(super) async fn login_page() -> Response {
 pub(super) async fn login(
     State(app): State<Arc<App>>,
     peer: Peer,
-    attempt: Attempt,
+    attempt: LoginAttempt,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, PageError> {
     match check(&app, &peer, &attempt, &form.name, form.password).await {
@@ -73,7 +73,7 @@ pub(super) async fn login(
     }
 }
 
-/// Starts a session of somebody who proved who they are.
+/// Starts a session of an authenticated user.
 async fn enter(app: &Arc<App>, peer: &Peer, account: &Account) -> Result<Response, PageError> {
     let cookies = start_session(app, peer, account).await?;
     let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
@@ -145,7 +145,7 @@ pub(super) async fn setup(
     }
     match first_admin(&app, &peer, &form).await {
         Ok(account) => enter(&app, &peer, &account).await,
-        // What was typed stays, and the link stays valid.
+        // The typed values stay, and the link stays valid.
         Err(ApiError::Invalid(errors)) => {
             let page = html(&SetupPage {
                 token: form.token,
@@ -169,7 +169,7 @@ async fn first_admin(app: &App, peer: &Peer, form: &SetupForm) -> Result<Account
     }
     let added = app
         .change(&user(name.as_str(), peer), move |ledger| {
-            // Somebody may have been added by the command line meanwhile.
+            // The command line may have added a user meanwhile.
             if !store::accounts::nobody(ledger)? {
                 return Ok(None);
             }

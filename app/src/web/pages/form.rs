@@ -1,4 +1,4 @@
-//! Forms: what was typed, and what was refused of it. Nothing typed is lost: a refused
+//! Forms: the typed values and the refused ones. Nothing typed is lost: a refused
 //! form comes back as it was, with a message beside each field that has to be mended.
 
 use super::{PageError, html};
@@ -31,7 +31,7 @@ impl Fields {
         Self(pairs.into_iter().map(|(k, v)| (k, unix(v))).collect())
     }
 
-    /// All fields.
+    /// Every field.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
     }
@@ -47,7 +47,7 @@ impl Fields {
         self.text(name).trim().to_owned()
     }
 
-    /// Whether a box was ticked.
+    /// Reports if a box was ticked.
     pub(super) fn ticked(&self, name: &str) -> bool {
         self.iter().any(|(key, _)| key == name)
     }
@@ -60,7 +60,7 @@ pub(super) fn number(field: &str, text: &str) -> Result<u32, FieldError> {
         .map_err(|_| FieldError::new(field, format!("{text:?} is not a whole number")))
 }
 
-/// What was refused of a form.
+/// The refusals of a form.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     general: Option<String>,
@@ -70,7 +70,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// What the person who filled in the form can mend.
+    /// The refusals that the person who filled in the form can correct.
     ///
     /// # Errors
     /// Hands back any other error, which is not about the form.
@@ -107,15 +107,15 @@ impl Refusals {
         self.said.as_deref()
     }
 
-    /// Whether it is about the form as a whole.
+    /// Reports if it is about the form as a whole.
     pub(super) fn is_general(&self) -> bool {
         self.general.is_some()
     }
 
     /// The message of a field, as markup; nothing where it was not refused.
-    pub(super) fn of(&self, field: &str) -> Message {
+    pub(super) fn of(&self, field: &str) -> FieldMessage {
         let found = self.fields.iter().find(|e| fits(&e.field, field));
-        Message {
+        FieldMessage {
             id: id(field),
             text: found.map(|error| error.problem.clone()),
         }
@@ -128,13 +128,13 @@ impl Refusals {
         }
     }
 
-    /// Whether something about a field was refused.
+    /// Reports if a field was refused.
     pub(super) fn has(&self, field: &str) -> bool {
         self.fields.iter().any(|e| fits(&e.field, field))
     }
 
     /// As [`Self::of`], for a field of the step at `position`.
-    pub(super) fn step(&self, position: &usize, field: &str) -> Message {
+    pub(super) fn step(&self, position: &usize, field: &str) -> FieldMessage {
         self.of(&in_step(position, field))
     }
 
@@ -148,7 +148,7 @@ impl Refusals {
         self.has(&in_step(position, field))
     }
 
-    /// What to say above the form.
+    /// The message above the form.
     pub(super) fn summary(&self) -> Option<String> {
         match (&self.general, self.fields.len()) {
             (Some(general), _) => Some(general.clone()),
@@ -159,7 +159,7 @@ impl Refusals {
     }
 }
 
-/// Whether a message about `refused` belongs beside `field`: one about `env.KEY` belongs
+/// Reports if a message about `refused` belongs beside `field`: one about `env.KEY` belongs
 /// beside `env`.
 fn fits(refused: &str, field: &str) -> bool {
     refused
@@ -191,12 +191,12 @@ impl From<FieldError> for Refusals {
     source = r#"{% if let Some(text) = text %}<span class="error" id="{{ id }}">{{ text }}</span>{% endif %}"#,
     ext = "html"
 )]
-pub(super) struct Message {
+pub(super) struct FieldMessage {
     id: String,
     text: Option<String>,
 }
 
-/// What ties a field to its message.
+/// The attributes that tie a field to its message.
 #[derive(Template)]
 #[template(
     source = r#"{% if let Some(id) = id %} aria-invalid="true" aria-describedby="{{ id }}"{% endif %}"#,

@@ -1,4 +1,4 @@
-//! What every page inside has around it: the navigation and who is logged in.
+//! The layout of pages after the login: the navigation and the user.
 
 use super::PageViewer;
 
@@ -16,7 +16,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    /// Whether others than admins are refused there.
+    /// Reports if only admins may see it.
     fn is_for_admins(self) -> bool {
         matches!(self, Self::Notifications)
     }
@@ -64,7 +64,7 @@ const PARTS: &[(Part, &str, &str)] = &[
 ];
 
 impl Part {
-    /// Whether others than admins are refused there.
+    /// Reports if only admins may see it.
     fn is_for_admins(self) -> bool {
         !matches!(
             self,
@@ -72,7 +72,7 @@ impl Part {
         )
     }
 
-    /// The parts with their addresses and labels, without what this person may not see.
+    /// The parts with their addresses and labels, without those that this person may not see.
     pub(super) fn seen_by(
         admin: bool,
     ) -> impl Iterator<Item = &'static (Self, &'static str, &'static str)> {
@@ -92,14 +92,14 @@ pub(super) struct Link {
 /// The frame of a page.
 pub(super) struct Frame {
     pub(super) user: String,
-    /// Whether this person may change things.
+    /// True for an admin.
     pub(super) admin: bool,
     section: Section,
     part: Option<Part>,
 }
 
 impl Frame {
-    /// The frame of a page in `section`, for whoever looks at it.
+    /// The frame of a page in `section`, for its viewer.
     pub(super) fn new(viewer: &PageViewer, section: Section) -> Self {
         Self {
             user: viewer.actor().name.clone(),
@@ -126,7 +126,7 @@ impl Frame {
         })
     }
 
-    /// The navigation, without what this person may not see.
+    /// The navigation, without parts that this person may not see.
     pub(super) fn links(&self) -> impl Iterator<Item = Link> {
         let seen = SECTIONS
             .iter()

@@ -28,7 +28,7 @@ pub(super) struct Stretch {
     pub(super) label: String,
 }
 
-/// The steps of a run on the scale; `now` is the end of what is not over.
+/// The steps of a run on the scale; `now` is the end of unfinished ones.
 pub(super) fn stretches(run: &Run, now: DateTime<Utc>) -> Vec<Stretch> {
     let scale = Scale {
         from: run.created_at,
@@ -61,7 +61,7 @@ impl Scale {
         let end = step.finished_at.unwrap_or(self.to);
         let mut words = Vec::new();
         let began_to_run = step.started_at.unwrap_or(end);
-        // A retry waits once more; what is drawn is the first time, before it ran at all.
+        // A retry waits once more; the drawn wait is the first one, before the first attempt.
         let waited = step.queued_at.filter(|queued| *queued < began_to_run);
         let waited = waited.map(|queued| {
             words.push(format!("waited {}", lasted(queued, began_to_run)));

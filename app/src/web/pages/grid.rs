@@ -58,9 +58,9 @@ pub(super) struct Cell {
 
 /// One step across all shown runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct GridRow {
     pub(super) name: String,
-    /// As many as there are columns; none where that run had no such step.
+    /// One for each column; none where that run had no such step.
     pub(super) cells: Vec<Option<Cell>>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Row {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Grid {
     pub(super) columns: Vec<Cell>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<GridRow>,
 }
 
 impl Grid {
@@ -86,7 +86,7 @@ impl Grid {
             columns: oldest_first.iter().map(|run| column(run, zone)).collect(),
             rows: names
                 .into_iter()
-                .map(|name| Row {
+                .map(|name| GridRow {
                     cells: oldest_first
                         .iter()
                         .map(|run| cell(run, &name, zone))

@@ -1,4 +1,4 @@
-//! The page of Python packages: what is installed, with a form to put more in.
+//! The page of Python packages: the installed ones, with a form to install more.
 
 use super::edit::{deleted, to};
 use super::form::{Fields, Refusals, refused};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 struct LibrariesPage {
     frame: Frame,
     body: LibrariesFragment,
-    /// Whether steps find a python3.
+    /// True if steps find a python3.
     python: bool,
     packages: String,
     refusals: Refusals,
@@ -49,7 +49,7 @@ pub(super) async fn page(viewer: PageViewer) -> Result<Response, PageError> {
     Ok(html(&page))
 }
 
-/// What of it changes while it is open.
+/// The live part of the page.
 pub(super) async fn fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,

@@ -57,14 +57,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/schedules/resume", post(task_list::resume_all))
         .route("/tasks/{name}", get(task::task))
         .route("/fragments/tasks/{name}", get(task::task_fragment))
-        .route("/add/task", adding::<task_edit::EditPage>())
+        .route("/add/task", adding::<task_edit::TaskEditPage>())
         .route("/fragments/cron", get(cron::fragment))
-        .route("/tasks/{name}/edit", editing::<task_edit::EditPage>())
+        .route("/tasks/{name}/edit", editing::<task_edit::TaskEditPage>())
         .route(
             "/tasks/{name}/duplicate",
             editing::<task_duplicate::DuplicatePage>(),
         )
-        .route("/tasks/{name}/delete", deleting::<task_edit::EditPage>())
+        .route(
+            "/tasks/{name}/delete",
+            deleting::<task_edit::TaskEditPage>(),
+        )
         .route("/tasks/{name}/auto", post(task_list::set_auto))
         .route("/tasks/{name}/run", post(task_list::run))
         .route("/runs/{id}", get(run::run))
@@ -105,13 +108,16 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(
             Router::new()
                 .route("/scripts", get(scripts::list))
-                .route("/add/script", adding::<scripts::EditPage>())
+                .route("/add/script", adding::<scripts::ScriptEditPage>())
                 .route(
                     "/scripts/{name}",
-                    get(scripts::edit_page).post(edit::edit::<scripts::EditPage>),
+                    get(scripts::edit_page).post(edit::edit::<scripts::ScriptEditPage>),
                 )
                 .route("/scripts/{name}/run", post(scripts::run))
-                .route("/scripts/{name}/delete", deleting::<scripts::EditPage>())
+                .route(
+                    "/scripts/{name}/delete",
+                    deleting::<scripts::ScriptEditPage>(),
+                )
                 .route("/scripts/{name}/versions", get(versions::list))
                 .route("/scripts/{name}/versions/{number}", get(versions::show))
                 .route(

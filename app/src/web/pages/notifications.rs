@@ -1,10 +1,10 @@
-//! Notifications: the channels, what was sent to them, and the forms that add and change one.
+//! Notifications: the channels, the deliveries, and the forms that create and edit a channel.
 
 use super::edit::{FormPage, to};
 use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
-use crate::domain::target::Kind;
+use crate::domain::target::{Kind, TokenUse};
 use crate::store::{self, Delivery, MessageState};
 use crate::view::{ChannelBody, ChannelView, TargetBody};
 use crate::web::App;
@@ -25,12 +25,12 @@ const SHOWN: u32 = 30;
 struct NotificationsPage {
     frame: Frame,
     channels: Vec<ChannelView>,
-    deliveries: Vec<Row>,
-    /// What a test came to: whether it went well, and the words.
+    deliveries: Vec<DeliveryRow>,
+    /// The result of a test: success or failure, and the words.
     tried: Option<(bool, String)>,
 }
 
-struct Row {
+struct DeliveryRow {
     at: String,
     channel: String,
     task: String,
@@ -65,7 +65,7 @@ async fn page(app: &PageViewer, tried: Option<(bool, String)>) -> Result<Respons
     }))
 }
 
-fn row(app: &App, delivery: Delivery) -> Row {
+fn row(app: &App, delivery: Delivery) -> DeliveryRow {
     let message = delivery.message;
     let (mark, shape, state) = match delivery.state {
         MessageState::Sent => ("green", "✓", "sent".to_owned()),
@@ -76,7 +76,7 @@ fn row(app: &App, delivery: Delivery) -> Row {
             ("blue", "↻", format!("tried again {next}"))
         }
     };
-    Row {
+    DeliveryRow {
         at: shown(message.at, app.zone.get()),
         channel: delivery.channel,
         task: message.task,
@@ -97,18 +97,7 @@ struct KindsPage {
 
 impl KindsPage {
     fn kinds(&self) -> [(&'static str, &'static str, &'static str); 5] {
-        Kind::ALL.map(|kind| {
-            let words = match kind {
-                Kind::Webhook => "posts a JSON document to a URL of yours",
-                Kind::Ntfy => "a push message to your phone through an ntfy topic",
-                Kind::Gotify => "a push message through your own Gotify server",
-                Kind::Email => "a mail through your mail provider",
-                Kind::Ping => {
-                    "tells a service such as Healthchecks of every good run, so that it raises the alarm when this board is silent"
-                }
-            };
-            (kind.as_str(), kind.title(), words)
-        })
+        Kind::ALL.map(|kind| (kind.as_str(), kind.title(), kind.summary()))
     }
 }
 
@@ -119,21 +108,29 @@ pub(super) struct ChannelForm {
     refusals: Refusals,
     /// The channel that is changed; none for a new one.
     channel: Option<String>,
-    /// Where it goes at present, in words.
+    /// Its present target, in words.
     present: Option<String>,
     kind: Kind,
     body: ChannelBody,
-    /// All tasks, and whether each is ticked.
+    /// Tasks, ticked or not.
     tasks: Vec<(String, bool)>,
 }
 
 impl ChannelForm {
-    /// What an empty field for a secret means.
+    /// The meaning of an empty field for a secret.
     fn keep(&self) -> &'static str {
         match self.channel {
             Some(_) => "Leave empty to keep the present one",
             None => "",
         }
+    }
+
+    fn takes_token(&self) -> bool {
+        self.kind.token() != TokenUse::None
+    }
+
+    fn token_is_optional(&self) -> bool {
+        self.kind.token() == TokenUse::Optional
     }
 
     fn hears(&self, occasion: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The first page: how every task fares, what is wrong first.
+//! The first page: the overview of all tasks, problems first.
 
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark};
@@ -30,7 +30,7 @@ struct OverviewPage {
 #[template(path = "overview_list.html")]
 struct OverviewFragment {
     admin: bool,
-    /// How many tasks want somebody to look.
+    /// Number of tasks with a problem.
     wrong: usize,
     rows: Vec<OverviewRow>,
 }
@@ -38,7 +38,7 @@ struct OverviewFragment {
 struct OverviewRow {
     name: String,
     schedule: String,
-    /// Whether it fires by itself.
+    /// True if its schedule is followed.
     auto: bool,
     scheduled: bool,
     running: Option<i64>,
@@ -49,14 +49,14 @@ struct OverviewRow {
     down: Option<String>,
     days: Vec<Day>,
     trend: Option<Trend>,
-    /// Whether it ended badly the last time or is overdue.
+    /// True if the last run failed or the task is overdue.
     wrong: bool,
 }
 
 struct LastResult {
     id: i64,
     mark: Mark,
-    /// What went wrong first, if anything did.
+    /// The reason of the first failure, if any.
     reason: Option<String>,
     when: Moment,
     took: Option<String>,
@@ -80,7 +80,7 @@ pub(super) async fn page(
     }))
 }
 
-/// What of it changes while it is open.
+/// The live part of the page.
 pub(super) async fn fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,

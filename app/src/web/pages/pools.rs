@@ -70,7 +70,7 @@ pub(super) async fn list(
     Ok(html(&PoolsPage { frame, body }))
 }
 
-/// What of that page changes while it is open.
+/// The live part of the page.
 pub(super) async fn list_fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,

@@ -1,4 +1,4 @@
-//! The page of one run: its steps on a time line and the log of one of them, live; and what
+//! The page of one run: its steps on a time line and the log of one of them, live; and the acts that
 //! can be done with a run: cancel, retry, clear.
 
 use super::edit::to;
@@ -22,10 +22,10 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Most characters shown of a command; the task's editor has all of it.
+/// Most characters shown of a command; the task's editor has the whole.
 const MOST_COMMAND: usize = 240;
 
-/// Which log to show.
+/// The log to show.
 #[derive(Debug, Deserialize)]
 pub(super) struct RunParams {
     /// The step, from 1 as people count.
@@ -55,13 +55,13 @@ struct RunFragment {
     created: String,
     note: Option<String>,
     finished: bool,
-    /// Whether somebody asked it to stop, and whether by force.
+    /// True after a cancel, and after one by force.
     cancelling: bool,
     forced: bool,
-    /// Whether a step went wrong.
+    /// True if a step went wrong.
     bad: bool,
     took: Option<String>,
-    /// When what goes on began, in milliseconds since 1970.
+    /// Start of an unfinished run, in milliseconds since 1970.
     since: Option<i64>,
     steps: Vec<StepRow>,
 }
@@ -116,7 +116,7 @@ pub(super) async fn run(
     }))
 }
 
-/// What of that page changes while it is open.
+/// The live part of the page.
 pub(super) async fn run_fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
@@ -135,7 +135,7 @@ async fn load(app: &App, id: i64) -> Result<Run, PageError> {
         .await?)
 }
 
-/// The step somebody who opens a run wants to see: what failed, what runs, what ran last.
+/// The step of interest in a run: the failed, the running or the last one.
 fn interesting(run: &Run) -> Option<usize> {
     let find = |wanted: &dyn Fn(StepState) -> bool| run.steps.iter().position(|s| wanted(s.state));
     find(&StepState::is_bad)
@@ -144,7 +144,7 @@ fn interesting(run: &Run) -> Option<usize> {
         .or(if run.steps.is_empty() { None } else { Some(0) })
 }
 
-/// How far the running step says it is.
+/// The progress of the running step.
 fn progress(feed: &Feed, run: &Run, position: usize) -> Option<Progress> {
     let step = run.steps.get(position)?;
     let log = LogId {

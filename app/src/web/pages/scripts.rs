@@ -36,7 +36,7 @@ struct ScriptRow {
 
 #[derive(Template)]
 #[template(path = "script.html")]
-pub(super) struct EditPage {
+pub(super) struct ScriptEditPage {
     frame: Frame,
     refusals: Refusals,
     /// The script that is changed; none for a new one.
@@ -46,7 +46,7 @@ pub(super) struct EditPage {
     text: Option<String>,
     /// The newest version when the editor was opened.
     base: u64,
-    /// Whether saving needs to be insisted on.
+    /// True if the next save must insist.
     insist: bool,
     args: String,
 }
@@ -75,7 +75,7 @@ pub(super) async fn list(
     }))
 }
 
-/// Whether a step names the script, as `backup.py` or by a path.
+/// Reports if a step names the script, as `backup.py` or by a path.
 fn runs(step: &crate::domain::step::Step, name: &ScriptName) -> bool {
     let words = std::iter::once(step.command.program())
         .chain(step.command.args().iter().map(String::as_str));
@@ -89,11 +89,11 @@ pub(super) async fn edit_page(
     viewer: PageViewer,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let page = EditPage::page(&viewer, Some(&name), None, Refusals::default());
+    let page = ScriptEditPage::page(&viewer, Some(&name), None, Refusals::default());
     Ok(html(&page.await?))
 }
 
-impl FormPage for EditPage {
+impl FormPage for ScriptEditPage {
     const LIST: &'static str = "/scripts";
 
     async fn page(
@@ -167,8 +167,8 @@ pub(super) async fn run(
         Ok(run) => Ok(to(&format!("/runs/{}", run.0))),
         Err(error) => {
             let refusals = Refusals::new(error)?;
-            let page = EditPage::page(&admin.viewer, Some(&name), None, refusals).await?;
-            Ok(refused(&EditPage { args, ..page }))
+            let page = ScriptEditPage::page(&admin.viewer, Some(&name), None, refusals).await?;
+            Ok(refused(&ScriptEditPage { args, ..page }))
         }
     }
 }

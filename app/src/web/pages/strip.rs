@@ -19,9 +19,9 @@ const CLOSE: usize = 2;
 pub(super) struct Day {
     /// None where nothing ended on that day.
     pub(super) mark: Option<Mark>,
-    /// The day and what came of it, in words.
+    /// The day and its results, in words.
     pub(super) label: String,
-    /// Where to see what went wrong; only days on which something did have it, so that a
+    /// The link to the failed run; only days with a failure have one, so that a
     /// keyboard goes from trouble to trouble.
     pub(super) href: Option<String>,
 }

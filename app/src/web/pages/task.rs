@@ -59,7 +59,7 @@ pub(super) async fn task(
     }))
 }
 
-/// What of that page changes while it is open.
+/// The live part of the page.
 pub(super) async fn task_fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,

@@ -88,7 +88,7 @@ fn shared_argument(task: &Task) -> Option<String> {
     args.rfind(|arg| in_all(arg) && plain(arg)).cloned()
 }
 
-/// The copy of a task in which the word `replace` became `by`, wherever steps name it.
+/// The copy of a task with the word `by` in place of `replace` in all steps.
 fn copy(task: &Task, name: &str, replace: &str, by: &str) -> Result<TaskBody, FieldError> {
     let mut body = TaskBody::from(task);
     body.name = name.to_owned();

@@ -19,20 +19,20 @@ const RULES: [RunRule; 3] = [RunRule::OnSuccess, RunRule::OnFailure, RunRule::Al
 
 #[derive(Template)]
 #[template(path = "task_form.html")]
-pub(super) struct EditPage {
+pub(super) struct TaskEditPage {
     frame: Frame,
     refusals: Refusals,
     /// The task that is changed; none for a new one.
     task: Option<String>,
     form: TaskForm,
-    /// What JavaScript adds when another step is asked for.
+    /// The fields that JavaScript adds for another step.
     blank: StepForm,
     pools: Vec<(String, u32)>,
     server_zone: &'static str,
     preview: Preview,
 }
 
-impl EditPage {
+impl TaskEditPage {
     async fn new(
         viewer: &PageViewer,
         task: Option<&str>,
@@ -62,13 +62,13 @@ impl EditPage {
         })
     }
 
-    /// Whether the fields under "more" of a step are to be seen.
+    /// Reports if the fields under "more" of a step are open.
     fn opens(&self, number: &usize, step: &StepForm) -> bool {
         let fields = ["retries", "retry_delay", "env", "working_dir"];
         step.has_more() || fields.iter().any(|f| self.refusals.in_step(number, f))
     }
 
-    /// Whether the fields under "more" of the task are to be seen.
+    /// Reports if the fields under "more" of the task are open.
     fn opens_task(&self) -> bool {
         let usual = TaskForm::default();
         let fields = ["zone", "on_missed", "keep_runs", "keep_days"];
@@ -87,7 +87,7 @@ impl EditPage {
     }
 }
 
-impl FormPage for EditPage {
+impl FormPage for TaskEditPage {
     const LIST: &'static str = "/tasks";
 
     async fn page(

@@ -1,4 +1,4 @@
-//! The form of a task as text: what was typed, whether it makes a task or not.
+//! The form of a task as text: the typed values, valid or not.
 
 use super::form::{Fields, number};
 use crate::domain::field::FieldError;
@@ -37,7 +37,7 @@ pub(super) struct StepForm {
     pub(super) working_dir: String,
 }
 
-/// What a button of the form does to the steps.
+/// A change of the steps by a button of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepChange {
     Add,
@@ -155,7 +155,7 @@ fn quoted(word: &str) -> String {
 }
 
 impl TaskForm {
-    /// What was sent. Fields of steps come in the order of the page, so that moving a step
+    /// Reads the fields. Fields of steps come in the order of the page, so that moving a step
     /// needs no renumbering; the name opens the next step.
     pub(super) fn read(fields: &Fields) -> Self {
         let mut form = Self {
@@ -192,10 +192,10 @@ impl TaskForm {
         }
     }
 
-    /// What the form says, in the shape of the API.
+    /// The form in the shape of the API.
     ///
     /// # Errors
-    /// Everything that is wrong with it, so that a person sees it all at once.
+    /// Every problem of the form, so that a person sees all at once.
     pub(super) fn body(&self) -> Result<TaskBody, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut steps = Vec::new();
@@ -264,7 +264,7 @@ impl StepForm {
         value.clone_into(place);
     }
 
-    /// Whether the fields under "more" say anything.
+    /// Reports if a field under "more" differs from its default.
     pub(super) fn has_more(&self) -> bool {
         let usual = Self::default();
         self.retries != usual.retries

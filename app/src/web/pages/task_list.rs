@@ -21,9 +21,9 @@ use std::sync::Arc;
 /// Runs shown beside a task.
 const SHOWN: u32 = 10;
 
-/// What to show.
+/// A choice of tasks.
 #[derive(Debug, Deserialize)]
-pub(super) struct ListParams {
+pub(super) struct TaskListParams {
     /// Words that a task must have.
     q: Option<String>,
 }
@@ -69,7 +69,7 @@ struct MiniRun {
 pub(super) async fn page(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<TaskListParams>,
 ) -> Result<Response, PageError> {
     let q = params.q.unwrap_or_default();
     let body = list(&app, viewer.admin, &q).await?;
@@ -77,11 +77,11 @@ pub(super) async fn page(
     Ok(html(&ListPage { frame, q, body }))
 }
 
-/// What of it changes while it is open.
+/// The live part of the page.
 pub(super) async fn fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<TaskListParams>,
 ) -> Result<Response, PageError> {
     let q = params.q.unwrap_or_default();
     Ok(html(&list(&app, viewer.admin, &q).await?))
@@ -141,7 +141,7 @@ fn mini(run: &Run) -> MiniRun {
     }
 }
 
-/// Whether all words are somewhere in what the task says of itself.
+/// Reports if the texts of the task have all words.
 fn has_words(stored: &StoredTask, q: &str) -> bool {
     let task = &stored.task;
     let mut text = format!("{} {} {}", task.name, task.pool, schedule(stored));

@@ -1,4 +1,4 @@
-//! How what a task keeps grows: its newest size, and a line through the last ones.
+//! The growth of a task's backups: the newest size, and a line through the last ones.
 
 use crate::domain::progress::Size;
 use crate::store::fares::Kept;
@@ -14,7 +14,7 @@ pub(super) struct Trend {
     pub(super) now: String,
     /// The points of a line; empty where there is one size only.
     pub(super) points: String,
-    /// All of it in words.
+    /// The trend in words.
     pub(super) label: String,
 }
 
@@ -51,7 +51,7 @@ impl Trend {
 }
 
 /// The line, from the left edge to the right one, the largest value at the top. It does not
-/// begin at zero: what matters is a jump, and that shows.
+/// begin at zero: a jump matters, and a jump shows.
 fn points(values: &[u64]) -> String {
     let (Some(min), Some(max)) = (values.iter().min(), values.iter().max()) else {
         return String::new();

@@ -1,4 +1,4 @@
-//! Where variables are used. Every step has all of them in its environment, so "used" means
+//! The uses of variables. Every step has all variables in its environment, so "used" means
 //! named: in a script, in a step's arguments, or set otherwise by a step's own environment.
 
 use crate::domain::step::Step;
@@ -54,7 +54,7 @@ pub(super) async fn usages(app: &App, keys: Vec<String>) -> Result<Vec<Vec<Usage
     .await
 }
 
-/// How a step names a variable, if it does.
+/// The place in a step that names a variable, if any.
 fn named_by(step: &Step, key: &str) -> Option<String> {
     let own = step.env.keys().any(|k| k.as_str() == key);
     let named = step

@@ -1,4 +1,4 @@
-//! The versions of a script: what changed since each, and the way back to it.
+//! The versions of a script: the changes since each, and the way back.
 
 use super::diff::{self, Line};
 use super::edit::to;
@@ -20,10 +20,10 @@ use std::sync::Arc;
 struct VersionsPage {
     frame: Frame,
     script: String,
-    rows: Vec<Row>,
+    rows: Vec<VersionRow>,
 }
 
-struct Row {
+struct VersionRow {
     number: u64,
     saved: String,
     size: u64,
@@ -49,12 +49,12 @@ pub(super) async fn list(
     let wanted = name.clone();
     let versions = with_scripts(&app, move |scripts| {
         let versions = scripts.versions(&wanted)?;
-        // What was removed can be brought back; what never was has no page.
+        // A removed script can be brought back; one that never existed has no page.
         let known = !versions.is_empty() || scripts.read(&wanted)?.is_some();
         Ok(known.then_some(versions))
     });
     let versions = versions.await?.ok_or_else(|| missing(&name))?;
-    let rows = versions.into_iter().map(|version| Row {
+    let rows = versions.into_iter().map(|version| VersionRow {
         number: version.number,
         saved: shown(version.saved_at, app.zone.get()),
         size: version.size,
@@ -66,7 +66,7 @@ pub(super) async fn list(
     }))
 }
 
-/// `/scripts/{name}/versions/{number}`: what changed since then.
+/// `/scripts/{name}/versions/{number}`: the changes since then.
 pub(super) async fn show(
     viewer: PageViewer,
     State(app): State<Arc<App>>,

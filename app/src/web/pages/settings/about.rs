@@ -1,4 +1,4 @@
-//! What runs here: version, commit, SQLite, and the licences of all that is compiled in.
+//! About this server: version, commit, SQLite, and the licences of all that is compiled in.
 
 use crate::store::measure::sqlite_version;
 use crate::web::App;
@@ -11,7 +11,7 @@ use axum::response::Response;
 use std::sync::Arc;
 
 /// Every crate that is compiled in: name, version and licence (SPDX), one a line. A test
-/// compares it with what cargo says, and writes it anew where it is told to.
+/// compares it with cargo's list, and writes it anew if told to.
 const CRATES: &str = include_str!("../../licences.tsv");
 
 #[derive(Template)]

@@ -4,7 +4,7 @@ use super::users::new_password;
 use crate::view::OwnPassword;
 use crate::web::caller::Person;
 use crate::web::error::ApiError;
-use crate::web::login::{Attempt, change_own_password};
+use crate::web::login::{LoginAttempt, change_own_password};
 use crate::web::pages::form::{Fields, Refusals, refused};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageError, PageViewer, html};
@@ -20,7 +20,7 @@ struct AccountPage {
     refusals: Refusals,
     name: String,
     role: &'static str,
-    /// Whether there is a password to change.
+    /// True if there is a password to change.
     person: bool,
     done: bool,
 }
@@ -53,7 +53,7 @@ pub(super) async fn set_password(
     viewer: PageViewer,
     person: Person,
     peer: Peer,
-    attempt: Attempt,
+    attempt: LoginAttempt,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let changed = async {

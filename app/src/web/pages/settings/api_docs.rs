@@ -1,4 +1,4 @@
-//! The API for people to read: made from the OpenAPI document when somebody asks for it.
+//! The API for people to read: made from the OpenAPI document at each request.
 
 use crate::web::api::document;
 use crate::web::pages::frame::{Frame, Part};
@@ -15,7 +15,7 @@ struct ApiPage {
     schemas: Vec<Schema>,
 }
 
-/// The operations whose addresses begin with the same word.
+/// The operations with addresses that begin with the same word.
 struct Group {
     name: String,
     operations: Vec<Operation>,
@@ -25,16 +25,16 @@ struct Operation {
     id: String,
     method: String,
     path: String,
-    /// The first sentence, and what follows.
+    /// The first sentence, and the rest.
     summary: String,
     more: String,
-    parameters: Vec<Field>,
-    body: Option<Content>,
-    answers: Vec<(String, Option<Content>)>,
+    parameters: Vec<ApiField>,
+    body: Option<BodyContent>,
+    answers: Vec<(String, Option<BodyContent>)>,
 }
 
-/// What is sent or answered.
-struct Content {
+/// The body of a request or an answer.
+struct BodyContent {
     kind: String,
     shape: Shape,
 }
@@ -42,10 +42,10 @@ struct Content {
 struct Schema {
     name: String,
     about: String,
-    fields: Vec<Field>,
+    fields: Vec<ApiField>,
 }
 
-struct Field {
+struct ApiField {
     name: String,
     shape: Shape,
     required: bool,
@@ -112,7 +112,7 @@ fn operation(method: &str, path: &str, one: &Value) -> Operation {
         summary: text(&one["summary"]),
         more: text(&one["description"]),
         parameters: parameters
-            .map(|parameter| Field {
+            .map(|parameter| ApiField {
                 name: text(&parameter["name"]),
                 shape: shape(&parameter["schema"]),
                 required: parameter["required"] == true,
@@ -129,9 +129,9 @@ fn operation(method: &str, path: &str, one: &Value) -> Operation {
     }
 }
 
-fn content(value: &Value) -> Option<Content> {
+fn content(value: &Value) -> Option<BodyContent> {
     let (kind, media) = entries(value).next()?;
-    Some(Content {
+    Some(BodyContent {
         kind: kind.clone(),
         shape: shape(&media["schema"]),
     })
@@ -146,7 +146,7 @@ fn schemas(document: &Value) -> Vec<Schema> {
                 name: name.clone(),
                 about: text(&schema["description"]),
                 fields: entries(&schema["properties"])
-                    .map(|(field, value)| Field {
+                    .map(|(field, value)| ApiField {
                         name: field.clone(),
                         shape: shape(value),
                         required: needs(field),

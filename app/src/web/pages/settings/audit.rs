@@ -1,4 +1,4 @@
-//! Who changed what: the audit trail with filters, page by page.
+//! The audit trail with filters, page by page.
 
 use crate::domain::audit::SubjectKind;
 use crate::view::{AuditView, FieldChangeView};
@@ -15,7 +15,7 @@ use chrono::DateTime;
 struct AuditPage {
     frame: Frame,
     filter: AuditParams,
-    rows: Vec<Row>,
+    rows: Vec<AuditRow>,
     /// The query of the next page.
     older: Option<String>,
 }
@@ -32,13 +32,13 @@ impl AuditPage {
     }
 }
 
-struct Row {
+struct AuditRow {
     at: String,
     entry: AuditView,
 }
 
-impl Row {
-    /// Where the thing can be looked at, if it is still there.
+impl AuditRow {
+    /// The page of the thing, if it has one.
     fn href(&self) -> Option<String> {
         let name = &self.entry.name;
         if self.entry.action == "removed" {
@@ -56,8 +56,8 @@ impl Row {
     }
 }
 
-impl Row {
-    /// What the page shows of the changes: neither what a new thing does not have, nor when it
+impl AuditRow {
+    /// The changes that the page shows: neither the empty fields of a new thing, nor the time when it
     /// was made, which stands in the first column.
     fn changes(&self) -> Vec<&FieldChangeView> {
         let says_something = |change: &&FieldChangeView| {
@@ -84,7 +84,7 @@ impl FieldChangeView {
     }
 }
 
-/// `/settings/audit`: one page of it.
+/// `/settings/audit`: one page.
 pub(super) async fn page(
     admin: PageAdmin,
     Params(filter): Params<AuditParams>,
@@ -101,7 +101,7 @@ pub(super) async fn page(
         let parts = parts.map(|(key, value)| format!("{key}={}&", part(value).unwrap_or_default()));
         format!("{}before={before}", parts.collect::<String>())
     };
-    let row = |entry: AuditView| Row {
+    let row = |entry: AuditView| AuditRow {
         at: DateTime::parse_from_rfc3339(&entry.at).map_or_else(
             |_| entry.at.clone(),
             |at| shown(at.to_utc(), admin.zone.get()),

@@ -23,7 +23,7 @@ struct ServerPage {
     keep_runs: String,
     keep_days: String,
     audit_days: String,
-    /// What holds where a field is empty.
+    /// The values behind empty fields.
     present_zone: &'static str,
     present_url: String,
     usual: Retention,

@@ -1,4 +1,4 @@
-//! Sessions: who is logged in, with what and from where. A viewer sees the own ones.
+//! Sessions: users, browsers and addresses. A viewer sees the own ones.
 
 use crate::store::SessionInfo;
 use crate::web::caller::Known;

@@ -13,12 +13,12 @@ use axum::response::Response;
 #[template(path = "snapshots.html")]
 struct SnapshotsPage {
     frame: Frame,
-    rows: Vec<Row>,
+    rows: Vec<SnapshotRow>,
     folder: String,
     kept: usize,
 }
 
-struct Row {
+struct SnapshotRow {
     name: String,
     size: String,
     at: String,
@@ -27,7 +27,7 @@ struct Row {
 /// `/settings/snapshots`.
 pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
     let zone = admin.zone.get();
-    let row = |one: SnapshotFile| Row {
+    let row = |one: SnapshotFile| SnapshotRow {
         size: match one.bytes {
             bytes if bytes < 10 * 1024 * 1024 => format!("{} KiB", bytes.div_ceil(1024)),
             bytes => format!("{} MiB", bytes / (1024 * 1024)),

@@ -1,4 +1,4 @@
-//! API tokens: what programs may do, until when, and whether they still do it.
+//! API tokens: their permissions, expiry and last use.
 
 use crate::domain::field::FieldError;
 use crate::store::{self, Role, Scope, TokenInfo};
@@ -40,7 +40,7 @@ pub(in crate::web::pages) struct TokenForm {
     name: String,
     role: String,
     some: bool,
-    /// All tasks, and whether each is ticked.
+    /// Tasks, ticked or not.
     tasks: Vec<(String, bool)>,
     days: String,
 }
@@ -53,7 +53,7 @@ struct MadePage {
     token: String,
 }
 
-/// What a role means for a program.
+/// The permissions of a program's role.
 fn may(role: Role) -> &'static str {
     match role {
         Role::Viewer => "look",

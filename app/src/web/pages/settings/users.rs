@@ -1,4 +1,4 @@
-//! Users: who may log in, and as what.
+//! Users and their roles.
 
 use crate::domain::field::FieldError;
 use crate::domain::names::UserName;
