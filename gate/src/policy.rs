@@ -13,7 +13,7 @@ use crate::caller::{Caller, Door};
 use crate::config::{Config, Timeout};
 use crate::host::lock_name::LockName;
 use crate::names::{
-    Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, table,
+    Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, usable::table,
 };
 use crate::request::{HostVerb, Request};
 

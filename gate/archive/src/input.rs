@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
-use super::check::{Comparison, Report};
+use super::compare::{Comparison, Report};
 use super::digest::{Digest, Hasher, Hashing};
 use super::entry::Entry;
 use super::gunzip::Gunzip;

@@ -18,6 +18,7 @@ pub mod adopt;
 pub mod attributes;
 mod before;
 pub mod check;
+mod compare;
 mod dense;
 pub mod digest;
 pub mod entry;

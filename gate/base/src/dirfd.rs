@@ -14,14 +14,9 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 
+use super::flags::DIRECTORY;
 use super::trusted::Trusted;
 use crate::names::PlainPath;
-
-pub(crate) const DIRECTORY: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC)
-    .union(OFlag::O_NONBLOCK);
 
 /// Device and inode: the identity of a directory, apart from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

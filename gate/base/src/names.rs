@@ -6,7 +6,7 @@
 mod error;
 mod label;
 mod origin;
-mod usable;
+pub mod usable;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ pub use error::NameError;
 use error::refuse;
 pub use label::{folded, suggestion};
 pub use origin::{Day, Origin};
-pub use usable::{table, unusable};
 
 /// One component of a path: what may stand between two slashes.
 fn component(word: &str) -> bool {

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use super::dirfd::DIRECTORY;
+use super::flags::DIRECTORY;
 use super::repair::{self, Closed, Seen};
 
 /// The users who may own, and so may change, the files that the gate relies on.

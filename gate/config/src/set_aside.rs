@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use base::names::{table, unusable};
+use base::names::usable::{table, unusable};
 use base::wire::printable;
 
 /// A table that is not in force.

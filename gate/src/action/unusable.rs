@@ -14,7 +14,7 @@ use nix::sys::stat::{SFlag, fstatat};
 use super::Context;
 use crate::config::Config;
 use crate::host::dirfd::{PinnedDir, entries};
-use crate::names::unusable;
+use crate::names::usable::unusable;
 use crate::wire::printable;
 
 /// The most folders below `data_root` that are looked at.

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use super::scratch::Scratch;
 use super::tool::{Input, Said, run};
-use crate::names::table;
+use crate::names::usable::table;
 use crate::stack::Whole;
 
 /// The most that is read of a file; the largest is rclone.

@@ -9,7 +9,8 @@ use super::super::change::{Change, Owner};
 use super::super::eyes::Kind;
 use super::super::target::{CONFIGURATION, Target};
 use super::rclone;
-use crate::names::{folded, table, unusable};
+use crate::names::folded;
+use crate::names::usable::{table, unusable};
 use crate::wire::printable;
 
 /// The line of the example behind which the services are.
