@@ -17,7 +17,7 @@ pub struct Request<'r> {
     pub body: &'r [u8],
     /// Path and JSON of the question for the progress, asked now and then meanwhile; the answer goes to [`Ear::measure`].
     pub progress: Option<(&'r str, &'r [u8])>,
-    /// What happens to the lines that it says meanwhile.
+    /// Destination of the lines that the program prints meanwhile.
     pub output: Output,
 }
 
@@ -47,7 +47,7 @@ pub enum Answered {
 pub struct Read {
     /// The last answer; nothing when the reader had ended before it.
     pub answered: Option<Answered>,
-    /// What the reader made of it.
+    /// The reader's result.
     pub read: Result<(), Failure>,
 }
 

@@ -1,6 +1,6 @@
 //! Receivers of a program's messages.
 //!
-//! Invariant: a receiver decides what the caller sees; it never stops the reading.
+//! Invariant: a receiver selects the lines for the caller; it never stops the reading.
 
 use base::reply::Stream;
 
@@ -15,7 +15,7 @@ pub trait Ear {
         false
     }
 
-    /// An answer to a question for the progress, and what the caller is told about it.
+    /// An answer to a question for the progress, and the line about it for the caller.
     fn measure(&mut self, _answer: &[u8]) -> Option<(Stream, String)> {
         None
     }

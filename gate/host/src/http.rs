@@ -3,8 +3,8 @@
 //! The other end is rclone, or any program in its place, so nothing of the answer is trusted: the head and the lines of a chunked
 //! body have a limit, a length is only a promise, and bytes after the end are an error.
 //!
-//! Invariant: whatever bytes come, in whatever pieces, the result is the same, and memory stays bounded by the limits here and by
-//! what the caller takes for the body.
+//! Invariant: the pieces in which the bytes come make no difference. Memory stays bounded by the limits here and by the
+//! caller's limit for the body.
 
 /// The longest head, and the longest line between two chunks.
 const HEAD: usize = 16 << 10;
@@ -45,7 +45,7 @@ pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    /// So many bytes of the body are to come.
+    /// This number of bytes of the body is to come.
     Length(u64),
     /// The body ends with the connection.
     UntilClosed,
@@ -96,7 +96,7 @@ impl Answer {
         }
     }
 
-    /// True once all of it has come.
+    /// True once the whole answer has come.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::Done

@@ -64,7 +64,7 @@ pub(super) fn launch(
     patience: &Patience<'_>,
 ) -> Result<(Pid, Streams), Failure> {
     use super::Host;
-    // What ends with a program is all that descends from the gate.
+    // The end of a program ends all descendants of the gate, and the server is one.
     host.end_server();
     host.check(patience)
         .map_err(|cause| interrupted(&program.what, cause))?;

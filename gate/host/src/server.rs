@@ -47,7 +47,7 @@ pub(super) struct Server {
 /// One request and its answer, as far as both have gone.
 pub(super) struct Exchange {
     line: UnixStream,
-    /// The request, and how much of it was sent.
+    /// The request, and the number of bytes that were sent.
     request: (Vec<u8>, usize),
     pub(super) answer: Answer,
     pub(super) body: Vec<u8>,
@@ -220,6 +220,7 @@ pub(super) fn request(
     patience: &Patience<'_>,
     ear: &mut dyn Ear,
 ) -> Result<Answered, Failure> {
+    set_child_subreaper(true).map_err(Failure::errno("PR_SET_CHILD_SUBREAPER"))?;
     let Some(mut server) = host.server.take() else {
         return Err(Failure::Tool {
             what: request.what.to_owned(),
@@ -227,7 +228,6 @@ pub(super) fn request(
         });
     };
     host.now_doing(request.what);
-    set_child_subreaper(true).map_err(Failure::errno("PR_SET_CHILD_SUBREAPER"))?;
     server.streams.last_words.clear();
     let output = request.output;
     let bytes = http::post(request.path, request.body);

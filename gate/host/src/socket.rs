@@ -1,4 +1,4 @@
-//! A socket that one process can be asked on, and that nobody else can find.
+//! A listening socket without a name: only this process can connect to it.
 //!
 //! The gate binds and listens, so that the program needs no right to do either, and removes the name before the program
 //! starts. It connects through its own descriptor of the socket's file.
@@ -39,7 +39,7 @@ impl Socket {
     /// Connects, without waiting for the other end.
     ///
     /// # Errors
-    /// When nobody listens any more.
+    /// When the other end no longer listens.
     pub fn connect(&self) -> io::Result<UnixStream> {
         let stream = UnixStream::connect(format!("/proc/self/fd/{}", self.0.as_raw_fd()))?;
         stream.set_nonblocking(true)?;

@@ -35,7 +35,7 @@ impl Reach {
         }
     }
 
-    /// Whether a task with this access can be asked of it.
+    /// True if the process may do a task with this access.
     fn covers(&self, access: Access<'_>) -> bool {
         match (self, access) {
             (_, Access::Remote) => true,
@@ -134,8 +134,8 @@ impl Context<'_> {
         }
     }
 
-    /// How often to try after this end. Words that are not known may be those of a moment: where the remote fails while rclone
-    /// looks for a folder, rclone goes on as if it were a file, and says so.
+    /// How often to try after this end. An unknown error may pass: if the remote fails while rclone looks for
+    /// a folder, rclone takes the folder for a file and reports that.
     fn tries(&self, task: &Task<'_>, call: &Call, ended: &Ended, heard: &Listener) -> u8 {
         let missing = matches!(ended.exit, Exit::Code(3 | 4));
         let waits = !heard.throttled_for(self.host.now()).is_zero();

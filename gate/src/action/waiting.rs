@@ -268,7 +268,7 @@ impl Context<'_> {
         let heard = shared.replace(listen());
         let (ended, read) = outcome.map_err(|failure| late(failure, &heard, self.host.now()))?;
         if let Some(ended) = &ended {
-            // What came from one that failed is incomplete.
+            // The output of a failed run or request is incomplete.
             self.judge(task, ended, &heard)?;
         }
         read

@@ -1,5 +1,5 @@
-//! rclone: what it is asked to do (`argv` for a run, `call` for a process that stays), what it says meanwhile (`log`, `listener`, `survey`), and what its end means
-//! (`outcome`); and which versions can do it (`version`).
+//! rclone: its work (`argv` for a run, `call` for a process that stays), its messages (`log`, `listener`, `survey`), the meaning
+//! of its end (`outcome`), and its versions (`version`).
 //!
 //! Invariant: nothing outside this folder knows an option, a message or an exit code of rclone. 1.60 is what Debian 12
 //! and 13 have; what it says was tried with that version.

@@ -1,6 +1,6 @@
 //! A place on a remote, as requests to an rclone that stays have it.
 //!
-//! Invariant: all places below one configured remote begin with it, so that rclone looks each folder up once.
+//! Invariant: each place begins with its configured remote, so rclone looks each folder up once.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of `path`, such as `onedrive:/Backup/app/archives`.
+    /// Splits `path`, for example `onedrive:/Backup/app/archives`.
     #[must_use]
     pub fn of(config: &Config, path: &str) -> Self {
         let remotes = config.remotes.iter().map(ToString::to_string);

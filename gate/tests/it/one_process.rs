@@ -27,7 +27,7 @@ fn world(fault: &str) -> Option<World> {
     Some(world)
 }
 
-/// No process of the action is left, and nothing of it in the spool.
+/// The action left no process and no file in the spool.
 fn is_clean(world: &World) {
     wait_until("no process is left", || world.running().is_empty());
     let spool = world.path("spool/archive");
