@@ -96,7 +96,7 @@ struct KindsPage {
 }
 
 impl KindsPage {
-    fn kinds(&self) -> [(&'static str, &'static str, &'static str); 5] {
+    fn kinds(&self) -> [(&'static str, &'static str, &'static str); Kind::ALL.len()] {
         Kind::ALL.map(|kind| (kind.as_str(), kind.title(), kind.summary()))
     }
 }
