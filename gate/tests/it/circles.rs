@@ -1,4 +1,4 @@
-//! No file of the workspace's crates leads back to itself through the files that it uses.
+//! No file of the gate's crates leads back to itself through the files that it uses.
 //!
 //! The search reads `use` lines and paths that begin with `crate` or `super`; unit tests at the end of a file do not count.
 
@@ -7,19 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Circles that are left, each named by the first of its files. None may be added.
-const LEFT: [&str; 13] = [
+const LEFT: [&str; 7] = [
     "backupctl: action",
     "backupctl: install::apply",
     "backupctl: install::change",
     "backupctl: rclone",
     "host: linux",
     "host: program",
-    "lightflow: engine",
-    "lightflow: engine::log_file",
-    "lightflow: store",
-    "lightflow: view",
-    "lightflow: web::log_part",
-    "lightflow: web::pages",
     "privilege: syscalls",
 ];
 
@@ -177,10 +171,7 @@ fn circles(modules: &Modules) -> BTreeSet<Vec<String>> {
 fn no_file_leads_back_to_itself() {
     let gate = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut found, mut known) = (BTreeSet::new(), BTreeSet::new());
-    let mut crates = vec![
-        ("backupctl".to_owned(), gate.join("src")),
-        ("lightflow".to_owned(), gate.join("../app/src")),
-    ];
+    let mut crates = vec![("backupctl".to_owned(), gate.join("src"))];
     for entry in fs::read_dir(gate).unwrap().flatten() {
         if entry.path().join("src/lib.rs").is_file() {
             crates.push((
