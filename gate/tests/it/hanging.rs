@@ -1,15 +1,18 @@
-//! A service comes back although something does not answer: another service's systemctl, a lock whose holder was stopped,
-//! a keeper that was stopped, a folder without room.
+//! A service comes back although one of these does not answer: podman, systemctl, a stopped holder of the lock, a stopped
+//! keeper. It also comes back when a folder has no room.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::{
-    RCLONE, World, can_mount, holds_a_lock, is_root, kill_at_once, pid, wait_long, wait_until,
+    Answer, RCLONE, World, can_mount, holds_a_lock, is_root, kill_at_once, pid, wait_long,
+    wait_until,
+};
+use crate::programs::{
+    HANGS, can_replace_programs, gate_with_programs, move_by_podmanctl, play_stack, put_programs,
 };
 
 const STOP: &str = "backupctl --stop app --timeout 20";
@@ -32,32 +35,6 @@ fn forgotten_lease(world: &World, keeper: &str) {
     world.write("state/leases/other.json", &lease);
 }
 
-/// Runs the gate with these words where `/usr/bin` holds other programs of these names.
-fn with_programs(world: &World, names: &[&str], body: &str, words: &[&str]) -> Command {
-    let folder = world.path("programs");
-    let _ = fs::create_dir(&folder);
-    for name in names {
-        let file = folder.join(name);
-        fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "--propagation", "private", "sh", "-c"])
-        .arg("mount -t overlay -o lowerdir=\"$1\":/usr/bin overlay /usr/bin; shift; exec \"$@\"")
-        .arg("-")
-        .arg(&folder)
-        .arg(env!("CARGO_BIN_EXE_backupctl"))
-        .arg("--config")
-        .arg(world.path("gate.toml"))
-        .args(words)
-        .stdin(Stdio::null());
-    command
-}
-
-/// A program that does not answer, as systemctl while systemd does not, and that is not impressed by SIGTERM.
-const HANGS: &str = "trap '' TERM; sleep 300";
-
 /// A sync that has the lock of the service, and whose rclone never ends.
 fn hanging_sync(world: &World) -> Child {
     let here = world.path("").display().to_string();
@@ -75,47 +52,111 @@ fn hanging_sync(world: &World) -> Child {
     sync
 }
 
-#[test]
-fn a_start_serves_its_own_service_before_the_leases_of_others() {
-    if !is_root() || !can_mount() {
-        eprintln!("SKIPPED: programs cannot be replaced here");
-        return;
-    }
-    let world = World::new();
-    world.configure("lease = { seconds = 600, keeper = \"process\" }");
-    world.request(STOP).expect(0);
-    forgotten_lease(&world, "systemd");
-    let names = ["systemctl", "systemd-run"];
-    let words = ["--start", "app", "--timeout", "8"];
-    let started = with_programs(&world, &names, HANGS, &words)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&started.stderr).into_owned();
-    assert_eq!(started.status.code(), Some(0), "{said}");
-    assert!(world.exists("up") && !world.exists(LEASE));
-    assert!(
-        String::from_utf8_lossy(&started.stdout).contains("app is up; it was down for"),
-        "{said}"
-    );
+/// A start while programs of these names never answer.
+struct Silence {
+    programs: &'static [&'static str],
+    /// Changes the host after the stop.
+    prepare: fn(&World),
 }
 
+const SILENCES: [(&str, Silence); 2] = [
+    (
+        "the leases of other services are looked after later",
+        Silence {
+            programs: &["systemctl", "systemd-run"],
+            prepare: |world| forgotten_lease(world, "systemd"),
+        },
+    ),
+    (
+        "the lease of the service itself is ended",
+        Silence {
+            programs: &["systemctl"],
+            prepare: |world| {
+                let lease = world.read(LEASE).replace("\"process\"", "\"systemd\"");
+                world.write(LEASE, &lease);
+            },
+        },
+    ),
+];
+
 #[test]
-fn a_start_ends_its_own_lease_although_systemd_does_not_answer() {
-    if !is_root() || !can_mount() {
-        eprintln!("SKIPPED: programs cannot be replaced here");
+fn a_start_by_own_commands_needs_no_answer_of_systemd() {
+    if !can_replace_programs() {
         return;
     }
+    for (case, silence) in &SILENCES {
+        let world = World::new();
+        world.configure("lease = { seconds = 600, keeper = \"process\" }");
+        world.request(STOP).expect(0);
+        (silence.prepare)(&world);
+        put_programs(&world, silence.programs, HANGS);
+        let started = gate_with_programs(&world)
+            .args(["--start", "app", "--timeout", "8"])
+            .output();
+        let answer = Answer::of(&started.unwrap());
+        assert_eq!(answer.code, 0, "{case}: {}", answer.err);
+        assert!(world.exists("up") && !world.exists(LEASE), "{case}");
+        let words = "app is up; it was down for";
+        assert!(answer.out.contains(words), "{case}: {}", answer.out);
+    }
+}
+
+/// Calls of podman and systemctl, and the verb of the gate during which they hang.
+const HANGING_CALLS: [(&str, &str); 12] = [
+    ("podman ps", "--stop"),
+    ("podman container", "--stop"),
+    ("podman stop", "--stop"),
+    ("systemctl list-unit-files", "--stop"),
+    ("systemctl show", "--stop"),
+    ("systemctl stop", "--stop"),
+    ("podman ps", "--start"),
+    ("podman container", "--start"),
+    ("podman start", "--start"),
+    ("systemctl list-unit-files", "--start"),
+    ("systemctl show", "--start"),
+    ("systemctl start", "--start"),
+];
+
+#[test]
+fn a_stack_comes_back_although_a_call_of_podman_or_systemctl_hangs() {
+    if !can_replace_programs() {
+        return;
+    }
+    for cases in HANGING_CALLS.chunks(4) {
+        std::thread::scope(|scope| {
+            for (call, during) in cases {
+                scope.spawn(|| a_call_hangs(call, during));
+            }
+        });
+    }
+}
+
+fn a_call_hangs(call: &str, during: &str) {
     let world = World::new();
-    world.configure("lease = { seconds = 600, keeper = \"process\" }");
-    world.request(STOP).expect(0);
-    let lease = world.read(LEASE).replace("\"process\"", "\"systemd\"");
-    world.write(LEASE, &lease);
-    let words = ["--start", "app", "--timeout", "8"];
-    let started = with_programs(&world, &["systemctl"], HANGS, &words)
-        .output()
-        .unwrap();
-    assert_eq!(started.status.code(), Some(0));
-    assert!(world.exists("up") && !world.exists(LEASE));
+    play_stack(&world);
+    world.configure("lease = { seconds = 8, keeper = \"process\" }");
+    move_by_podmanctl(&world);
+    let gate = |verb: &str, seconds: &str| {
+        let words = [verb, "app", "--timeout", seconds];
+        let done = gate_with_programs(&world).args(words).output();
+        Answer::of(&done.unwrap())
+    };
+    if during == "--start" {
+        gate("--stop", "20").expect(0);
+    }
+    world.write("hang", call);
+    let answer = gate(during, "6");
+    assert_eq!(answer.code, 124, "{call}: {}{}", answer.out, answer.err);
+    assert_eq!(world.read("hanging-calls").lines().next(), Some(call));
+    wait_long(&format!("all is up after {call} in {during}"), || {
+        world.exists("up") && world.read("db") == "running\n" && !is_owed(&world)
+    });
+    wait_until("nothing is left", || world.processes().is_empty());
+}
+
+/// The lease still asks for a start.
+fn is_owed(world: &World) -> bool {
+    world.read(LEASE).contains("\"back\":null")
 }
 
 #[test]
@@ -239,36 +280,24 @@ impl Drop for Full<'_> {
 }
 
 #[test]
-fn a_start_needs_no_room_for_its_lock() {
+fn a_start_needs_no_room_for_its_lock_or_its_state() {
     if !is_root() || !can_mount() {
         eprintln!("SKIPPED: nothing can be mounted here");
         return;
     }
-    let world = World::new();
-    fs::remove_file(world.path("up")).unwrap();
-    let _full = Full::new(&world, "lock");
-    let answer = world.request(START).expect(0);
-    assert!(answer.err.contains("without it"), "{}", answer.err);
-    assert!(world.exists("up"));
-}
-
-#[test]
-fn a_start_needs_no_room_for_its_state() {
-    if !is_root() || !can_mount() {
-        eprintln!("SKIPPED: nothing can be mounted here");
-        return;
+    for (folder, said) in [("lock", "without it"), ("state", "")] {
+        let world = World::new();
+        fs::remove_file(world.path("up")).unwrap();
+        let _full = Full::new(&world, folder);
+        let answer = world.request(START).expect(0);
+        assert!(answer.err.contains(said), "{folder}: {}", answer.err);
+        assert!(world.exists("up"), "{folder}");
     }
-    let world = World::new();
-    fs::remove_file(world.path("up")).unwrap();
-    let _full = Full::new(&world, "state");
-    world.request(START).expect(0);
-    assert!(world.exists("up"));
 }
 
 #[test]
 fn a_boot_brings_services_back_although_systemd_does_not_answer() {
-    if !is_root() || !can_mount() {
-        eprintln!("SKIPPED: programs cannot be replaced here");
+    if !can_replace_programs() {
         return;
     }
     let world = World::new();
@@ -280,8 +309,9 @@ fn a_boot_brings_services_back_although_systemd_does_not_answer() {
     let mut lease: serde_json::Value = serde_json::from_str(&world.read(LEASE)).unwrap();
     lease["seconds"] = 0.into();
     world.write(LEASE, &lease.to_string());
-    let names = ["systemctl", "systemd-run"];
-    let mut gate = with_programs(&world, &names, HANGS, &["--recover", "--boot"]);
+    put_programs(&world, &["systemctl", "systemd-run"], HANGS);
+    let mut gate = gate_with_programs(&world);
+    gate.args(["--recover", "--boot"]);
     gate.stdout(Stdio::null()).stderr(Stdio::null());
     let mut gate = gate.spawn().unwrap();
     wait_until("app is up", || world.exists("up") && !world.exists(LEASE));

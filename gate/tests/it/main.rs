@@ -45,6 +45,7 @@ mod overview;
 mod podman;
 mod privileges;
 mod profile;
+mod programs;
 mod proofs;
 mod race;
 mod ready;

@@ -3,11 +3,11 @@
 //! Invariant: a transition ends when the whole stack was seen down, or up; or with a sentence that names the failed
 //! parts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::find::{Found, Tools, tool};
 use crate::{Activity, Container, Goal, Kind, Life, Selection, Stack, Whole, order};
-use base::error::Failure;
+use base::error::{Failure, Interrupt};
 use base::names::ServiceName;
 use host::program::Output;
 
@@ -130,7 +130,16 @@ impl Errand<'_, '_> {
             "a stop of {} was broken off; it is brought to its end before the start",
             half.join(", ")
         ));
-        if self.podman("stop", &["--time", &grace], &half)?.is_some() {
+        // Podman may hang in the stop again, and a kill needs time, too.
+        let until = self.tools.host.now() + self.tools.left() / 2;
+        let ended = match self.podman_until(until, "stop", &["--time", &grace], &half) {
+            Err(Failure::Interrupted {
+                cause: Interrupt::DeadlinePassed,
+                ..
+            }) => false,
+            outcome => outcome?.is_none(),
+        };
+        if !ended {
             // The next look shows the result.
             self.podman("kill", &[], &half)?;
         }
@@ -249,7 +258,8 @@ impl Errand<'_, '_> {
         let mut words = vec![verb, "--"];
         words.extend(units.iter().map(String::as_str));
         let argv = self.found.owner.systemctl();
-        self.hand_over(argv, &words, &format!("systemctl {verb}"))
+        let until = self.tools.until;
+        self.hand_over(until, argv, &words, &format!("systemctl {verb}"))
     }
 
     /// Hands containers to Podman; returns the failure in words, if there was one.
@@ -259,22 +269,34 @@ impl Errand<'_, '_> {
         options: &[&str],
         containers: &[String],
     ) -> Result<Option<String>, Failure> {
-        let argv = self.found.owner.podman(self.tools.left());
+        self.podman_until(self.tools.until, verb, options, containers)
+    }
+
+    /// Hands containers to a Podman that has to end by `until`.
+    fn podman_until(
+        &mut self,
+        until: Instant,
+        verb: &str,
+        options: &[&str],
+        containers: &[String],
+    ) -> Result<Option<String>, Failure> {
+        let limit = until.saturating_duration_since(self.tools.host.now());
+        let argv = self.found.owner.podman(limit);
         let what = format!("podman {verb} {}", containers.join(" "));
         let mut words = vec![verb];
         words.extend(options);
         words.push("--");
         words.extend(containers.iter().map(String::as_str));
-        self.hand_over(argv, &words, &what)
+        self.hand_over(until, argv, &words, &what)
     }
 
     fn hand_over(
         &mut self,
+        until: Instant,
         argv: Vec<String>,
         words: &[&str],
         what: &str,
     ) -> Result<Option<String>, Failure> {
-        let until = self.tools.until;
         let ended = self.tools.run(argv, words, what, Output::Relayed, until)?;
         Ok((!ended.ok()).then(|| format!("{what}: {}", ended.describe())))
     }

@@ -1,0 +1,136 @@
+//! Other programs in the place of those in `/usr/bin`, for one run of the gate; and a stack that is played by them.
+//!
+//! Invariant: the programs are seen by this gate and its children alone, in a mount namespace of theirs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use crate::harness::{World, can_mount, is_root};
+
+/// A program that never answers, as systemctl while systemd does not, and that ignores SIGTERM.
+pub(crate) const HANGS: &str = "trap '' TERM; sleep 300";
+
+/// False, and says so, where programs cannot be replaced.
+pub(crate) fn can_replace_programs() -> bool {
+    let can = is_root() && can_mount();
+    if !can {
+        eprintln!("SKIPPED: programs cannot be replaced here");
+    }
+    can
+}
+
+/// Writes programs of these names, all with this body.
+pub(crate) fn put_programs(world: &World, names: &[&str], body: &str) {
+    let folder = world.path("programs");
+    let _ = fs::create_dir(&folder);
+    for name in names {
+        let file = folder.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// The gate on a host that has these programs in `/usr/bin`, and systemd as PID 1 as far as podmanctl can see.
+pub(crate) fn gate_with_programs(world: &World) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(
+            "mount -t overlay -o lowerdir=\"$1\":/usr/bin overlay /usr/bin; shift
+test -d /run/systemd/system || { mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system; }
+exec \"$@\"",
+        )
+        .arg("-")
+        .arg(world.path("programs"))
+        .arg(env!("CARGO_BIN_EXE_backupctl"))
+        .arg("--config")
+        .arg(world.path("gate.toml"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// Begins each played program: the call that the file `hang` names does not come to its end. A stop hangs each time,
+/// any other call once: without an answer to it nothing can bring the service back.
+const MAY_HANG: &str = r#"
+if test "$(cat "$here/hang" 2>/dev/null)" = "$name $verb"; then
+    if test "$verb" = stop; then
+        test $name = systemctl || echo stopping > "$here/db"
+        hangs=yes
+    elif mv "$here/hang" "$here/hung" 2>/dev/null; then
+        hangs=yes
+    fi
+    if test "$hangs"; then
+        echo "$name $verb" >> "$here/hanging-calls"
+        trap '' TERM
+        exec tail -f "$here/hanging-calls"
+    fi
+fi
+"#;
+
+const SYSTEMCTL: &str = r#"
+case $verb in
+list-unit-files) echo "app.service enabled enabled" ;;
+show)
+    state="inactive dead"
+    if test -e "$here/up"; then state="active running"; fi
+    case " $* " in *" app.service "*)
+        printf 'Id=app.service\nFragmentPath=/etc/systemd/system/app.service\nLoadState=loaded\n'
+        printf 'ActiveState=%s\nSubState=%s\nType=simple\nWantedBy=multi-user.target\n' $state ;;
+    esac ;;
+stop) rm -f "$here/up" ;;
+start) : > "$here/up" ;;
+esac
+"#;
+
+/// Podman does not start a container after an unfinished stop.
+const PODMAN: &str = r#"
+id=0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+state=$(cat "$here/db")
+case $verb in
+ps) echo '[{"Id":"'$id'","Names":["app-db"],"State":"'$state'","Labels":null,"PodName":""}]' ;;
+container) echo '[{"Id":"'$id'","Name":"app-db","HostConfig":{"RestartPolicy":{"Name":"always"}},"State":{"StoppedByUser":true}}]' ;;
+stop | kill) echo exited > "$here/db" ;;
+start) test "$state" != stopping || exit 125; echo running > "$here/db" ;;
+esac
+"#;
+
+/// Puts systemctl, systemd-run and podman in place that play the stack of `app`: a unit, which runs while the file `up` is
+/// there, and a container that no unit manages, with its state in the file `db`.
+pub(crate) fn play_stack(world: &World) {
+    let here = world.path("").display().to_string();
+    let here = here.trim_end_matches('/');
+    let options =
+        "while :; do case $1 in --no-pager | --no-ask-password) shift ;; *) break ;; esac; done";
+    for (name, body) in [("systemctl", SYSTEMCTL), ("podman", PODMAN)] {
+        let begin = format!("here={here}\nname={name}\n{options}\nverb=$1\nshift\n");
+        put_programs(world, &[name], &format!("{begin}{MAY_HANG}{body}"));
+    }
+    let to_command = "while test \"$1\" != --; do shift; done; shift; exec \"$@\"";
+    put_programs(world, &["systemd-run"], to_command);
+    // podmanctl reads the configuration of the host where it is not told another one.
+    let real = env!("CARGO_BIN_EXE_podmanctl");
+    world.script(
+        "podmanctl",
+        &format!("exec {real} --config {here}/gate.toml \"$@\"\n"),
+    );
+    world.write("db", "running\n");
+}
+
+/// Hands the stack of `app` over to podmanctl, in the configuration as it is.
+pub(crate) fn move_by_podmanctl(world: &World) {
+    let here = world.path("").display().to_string();
+    let text = world.read("gate.toml");
+    let own = |line: &&str| {
+        let verbs = ["stop", "start", "status"];
+        !verbs
+            .iter()
+            .any(|verb| *line == format!("{verb} = [\"{here}bin/{verb}\"]"))
+    };
+    let rest: Vec<&str> = text.lines().filter(own).collect();
+    assert_eq!(text.lines().count(), rest.len() + 3);
+    world.write(
+        "gate.toml",
+        &format!("podmanctl = \"{here}bin/podmanctl\"\n{}\n", rest.join("\n")),
+    );
+}
