@@ -23,8 +23,8 @@ pub(crate) fn settled(world: &World) -> bool {
     world.exists("up") && !owed
 }
 
-pub(crate) fn recover(world: &World) {
-    let done = world.gate().arg("--recover").output().unwrap();
+pub(crate) fn recover(mut gate: Command) {
+    let done = gate.arg("--recover").output().unwrap();
     assert!(done.status.success());
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn nothing_is_left(world: &World, what: &str) -> bool {
     }
     let swept = !world.processes().is_empty();
     if swept {
-        recover(world);
+        recover(world.gate());
     }
     wait_until(&format!("nothing is left ({what})"), || {
         world.processes().is_empty()

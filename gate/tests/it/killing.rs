@@ -15,6 +15,8 @@ use nix::unistd::Pid;
 use crate::aftermath::{OLD, archives_are_good, good_archives, nothing_is_left, recover, settled};
 use crate::dead_disk::{DeadDisk, can_mount_fuse};
 use crate::harness::{World, have_rclone, is_dead, kill_at_once, pid, wait_long, wait_until};
+use crate::programs::{can_replace_programs, gate_with_programs, move_by_podmanctl, play_stack};
+use crate::victims::{Dice, VICTIMS, Victim};
 
 /// How long the service may stay down in a night that is disturbed.
 const LEASE: Duration = Duration::from_secs(3);
@@ -24,50 +26,6 @@ const GENEROUS: Duration = Duration::from_secs(20);
 
 /// Worlds at the same time.
 const WORLDS: u64 = 4;
-
-/// Who is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Victim {
-    Client,
-    Gate,
-    Rclone,
-    /// Of the keeper and its standby, one.
-    Keeper,
-    /// Client, gate, and every process below: all but the keeper and its standby.
-    Host,
-    /// That, and both of them.
-    Everything,
-    /// The gate is not killed but stopped by a signal, with the locks that it holds.
-    Halted,
-    /// The disk of the data does not answer any more.
-    Disk,
-    /// The command that stops the service hangs, as podman and systemctl may.
-    Command,
-}
-
-const VICTIMS: [Victim; 9] = [
-    Victim::Client,
-    Victim::Gate,
-    Victim::Rclone,
-    Victim::Keeper,
-    Victim::Host,
-    Victim::Everything,
-    Victim::Halted,
-    Victim::Disk,
-    Victim::Command,
-];
-
-/// xorshift64*: a test that failed is repeated with its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
-    }
-}
 
 /// What came of the rounds with one victim.
 #[derive(Default)]
@@ -90,15 +48,14 @@ struct Step {
 }
 
 impl Step {
-    fn start(world: &World, line: &str) -> Self {
+    fn start(mut gate: Command) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let client = Command::new("cat")
             .stdin(reader)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let gate = world
-            .ssh_gate(line)
+        let gate = gate
             .stdout(writer.try_clone().unwrap())
             .stderr(writer)
             .spawn()
@@ -121,6 +78,8 @@ struct Night {
     /// How long one takes that nobody disturbs.
     length: Duration,
     rclone: String,
+    /// The call that hangs when podmanctl moves the service in this round.
+    call: Option<&'static str>,
     /// The disk that died, while it is mounted.
     disk: Option<DeadDisk>,
     figures: BTreeMap<Victim, Figures>,
@@ -142,6 +101,7 @@ impl Night {
             let name = format!("root/app/data/folder/{number}");
             world.write(&name, &format!("{number}").repeat(5000));
         }
+        play_stack(&world);
         let archives = world.path("remote/OdroidBackup/app/archives");
         fs::create_dir_all(&archives).unwrap();
         for name in OLD {
@@ -156,10 +116,11 @@ impl Night {
         }
         let mut night = Self {
             world,
-            dice: Dice(seed | 1),
+            dice: Dice::new(seed),
             early_start: seed.is_multiple_of(2),
             length: Duration::ZERO,
             rclone,
+            call: None,
             disk: None,
             figures: BTreeMap::new(),
         };
@@ -181,12 +142,27 @@ impl Night {
     }
 
     fn lines(&self) -> [String; 4] {
+        // A start waits for the call that hangs once until its own time is over; then the lease brings the service back.
+        let start = if self.call.is_some() { 4 } else { 20 };
         [
             "backupctl --stop app --timeout 20".into(),
             self.world.sync(),
             format!("{} --keep-weekly 2 --keep-monthly 3", self.world.archive()),
-            "backupctl --start app --timeout 20".into(),
+            format!("backupctl --start app --timeout {start}"),
         ]
+    }
+
+    /// The gate in this round.
+    fn gate(&self) -> Command {
+        match self.call {
+            Some(_) => gate_with_programs(&self.world),
+            None => self.world.gate(),
+        }
+    }
+
+    /// The service is up, with its container.
+    fn is_back(&self) -> bool {
+        settled(&self.world) && self.world.read("db") == "running\n"
     }
 
     #[track_caller]
@@ -203,18 +179,25 @@ impl Night {
     fn round(&mut self, number: u64) {
         let victim = VICTIMS[self.dice.roll(VICTIMS.len() as u64) as usize];
         // Nothing can be mounted by an ordinary user.
-        let victim = if victim == Victim::Disk && !can_mount_fuse() {
-            Victim::Halted
-        } else {
-            victim
+        let victim = match victim {
+            Victim::Disk if !can_mount_fuse() => Victim::Halted,
+            Victim::Podman | Victim::Systemctl if !can_replace_programs() => Victim::Command,
+            victim => victim,
         };
-        let hangs = matches!(victim, Victim::Halted | Victim::Disk | Victim::Command);
+        let calls = victim.calls();
+        self.call = (!calls.is_empty()).then(|| calls[self.dice.roll(calls.len() as u64) as usize]);
+        self.configure(LEASE);
+        if self.call.is_some() {
+            move_by_podmanctl(&self.world);
+        }
         let span = self.length.as_millis() as u64 * 12 / 10;
         let at = Duration::from_millis(self.dice.roll(span.max(1)));
         // Half of the time the runner dies as well, and no start comes.
         let runner_dies =
             matches!(victim, Victim::Host | Victim::Everything) || self.dice.roll(2) == 0;
-        let what = format!("round {number}: {victim:?} after {at:?}, runner dies: {runner_dies}");
+        let call = self.call.unwrap_or_default();
+        let what =
+            format!("round {number}: {victim:?} {call} after {at:?}, runner dies: {runner_dies}");
         self.world
             .write("root/app/data/changing", &format!("round {number}"));
         let good = good_archives(&self.world, &what);
@@ -232,13 +215,17 @@ impl Night {
             if is_start && killed.is_some() && runner_dies {
                 break;
             }
-            let mut step = Step::start(&self.world, line);
+            let mut step = {
+                let mut gate = self.gate();
+                gate.arg("--ssh-gate").env("SSH_ORIGINAL_COMMAND", line);
+                Step::start(gate)
+            };
             loop {
                 if killed.is_none() && begun.elapsed() >= at {
                     hit = self.kill(victim, &mut step);
                     // The moment waits for somebody to kill.
                     killed = hit.then(Instant::now);
-                    if hit && hangs {
+                    if hit && victim.hangs() {
                         // The runner ends a step that takes too long, by its ssh client.
                         let _ = step.client.kill();
                     }
@@ -273,13 +260,14 @@ impl Night {
         let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
         if runner_dies && (not_kept || victim == Victim::Everything) {
             // Somebody has to come by: cron, the next backup, the next boot.
-            recover(&self.world);
+            recover(self.gate());
         }
         let since = killed.unwrap_or(begun);
-        while !settled(&self.world) {
+        while !self.is_back() {
             assert!(
                 since.elapsed() < LEASE + GENEROUS,
-                "{what}: the service is not back; its lease: {}; audit:\n{}",
+                "{what}: the service is not back; its container: {}; its lease: {}; audit:\n{}",
+                self.world.read("db"),
                 self.world.read("state/leases/app.json"),
                 self.world.read("audit.jsonl")
             );
@@ -287,7 +275,9 @@ impl Night {
         }
         let took = since.elapsed();
         self.disk = None;
-        let _ = fs::remove_file(self.world.path("hang"));
+        for file in ["hang", "hung", "hanging-calls"] {
+            let _ = fs::remove_file(self.world.path(file));
+        }
         if let Some(mut gate) = halted {
             // A start ends it where it holds the lock of the service; otherwise it is in the way of no start.
             let _ = gate.kill();
@@ -331,6 +321,12 @@ impl Night {
             Victim::Command => {
                 self.world.write("hang", "");
                 true
+            }
+            Victim::Podman | Victim::Systemctl => {
+                if !self.world.exists("hang") && !self.world.exists("hung") {
+                    self.world.write("hang", self.call.unwrap_or_default());
+                }
+                self.world.exists("hanging-calls")
             }
             Victim::Keeper => {
                 let keepers = self.world.keepers();

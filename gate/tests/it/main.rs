@@ -60,4 +60,5 @@ mod token;
 mod trace;
 mod uploads;
 mod verify;
+mod victims;
 mod write_probe;
