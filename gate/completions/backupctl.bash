@@ -20,10 +20,13 @@ _backupctl_data_root() {
 # Offers words that begin like the current one.
 _backupctl_offer() {
     local word
+    local -a offered
     COMPREPLY=()
-    while IFS= read -r word; do
-        [[ -n $word ]] && COMPREPLY+=("$word")
-    done < <(compgen -W "$1" -- "$current")
+    # Not `compgen -W`, which runs `$(…)` of the words. A word that no request can contain is not put on the line.
+    read -rd '' -a offered <<<"$1"
+    for word in "${offered[@]}"; do
+        [[ $word == "$current"* && $word != *[!A-Za-z0-9._/:-]* ]] && COMPREPLY+=("$word")
+    done
     # Readline takes a colon for the end of a word, so what stands before it must not come again.
     if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
         COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")

@@ -99,6 +99,25 @@ fn bash_offers_nothing_where_the_configuration_cannot_be_read() {
 }
 
 #[test]
+fn bash_runs_nothing_that_stands_in_a_configuration_or_on_the_line() {
+    if !have("/usr/bin/bash") {
+        return;
+    }
+    let world = world();
+    let ran = world.path("ran").display().to_string();
+    let command = format!("$(touch${{IFS}}{ran})");
+    world.write(
+        "gate.toml",
+        &format!("data_root = \"/srv/{command}\"\nremotes = [\"onedrive:/{command}\", \"second:Folder\"]\n"),
+    );
+    let offered = bash(&world, "backupctl --config FILE --sync n8n --remote ");
+    assert_eq!(offered, ["second:Folder"]);
+    let line = format!("backupctl --config FILE --sync {command} --path ");
+    assert!(bash(&world, &line).is_empty());
+    assert!(!world.exists("ran"));
+}
+
+#[test]
 fn fish_offers_verbs_options_and_names() {
     if !have("/usr/bin/fish") {
         return;
