@@ -125,11 +125,12 @@ fn open_trusted(path: &Path, trusted: Trusted, closed: Closed) -> Result<OwnedFd
         })?;
         fd = opened;
         let stat = fstat(&fd).map_err(|e| format!("{here}: {}", e.desc()))?;
-        if let Some(complaint) = trusted.complaint(&walked, &stat, closed) {
-            return Err(complaint);
-        }
+        // First: the permissions of a file are the wrong ones for a folder.
         if at == last && stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
             return Err(format!("{here} is not a regular file"));
+        }
+        if let Some(complaint) = trusted.complaint(&walked, &stat, closed) {
+            return Err(complaint);
         }
     }
     Ok(fd)

@@ -46,7 +46,7 @@ impl fmt::Display for OpenKey {
 }
 
 /// Looks at the key files of all sections behind the gate's remotes. A file that is missing, or that rclone looks for
-/// by `~` or a variable, is left to rclone.
+/// by `~` or a variable, is left to rclone, and so are options of a remote that is named inside of another one.
 ///
 /// # Errors
 /// The first key file that is not closed to others.
@@ -55,8 +55,10 @@ pub fn check(config: &Config, ini: &Ini<'_>, trusted: Trusted) -> Result<(), Ope
         for backend in behind(ini, remote.name()) {
             for setting in SETTINGS {
                 let value = ini.get(&backend.section, setting).unwrap_or_default();
-                if value.starts_with('/') {
-                    check_file(Path::new(value), trusted).map_err(|open| OpenKey {
+                if !value.is_empty() && !value.starts_with(['~', '$', '%']) {
+                    // rclone's working directory is the root.
+                    let path = Path::new("/").join(value);
+                    check_file(&path, trusted).map_err(|open| OpenKey {
                         what: format!(
                             "{setting} of [{}] in {}: {}",
                             backend.section, config.rclone.config, open.what
@@ -71,17 +73,20 @@ pub fn check(config: &Config, ini: &Ini<'_>, trusted: Trusted) -> Result<(), Ope
 }
 
 fn check_file(path: &Path, trusted: Trusted) -> Result<(), OpenKey> {
+    if let Some(open) = open_to_others(path, trusted) {
+        return Err(open);
+    }
     // The folders on the way, and those behind links.
     program_is_trusted(path, trusted).map_err(|what| OpenKey {
         what,
         fix: Vec::new(),
-    })?;
-    let Ok(real) = std::fs::canonicalize(path) else {
-        return Ok(());
-    };
-    let Ok(seen) = real.metadata() else {
-        return Ok(());
-    };
+    })
+}
+
+/// The fault of the file itself, with all commands at once.
+fn open_to_others(path: &Path, trusted: Trusted) -> Option<OpenKey> {
+    let real = std::fs::canonicalize(path).ok()?;
+    let seen = real.metadata().ok()?;
     let seen = Seen {
         uid: seen.uid(),
         mode: seen.mode() & 0o7777,
@@ -89,9 +94,9 @@ fn check_file(path: &Path, trusted: Trusted) -> Result<(), OpenKey> {
     };
     let fix = repair::commands(&real, seen, trusted.uid, Closed::All);
     if seen.directory || fix.is_empty() {
-        return Ok(());
+        return None;
     }
-    Err(OpenKey {
+    Some(OpenKey {
         what: format!(
             "{} belongs to uid {} with mode {:04o}, and a secret is kept there",
             real.display(),

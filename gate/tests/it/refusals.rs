@@ -109,8 +109,30 @@ fn a_key_file_of_rclones_configuration_that_others_may_read_is_refused_with_the_
         let fix = format!("fix: chmod 0600 {here}key");
         assert!(doctor.out.contains(&fix), "{}", doctor.out);
     }
+    // rclone works in the root folder.
+    let relative = here.trim_start_matches('/');
+    world.write("rclone.conf", &format!("{text}key_file = {relative}key\n"));
+    world.set_mode("key", 0o604);
+    all_refused_with(&world, &format!("`chmod 0600 {here}key`"));
+    if is_root() {
+        chown(world.path("key"), Some(1000), None).unwrap();
+        let both = format!("`chown root:root {here}key && chmod 0600 {here}key`");
+        all_refused_with(&world, &both);
+        chown(world.path("key"), Some(0), None).unwrap();
+    }
     world.set_mode("key", 0o600);
     world.request(&world.sync()).expect(0);
+}
+
+#[test]
+fn a_folder_in_the_place_of_rclones_configuration_gets_no_mode_of_a_file() {
+    let world = World::new();
+    fs::remove_file(world.path("rclone.conf")).unwrap();
+    fs::create_dir(world.path("rclone.conf")).unwrap();
+    let answer = world.request(&world.sync()).expect(78);
+    let reason = "rclone.conf is not a regular file";
+    assert!(answer.err.contains(reason), "{}", answer.err);
+    assert!(!answer.err.contains("chmod"), "{}", answer.err);
 }
 
 #[test]
