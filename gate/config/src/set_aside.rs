@@ -54,9 +54,9 @@ fn reasons(list: &str, tables: &Table) -> BTreeMap<String, String> {
     for (name, value) in tables {
         if let Some(inner) = nested(value) {
             let header = table(list, &format!("{name}.{inner}"));
-            reasons
-                .entry(name.clone())
-                .or_insert_with(|| format!("a name with a dot is written in quotes: {header}"));
+            reasons.entry(name.clone()).or_insert_with(|| {
+                format!("it has no table {inner}; a name with a dot is written in quotes: {header}")
+            });
         }
     }
     reasons
@@ -93,6 +93,7 @@ mod tests {
             ("CON", "OneDrive"),
             ("\"end.\"", "the last one no '.'"),
             ("my.app", "[services.\"my.app\"]"),
+            ("wiki.limit", "it has no table limit;"),
         ] {
             let (services, aside) = read(&format!("[services.n8n]\n[services.{name}]\n"));
             assert_eq!(services, ["n8n"], "{name}");
