@@ -37,7 +37,8 @@ pub(crate) fn gate_with_programs(world: &World) -> Command {
     command
         .args(["--mount", "--propagation", "private", "sh", "-c"])
         .arg(
-            "mount -t overlay -o lowerdir=\"$1\":/usr/bin overlay /usr/bin; shift
+            "set -e
+mount -t overlay -o lowerdir=\"$1\":/usr/bin overlay /usr/bin; shift
 test -d /run/systemd/system || { mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system; }
 exec \"$@\"",
         )
@@ -95,6 +96,16 @@ start) test "$state" != stopping || exit 125; echo running > "$here/db" ;;
 esac
 "#;
 
+/// systemd ends a service at its time limit.
+const SYSTEMD_RUN: &str = r#"
+while test "$1" != --; do
+    case $1 in --property=RuntimeMaxSec=*) limit=${1##*=} ;; esac
+    shift
+done
+shift
+exec timeout --foreground --signal KILL "$limit" "$@"
+"#;
+
 /// Puts systemctl, systemd-run and podman in place that play the stack of `app`: a unit, which runs while the file `up` is
 /// there, and a container that no unit manages, with its state in the file `db`.
 pub(crate) fn play_stack(world: &World) {
@@ -106,8 +117,7 @@ pub(crate) fn play_stack(world: &World) {
         let begin = format!("here={here}\nname={name}\n{options}\nverb=$1\nshift\n");
         put_programs(world, &[name], &format!("{begin}{MAY_HANG}{body}"));
     }
-    let to_command = "while test \"$1\" != --; do shift; done; shift; exec \"$@\"";
-    put_programs(world, &["systemd-run"], to_command);
+    put_programs(world, &["systemd-run"], SYSTEMD_RUN);
     // podmanctl reads the configuration of the host where it is not told another one.
     let real = env!("CARGO_BIN_EXE_podmanctl");
     world.script(

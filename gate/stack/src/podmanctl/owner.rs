@@ -17,6 +17,10 @@ const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 /// Path of Podman.
 pub const PODMAN: &str = "/usr/bin/podman";
 
+/// Time between the deadline of podmanctl and the end of a Podman by systemd. An end by systemd looks like a failure of Podman, and
+/// not like a Podman that does not answer.
+const BEYOND: Duration = Duration::from_secs(2);
+
 /// One file for each user with a service manager that runs without a login.
 const LINGER: &str = "/var/lib/systemd/linger";
 
@@ -61,8 +65,8 @@ impl Owner {
         argv
     }
 
-    /// The owner's podman, in a service of its own: its network helpers and monitors stay when it ends, and it ends at
-    /// its time limit, even if the gate is gone by then.
+    /// The owner's podman, in a service of its own: its network helpers and monitors stay when it ends, and systemd ends it
+    /// soon after its time limit, even if the gate is gone by then.
     pub fn podman(&self, limit: Duration) -> Vec<String> {
         let mut argv = vec![
             SYSTEMD_RUN.to_owned(),
@@ -73,7 +77,7 @@ impl Owner {
             "--service-type=exec".into(),
             "--property=KillMode=process".into(),
             "--property=WorkingDirectory=/".into(),
-            format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)),
+            format!("--property=RuntimeMaxSec={}", (limit + BEYOND).as_secs()),
         ];
         argv.extend(self.manager());
         argv.extend(["--".to_owned(), PODMAN.into()]);
@@ -149,7 +153,7 @@ mod tests {
                 .ends_with(&["--user".into(), "--machine=alice@".into()])
         );
         let podman = alice.podman(Duration::from_secs(9));
-        assert!(podman.contains(&"--property=RuntimeMaxSec=9".to_owned()));
+        assert!(podman.contains(&"--property=RuntimeMaxSec=11".to_owned()));
         assert!(podman.ends_with(&["--machine=alice@".into(), "--".into(), PODMAN.into()]));
         assert!(
             !Owner::named("root")
