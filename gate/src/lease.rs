@@ -129,9 +129,12 @@ impl Lease {
         }
     }
 
-    /// For how long the service was down; `None` when a reboot lies between.
+    /// For how long the service was down; `None` when a reboot lies between, and when the lease is lost.
     #[must_use]
     pub fn downtime(&self, now: &Moment) -> Option<Duration> {
+        if self.stopped.utc == DateTime::UNIX_EPOCH {
+            return None;
+        }
         self.back.as_ref().unwrap_or(now).since(&self.stopped)
     }
 }
@@ -187,6 +190,7 @@ mod tests {
     #[test]
     fn a_lost_lease_is_due() {
         assert!(Lease::lost().due(&at("b", 1)));
+        assert_eq!(Lease::lost().downtime(&at("b", 1)), None, "57 years");
     }
 
     #[test]
