@@ -362,12 +362,17 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask("--start quick")
 
     def test_every_shape_of_a_stack_runs_after_a_stop_and_a_start_as_it_ran_before(self):
+        table = []
         for number, shape in enumerate(shapes.SHAPES):
+            row = f"  FAIL              {shape.what}"
             with self.subTest(shape.what):
-                self.try_shape(shape, shapes.named(number))
+                members = self.try_shape(shape, shapes.named(number))
+                row = f"  ok    {members:>2} members  {shape.what}"
+            table.append(row)
+        print("", *table, sep="\n")
 
-    def try_shape(self, shape: shapes.Shape, name: str):
-        """Sets a shape up, stops and starts it, and compares the running members."""
+    def try_shape(self, shape: shapes.Shape, name: str) -> int:
+        """Sets a shape up, stops and starts it, and compares the running members. Returns their number."""
         fill = lambda text: text.replace("{n}", name)  # noqa: E731
         manager = f"systemctl --user --machine={shape.user}@" if shape.user else "systemctl"
         by_user = f"{containers.as_user(shape.user)} " if shape.user else ""
@@ -403,6 +408,7 @@ class Stacks(OnTrixie, unittest.TestCase):
         self.ask(f"--status {name}", UP)
         # Frees the machine for the next shape.
         self.ask(f"--stop {name}")
+        return len(before)
 
     def everything(self, manager: str, by_user: str, name: str) -> set[str]:
         """The units and containers of that name that run, by systemctl and podman."""
