@@ -75,8 +75,7 @@ pub(super) fn run(demo: &Demo, matches: &ArgMatches) -> Result<ExitCode, CliErro
             }
         }
         hang_up_politely();
-        let stopped = server.until_told_to_stop().await;
-        stopped.map_err(|error| failed(&error))?;
+        server.until_told_to_stop().await;
         Ok(ExitCode::SUCCESS)
     })
 }

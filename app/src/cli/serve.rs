@@ -22,7 +22,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -76,7 +76,8 @@ pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     let served = config.and_then(|config| {
         runtime()?.block_on(async {
             let server = Server::start(config).await?;
-            server.until_told_to_stop().await
+            server.until_told_to_stop().await;
+            Ok(())
         })
     });
     match served {
@@ -145,6 +146,8 @@ pub struct Server {
     url: String,
     setup_url: Option<String>,
     serving: tokio::task::JoinHandle<()>,
+    term: Signal,
+    interrupt: Signal,
     _lock: Flock<File>,
 }
 
@@ -162,6 +165,9 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        // First, so that a signal that comes during the start ends the server in order.
+        let term = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
         // Database, logs and key are private; a script gets its mode by itself.
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         make_folders(&config.data)?;
@@ -246,6 +252,8 @@ impl Server {
                 let serve = || web::serve(&listeners, tls.clone(), router.clone());
                 restarted("web server", serve).await;
             }),
+            term,
+            interrupt,
             _lock: lock,
         })
     }
@@ -262,23 +270,16 @@ impl Server {
 
     /// Tells a service manager that it serves, waits for SIGTERM or SIGINT, then stops the steps. A run that was going
     /// on is taken up by the next start, `always` steps first.
-    ///
-    /// # Errors
-    /// Where signals cannot be waited for.
-    pub async fn until_told_to_stop(self) -> Result<()> {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        // Not before a signal would be heard: a waiting service manager may send one at once.
+    pub async fn until_told_to_stop(mut self) {
         let manager = Manager::from_env();
         manager.tell(State::Ready);
         tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         tracing::info!("stopping");
         manager.tell(State::Stopping);
         self.stop().await;
-        Ok(())
     }
 
     /// Stops the steps and the server.

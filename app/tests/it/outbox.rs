@@ -202,6 +202,11 @@ fn a_task_that_does_not_succeed_for_too_long_is_reported_once_and_its_recovery_t
         web.body_if_any()
             .filter(|body| body.contains("\"overdue\""))
     });
+    // A message that nobody noted as sent comes again after a restart.
+    wait_for("the note that it was sent", || {
+        let all = world.deliveries();
+        (all.first()?.state == store::MessageState::Sent).then_some(())
+    });
     let world = world.restart();
     world.forward(TimeDelta::hours(3));
     world.forward(TimeDelta::minutes(5));
