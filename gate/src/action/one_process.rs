@@ -198,7 +198,7 @@ impl Context<'_> {
         if self.host.has_server() {
             return Ok(());
         }
-        let (program, socket) = self.server(task, one)?;
+        let (program, socket) = self.server(task, one, patience)?;
         self.host.start_server(program, socket, patience)
     }
 
@@ -216,10 +216,11 @@ impl Context<'_> {
         &self,
         task: &Task<'_>,
         one: &OneProcess,
+        patience: &Patience<'_>,
     ) -> Result<(Program<'static>, Socket), Failure> {
         let argv = rclone::serve(self.config, one.asks_briefly);
         let access = one.reach.access();
-        let program = self.transfer_with(task, argv, access)?;
+        let program = self.transfer_with(task, argv, access, patience)?;
         let parent = self.config.state_dir.below(&["tmp"]);
         let failure = || Failure::io(format!("a socket in {parent}"));
         let folder = Scratch::take(&parent).map_err(failure())?;

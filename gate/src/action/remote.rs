@@ -74,13 +74,17 @@ impl Context<'_> {
         {
             return self.ask_one_process(task, call, heard, patience);
         }
-        let program = self.transfer(task)?;
+        let program = self.transfer(task, patience)?;
         self.host.run_heard(&program, patience, heard)
     }
 
     /// A prepared run of rclone, with the folders and ports that it may use.
-    pub(super) fn transfer<'p>(&self, task: &Task<'p>) -> Result<Program<'p>, Failure> {
-        self.transfer_with(task, task.argv.clone(), task.access)
+    pub(super) fn transfer<'p>(
+        &self,
+        task: &Task<'p>,
+        patience: &Patience<'_>,
+    ) -> Result<Program<'p>, Failure> {
+        self.transfer_with(task, task.argv.clone(), task.access, patience)
     }
 
     /// The same with other arguments and another access.
@@ -89,10 +93,12 @@ impl Context<'_> {
         task: &Task<'_>,
         argv: Vec<String>,
         access: Access<'p>,
+        patience: &Patience<'_>,
     ) -> Result<Program<'p>, Failure> {
         let rclone = &self.config.rclone;
         let remote = task.remote.split(':').next().unwrap_or_default();
-        let copy = WorkingCopy::open(self.config, remote)?;
+        let left = patience.until.saturating_duration_since(self.host.now());
+        let copy = WorkingCopy::open(self.config, remote, left)?;
         let temporary = self.config.state_dir.below(&["tmp"]);
         let scratch = Scratch::take(&temporary)
             .map_err(Failure::io(format!("a temporary folder in {temporary}")))?;

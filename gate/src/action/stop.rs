@@ -49,7 +49,6 @@ pub(super) fn stop(
         "--stop",
         &Patience::attended(until),
     )?;
-    stops::count(context, service)?;
     // A start that waits comes first: then the service is brought back, as after any stop that failed.
     let patience = Patience::attended(until).yielding(&lock);
     let purpose = Purpose::Backup { ask_remotes };
@@ -94,6 +93,9 @@ pub(super) fn stop_held(
             ask_remotes::ask(context, service, &state, patience)?;
         }
         room::ask(context, service, &state, patience)?;
+        if state != State::Down {
+            stops::count(context, service)?;
+        }
     }
     if fresh {
         // The service was up while the remotes were asked: that time is not part of the lease.

@@ -243,7 +243,7 @@ impl Context<'_> {
                 (ended, read.read)
             })
         } else {
-            let mut program = self.transfer(task)?;
+            let mut program = self.transfer(task, patience)?;
             program.argv = argv(0);
             let mut resume = |host: &mut dyn Host, ended: &Ended, read: u64| {
                 let mut context = Context {
@@ -257,7 +257,7 @@ impl Context<'_> {
                     shared.replace(heard);
                     return Ok(Next::Enough);
                 }
-                let next = context.transfer_with(task, argv(read), Access::Remote)?;
+                let next = context.transfer_with(task, argv(read), Access::Remote, patience)?;
                 Ok(Next::Another(Box::new(next)))
             };
             let piped = self

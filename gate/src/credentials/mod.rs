@@ -107,18 +107,19 @@ fn keys_are_closed(config: &Config, text: &str) -> Result<(), Failure> {
 impl WorkingCopy {
     /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
     ///
-    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one: see `turn`.
+    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one for as long as is `left`,
+    /// and once only: see `turn`.
     ///
     /// # Errors
     /// When the configuration, or the folder of the copies, cannot be used.
-    pub fn open(config: &Config, remote: &str) -> Result<Self, Failure> {
+    pub fn open(config: &Config, remote: &str, left: Duration) -> Result<Self, Failure> {
         let store = Store::of(config);
         let Prepared {
             guard,
             configured,
             text,
             turn,
-        } = prepare(&store, remote)?;
+        } = prepare(&store, remote, left.min(turn::PATIENCE))?;
         keys_are_closed(config, &configured)?;
         let number = match store.joinable(&guard, &text)? {
             Some(number) => number,
@@ -189,7 +190,7 @@ struct Prepared {
 }
 
 /// Takes over the newest tokens, and the turn to renew them where that is due.
-fn prepare(store: &Store, remote: &str) -> Result<Prepared, Failure> {
+fn prepare(store: &Store, remote: &str, patience: Duration) -> Result<Prepared, Failure> {
     let mut first: Option<Vec<Token>> = None;
     let mut held = None;
     let mut waited = Duration::ZERO;
@@ -204,7 +205,8 @@ fn prepare(store: &Store, remote: &str) -> Result<Prepared, Failure> {
         if needs_turn && held.is_none() {
             held = store.try_turn();
         }
-        if !needs_turn || held.is_some() || waited >= turn::PATIENCE {
+        let in_vain = waited >= patience || turn::was_in_vain(waited);
+        if !needs_turn || held.is_some() || in_vain {
             let turn = held.filter(|_| needs_turn).map(|held| Turn {
                 remote: remote.to_owned(),
                 tokens,

@@ -46,11 +46,11 @@ impl World {
 
     fn open(&self) -> WorkingCopy {
         // A remote without a token: no test waits for a turn unless it wants to.
-        WorkingCopy::open(&self.config, "two").unwrap()
+        WorkingCopy::open(&self.config, "two", Duration::ZERO).unwrap()
     }
 
     fn open_to_renew(&self) -> WorkingCopy {
-        WorkingCopy::open(&self.config, "one").unwrap()
+        WorkingCopy::open(&self.config, "one", turn::PATIENCE).unwrap()
     }
 
     fn copies(&self) -> usize {
@@ -345,4 +345,12 @@ fn a_record_that_makes_no_sense_keeps_no_copy_for_ever() {
     fs::write(place.join("conf").join(COPY), text(7)).unwrap();
     recover(&world.config).unwrap();
     assert_eq!((world.configured(), world.copies()), (text(7), 0));
+}
+
+#[test]
+fn a_gate_without_time_left_does_not_wait_for_the_turn() {
+    let world = World::new();
+    let first = world.open_to_renew();
+    let second = WorkingCopy::open(&world.config, "one", Duration::ZERO).unwrap();
+    assert!(first.turn.borrow().is_some() && second.turn.borrow().is_none());
 }

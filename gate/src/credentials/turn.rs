@@ -6,6 +6,7 @@
 //! Invariant: no gate waits longer than [`PATIENCE`]. A server that does not answer then meets several requests, as it would
 //! without a turn.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta};
@@ -22,6 +23,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time between two looks at the token.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether a gate that has waited for so long should go on without the turn: it waits once, and not before each rclone again.
+pub(super) fn was_in_vain(waited: Duration) -> bool {
+    static IN_VAIN: AtomicBool = AtomicBool::new(false);
+    if waited >= PATIENCE {
+        IN_VAIN.store(true, Ordering::Relaxed);
+    }
+    IN_VAIN.load(Ordering::Relaxed)
+}
 
 /// The tokens of a remote, and of the remotes that it leads to.
 pub(super) fn tokens_of(text: &str, remote: &str) -> Vec<Token> {

@@ -21,7 +21,9 @@ pub enum ParseError {
     #[error("a request begins with the word {PROGRAM}, not '{0}'")]
     Program(String),
     /// There is no verb.
-    #[error("no action is named; give one of --stop, --start, --sync, --archive, --sync-extra")]
+    #[error(
+        "no action is named; give one of --stop, --start, --sync, --archive, --sync-extra, or see backupctl --help on the host"
+    )]
     NoVerb,
     /// There are two verbs.
     #[error("{0} and {1} cannot be asked for in one request")]
