@@ -9,8 +9,10 @@ pub use versions::{KEPT, Version};
 
 use crate::domain::names::ScriptName;
 use chrono::{DateTime, Utc};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use durable::Staged;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use versions::Versions;
@@ -105,21 +107,14 @@ impl Scripts {
     }
 
     fn replace(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(name);
-        let mode = fs::symlink_metadata(&path).map_or(0o755, |m| m.permissions().mode() & 0o777);
-        let beside = self.folder.join(format!(".{name}.new"));
-        // Left over from a crash.
-        let _ = fs::remove_file(&beside);
-        let mut file = self
-            .options()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(&self.folder)?.sync_all()
+        let found = fs::symlink_metadata(self.path(name));
+        let mode = found.map_or(0o755, |m| m.permissions().mode() & 0o777);
+        let folder = File::open(&self.folder)?;
+        let staged = Staged::write(folder.as_fd(), format!(".{name}.new"), bytes)?;
+        staged
+            .file()
+            .set_permissions(Permissions::from_mode(mode))?;
+        staged.place(name.as_str())
     }
 
     /// The versions of a script, newest first.

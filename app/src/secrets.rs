@@ -7,9 +7,9 @@ pub use mask::Masker;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// First byte of a sealed value, so that another scheme can follow one day.
@@ -167,14 +167,13 @@ fn create_key(path: &Path) -> Result<[u8; KEY_LEN], SecretError> {
         .fill(&mut bytes)
         .map_err(|_| SecretError::Random)?;
     let failed = |e: std::io::Error| key_file(path, format!("cannot be made: {e}"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    file.write_all(&bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let (folder, name) = path
+        .parent()
+        .zip(path.file_name().and_then(|name| name.to_str()))
+        .ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
+    // A key that is cut short by a full disk or a power cut would make every secret useless.
+    let folder = File::open(folder).map_err(failed)?;
+    durable::replace(&folder, name, &bytes).map_err(failed)?;
     Ok(bytes)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a file that was replaced holds either the former bytes or the new ones, whenever the machine stops; once
 //! [`replace`] or [`remove`] has returned, the change stays.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,13 +18,18 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 /// # Errors
 /// When there is one that cannot be read.
 pub fn read(directory: impl AsFd, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // A pipe in the place of the file would make the gate wait for a writer.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     match openat(directory, name, flags, Mode::empty()) {
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno.into()),
         Ok(fd) => {
+            let file = File::from(fd);
+            if !file.metadata()?.is_file() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             let mut bytes = Vec::new();
-            File::from(fd).take(limit).read_to_end(&mut bytes)?;
+            file.take(limit).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         }
     }
@@ -129,6 +135,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
         assert!(read(&fd, "link", 10).is_err());
+        nix::unistd::mkfifo(&folder.path().join("pipe"), Mode::S_IRWXU).unwrap();
+        assert!(read(&fd, "pipe", 10).is_err());
         remove(&fd, "a").unwrap();
         remove(&fd, "a").unwrap();
         assert_eq!(read(&fd, "a", 10).unwrap(), None);

@@ -4,8 +4,10 @@
 
 use crate::domain::names::ScriptName;
 use chrono::{DateTime, Utc};
+use durable::Staged;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// Versions kept of each script.
@@ -74,11 +76,10 @@ impl Versions {
         }
         let folder = self.folder.join(name.as_str());
         fs::create_dir_all(&folder)?;
-        let beside = folder.join(".new");
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, self.path(name, newest + 1))?;
+        let place = self.path(name, newest + 1);
+        let place = place.file_name().and_then(|name| name.to_str());
+        let place = place.ok_or(ErrorKind::InvalidInput)?;
+        Staged::write(File::open(&folder)?.as_fd(), ".new".into(), bytes)?.place(place)?;
         for old in versions.iter().skip(KEPT - 1) {
             fs::remove_file(self.path(name, old.number))?;
         }

@@ -3,13 +3,15 @@
 
 use super::x509::{About, CertificateError, Served, check, make};
 use chrono::{DateTime, TimeDelta, Utc};
+use durable::Staged;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
@@ -171,23 +173,14 @@ fn file(path: &Path, why: &dyn std::fmt::Display) -> CertificateError {
 /// Puts both files in their places. After a crash in between, the next start finds a
 /// pair: `cert.pem.new` is there only while both new files are whole.
 fn exchange(folder: &Path, chain: &str, key: &str) -> Result<(), CertificateError> {
-    let write = |name: &str, mode: u32, text: &str| -> io::Result<()> {
-        let path = folder.join(name);
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
     let all = || {
-        write("key.pem.new", 0o600, key)?;
-        write("cert.pem.half", 0o644, chain)?;
-        fs::rename(folder.join("cert.pem.half"), folder.join("cert.pem.new"))?;
-        File::open(folder)?.sync_all()?;
+        let opened = File::open(folder)?;
+        durable::replace(&opened, "key.pem.new", key.as_bytes())?;
+        let chain = Staged::write(opened.as_fd(), "cert.pem.half".into(), chain.as_bytes())?;
+        chain
+            .file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        chain.place("cert.pem.new")?;
         finish_exchange(folder)
     };
     all().map_err(|error| file(folder, &error))

@@ -6,16 +6,17 @@
 //! | `error` | `Failure`, the one type for a bad end, with its exit status |
 //! | `reply`, `progress`, `result_line`, `measure` | lines to the caller |
 //! | `clock` | the calendar and the time since the boot |
-//! | `dirfd`, `flags`, `mounts`, `owners`, `durable`, `scratch` | files, reached without links and written durably |
+//! | `dirfd`, `flags`, `mounts`, `owners`, `scratch` | files, reached without links and written durably |
 //! | `lock`, `lock_name`, `slots`, `holder`, `process` | the lock of a service, and the process that holds it |
 //! | `ready` | the address at which a service answers |
 //!
 //! Invariant: nothing here knows a service, a remote or a configuration.
 #![forbid(unsafe_code)]
 
+pub use durable;
+
 pub mod clock;
 pub mod dirfd;
-pub mod durable;
 pub mod error;
 mod flags;
 pub mod holder;
