@@ -1,6 +1,6 @@
-//! `--approve` and `--approve-extra`: an administrator on the host lets the next sync make the change that was refused.
+//! `--approve` and `--approve-extra`: an administrator on the host lets the next sync make the refused change.
 //!
-//! Invariant: what is approved is what was refused, in numbers, once, and for a limited time.
+//! Invariant: an approval covers only the refused change, by its numbers, once, and for a limited time.
 
 use chrono::TimeDelta;
 

@@ -1,6 +1,7 @@
 //! `--archive`: pack into the spool, check, and hand over to `upload`.
 //!
-//! Invariant: nothing is uploaded that was not read back, and what lies in the spool is gone when this ends.
+//! Invariant: an archive is read back before its upload, and its files in the spool are removed at the end of the
+//! action.
 
 use std::fs::File;
 use std::io::Seek;
@@ -60,7 +61,8 @@ pub(super) fn archive(
         context.host.give_up(powers::once_read())?;
     }
     let totals = read_back(context, &name, packed, &patience)?;
-    // What is left to do needs the spool alone: a `--start` has nothing to wait for or to cancel any more.
+    // The remaining work needs the spool alone: from here on, a `--start` does not have to wait or to cancel this
+    // action.
     drop(source);
     start_early(context, &order.service);
     drop(lock);
@@ -87,7 +89,7 @@ pub(super) fn archive(
     ))
 }
 
-/// Says that more is kept than the request asked for.
+/// Tells that more archives are kept than the request asked for.
 fn tell_raised(context: &mut Context<'_>, order: &Archive) {
     for raised in &order.raised {
         let (code, subject) = (WarningCode::RetentionRaised, order.service.as_str());
@@ -102,7 +104,8 @@ struct InSpool {
     totals: Totals,
 }
 
-/// Whether the archive of today stays in its place, because it was made while the service was down and this one is not.
+/// Returns true if the archive of today stays in its place. It does if it was made while the service was down and the
+/// new one is made while the service is up.
 fn keeps_todays(
     context: &mut Context<'_>,
     order: &Archive,
@@ -196,7 +199,7 @@ fn read_back(
     Ok(totals)
 }
 
-/// Says what the archive does not hold as it was; a file that changed while it was read fails it.
+/// Warns of files that the archive does not hold unchanged. Fails if a file changed while it was read.
 fn tell(context: &mut Context<'_>, order: &Archive, notes: &Notes) -> Result<(), Failure> {
     for (what, named) in [
         (
@@ -236,7 +239,7 @@ fn tell(context: &mut Context<'_>, order: &Archive, notes: &Notes) -> Result<(),
     Ok(())
 }
 
-/// Looks for a reason to stop, of which `also` may know one, and tells once a second how far the work is.
+/// Stops the work if `also` fails or if `patience` ends, and reports the progress once a second.
 fn watcher<'w>(
     context: &'w mut Context<'_>,
     patience: &'w Patience<'_>,

@@ -1,10 +1,10 @@
-//! Asks, before a service is stopped for a backup, if any remote may take that backup.
+//! Before a service is stopped for a backup, asks every remote if it may take that backup.
 //!
-//! One cheap request for each remote: it finds a sign-in that was revoked, a full drive and a remote that rclone does not know.
-//! An rclone that may be too old for a remote makes a write probe, once for each program and configuration.
+//! One cheap request for each remote finds a revoked sign-in, a full drive and a remote that rclone does not know. An
+//! rclone that may be too old for a remote makes a write probe, once for each program and configuration.
 //!
-//! Invariant: only a definite no from every remote keeps a service up. No answer is not a no: a remote that is out of reach
-//! now may be back when the upload begins.
+//! Invariant: only a definite no from every remote keeps a service up. A missing answer is not a no: a remote that is
+//! out of reach now may be back when the upload begins.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::progress::Phase;
 use crate::rclone::outcome::sign_in_refused;
 use crate::rclone::{self, Listener};
 
-/// The most that all remotes together may take: the stop step of the tutorial ends at 30 s.
+/// The time limit for all remotes together: the stop step of the tutorial ends at 30 s.
 const ALL: Duration = Duration::from_secs(5);
 
-/// The most that a write probe may take, which is made once for an rclone that may be too old.
+/// The time limit for a write probe. It is made once for an rclone that may be too old.
 const PROBE: Duration = Duration::from_secs(10);
 
 /// The part of `rclone about --json` that decides.
@@ -40,16 +40,16 @@ struct Quota {
 
 /// The answer of one remote.
 enum Answer {
-    /// A backup cannot go there.
+    /// The remote cannot take a backup.
     No(Failure),
-    /// Everything else.
+    /// Any other answer.
     Other,
 }
 
-/// Asks, unless the service is down already.
+/// Asks the remotes, unless the service is down already.
 ///
 /// # Errors
-/// When every remote gives a definite no; when the client went away.
+/// When every remote gives a definite no; when the client disconnected.
 pub(super) fn ask(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -78,7 +78,7 @@ pub(super) fn ask(
         .give_up(powers::once_asked(context.config, service))
 }
 
-/// The reason of each remote; empty as soon as one of them gives none.
+/// The reasons of the remotes, if every remote gives a definite no; otherwise empty.
 fn definite_noes(
     context: &mut Context<'_>,
     patience: &Patience<'_>,
@@ -96,7 +96,8 @@ fn definite_noes(
     let mut noes = Vec::new();
     let mut waiting = u32::try_from(names.len()).unwrap_or(u32::MAX);
     for name in names {
-        // Each has its share of the time that is left: one that hangs does not silence the others.
+        // Each remote gets an equal share of the remaining time, so a hanging one does not keep the others from being
+        // asked.
         let now = context.host.now();
         let until = now + end.saturating_duration_since(now) / waiting.max(1);
         waiting = waiting.saturating_sub(1);
@@ -115,7 +116,7 @@ fn definite_noes(
     Ok(noes)
 }
 
-/// Asks one remote, for as long as `patience` says. `whole` is that of the stop.
+/// Asks one remote within `patience`. `whole` is the patience of the stop.
 fn one(
     context: &mut Context<'_>,
     name: &str,
@@ -162,7 +163,7 @@ fn one(
     Ok(too_old.map_or(Answer::Other, Answer::No))
 }
 
-/// Takes a failure for a no where it cannot be gone by the time of the upload.
+/// Treats a failure as a no if it cannot pass before the upload.
 fn definite(failure: Failure) -> Answer {
     let no = match &failure {
         Failure::Config(_) | Failure::ToolMissing { .. } => true,

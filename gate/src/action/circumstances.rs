@@ -1,10 +1,10 @@
-//! The circumstances of a copy: a service that is up, a directory that is a mount of another one.
+//! The circumstances of a copy: a service that is up, a data directory that is a bind mount of another one.
 //!
-//! A copy of a running service may be torn. It is made, because the data of some services can take that, and a warning
-//! says so. Such an archive never takes the place of one of the same day that was made while the service was down. An
-//! archive asks before and after the data is read.
+//! A copy of a running service may be torn. The gate makes the copy all the same, because the data of some services can
+//! take that, and warns. Such an archive never takes the place of one of the same day that was made while the service
+//! was down. An archive asks before and after the data is read.
 //!
-//! The service is asked before the gate gives up the privileges that a status command needs.
+//! The gate asks the service before it gives up the privileges that a status command needs.
 //!
 //! Invariant: nothing here fails an action.
 
@@ -22,7 +22,7 @@ use crate::names::{PlainPath, ServiceName};
 use crate::policy::{Grant, Order};
 use crate::result_line::WarningCode;
 
-/// How long the status command may take.
+/// The time limit for the status command.
 const ASKING: Duration = Duration::from_secs(10);
 
 /// The answer of the service that is copied.
@@ -55,12 +55,12 @@ impl Circumstances {
         Self { state, asked }
     }
 
-    /// The gate stopped the service after it was asked: another gate did so meanwhile.
+    /// True if another gate stopped the service after this one asked.
     fn stopped_since(&self, lease: Option<&Lease>) -> bool {
         lease.is_some_and(|lease| lease.owed() && lease.stopped.utc >= self.asked)
     }
 
-    /// Whether the service is down while its data is read. Warns when it is not.
+    /// Returns true if the service is down while its data is read. Warns if it is up.
     pub(super) fn is_down(&self, context: &mut Context<'_>, service: &ServiceName) -> bool {
         let leases = context.leases().ok();
         let lease = leases.and_then(|leases| leases.load(service).ok().flatten());
@@ -86,7 +86,7 @@ impl Circumstances {
     }
 }
 
-/// Asks a service once more whose data was just read. Warns when it came up meanwhile. No answer changes nothing.
+/// Asks a service again after its data was read. Warns if it came up meanwhile. A missing answer changes nothing.
 pub(super) fn stayed_down(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -109,7 +109,7 @@ pub(super) fn stayed_down(
     false
 }
 
-/// Warns when the data is a bind mount: a wrong one would be copied like the right one.
+/// Warns if the data is a bind mount: a wrong mount is copied like the right one.
 pub(super) fn tell_bind_mount(context: &mut Context<'_>, subject: &str, data: &PlainPath) {
     let all = mounts::all();
     if let Some(mount) = mounts::bind_on(&all, &data.to_path_buf()) {

@@ -1,9 +1,10 @@
-//! The databases in an archive: copied out while it passes by, then looked at one by one.
+//! The databases in an archive: copied out while the archive is read, then checked one by one.
 //!
-//! A database that was in use has a log or a journal beside it, without which it is not what its program would find:
-//! they are copied as well. The copies lie in a folder of the gate's own until they were looked at.
+//! A database that was in use has a log or a journal beside it. Without that file, SQLite would not see the data that
+//! the program sees, so the gate copies it as well. The copies lie in a folder of the gate's own until they were
+//! checked.
 //!
-//! Invariant: SQLite sees a folder with one database and what belongs to that, under names of the gate's own.
+//! Invariant: SQLite sees a folder with one database and its log or journal, under names of the gate's own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -29,13 +30,13 @@ use crate::names::PlainPath;
 use crate::program::{Output, Profile, Program, Tether};
 use crate::scratch::Scratch;
 
-/// Bytes of paths that are remembered. Nobody has so many databases; an archive may say so.
+/// The limit for remembered paths, in bytes. No real service has that many databases, but an archive may claim it.
 const MAX_PATHS: usize = 4 << 20;
 
 /// The folder in which SQLite works.
 const DESK: &str = "look";
 
-/// A file that was copied out: its number is its name.
+/// A file that was copied out; its number is its name.
 #[derive(Debug)]
 struct Copied {
     number: u64,
@@ -50,27 +51,27 @@ pub(super) struct Databases {
     beside: BTreeMap<Vec<u8>, Copied>,
     numbers: u64,
     paths: usize,
-    /// Databases that were too many.
+    /// The number of databases left out because there were too many.
     pub(super) left_out: u64,
 }
 
-/// One that was looked at.
+/// A database that was checked.
 pub(super) struct Looked {
-    /// Its path in the archive.
+    /// The path in the archive.
     pub(super) path: Vec<u8>,
-    /// What SQLite said.
+    /// The answer of SQLite.
     pub(super) answer: Answer,
 }
 
 impl Looked {
-    /// Its path, for messages.
+    /// The path, for messages.
     pub(super) fn display(&self) -> std::path::Display<'_> {
         Path::new(OsStr::from_bytes(&self.path)).display()
     }
 }
 
 impl Databases {
-    /// None yet. `reserve` bytes stay free on the disk of the folder.
+    /// Starts without copies. `reserve` bytes stay free on the disk of the folder.
     pub(super) fn new(scratch: Scratch, reserve: u64) -> Self {
         Self {
             scratch,
@@ -83,12 +84,12 @@ impl Databases {
         }
     }
 
-    /// Whether so many more bytes fit beside the reserve.
+    /// Checks that `bytes` more fit beside the reserve.
     pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
         has_room(self.scratch.fd(), self.scratch.path(), bytes, self.reserve)
     }
 
-    /// A new file of the folder.
+    /// Creates a file in the folder.
     pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
         let flags =
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -101,7 +102,7 @@ impl Databases {
             )))
     }
 
-    /// Adds a copy of one that lies in a tree already.
+    /// Adds a copy of a database that already lies in a directory tree.
     pub(super) fn copy(&mut self, path: &[u8], from: &mut File) -> Result<(), Failure> {
         let copying = || Failure::io("copying a database to where it is looked at");
         let bytes = from.metadata().map_err(copying())?.len();
@@ -114,7 +115,7 @@ impl Databases {
         Ok(())
     }
 
-    /// Asks SQLite about each of them.
+    /// Checks each database with SQLite.
     pub(super) fn look(
         &mut self,
         context: &mut Context<'_>,
@@ -150,7 +151,7 @@ impl Databases {
     }
 }
 
-/// Whether so many more bytes fit on the disk of a folder, and the reserve beside them.
+/// Checks that `bytes` more fit on the disk of a folder, beside the reserve.
 pub(super) fn has_room(
     folder: &OwnedFd,
     path: &PlainPath,
@@ -201,12 +202,12 @@ impl Inspector for Databases {
     }
 
     fn received(&mut self, _: &Entry, _: File) -> Result<(), Failure> {
-        // A log may come before its database; it waits here until all have come.
+        // A log may come before its database; it waits here until all files have come.
         Ok(())
     }
 }
 
-/// Has SQLite look at what lies in the folder.
+/// Has SQLite check the database in the folder.
 fn ask(
     context: &mut Context<'_>,
     (folder, bytes): (&PlainPath, u64),

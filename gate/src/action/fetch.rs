@@ -1,6 +1,6 @@
-//! Getting an archive back: which there are, and its bytes as they come.
+//! Downloading an archive: lists the archives, and streams the bytes of one.
 //!
-//! Invariant: nothing is taken for the whole of a file before rclone has said that it was.
+//! Invariant: a file counts as complete only after rclone has reported success.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,16 +26,16 @@ use crate::retention::{ArchiveName, horizon};
 /// The most days that a message names.
 const NAMED: usize = 30;
 
-/// An archive that is there.
+/// An archive on a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
-    /// Its name, which tells its day.
+    /// The name, which contains the day.
     pub(super) name: ArchiveName,
-    /// The folder on the remote that it lies in.
+    /// The folder on the remote.
     pub(super) folder: String,
-    /// Its size.
+    /// The size.
     pub(super) bytes: u64,
-    /// The size of its manifest, if one lies beside it.
+    /// The size of the manifest, if there is one beside the archive.
     pub(super) manifest: Option<u64>,
 }
 
@@ -61,11 +61,11 @@ fn archives(
         call: Some(call::list(&Place::of(context.config, &folder))),
         remote: &folder,
         access: Access::Remote,
-        // A folder that does not exist is nothing to complain of.
+        // A folder that does not exist is not an error.
         output: Output::Silent,
         phase: Phase::Downloading,
     };
-    // Another remote may have it, and is not to wait for this one.
+    // Another remote may have the archive, so the gate does not wait for this one.
     let ran = if wanted.remotes.len() > 1 {
         context.rclone(&listing, patience)?
     } else {
@@ -94,8 +94,8 @@ fn archives(
         .collect())
 }
 
-/// The archive that is wanted: that of the day, or the newest up to tomorrow. Where two remotes have it, that of the
-/// first one.
+/// Finds the wanted archive: that of the requested day, or the newest up to tomorrow. If two remotes have it, the first
+/// remote's one is returned.
 pub(super) fn find(
     context: &mut Context<'_>,
     wanted: &Wanted,
@@ -104,7 +104,7 @@ pub(super) fn find(
     find_where(context, wanted, patience, |_| true)
 }
 
-/// As [`find`], among the archives that `suits`.
+/// Like [`find`], but only among the archives that `suits` accepts.
 pub(super) fn find_where(
     context: &mut Context<'_>,
     wanted: &Wanted,
@@ -135,7 +135,7 @@ pub(super) fn find_where(
         let date = stored.name.date();
         suits(stored) && wanted.day.map_or(date <= limit, |day| date == day.get())
     };
-    // Of equal ones `max_by_key` takes the last.
+    // `max_by_key` takes the last of equal elements.
     let best = all.iter().filter(fits).rev().max_by_key(|s| s.name.date());
     match (best, silent) {
         (Some(best), _) => Ok(best.clone()),
@@ -144,7 +144,7 @@ pub(super) fn find_where(
     }
 }
 
-/// Names archives with a date that no archive can have yet: a clock was wrong, or the remote is not trustworthy.
+/// Warns of archives with a date in the future: a clock was wrong, or the remote is not trustworthy.
 fn tell_future(context: &mut Context<'_>, wanted: &Wanted, all: &[Stored]) {
     let limit = horizon(context.host.today());
     let later: Vec<String> = all
@@ -191,7 +191,7 @@ fn absent(wanted: &Wanted, all: &[Stored]) -> String {
     )
 }
 
-/// A file of the remote as it comes: counted, and told of once a second.
+/// A download in progress: counts the bytes, and reports the progress once a second.
 pub(super) struct Arriving<'f> {
     feed: &'f mut dyn Feed,
     bytes: u64,
@@ -209,7 +209,7 @@ impl Read for Arriving<'_> {
     }
 }
 
-/// Reads a file of the remote while it comes.
+/// Reads a file of the remote while it is downloaded.
 pub(super) fn read(
     context: &mut Context<'_>,
     (what, file, bytes): (&str, &str, u64),
@@ -237,7 +237,7 @@ pub(super) fn read(
     })
 }
 
-/// Gets the manifest of an archive into a file. `room` says whether so many more bytes fit.
+/// Downloads the manifest of an archive into a file. `room` checks that a number of bytes fits.
 pub(super) fn manifest(
     context: &mut Context<'_>,
     stored: &Stored,
@@ -250,7 +250,7 @@ pub(super) fn manifest(
     room(bytes)?;
     let what = format!("fetching {name}");
     read(context, (&what, &name, bytes), patience, &mut |coming| {
-        // A byte more than there should be is enough to know.
+        // One byte too many is enough to detect a wrong size.
         let mut out = into;
         let copied = io::copy(&mut coming.take(bytes + 1), &mut out)
             .and_then(|copied| out.flush().map(|()| copied))

@@ -1,10 +1,11 @@
-//! Checks at the start of each action that transfers: the version of the configured rclone beside the kind of the remote.
+//! Checks, at the start of each action that transfers, that the version of the configured rclone fits the kind of
+//! remote.
 //!
-//! Most versions work with most remotes; `rclone::version` has the table. A version that may be too old is not refused for
-//! its number: a write probe decides, once, and its result is remembered for this very program and configuration.
+//! Most versions work with most remotes; `rclone::version` has the table. A version that may be too old is not refused
+//! for its number: a write probe decides once, and its result is remembered for this program and configuration.
 //!
-//! Invariant: only an rclone whose write probe failed because of its age is refused; a probe that failed for another reason,
-//! or could not be made, leaves the decision to the action itself.
+//! Invariant: only an rclone whose write probe failed because of its age is refused; a probe that failed for another
+//! reason, or could not be made, leaves the decision to the action itself.
 
 use std::time::Duration;
 
@@ -25,13 +26,13 @@ use crate::rclone::known::Known;
 use crate::rclone::version::{Fitness, is_particular};
 use crate::rclone::{self, Version};
 
-/// The time for a program to say its version.
+/// The time limit for a program to report its version.
 const VERSION: Duration = Duration::from_secs(20);
 
-/// The time for a write probe.
+/// The time limit for a write probe.
 pub(super) const PROBE: Duration = Duration::from_secs(120);
 
-/// The configured remote of a place, as `onedrive:/Backup` is for `onedrive:/Backup/app/data`.
+/// The configured remote of a place: `onedrive:/Backup` for `onedrive:/Backup/app/data`.
 fn remote_of<'c>(config: &'c Config, place: &str) -> Option<&'c Remote> {
     let within = |remote: &&Remote| {
         let rest = place.strip_prefix(&remote.to_string());
@@ -45,7 +46,7 @@ fn remote_of<'c>(config: &'c Config, place: &str) -> Option<&'c Remote> {
 }
 
 impl Context<'_> {
-    /// Checks that an action that writes to this place can work, and warns where it works with faults.
+    /// Checks that an action can write to this place, and warns if this version of rclone has known faults there.
     ///
     /// # Errors
     /// When rclone's configuration cannot be trusted, or rclone cannot write there because it is too old.
@@ -81,7 +82,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same for an action that only reads: there is nothing to be probed, and the advice is given.
+    /// Checks rclone for an action that only reads: makes no write probe, but gives the advice.
     ///
     /// # Errors
     /// When rclone's configuration cannot be trusted.
@@ -100,7 +101,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Gives the advice of the table. Returns whether rclone may be too old to work at all.
+    /// Gives the advice of the table. Returns true if rclone may be too old to work at all.
     fn advise(
         &mut self,
         ini: &Ini<'_>,
@@ -129,10 +130,10 @@ impl Context<'_> {
         Ok(too_old)
     }
 
-    /// The version of the configured rclone, asked once for each program; `None` where it does not say one.
+    /// The version of the configured rclone, asked once for each program; `None` if it does not report one.
     ///
     /// # Errors
-    /// When it cannot be run.
+    /// When rclone cannot be run.
     pub(super) fn rclone_version(
         &mut self,
         patience: &Patience<'_>,
@@ -167,15 +168,15 @@ impl Context<'_> {
         Ok(Known::load(&folder, &program, &seen))
     }
 
-    /// Keeps it. A disk that does not take it costs the next action a question.
+    /// Stores the facts. If the disk cannot take them, the next action asks again.
     fn remember(&self, known: &Known) {
         if let Ok(folder) = self.own_directory(&self.config.state_dir) {
             let _ = known.save(&folder);
         }
     }
 
-    /// The failure of an rclone that is too old for this remote; `None` where it works, or may work. A write probe decides
-    /// where none was made yet.
+    /// Returns the failure if rclone is too old for this remote; `None` if it works, or may work. Makes a write probe
+    /// if none was made yet.
     pub(super) fn rclone_is_too_old(
         &mut self,
         ini: &Ini<'_>,
@@ -220,7 +221,7 @@ impl Context<'_> {
             .map(|broken| broken.failure))
     }
 
-    /// Makes a write probe that was asked for, and remembers its result.
+    /// Makes a requested write probe, and remembers its result.
     pub(super) fn probe_and_remember(
         &mut self,
         remote: &Remote,
@@ -262,7 +263,7 @@ impl probe::Broken {
     }
 }
 
-/// True for an interruption of the whole action: each but a deadline, which may be that of one question.
+/// True if an interruption ends the whole action. A passed deadline does not: it may be that of one question.
 pub(super) fn ends_the_action(cause: Interrupt) -> bool {
     !matches!(cause, Interrupt::DeadlinePassed)
 }

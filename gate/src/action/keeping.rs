@@ -1,6 +1,6 @@
-//! Seeing to it that somebody keeps a lease, and that nobody does once it is over.
+//! Makes sure that every open lease has a keeper, and that the keeper ends with the lease.
 //!
-//! Invariant: what [`keep`] has answered with success comes back, whatever becomes of this process.
+//! Invariant: once [`keep`] has returned success, the service comes back, even if this process is killed.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::lease::{KeptBy, Lease};
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
-/// How long systemd may take to answer a question about a timer, or to end one. Nothing depends on either.
+/// The time limit for systemd to answer a question about a timer, or to end one. No result depends on either.
 const SYSTEMD: Duration = Duration::from_secs(5);
 
-/// How long an action may spend on the leases of other services.
+/// The time limit for an action to look after the leases of other services.
 const OTHERS: Duration = Duration::from_secs(10);
 
 impl Context<'_> {
@@ -32,7 +32,7 @@ impl Context<'_> {
     }
 }
 
-/// Makes sure that a lease is kept, if there is something to keep.
+/// Makes sure that a lease has a keeper, if the service still has to be brought back.
 pub(super) fn keep(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -72,7 +72,7 @@ pub(super) fn keep(
     })
 }
 
-/// Whether somebody keeps a lease.
+/// Returns true if the lease has a keeper.
 pub(super) fn is_kept(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -96,7 +96,7 @@ pub(super) fn is_kept(
     }
 }
 
-/// Ends a lease: the service is up. Its keeper has nothing left to do, and what remains of it does no harm.
+/// Ends a lease: the service is up. The keeper has no work left, and a leftover keeper does no harm.
 pub(super) fn end(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -111,7 +111,7 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Marks a lease as fulfilled before anybody asked for it.
+/// Marks a lease as fulfilled before a `--start` asked for the service.
 pub(super) fn fulfil(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -133,7 +133,7 @@ fn dismiss(
     lease: Option<&Lease>,
     patience: &Patience<'_>,
 ) {
-    // A process that keeps the lease sees that its file is gone.
+    // A keeper process notices that the file of its lease is gone.
     if let Some(lease) = lease.filter(|lease| lease.kept_by == KeptBy::Systemd) {
         let argv = keeper::end_timer(service, lease.stopped.utc);
         let until = patience.until.min(context.host.now() + SYSTEMD);
@@ -147,8 +147,8 @@ fn dismiss(
     }
 }
 
-/// Looks after all leases but one: those that nobody keeps are kept again. Their keepers may have been killed,
-/// or have died with a reboot. It takes little of the action's time, and gives way to a start.
+/// Looks after all leases but one, and starts a new keeper for each lease without one. Keepers may have been killed, or
+/// have died with a reboot. This takes little of the action's time, and gives way to a start.
 pub(super) fn guard(context: &mut Context<'_>, except: Option<&ServiceName>, until: Instant) {
     let until = until.min(context.host.now() + OTHERS);
     let Ok(leases) = context.leases() else {
@@ -158,7 +158,8 @@ pub(super) fn guard(context: &mut Context<'_>, except: Option<&ServiceName>, unt
         if except == Some(&service) || !context.config.services.contains_key(&service) {
             continue;
         }
-        // Who works on a service sees to its lease himself, and may be writing or ending it just now.
+        // An action that holds the service's lock looks after this lease itself, and may be writing or ending it right
+        // now.
         let directory = &context.config.lock_dir;
         let Ok(Some(lock)) =
             ServiceLock::try_take(directory, &LockName::service(&service), "its lease")

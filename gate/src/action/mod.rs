@@ -1,7 +1,7 @@
-//! What each verb does: one file a verb, one exhaustive `match`.
+//! The work of each verb: one file a verb, one exhaustive `match`.
 //!
-//! Invariant: an action starts from a [`Grant`], which only policy can make, and asks the operating system
-//! for nothing but through [`Host`], locks, leases and pinned directories.
+//! Invariant: an action starts from a [`Grant`], which only policy can make, and uses the operating system only through
+//! [`Host`], locks, leases and pinned directories.
 
 mod approve;
 mod archive;
@@ -61,31 +61,31 @@ use crate::result_line::{ResultLine, WarningCode};
 /// The home of a program that has none of its own.
 const NO_HOME: &str = "/run";
 
-/// How often a lock or a service is asked again.
+/// The interval at which a lock or a service is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// The verbs of requests that wait in slots. A restore is an administrator's, and a start does not wait here.
+/// The verbs of requests that wait in slots. Only an administrator makes a restore, and a start does not wait here.
 const BOUNDED: [&str; 3] = ["--stop", "--sync", "--archive"];
 
-/// The most requests that look after the leases of others at the same time.
+/// The most requests that look after the leases of other services at the same time.
 const LOOKING_AFTER: u32 = 8;
 
-/// What every action works with.
+/// The configuration, host and state that every action works with.
 pub struct Context<'a> {
     /// The administrator's decisions.
     pub config: &'a Config,
     /// The operating system.
     pub host: &'a mut dyn Host,
-    /// When the request came; deadlines count from here.
+    /// The time at which the request came; deadlines count from here.
     pub started: Instant,
-    /// The one rclone that tasks are asked of, where there is one.
+    /// The one rclone process that takes tasks as requests, if there is one.
     pub one_process: Option<one_process::OneProcess>,
 }
 
-/// Carries out a grant; returns what was done, in one sentence, or nothing where that has been told.
+/// Carries out a grant. Returns a sentence about the result, or an empty one if the result has been told already.
 ///
 /// # Errors
-/// When it was not done.
+/// When the action failed.
 pub fn execute(
     grant: &Grant,
     context: &mut Context<'_>,
@@ -122,8 +122,8 @@ fn carry_out(
     }
 }
 
-/// Looks after the processes and leases that killed gates left, before an action. A start serves its own service first,
-/// so it leaves the leases of others to [`guard_after`]. Returns the circumstances of a copy.
+/// Looks after the processes and leases of killed gates, before an action. A start serves its own service first, so it
+/// leaves the leases of others to [`guard_after`]. Returns the circumstances of a copy.
 pub fn guard(grant: &Grant, context: &mut Context<'_>) -> Circumstances {
     unusable::warn(context);
     guard_others(grant, context);
@@ -132,7 +132,7 @@ pub fn guard(grant: &Grant, context: &mut Context<'_>) -> Circumstances {
 
 fn guard_others(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
-        // They touch no service.
+        // These touch no service.
         Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
         Order::Stop { service, .. } => Some(service),
         Order::Sync(_)
@@ -142,20 +142,20 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         | Order::Verify(_)
         | Order::Restore(_) => None,
     };
-    // With so many at it already, one more would only be in their way.
+    // Enough requests are looking after leases already; one more would only slow them down.
     let slot = Slot::take(&context.config.lock_dir, "looking-after", LOOKING_AFTER);
     if matches!(slot, Ok(None)) && !matches!(grant.order(), Order::Start(_) | Order::Recover { .. })
     {
         return;
     }
     context.host.sweep();
-    // Both look after leases later.
+    // `--recover` and `--start` look after leases later.
     if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
         keeping::guard(context, except, context.started + grant.timeout());
     }
 }
 
-/// After a start, and after its answer was given: looks after the leases of other services, in the time that is left.
+/// Looks after the leases of other services once a start has given its answer, in the remaining time.
 pub fn guard_after(grant: &Grant, context: &mut Context<'_>) {
     if let Order::Start(service) = grant.order() {
         keeping::guard(context, Some(service), context.started + grant.timeout());
@@ -177,8 +177,8 @@ impl Context<'_> {
         self.say(ResultLine::warning(code, subject, message).to_string());
     }
 
-    /// Waits for the lock of a service until the deadline. A start that waits for it comes first, and a request waits in one of
-    /// `limits.waiting` slots, so that waiting requests cannot fill the host.
+    /// Waits for the lock of a service until the deadline. A start that waits for the lock comes first. A request waits
+    /// in one of `limits.waiting` slots, so that waiting requests cannot fill the host.
     fn lock(
         &mut self,
         name: &LockName,
@@ -197,7 +197,7 @@ impl Context<'_> {
                 ServiceLock::try_take(directory, name, verb)
             };
             if let Some(lock) = taken.map_err(locking())? {
-                // Whoever had it may have been killed.
+                // The former holder may have been killed.
                 self.host.sweep();
                 return Ok(lock);
             }
@@ -225,7 +225,7 @@ impl Context<'_> {
         }
     }
 
-    /// A directory of the gate's own, made where it is missing.
+    /// Opens a directory of the gate's own, and creates it if it is missing.
     fn own_directory(&self, path: &PlainPath) -> Result<std::os::fd::OwnedFd, Failure> {
         private_dir(path, nix::unistd::geteuid().as_raw()).map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
@@ -239,8 +239,8 @@ impl Context<'_> {
         })
     }
 
-    /// The home of the programs that are run. Those that move a service have to run also where there is no room for
-    /// one.
+    /// The home of the programs that the gate runs. Commands that stop or start a service have to run even if there is
+    /// no room for a home.
     fn home(&self, tether: Tether) -> Result<PlainPath, Failure> {
         let home = self.config.state_dir.below(&["home"]);
         match (self.own_directory(&home), tether) {
@@ -271,7 +271,7 @@ impl Context<'_> {
         })
     }
 
-    /// How rclone gets its source.
+    /// The source directory as rclone gets it.
     fn source<'p>(&self, directory: &'p PinnedDir) -> Result<Source<'p>, Failure> {
         let mount_parent = self.config.state_dir.below(&["pin"]);
         if self.config.rclone.pin == Pin::Mount {

@@ -1,9 +1,9 @@
-//! One rclone for all that an action asks of a remote: it looks the same folders up once, and signs in once.
+//! One rclone process for all requests of an action to a remote: it looks up each folder once, and signs in once.
 //!
-//! Where rclone is too old for it, or the action has not asked for it, each task is a run of its own, as ever.
+//! If rclone is too old for this, or the action has not asked for it, each task is a run of its own.
 //!
-//! Invariant: the process is confined as a run with the same access is, and a task that needs another access is a run of its own.
-//! A process that ended is started again with the next try.
+//! Invariant: the process is confined like a run with the same access, and a task that needs another access is a run of
+//! its own. A process that ended is started again with the next try.
 
 use super::Context;
 use super::remote::{Access, Task};
@@ -21,9 +21,9 @@ use crate::scratch::Scratch;
 /// The local folder that the process may use beside its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// None.
+    /// No local folder.
     Remote,
-    /// It reads files below this one.
+    /// The process reads files below this folder.
     Reads(PlainPath),
 }
 
@@ -49,13 +49,13 @@ impl Reach {
 #[derive(Debug, Clone)]
 pub struct OneProcess {
     reach: Reach,
-    /// A remote that does not answer is told, not waited for.
+    /// The action reports a remote that does not answer, and does not wait for it.
     asks_briefly: bool,
     requests: u64,
 }
 
 impl Context<'_> {
-    /// From here on the tasks of this action that can be asked of one rclone are, where rclone is new enough.
+    /// Starts to send the tasks of this action to one process where possible, if rclone is new enough.
     pub(super) fn begin_one_process(
         &mut self,
         reach: Reach,
@@ -64,7 +64,7 @@ impl Context<'_> {
         self.begin(reach, false, patience)
     }
 
-    /// The same for an action that tells of a remote that does not answer, and does not wait for it.
+    /// Does the same for an action that reports a remote that does not answer, and does not wait for it.
     pub(super) fn begin_brief_process(
         &mut self,
         reach: Reach,
@@ -80,7 +80,7 @@ impl Context<'_> {
         patience: &Patience<'_>,
     ) -> Result<(), Failure> {
         let version = match self.rclone_version(patience) {
-            // It does not say its version in time; the work itself may take longer.
+            // rclone does not report its version in time; the work itself may take longer.
             Err(Failure::Interrupted {
                 cause: Interrupt::DeadlinePassed,
                 ..
@@ -98,19 +98,19 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// From here on each task is a run of its own.
+    /// From here on, each task is a run of its own.
     pub(super) fn end_one_process(&mut self) {
         self.one_process = None;
         self.host.end_server();
     }
 
-    /// True where there is one process that tasks with this access can be asked of.
+    /// True if there is one process that may do tasks with this access.
     pub(super) fn is_one_process(&self, access: Access<'_>) -> bool {
         let one = self.one_process.as_ref();
         one.is_some_and(|one| one.reach.covers(access))
     }
 
-    /// Asks the one process, and again for as often as a run would try.
+    /// Asks the one process, and tries again as often as a run would.
     pub(super) fn ask_one_process(
         &mut self,
         task: &Task<'_>,
@@ -134,8 +134,8 @@ impl Context<'_> {
         }
     }
 
-    /// How often to try after this end. An unknown error may pass: if the remote fails while rclone looks for
-    /// a folder, rclone takes the folder for a file and reports that.
+    /// The number of tries after this end. An unknown error may pass: if the remote fails while rclone looks for a
+    /// folder, rclone takes the folder for a file and reports that.
     fn tries(&self, task: &Task<'_>, call: &Call, ended: &Ended, heard: &Listener) -> u8 {
         let missing = matches!(ended.exit, Exit::Code(3 | 4));
         let waits = !heard.throttled_for(self.host.now()).is_zero();
@@ -188,7 +188,7 @@ impl Context<'_> {
         Ok(ended)
     }
 
-    /// Starts the process, unless it runs.
+    /// Starts the process, unless it runs already.
     pub(super) fn start_server(
         &mut self,
         task: &Task<'_>,
@@ -202,7 +202,7 @@ impl Context<'_> {
         self.host.start_server(program, socket, patience)
     }
 
-    /// The one process, and the address by which it is asked for the file of a task; none where a run has to read it.
+    /// The one process, and the address of the task's file in it; `None` if a run has to read the file.
     pub(super) fn address(&self, task: &Task<'_>) -> Option<(String, OneProcess)> {
         let one = self.one_process.as_ref()?;
         let address = Place::of(self.config, task.remote).address()?;
@@ -225,7 +225,7 @@ impl Context<'_> {
         let failure = || Failure::io(format!("a socket in {parent}"));
         let folder = Scratch::take(&parent).map_err(failure())?;
         let (socket, listener) = Socket::new(folder.fd()).map_err(failure())?;
-        // A source would tie the program to it; this one has none.
+        // A `Program` with a source would borrow from that source; this one has none.
         let Program {
             what,
             argv,

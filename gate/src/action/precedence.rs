@@ -1,9 +1,9 @@
-//! The lock of a service for those that bring it back: they come first.
+//! The lock of a service for actions that bring the service back: they come first.
 //!
-//! A sync or an archive that holds the lock is asked to give way. One that cannot, because it was stopped by a signal or
-//! waits for a file system that does not answer, is ended. Where even that does not free the lock in time, or where
-//! there is no room for a lock file, the start proceeds without the lock: a service that stays down is worse than a
-//! copy that has to be made again.
+//! A sync or an archive that holds the lock is asked to give way. If it cannot, because it was stopped by a signal or
+//! waits for a file system that does not answer, it is ended. If even that does not free the lock in time, or if there
+//! is no room for a lock file, the start proceeds without the lock: a service that stays down is worse than a copy that
+//! has to be made again.
 //!
 //! Invariant: a start spends at most half of its time on the lock.
 
@@ -19,20 +19,21 @@ use crate::host::lock::{ServiceLock, StartIntent};
 use crate::host::lock_name::LockName;
 use crate::names::ServiceName;
 
-/// How long a process that holds the lock may be stopped, or wait in the kernel.
+/// The time after which a lock holder that is stopped, or waits in the kernel, counts as hung.
 const HUNG: Duration = Duration::from_secs(5);
 
-/// How long a copy that was asked to give way may take for it: its programs get some seconds to end.
+/// The time for a copy to give way: its programs get some seconds to end.
 const GIVE_WAY: Duration = Duration::from_secs(15);
 
-/// How long a process may take to die.
+/// The time for a killed process to die.
 const DYING: Duration = Duration::from_secs(2);
 
 /// The holders that end soon when they are asked to give way, by the words in their lock. A `--stop` does so too, but
 /// first brings the service back itself.
 const GIVES_WAY: [&str; 3] = ["--sync", "--archive", "its lease"];
 
-/// Takes the lock for a start. `None` where the start has to go on without it; then the reason has been told.
+/// Takes the lock for a start. Returns `None` if the start has to proceed without the lock; the reason has then been
+/// told.
 pub(super) fn lock_first(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -45,12 +46,12 @@ pub(super) fn lock_first(
     let time = patience.until.saturating_duration_since(begun);
     let mut siege = Siege::new(begun, time);
     let mut intent: Option<StartIntent> = None;
-    // For the end of a lease that does not break off a stop: it still comes before those that wait.
+    // For the end of a lease, which does not break off a stop but still comes before the waiting requests.
     let mut next: Option<StartIntent> = None;
     loop {
         match ServiceLock::try_take(directory, name, verb) {
             Ok(Some(lock)) => {
-                // After the death of a gate, its stop command may still be at work.
+                // After the death of a gate, its stop command may still be running.
                 context.host.sweep();
                 return Ok(Some(lock));
             }
@@ -67,7 +68,8 @@ pub(super) fn lock_first(
         let words = words
             .filter(|words| !words.is_empty())
             .unwrap_or_else(|| "another action".into());
-        // The end of a lease does not break off a stop: that has a deadline of its own, and ends with the service down or up.
+        // The end of a lease does not break off a stop: that has a deadline of its own, and ends with the service down
+        // or up.
         let heard = verb != "--recover" || !words.starts_with("--stop");
         if !heard {
             intent = None;
@@ -75,7 +77,8 @@ pub(super) fn lock_first(
                 next = StartIntent::come_next(directory, name).ok().or(next);
             }
         } else if intent.as_ref().is_none_or(|intent| !intent.is_known()) {
-            // Without it the holder does not hear of us, and is ended when its time to give way is over.
+            // Without an intent the holder does not learn of this start, and is ended when its time to give way is
+            // over.
             intent = StartIntent::announce(directory, name).ok().or(intent);
         }
         if !std::mem::replace(&mut siege.told, true) {
@@ -113,7 +116,7 @@ enum Next {
     Wait,
     /// The holder was ended, for this reason.
     Ended(&'static str),
-    /// The holder does not die; go on without the lock.
+    /// The holder does not die; proceed without the lock.
     GoOn,
 }
 
@@ -123,7 +126,7 @@ struct Siege {
     give_way: Duration,
     dying: Duration,
     suspicion: Suspicion,
-    /// The holder that was ended, and when.
+    /// The holder that was ended, and the time of its end.
     ended: Option<(Pid, Instant)>,
     told: bool,
 }
@@ -146,7 +149,7 @@ impl Siege {
         };
         if let Some((victim, at)) = self.ended {
             if victim != pid {
-                // Another one took the lock meanwhile.
+                // Another process took the lock meanwhile.
                 self.ended = None;
                 self.begun = now;
             } else if now.duration_since(at) >= self.dying {

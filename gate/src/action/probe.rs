@@ -1,10 +1,10 @@
 //! A write probe: store, compare, read back, rename and delete a small file below a remote's folder, as a backup would.
 //!
-//! It finds at once an rclone that is too old, a sign-in that may only read, a full drive and a wrong drive. The rclone that
-//! does it is confined as in any transfer. `--doctor` has it made by a hidden entry of this program ([`ENTRY`]), because only
-//! this program can confine rclone.
+//! The probe finds at once an rclone that is too old, a read-only sign-in, a full drive and a wrong drive. Its rclone
+//! is confined as in any transfer. `--doctor` makes the probe through a hidden entry of this program ([`ENTRY`]),
+//! because only this program can confine rclone.
 //!
-//! Invariant: everything that a probe stores lies in one folder of its own on the remote, which is removed at the end; one
+//! Invariant: a probe stores its files in one folder of its own on the remote, and removes the folder at the end; one
 //! probe at a time.
 
 use std::fmt;
@@ -47,22 +47,22 @@ pub(super) const FOLDER: &str = ".probe";
 const FILE: &str = "probe";
 const RENAMED: &str = "probe-renamed";
 
-/// The time for removing the folder at the end.
+/// The time limit for removing the folder at the end.
 const CLEANUP: Duration = Duration::from_secs(20);
 
 /// The steps, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Step {
-    /// Make it.
+    /// Store the file.
     Store,
     /// Compare size and hash with the local file.
     Compare,
-    /// Download it.
+    /// Download the file.
     ReadBack,
-    /// Give it another name.
+    /// Rename the file.
     Rename,
-    /// Remove it.
+    /// Delete the file.
     Delete,
 }
 
@@ -78,14 +78,14 @@ impl fmt::Display for Step {
     }
 }
 
-/// All steps passed.
+/// The result of a probe whose steps all passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Passed {
-    /// A hash was compared, and not the size alone.
+    /// A hash was compared, and not only the size.
     pub(super) hash: bool,
 }
 
-/// A step failed.
+/// The result of a probe that failed at a step.
 #[derive(Debug)]
 pub(super) struct Broken {
     /// The step.
@@ -104,20 +104,20 @@ impl fmt::Display for Broken {
 /// The output of the hidden entry: one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// All steps passed.
+    /// Every step passed.
     #[serde(rename = "passed")]
     Passed {
         /// A hash was compared.
         hash: bool,
     },
-    /// One failed.
+    /// A step failed.
     #[serde(rename = "failed")]
     Failed {
-        /// The step; none where not even the first could be tried.
+        /// The step; `None` if not even the first one could be tried.
         step: Option<Step>,
         /// The reason.
         words: String,
-        /// The command that mends it.
+        /// The command that repairs the cause.
         fix: String,
     },
 }
@@ -210,7 +210,7 @@ impl Probe<'_, '_> {
         self.context.rclone_must(&task, self.patience)
     }
 
-    /// The steps, one after the other. Returns whether a hash was compared.
+    /// Runs the steps in order. Returns true if a hash was compared.
     fn all(&mut self) -> Result<bool, Failure> {
         let config: &Config = self.context.config;
         let (local, folder) = (self.local, self.folder.clone());
@@ -249,7 +249,7 @@ impl Probe<'_, '_> {
         Ok(hash)
     }
 
-    /// Compares the stored file with the local one. Returns whether a hash was compared.
+    /// Compares the stored file with the local one. Returns true if a hash was compared.
     fn compare(&mut self) -> Result<bool, Failure> {
         let local = self.local;
         let access = Access::Reads(local.path());
@@ -278,7 +278,7 @@ impl Probe<'_, '_> {
             return Ok(ran.ended.stdout);
         }
         let what = format!("{} in {}", self.step, self.folder);
-        // A byte more than there should be is enough to know.
+        // One byte too many is enough to detect a wrong size.
         let most = self.local.content.len() as u64 + 1;
         let mut came = Vec::new();
         fetch::read(
@@ -296,7 +296,7 @@ impl Probe<'_, '_> {
         Ok(came)
     }
 
-    /// Removes the folder. Where that fails, or there is no time left, the next probe does it.
+    /// Removes the folder. If that fails, or no time is left, the next probe removes it.
     fn clean_up(&mut self) {
         if self.context.host.check(self.patience).is_err() {
             return;
@@ -319,7 +319,7 @@ impl Probe<'_, '_> {
     }
 }
 
-/// The hidden entry: a probe of one remote, and its report.
+/// The hidden entry: makes a probe of one remote and returns its report.
 pub(crate) fn entry(
     config: &Config,
     host: &mut dyn Host,

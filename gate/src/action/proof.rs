@@ -1,7 +1,7 @@
-//! The proof that an upload arrived as it was sent: a hash that the remote tells, or every byte read back.
+//! The proof that an upload arrived unchanged: a hash that the remote reports, or every byte read back.
 //!
-//! Invariant: the same size proves nothing. Where no hash could be compared the files are read back and compared with
-//! the spool.
+//! Invariant: an equal size proves nothing. If no hash could be compared, the files are read back and compared with the
+//! spool.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -27,7 +27,7 @@ use crate::result_line::Checked;
 
 const WHAT: &str = "comparing the upload with the spool";
 
-/// Compares the uploaded files of a spool, which lie in `folder` on the remote.
+/// Compares the uploaded files of a spool with their copies in `folder` on the remote.
 pub(super) fn prove(
     context: &mut Context<'_>,
     folder: &str,
@@ -46,7 +46,7 @@ pub(super) fn prove(
     Ok(Checked::Read)
 }
 
-/// Lets rclone compare. False when a file had no hash that both sides know; sizes alone were compared then.
+/// Compares with rclone. Returns false if a file had no hash that both sides know; then only sizes were compared.
 fn by_hash(
     context: &mut Context<'_>,
     folder: &str,
@@ -58,7 +58,7 @@ fn by_hash(
     let encrypted = is_encrypted(&Ini::parse(&text), remote);
     let files = [spool.archive.as_str(), spool.manifest.as_str()];
     let access = Access::Reads(&spool.path);
-    // `cryptcheck` is no request.
+    // The one process offers no `cryptcheck` request.
     if !encrypted && context.is_one_process(access) {
         let pair = Pair {
             what: WHAT,
@@ -90,7 +90,7 @@ fn by_hash(
         }
         Err(failure) => return Err(failure),
     }
-    // A filter that hit nothing would find no difference either.
+    // A filter that matched no file would find no difference either.
     Ok(!ran.heard.compared_sizes_alone() && ran.heard.matching() == files.len() as u64)
 }
 
@@ -105,19 +105,19 @@ struct Facts {
 
 /// Files of a local folder, and their copies in a folder of the remote.
 pub(super) struct Pair<'a> {
-    /// In words: "comparing the upload with the spool".
+    /// The task in words: "comparing the upload with the spool".
     pub(super) what: &'a str,
     /// The folder on the remote.
     pub(super) folder: &'a str,
     /// The local folder, which the one process may read.
     pub(super) local: &'a PlainPath,
-    /// The names.
+    /// The names of the files.
     pub(super) files: &'a [&'a str],
 }
 
 impl Pair<'_> {
-    /// Asks the one process for a hash of each file on both sides, and compares them. False when there is none that both
-    /// sides know.
+    /// Asks the one process for a hash of each file on both sides, and compares them. Returns false if there is no hash
+    /// that both sides know.
     pub(super) fn agrees(
         &self,
         context: &mut Context<'_>,
@@ -187,7 +187,7 @@ impl Pair<'_> {
 }
 
 impl Facts {
-    /// A hash that was told.
+    /// A reported hash.
     fn told(&self, hash: &str) -> Option<&str> {
         let sum = self.hashes.get(hash).map(String::as_str);
         sum.filter(|sum| !sum.is_empty())
@@ -200,7 +200,7 @@ fn other(folder: &str, file: &str) -> Failure {
     ))
 }
 
-/// Reads one file from the remote, and compares it with that in the spool.
+/// Reads one file from the remote, and compares it with the file in the spool.
 fn read_back(
     context: &mut Context<'_>,
     folder: &str,
@@ -226,7 +226,7 @@ fn read_back(
     })
 }
 
-/// True when both have the same bytes up to the same end.
+/// True if both readers yield the same bytes and end at the same place.
 fn same(mut one: impl Read, mut other: impl Read) -> std::io::Result<bool> {
     let mut theirs = vec![0; 64 << 10];
     let mut ours = vec![0; 64 << 10];

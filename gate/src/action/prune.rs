@@ -1,10 +1,10 @@
-//! Retention on the remote: find the verified archives, and put the others aside.
+//! Retention on the remote: find the verified archives, and put the expired ones aside.
 //!
-//! An archive that is given up goes to `.pruned/DATE`, and from there for good after `retention.pruned_days`: a thief of
-//! the key, or a mistake in a number, takes no archive away at once.
+//! An expired archive goes to `.pruned/DATE`, and is deleted after `retention.pruned_days`: neither a thief of the key
+//! nor a mistake in a number deletes an archive at once.
 //!
-//! Invariant: the new archive is in place by now, so a failure here is told and changes nothing about that; an archive
-//! counts as verified only when its manifest names its size.
+//! Invariant: the new archive is in place by now, so a failure here is reported and does not undo that; an archive
+//! counts as verified only if its manifest names its size.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ use crate::result_line::WarningCode;
 use crate::retention::{ArchiveName, Candidate, expired, give_up, horizon};
 use crate::shelf;
 
-/// The record of a service with ten thousand archives is shorter.
+/// The size limit of a record; that of a service with ten thousand archives is shorter.
 const MAX_RECORD: u64 = 4 << 20;
 
 /// The sizes of an archive and of its manifest when the manifest was read.
@@ -48,17 +48,17 @@ impl Sizes {
     }
 }
 
-/// An archive that was just put in its place.
+/// The archive that was just put in its place.
 pub(super) struct New<'a> {
-    /// Its name.
+    /// The name.
     pub(super) name: &'a ArchiveName,
-    /// Its totals.
+    /// The totals.
     pub(super) totals: &'a Totals,
-    /// The service was down while it was packed.
+    /// The service was down while the archive was packed.
     pub(super) down: bool,
 }
 
-/// Archives of one service that were found to be verified, by place and name.
+/// The verified archives of one service, by place and name.
 type Record = BTreeMap<String, Sizes>;
 
 /// A file in the folder of archives.
@@ -69,8 +69,8 @@ struct Listed {
     size: i64,
 }
 
-/// Puts the archives aside that retention gives up, and removes leftovers of earlier uploads and the archives put aside
-/// long ago. Returns the number of archives put aside.
+/// Puts aside the archives that retention expires. Removes leftovers of earlier uploads, and archives put aside long
+/// ago. Returns the number of archives put aside.
 pub(super) fn prune(
     context: &mut Context<'_>,
     order: &Archive,
@@ -84,7 +84,7 @@ pub(super) fn prune(
     let known = load(context, order);
     let mut record = known.clone();
     let here = format!("{}/", order.folder);
-    // Another file under a name that was verified is not.
+    // A different file under a verified name is not verified.
     record.retain(|place, sizes| {
         let name = place.strip_prefix(&here);
         let name = name.and_then(|name| ArchiveName::parse(&order.service, name));
@@ -101,7 +101,7 @@ pub(super) fn prune(
         give_up(candidates, today, order.keep_weekly, order.keep_monthly)
     };
     let all: Vec<Candidate> = archives.iter().map(|name| candidate(name, true)).collect();
-    // Fewer verified archives give up no more than that.
+    // If retention expires none of all archives, it expires none of the verified ones either.
     let old = if gone(&all).is_empty() {
         Vec::new()
     } else {
@@ -124,7 +124,7 @@ pub(super) fn prune(
     Ok(old.len())
 }
 
-/// Whether the archive of this name on the remote was made while its service was down.
+/// Returns true if the archive of this name on the remote was made while its service was down.
 pub(super) fn made_down(
     context: &mut Context<'_>,
     order: &Archive,
@@ -140,7 +140,7 @@ pub(super) fn made_down(
     Ok(listed(&stored, name).is_some_and(|now| now.fit(sizes)))
 }
 
-/// The sizes that the remote lists of an archive and its manifest.
+/// The listed sizes of an archive and its manifest on the remote.
 fn listed(stored: &BTreeMap<String, u64>, name: &ArchiveName) -> Option<Sizes> {
     Some(Sizes {
         archive: *stored.get(&name.to_string())?,
@@ -176,7 +176,7 @@ fn names(
     let folder = Place::of(context.config, folder);
     let listing = Task {
         call: Some(call::list(&folder)),
-        // Before the first archive there is no such folder.
+        // Before the first archive this folder does not exist.
         output: Output::Silent,
         ..task("listing the archives", order, argv)
     };
@@ -218,7 +218,7 @@ fn tell_future(
     }
 }
 
-/// Finds out which archives are verified; new ones come into the record.
+/// Finds out which archives are verified, and adds new ones to the record.
 fn verified(
     context: &mut Context<'_>,
     order: &Archive,
@@ -259,7 +259,7 @@ fn verified(
     Ok(candidates)
 }
 
-/// Reads a manifest on the remote. One that cannot be read now names nothing.
+/// Returns true if a manifest on the remote names the size of its archive; false if it cannot be read now.
 fn names_its_size(
     context: &mut Context<'_>,
     order: &Archive,
@@ -298,7 +298,7 @@ fn file(order: &Archive) -> String {
     format!("{}.json", order.service)
 }
 
-/// The record of earlier archives; empty when it cannot be read, and then all manifests are read again.
+/// The record of earlier archives; empty if it cannot be read, and then all manifests are read again.
 fn load(context: &Context<'_>, order: &Archive) -> Record {
     let folder = context.config.state_dir.below(&["verified"]);
     context
@@ -331,8 +331,8 @@ fn save(context: &mut Context<'_>, order: &Archive, known: &Record, record: &Rec
     }
 }
 
-/// Moves an archive aside, its manifest first: interrupted in between, it is an archive without a manifest, which the
-/// next one moves.
+/// Moves an archive aside, its manifest first. An interruption in between leaves an archive without a manifest, which
+/// the next prune moves.
 fn put_aside(
     context: &mut Context<'_>,
     order: &Archive,
@@ -380,7 +380,7 @@ fn remove_expired(
         phase: Phase::Comparing,
     };
     let argv = rclone::days(context.config, &order.pruned);
-    // Silent: before the first archive is put aside there is no such folder.
+    // Silent: before the first archive is put aside this folder does not exist.
     let days = call::days(&Place::of(context.config, &order.pruned));
     let listing = at("listing the archives put aside", argv, days, Output::Silent);
     let ran = context.rclone_patient(&listing, patience)?;

@@ -1,6 +1,6 @@
 //! The data of a service, opened, measured and packed by a process of its own; see [`crate::walk`].
 //!
-//! Invariant: a file system that does not answer costs the time until the deadline, and no more than that.
+//! Invariant: a file system that does not answer costs at most the time until the deadline.
 
 use super::Context;
 use crate::archive::estimate::Estimate;
@@ -43,7 +43,7 @@ impl Context<'_> {
         PinnedDir::open(path).map_err(|errno| refused(errno.desc()))
     }
 
-    /// Measures the data, for an upper bound of its archive.
+    /// Measures the data to get an upper bound for its archive.
     pub(super) fn measure(
         &mut self,
         source: &PinnedDir,
@@ -147,7 +147,7 @@ impl Context<'_> {
     }
 }
 
-/// Reads lines until the last one, and shows how far the work is.
+/// Reads lines until the last one, and reports the progress.
 fn hear(feed: &mut dyn Feed, mut meter: Option<&mut Meter>) -> Result<Line, Failure> {
     let mut text: Vec<u8> = Vec::new();
     let mut buffer = vec![0_u8; 64 << 10];

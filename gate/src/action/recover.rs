@@ -1,7 +1,7 @@
-//! `--recover`: bring back every service that a backup stopped and nobody started.
+//! `--recover`: bring back every service that a backup stopped and no `--start` brought back.
 //!
-//! Invariant: a service that does not come back is tried again until the time is over, and keeps its lease, so
-//! that whoever asked (a timer, a unit, a keeper) asks again.
+//! Invariant: a service that does not come back is tried again until the time is over. It keeps its lease, so the
+//! caller (a timer, a unit, a keeper) tries again.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::host::Patience;
 use crate::lease::store::Leases;
 use crate::names::ServiceName;
 
-/// Between the first two attempts. Each further pause is twice as long, up to a minute.
+/// The pause between the first two attempts. Each further pause is twice as long, up to a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -26,15 +26,15 @@ pub(super) fn recover(
     until: Instant,
 ) -> Result<String, Failure> {
     if only.is_none() {
-        // A token that an rclone which was killed had just been given.
+        // Saves a new token that a killed rclone had just received.
         match credentials::recover(context.config) {
             Ok(true) => context.say("a new token of rclone's is in its configuration"),
             Ok(false) => {}
             Err(failure) => context.warn(format!("rclone's configuration: {failure}")),
         }
     }
-    // A service whose data a restore was replacing is not started before that is settled. All else about restores, and
-    // all that only looks after leases, waits until every service is back.
+    // A service whose data a restore was replacing is not started before that is settled. All other work on restores,
+    // and all work that only looks after leases, waits until every service is back.
     if let Err(failure) = restore::heal(context, only, Interrupted::Only) {
         context.warn(failure.to_string());
     }
@@ -70,7 +70,7 @@ pub(super) fn recover(
         if context.host.now() + pause >= until {
             return Err(failure);
         }
-        // A signal ends it here: whoever sent it knows that there are leases left.
+        // A signal ends the action here: its sender knows that leases are left.
         if context
             .host
             .pause(pause, &Patience::attended(until))
@@ -82,7 +82,7 @@ pub(super) fn recover(
     }
 }
 
-/// Tells how one attempt went.
+/// Reports the result of one attempt.
 fn note(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -103,7 +103,7 @@ fn note(
     }
 }
 
-/// The services that have a lease and are asked for.
+/// The requested services that have a lease.
 fn leased(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,
@@ -116,7 +116,7 @@ fn leased(
     Ok((leases, services))
 }
 
-/// The services that should be up by now. Nothing is asked but the leases, so that nothing can hang.
+/// The services that should be up by now. This reads only the leases, so it cannot hang.
 fn overdue(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,
@@ -140,8 +140,8 @@ fn overdue(
     Ok(due)
 }
 
-/// Looks after the leases that are not over: those without a keeper get one. At boot, services of the latter are
-/// returned instead, and the record of their health before the stop is cleared.
+/// Looks after the leases that are not over: each lease without a keeper gets one. At boot, returns the services of
+/// such leases instead, and removes leases that are over and need no start.
 fn look_after(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,
@@ -166,7 +166,7 @@ fn look_after(
                     .map_err(Failure::io(format!("the lease of {service}")))?;
             }
         } else if lease.due(&now) {
-            // It is over, and was tried just now.
+            // This lease is over, and was tried just now.
         } else if boot && !is_kept(context, &leases, &service, &lease, &patience) {
             unkept.push(service);
         } else {

@@ -1,7 +1,7 @@
-//! Running rclone: what every action that does it has in common.
+//! Running rclone: the common part of all actions that run it.
 //!
-//! Invariant: rclone is run from here alone, after its configuration was found to be trustworthy, and is told what it
-//! may touch on this host.
+//! Invariant: only this module runs rclone, after it found rclone's configuration to be trustworthy, and it limits the
+//! files that rclone may touch on this host.
 
 use super::Context;
 use crate::config::Landlock;
@@ -19,41 +19,41 @@ use crate::progress::Phase;
 use crate::rclone::{Call, Listener, judge};
 use crate::scratch::Scratch;
 
-/// What a transfer may touch on this host.
+/// The local files that a transfer may touch.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Access<'a> {
-    /// Nothing: it lists, moves or removes files on the remote.
+    /// No local files: the task lists, moves or removes files on the remote.
     Remote,
-    /// It mirrors this directory, which it gets by descriptor.
+    /// The task mirrors this directory, which rclone gets by descriptor.
     Source(&'a PinnedDir),
-    /// The same, with a list of files in this folder.
+    /// The task mirrors this directory, with a list of files in this folder.
     SourceAndList(&'a PinnedDir, &'a PlainPath),
-    /// It reads files below this folder of the gate's own, such as the spool.
+    /// The task reads files below this folder of the gate's own, for example the spool.
     Reads(&'a PlainPath),
-    /// It writes files below this folder, which it reads as well.
+    /// The task writes and reads files below this folder.
     Writes(&'a PlainPath),
 }
 
 /// One run of rclone.
 #[derive(Debug)]
 pub(super) struct Task<'a> {
-    /// In words: "uploading the archive".
+    /// The task in words: "uploading the archive".
     pub(super) what: &'a str,
     /// The argument vector.
     pub(super) argv: Vec<String>,
-    /// The same as a request to one rclone for the whole action, where it can be one.
+    /// The task as a request to the one rclone process of the action, if it can be one.
     pub(super) call: Option<Call>,
     /// A place on the remote, for messages.
     pub(super) remote: &'a str,
-    /// What it may touch here.
+    /// The local files that rclone may touch.
     pub(super) access: Access<'a>,
-    /// What happens to its standard output.
+    /// The use of rclone's standard output.
     pub(super) output: Output,
-    /// What its progress is called.
+    /// The name of this phase in progress reports.
     pub(super) phase: Phase,
 }
 
-/// A run that came to its own end, good or bad.
+/// A run that ended by itself, with success or failure.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) ended: Ended,
@@ -61,8 +61,8 @@ pub(super) struct Ran {
 }
 
 impl Context<'_> {
-    /// Runs rclone to its end, whatever that is; what it says goes to `heard`, which stays with the caller when the
-    /// run is interrupted.
+    /// Runs rclone until it ends, with success or failure. Its messages go to `heard`, which the caller keeps even if
+    /// the run is interrupted.
     pub(super) fn rclone_heard(
         &mut self,
         task: &Task<'_>,
@@ -87,7 +87,7 @@ impl Context<'_> {
         self.transfer_with(task, task.argv.clone(), task.access, patience)
     }
 
-    /// The same with other arguments and another access.
+    /// Prepares a run like [`Self::transfer`], with other arguments and another access.
     pub(super) fn transfer_with<'p>(
         &self,
         task: &Task<'_>,
@@ -145,7 +145,7 @@ impl Context<'_> {
             rules.reads.push(folder.to_string());
         }
         let confinement = Confinement {
-            // An ordinary user has it in a namespace of his own, where it means nothing.
+            // An ordinary user has this capability in a namespace of his own, where it has no effect.
             reads_all: source.is_some() && nix::unistd::geteuid().is_root(),
             sets_times: fetches || !rclone.local_folders.is_empty(),
             answers: false,
@@ -167,7 +167,8 @@ impl Context<'_> {
         })
     }
 
-    /// Whether transfers enter a Landlock domain; one that the kernel does not have is left out.
+    /// Returns true if transfers enter a Landlock domain. A kernel without Landlock leaves the domain out, which is a
+    /// failure only if the configuration requires Landlock.
     fn confines(&self) -> Result<bool, Failure> {
         match self.config.rclone.landlock {
             Landlock::Off => Ok(false),
@@ -180,7 +181,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same with a listener of its own.
+    /// Runs rclone like [`Self::rclone_heard`], with a listener of its own.
     pub(super) fn rclone(
         &mut self,
         task: &Task<'_>,
@@ -191,7 +192,7 @@ impl Context<'_> {
         Ok(Ran { ended, heard })
     }
 
-    /// Runs rclone, and insists on a good end.
+    /// Runs rclone, and fails unless it succeeds.
     pub(super) fn rclone_must(
         &mut self,
         task: &Task<'_>,
@@ -202,7 +203,7 @@ impl Context<'_> {
         Ok(ran)
     }
 
-    /// What the end of a run means.
+    /// Turns the end of a run into success or a failure.
     pub(super) fn judge(
         &self,
         task: &Task<'_>,

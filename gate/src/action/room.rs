@@ -1,7 +1,7 @@
-//! Whether an archive of a service would have room, asked before the service is stopped.
+//! The check, before a service is stopped, that its archive would have room.
 //!
-//! Invariant: what is measured, and against what, is what `--archive` measures; nothing of the service is touched;
-//! and once it was asked nobody here can read its data any more.
+//! Invariant: this check measures the same data and the same disk as `--archive`, and leaves the service alone; after
+//! the check this process can no longer read the service's data.
 
 use super::Context;
 use super::spool::would_fit;
@@ -11,8 +11,8 @@ use crate::host::Patience;
 use crate::names::ServiceName;
 use crate::policy::powers;
 
-/// Asks where the configuration says so. A service that is down is not asked for: refusing would bring nobody
-/// anything, and the archive that follows asks once more.
+/// Makes the check if the configuration asks for it. Skips a service that is down: a refusal would not help, and the
+/// archive that follows checks again.
 pub(super) fn ask(
     context: &mut Context<'_>,
     service: &ServiceName,

@@ -1,6 +1,6 @@
-//! Moving a service, and being sure of how it is.
+//! Stopping and starting a service, and checking its state.
 //!
-//! Invariant: a service is down, or up, when its status command says so, and back when it answers as well.
+//! Invariant: a service is down, or up, when its status command says so. It is back when it is up and answers.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::lease::Before;
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
-/// How often an unclear state is asked for again before it counts as what it is: something between up and down.
+/// The number of times that an unclear state is asked for before it counts as unclear: between up and down.
 const UNCLEAR: u32 = 10;
 
-/// How long a service that was neither up nor down before its stop is waited for to be up.
+/// The time to wait for a service to be up if it was neither up nor down before its stop.
 const UNCLEAR_FOR: Duration = Duration::from_secs(10);
 
-/// How long one attempt to get an answer may take, and how long to wait for the next one.
+/// The time limit of one attempt to get an answer, and the pause before the next one.
 const ANSWER: Duration = Duration::from_secs(5);
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(300);
 
-/// Stops a service and waits until it says that it is down.
+/// Stops a service, and waits until its status command says that it is down.
 pub(super) fn bring_down(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -41,7 +41,7 @@ pub(super) fn bring_down(
     wait_for(context, service, controls, &State::Down, patience)
 }
 
-/// Starts a service, and waits until it says that it is up and answers, or is at least as it was before the stop.
+/// Starts a service, and waits until it is up and answers, or is at least in the state it had before the stop.
 pub(super) fn bring_up(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -72,8 +72,8 @@ pub(super) fn bring_up(
     wait_for_answer(context, service, patience)
 }
 
-/// Waits for a service that was between up and down before it was stopped: until it is up or, when that takes long,
-/// until it is no longer down.
+/// Waits for a service that was between up and down before its stop: until it is up or, if that takes long, until it is
+/// no longer down.
 fn wait_for_clear(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -106,7 +106,7 @@ fn wait_for_clear(
     }
 }
 
-/// Waits until a service that is up answers, where the configuration says how that is found out.
+/// Waits until a service that is up answers, if the configuration has a ready command or URL.
 pub(super) fn wait_for_answer(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -123,7 +123,7 @@ pub(super) fn wait_for_answer(
     Ok(())
 }
 
-/// Why a service does not answer yet; `None` when it does, or nobody said how to ask.
+/// The reason that a service does not answer yet; `None` if it answers, or if no check is configured.
 pub(super) fn silent(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -141,7 +141,7 @@ pub(super) fn silent(
     let Some(ready) = &service.ready else {
         return Ok(None);
     };
-    // Free for the reason of `state`.
+    // Free for the same reason as in [`state`].
     let program = context.program(
         "the ready command",
         ready.argv().to_vec(),
@@ -163,14 +163,14 @@ pub(super) fn silent(
     }
 }
 
-/// Asks a service how it is.
+/// Asks a service for its state.
 pub(super) fn state(
     context: &mut Context<'_>,
     controls: &Controls,
     patience: &Patience<'_>,
 ) -> Result<State, Failure> {
-    // Free, though it starts nothing: ending all descendants after it would end a service that a start
-    // command has just left running below us.
+    // Free, though the command starts no service: ending all descendants afterwards would end a service that a start
+    // command has just left running below this process.
     let program = context.program(
         "the status command",
         controls.status.clone(),
@@ -186,7 +186,7 @@ pub(super) fn state(
     })
 }
 
-/// Asks a service how it is until it says so clearly, but not for long: a stack that is partly up stays so.
+/// Asks a service for its state until the answer is clear, but not for long: a stack that is partly up stays so.
 pub(super) fn settled_state(
     context: &mut Context<'_>,
     service: &ServiceName,

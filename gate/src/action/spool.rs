@@ -1,7 +1,7 @@
-//! A service's folder in the spool, where an archive and its manifest lie until they are uploaded.
+//! A service's folder in the spool. An archive and its manifest lie there until they are uploaded.
 //!
-//! Invariant: what a [`Spool`] made is gone when that ends, and what a killed gate left is gone after the next archive
-//! of any service; files of other names stay.
+//! Invariant: the files of a [`Spool`] are removed when it is dropped. Files left by a killed gate are removed by the
+//! next archive of any service; files of other names stay.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ pub(crate) fn spool_folder(spool_dir: &PlainPath, service: &ServiceName) -> Plai
     spool_dir.below(&[service.as_str()])
 }
 
-/// The folder for what comes back from the remote. No service's name begins with a dot.
+/// The folder for files from the remote. No service's name begins with a dot.
 #[must_use]
 pub(super) fn fetched_folder(spool_dir: &PlainPath) -> PlainPath {
     spool_dir.below(&[".fetched"])
@@ -37,19 +37,19 @@ pub(super) fn fetched_folder(spool_dir: &PlainPath) -> PlainPath {
 pub(super) struct Spool {
     directory: OwnedFd,
     service: ServiceName,
-    /// Its name.
+    /// The path of the folder.
     pub(super) path: PlainPath,
-    /// The archive's name in it.
+    /// The archive's name in the folder.
     pub(super) archive: String,
-    /// The manifest's name in it.
+    /// The manifest's name in the folder.
     pub(super) manifest: String,
-    /// Bytes that stay free beside it.
+    /// The bytes that stay free on its disk.
     pub(super) reserve: u64,
 }
 
 impl Spool {
-    /// Makes it where it is missing, and clears it and all others of what killed gates left. The lock of the
-    /// service's archives must be held.
+    /// Opens the folder, and creates it if it is missing. Removes leftovers of killed gates from this and all other
+    /// folders. The lock of the service's archives must be held.
     pub(super) fn open(
         context: &Context<'_>,
         service: &ServiceName,
@@ -69,7 +69,7 @@ impl Spool {
         Ok(spool)
     }
 
-    /// A new file in it.
+    /// Creates a file in the folder.
     pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
         let flags =
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -78,7 +78,7 @@ impl Spool {
             .map_err(Failure::errno(format!("creating {}/{name}", self.path)))
     }
 
-    /// A file in it, from its beginning.
+    /// Opens a file in the folder, at its beginning.
     pub(super) fn reopen(&self, name: &str) -> Result<File, Failure> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         openat(&self.directory, name, flags, Mode::empty())
@@ -86,14 +86,14 @@ impl Spool {
             .map_err(Failure::errno(format!("opening {}/{name}", self.path)))
     }
 
-    /// Whether so many more bytes fit, and the reserve beside them.
+    /// Checks that `bytes` more fit, beside the reserve.
     pub(super) fn has_room(&self, bytes: u64) -> Result<(), Failure> {
         has_room(&self.directory, &self.path, bytes, self.reserve)
     }
 }
 
-/// Whether an archive of so many bytes would fit, which nobody has begun to pack. What killed gates left does not
-/// count: the archive would clear it away, so it is cleared away here.
+/// Checks, before any packing, that an archive of `bytes` would fit. Removes leftovers of killed gates first, as the
+/// archive would do.
 pub(super) fn would_fit(
     context: &Context<'_>,
     service: &ServiceName,
@@ -133,7 +133,7 @@ impl Drop for Spool {
     }
 }
 
-/// Removes what an archive of this service leaves. Its lock is held, so nobody is at work on it.
+/// Removes the leftovers of this service's archives. Its lock is held, so no other gate works on these files.
 fn clear(directory: &OwnedFd, service: &ServiceName) {
     for name in entries(directory).unwrap_or_default() {
         if name
@@ -146,8 +146,8 @@ fn clear(directory: &OwnedFd, service: &ServiceName) {
     }
 }
 
-/// Clears the folders of services of which no archive is being made: a gate that was killed cannot do it itself, and
-/// what it left could fill the disk. `held` is the one whose lock the caller has, and that sees to its own.
+/// Clears the folders of services without an archive in progress: a killed gate cannot do so itself, and its leftovers
+/// could fill the disk. Skips `held`, the service whose lock the caller holds; the caller clears that folder.
 fn clear_all(context: &Context<'_>, held: Option<&ServiceName>) {
     let config = context.config;
     scratch::clear(&fetched_folder(&config.spool_dir));

@@ -1,7 +1,7 @@
-//! `--start`: bring back what `--stop` found up.
+//! `--start`: bring back the service that `--stop` found up.
 //!
-//! Invariant: nothing but its deadline ends a start. A vanished ssh client or a signal does not, a sync or archive
-//! of the same service gives way to it, and the lease ends only when the service is back.
+//! Invariant: only its deadline ends a start. A vanished ssh client or a signal does not, a sync or archive of the same
+//! service gives way to the start, and the lease ends only when the service is back.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ pub(super) fn start(
     start_held(context, service, &patience, timeout)
 }
 
-/// Refuses to start a service whose data a restore that was killed has left without its name.
+/// Refuses to start a service if a killed restore has left its data under another name.
 fn replaced(context: &Context<'_>, service: &ServiceName) -> Result<(), Failure> {
     let between = Records::open(&context.config.state_dir)
         .and_then(|records| records.load(service))
@@ -52,7 +52,7 @@ fn replaced(context: &Context<'_>, service: &ServiceName) -> Result<(), Failure>
     })
 }
 
-/// As `--start`, for one who holds the service's lock.
+/// Does the work of `--start` for a caller that holds the service's lock.
 pub(super) fn start_held(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -78,8 +78,8 @@ pub(super) fn start_held(
     let leases = leases.ok();
     let was_down = lease.as_ref().is_some_and(|lease| !lease.was_up);
     let owed = lease.as_ref().is_some_and(Lease::owed);
-    // What is owed is started whatever it says of itself: a stop command that outlived its gate may still be
-    // taking it down.
+    // Always run the start command while the gate owes a start, even if the service reports up: a stop command that
+    // outlived its gate may still be shutting it down.
     let state = if owed {
         None
     } else {
@@ -100,8 +100,8 @@ pub(super) fn start_held(
     Ok(back(context, service, lease.as_ref(), up))
 }
 
-/// Starts a service whose data an archive needs no more, where the configuration says so and the gate stopped it.
-/// The archive goes on in any case.
+/// Starts a service before its archive is uploaded, if the configuration says so and the gate stopped the service. The
+/// archive continues in any case.
 pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
     if !context.config.starts_early(service) {
         return;
@@ -117,7 +117,7 @@ pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
     };
     context.say(format!("the data of {service} is read, so it is started"));
     let limit = Duration::from_secs(context.config.limits.start.default.into());
-    // Nobody has to be there: this is the start that was promised.
+    // Needs no client: this is the promised start.
     let patience = Patience::unattended(context.host.now() + limit);
     let controls = Controls::of(context.config, service, limit);
     let started = bring_up(context, service, &controls, lease.before, &patience)
@@ -135,7 +135,7 @@ pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
     }
 }
 
-/// Brings a service back for which no `--start` came; what was done, or `None` when nothing was owed.
+/// Brings a service back for which no `--start` came. Returns a message, or `None` if no start was owed.
 pub(super) fn bring_back(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -167,12 +167,12 @@ fn finish(
 ) -> Result<(), Failure> {
     match (leases, lease) {
         (Some(leases), Some(lease)) => end(context, leases, service, Some(lease), patience),
-        // There is none to end.
+        // There is no lease to end.
         _ => Ok(()),
     }
 }
 
-/// What is said of a service that is back; `up` when it was that already.
+/// The message for a service that is back; `up` if it was up already.
 fn back(
     context: &mut Context<'_>,
     service: &ServiceName,

@@ -1,7 +1,6 @@
-//! `--status`: how services are, what the gate did to them, and what it does.
+//! `--status`: the state of the services, the stops and starts by the gate, and its current work.
 //!
-//! Invariant: nothing is changed and no lock is held; one service that cannot be asked keeps no other one from
-//! being shown.
+//! Invariant: `--status` changes nothing and holds no lock; if one service cannot be asked, the others are still shown.
 
 use std::time::{Duration, Instant};
 
@@ -19,36 +18,36 @@ use crate::measure;
 use crate::names::ServiceName;
 use crate::program::{Output, Tether};
 
-/// How long one service's status command may take. podmanctl asks systemd and Podman of everybody who may own the service,
-/// and on a small board that packs an archive meanwhile each of them needs seconds.
+/// The time limit for one service's status command. podmanctl asks systemd and Podman of every possible owner of the
+/// service, and on a small board that packs an archive meanwhile each of them needs seconds.
 pub(super) const ANSWER: Duration = Duration::from_secs(60);
 
-/// podmanctl's word for a stack that is neither up nor down.
+/// podmanctl's exit code for a stack that is neither up nor down.
 const PARTLY: i32 = 1;
 
-/// How a service is, as far as its status command says.
+/// The state of a service, as its status command reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// It is copied while it runs.
+    /// The service is copied while it runs.
     NeverStopped,
-    /// All of it.
+    /// Every part is up.
     Up,
-    /// All of it.
+    /// Every part is down.
     Down,
-    /// podmanctl says that some of its units are up.
+    /// podmanctl reports that some units are up.
     Partly,
     /// There is no such service.
     Missing,
-    /// It could not be asked, or said something else.
+    /// The service could not be asked, or gave another answer.
     Unclear(String),
 }
 
-/// One service.
+/// The table row of one service.
 #[derive(Debug)]
 struct Row {
     service: ServiceName,
     state: State,
-    /// What its status command printed: the units of a stack.
+    /// The output of the status command: the units of a stack.
     units: Vec<String>,
     lease: Option<Lease>,
     now: Moment,
@@ -117,7 +116,7 @@ pub(super) fn status(
     Ok(format!("{up} of {} services are up", asked.len()))
 }
 
-/// Asks one service; also what its status command printed.
+/// Asks one service. Also returns the output of its status command.
 pub(super) fn ask(
     context: &mut Context<'_>,
     name: &ServiceName,
@@ -185,7 +184,7 @@ impl Row {
         if let Some(holder) = &self.busy {
             add(format!("busy with {holder}"));
         }
-        // Once is a night's backup.
+        // One stop a day is the nightly backup.
         if self.stops_today > 1 {
             let times = measure::count(self.stops_today.into(), "time");
             add(format!("stopped {times} today"));

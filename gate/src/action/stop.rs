@@ -1,9 +1,9 @@
-//! `--stop`: promise to bring it back, then stop it, and be sure that it is down.
+//! `--stop`: promise to bring the service back, then stop it, and check that it is down.
 //!
-//! Invariant: before anything is stopped the lease is on disk and somebody keeps it. When this does not end with
-//! the service down, the service is brought back before the answer is given, and where that fails too the lease
-//! stays. A second `--stop` promises nothing new: the first record decides which units come back, and when. Room for
-//! the archive, and a remote for the backup, are asked for before all of that.
+//! Invariant: before a service is stopped, its lease is on disk and has a keeper. If this action does not end with the
+//! service down, it brings the service back before it answers; if that fails too, the lease stays. A second `--stop`
+//! makes no new promise: the first record decides which units come back, and at which time. The checks for room for the
+//! archive, and for a remote that takes the backup, come before all of that.
 
 use std::time::{Duration, Instant};
 
@@ -22,18 +22,18 @@ use crate::lease::store::Leases;
 use crate::lease::{Before, KeptBy, Lease};
 use crate::names::ServiceName;
 
-/// How often a service is asked for an answer before it counts as one that gives none.
+/// The number of times a service is asked for an answer before it counts as silent.
 const ASK: u32 = 3;
 
-/// What a service is stopped for.
+/// The purpose of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be copied, which takes a remote, and may take room in the spool.
+    /// A backup, which needs a remote, and may need room in the spool.
     Backup {
-        /// The remotes are asked first.
+        /// Ask the remotes first.
         ask_remotes: bool,
     },
-    /// To get other data.
+    /// A restore of other data.
     Restore,
 }
 
@@ -49,13 +49,13 @@ pub(super) fn stop(
         "--stop",
         &Patience::attended(until),
     )?;
-    // A start that waits comes first: then the service is brought back, as after any stop that failed.
+    // A waiting start comes first: then the service is brought back, as after any failed stop.
     let patience = Patience::attended(until).yielding(&lock);
     let purpose = Purpose::Backup { ask_remotes };
     stop_held(context, service, purpose, &patience, timeout)
 }
 
-/// The same for one who holds the service's lock.
+/// Does the work of `--stop` for a caller that holds the service's lock.
 pub(super) fn stop_held(
     context: &mut Context<'_>,
     service: &ServiceName,
@@ -65,9 +65,9 @@ pub(super) fn stop_held(
 ) -> Result<String, Failure> {
     let controls = Controls::of(context.config, service, timeout);
     let limit = Duration::from_secs(context.config.limits.start.default.into());
-    // Undoing a stop has the time of a start, however short that of the stop is.
+    // Undoing a stop gets the time of a start, however short the time of the stop is.
     let back = Controls::of(context.config, service, limit);
-    // Also the one that starts it: better not stopped than not started again.
+    // Check the start command too: better not to stop a service than to stop it and fail to start it.
     for argv in [&controls.stop, &controls.start, &controls.status] {
         trusted(argv)?;
     }
@@ -85,7 +85,7 @@ pub(super) fn stop_held(
         None => (promise(context, service, &state, patience)?, true),
     };
     if !fresh {
-        // Whatever becomes of this one, what an earlier one has promised is kept.
+        // An earlier `--stop` made a promise; it holds even if this one fails.
         keep(context, &leases, service, &mut lease, patience)?;
     }
     if let Purpose::Backup { ask_remotes } = purpose {
@@ -127,12 +127,12 @@ pub(super) fn stop_held(
     })
 }
 
-/// Whether a lease that was found still says what is to become of the service.
+/// Returns true if an existing lease still decides the future of the service.
 fn stands(lease: &Lease, state: &State, left: Option<Duration>) -> bool {
     match state {
         _ if lease.owed() => true,
         _ if lease.back.is_some() => false,
-        // It was down at the first `--stop`, and is so still. One unclear answer does not change that.
+        // The service was down at the first `--stop`, and still is. One unclear answer does not change that.
         State::Down => true,
         State::Unclear(_) => left.is_some(),
         State::Up | State::Missing => false,
@@ -150,7 +150,7 @@ fn promise(
         silent: *state != State::Down && does_not_answer(context, service, patience)?,
     };
     Ok(Lease {
-        // Partly up counts as up: better started as a whole than not at all.
+        // Partly up counts as up: better to start the whole service than none.
         was_up: *state != State::Down,
         stopped: context.host.moment(),
         seconds: context.config.lease_of(service),
@@ -160,7 +160,7 @@ fn promise(
     })
 }
 
-/// Whether a service does not answer although nothing was done to it, asked a few times. Then its start cannot wait for
+/// Returns true if a service that was not touched yet does not answer a few questions. Then its start cannot wait for
 /// an answer either.
 fn does_not_answer(
     context: &mut Context<'_>,
@@ -183,7 +183,7 @@ fn does_not_answer(
     Ok(true)
 }
 
-/// A service whose lease is over should be up. Before it may be stopped anew it is.
+/// Brings a service back whose lease is over, before it may be stopped again.
 fn settle(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -202,7 +202,7 @@ fn settle(
     end(context, leases, service, Some(overdue), &patience)
 }
 
-/// The stop failed, so its work is undone.
+/// Brings the service back after a failed stop.
 fn take_back(
     context: &mut Context<'_>,
     leases: &Leases,
@@ -225,7 +225,7 @@ fn take_back(
     Ok(())
 }
 
-/// What a `--start` has that does not say how long it may take, and nothing ends it before.
+/// The default time limit of a `--start`. No signal or vanished client ends it before.
 fn start_time(context: &Context<'_>) -> Patience<'static> {
     let limit = Duration::from_secs(context.config.limits.start.default.into());
     Patience::unattended(context.host.now() + limit)

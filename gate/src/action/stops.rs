@@ -1,9 +1,9 @@
-//! How often each service was stopped on each of the last days.
+//! The number of stops of each service on each of the last days.
 //!
-//! A stolen key can stop services again and again, each time for a lease. That is counted and shown, and refused only where the
-//! configuration says so.
+//! A stolen key can stop services again and again, each time for a lease. The gate counts and shows the stops, and
+//! refuses them only if the configuration says so.
 //!
-//! Invariant: a record holds [`DAYS`] days and no more, and one that cannot be kept stops nothing from being done.
+//! Invariant: a record holds at most [`DAYS`] days, and a record that cannot be written does not fail an action.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::host::durable;
 use crate::names::ServiceName;
 use crate::result_line::WarningCode;
 
-/// Days in a record.
+/// The days in a record.
 const DAYS: usize = 8;
 
-/// Far more than such a record needs.
+/// The size limit of a record, far more than one needs.
 const MAX_BYTES: u64 = 4096;
 
 /// The numbers of stops, by day.
@@ -43,8 +43,8 @@ pub(super) fn today(context: &Context<'_>, service: &ServiceName) -> u32 {
     load(context, service).get(&today).copied().unwrap_or(0)
 }
 
-/// Counts one more stop, warns when there are unusually many, and refuses it where the configuration says so. The lock of the
-/// service is held.
+/// Counts one more stop. Warns if there are unusually many stops, and refuses this one if the configuration says so.
+/// The lock of the service is held.
 pub(super) fn count(context: &mut Context<'_>, service: &ServiceName) -> Result<(), Failure> {
     let limits = &context.config.limits;
     let (usual, refuse) = (limits.stops_per_day, limits.refuse_more_stops);
@@ -57,7 +57,7 @@ pub(super) fn count(context: &mut Context<'_>, service: &ServiceName) -> Result<
         )));
     }
     record.insert(today, number);
-    // A clock that ran ahead leaves days of the future, which go first.
+    // A clock that ran ahead leaves days in the future; they are removed first.
     while record.len() > DAYS {
         let gone = match record.last_key_value() {
             Some((&last, _)) if last > today => last,

@@ -3,8 +3,8 @@
 //! Compare, decide, write down, carry out. The second run of rclone gets the names that the first one found, see
 //! `rclone::survey`.
 //!
-//! Invariant: rclone reads the directory that was opened and checked, whatever its name leads to by then; nothing is
-//! changed before what would be changed was counted and found fine, and what is deleted is written down before it is.
+//! Invariant: rclone reads the directory that was opened and checked, even if its name leads elsewhere by then. A sync
+//! changes files only after it has counted and accepted the changes, and it records deletions before it makes them.
 
 use std::io::Write;
 use std::time::Instant;
@@ -41,7 +41,7 @@ pub(super) fn sync(
     until: Instant,
 ) -> Result<String, Failure> {
     let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
-    // An extra target is no service, and nothing is down for it.
+    // An extra target is not a service, so no service is down for its sync.
     let service = mirror.lock.as_service();
     let waits = service.map(Waits::of);
     let patience = Patience {
@@ -95,7 +95,7 @@ fn keeping(mirror: &Mirror) -> impl Fn() -> Box<dyn FnOnce(std::io::Error) -> Fa
     move || Box::new(Failure::io(what.clone()))
 }
 
-/// Lets rclone find out what it would do.
+/// Runs rclone to find out the changes that it would make.
 fn compare(
     context: &mut Context<'_>,
     mirror: &Mirror,
@@ -114,7 +114,7 @@ fn compare(
     };
     let heard = context.rclone_patient_must(&task, patience)?.heard;
     if !heard.has_stats() {
-        // Without numbers there is nothing to decide on.
+        // Without numbers no decision is possible.
         return Err(Failure::Tool {
             what,
             detail: "rclone did not say how many files it compared; is it version 1.60 or newer?"
@@ -131,14 +131,14 @@ struct Sync<'a> {
     books: Books,
     began: DateTime<Utc>,
     change: Change,
-    /// The most files that it may delete, as some may vanish while it runs.
+    /// The most files that the sync may delete; some may vanish while it runs.
     allowed: u64,
-    /// What an administrator allowed, when it takes that.
+    /// The approval that this sync uses; `None` if it needs none.
     approval: Option<Approval>,
 }
 
 impl Sync<'_> {
-    /// Decides whether it may be carried out; writes down what is to be deleted, or that it was refused.
+    /// Decides if the sync may be carried out. Records the planned deletions, or the refusal.
     fn ask(&mut self) -> Result<(), Failure> {
         let (books, place) = (&self.books, &self.mirror.destination);
         let keeping = keeping(self.mirror);
@@ -173,7 +173,7 @@ impl Sync<'_> {
         }
     }
 
-    /// Makes the copy like the source, and settles the books whatever comes of it.
+    /// Makes the copy like the source, and settles the books after success and failure.
     fn carry_out(
         &self,
         context: &mut Context<'_>,
@@ -255,7 +255,7 @@ impl Sync<'_> {
         }
     }
 
-    /// Writes down what was really deleted. A run that was cut short may have deleted a few more than it could say.
+    /// Records the actual deletions. A run that was cut short may have deleted a few more files than it reported.
     fn settle(&self, deleted: u64, outcome: Result<(), Failure>) -> Result<(), Failure> {
         const UNSAID: u64 = 16;
         let place = &self.mirror.destination;
@@ -267,7 +267,7 @@ impl Sync<'_> {
             (None, _) => self
                 .books
                 .lose(place, self.began, self.change.mirrored, deleted),
-            // Used up.
+            // The sync used up the approval.
             (Some(_), Ok(())) => Ok(()),
             (Some(approval), Err(_)) => {
                 let mut rest = approval.clone();
@@ -283,13 +283,13 @@ fn list_folder(config: &Config, lock: &LockName) -> PlainPath {
     config.state_dir.below(&["lists", &lock.stem()])
 }
 
-/// Where the names of the files are that a sync is about.
+/// The file with the names of the files to sync.
 #[must_use]
 pub(crate) fn list_file(config: &Config, lock: &LockName) -> PlainPath {
     list_folder(config, lock).below(&["files"])
 }
 
-/// A list of files for rclone, gone at the end.
+/// A list of files for rclone, removed at the end.
 struct List {
     folder: PlainPath,
     file: PlainPath,
@@ -316,7 +316,7 @@ impl List {
 
 impl Drop for List {
     fn drop(&mut self) {
-        // The names of files are nobody's business; a list that stays is overwritten by the next.
+        // File names are private; a list that stays is overwritten by the next one.
         let _ = std::fs::remove_file(self.file.to_path_buf());
     }
 }

@@ -1,5 +1,5 @@
-//! Stop and start against a made-up host: its clock moves only when somebody waits, and its programs do as
-//! the test says.
+//! Stop and start against a simulated host: its clock moves only while an action waits, and its programs do as the test
+//! says.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ struct FakeHost {
     now: Instant,
     /// The verbs of the service's commands, in the order in which they were run.
     ran: Vec<String>,
-    /// What the status command answers, one after the other; the last one stays.
+    /// The exit codes of the status command, in order; the last one repeats.
     status: VecDeque<i32>,
     said: Vec<String>,
 }
@@ -183,7 +183,7 @@ fn a_stop_that_cannot_be_taken_back_leaves_its_record() {
     let folder = folder();
     let (outcome, _, took) = run(folder.path(), "--stop", &[0, 1]);
     assert!(outcome.is_err());
-    // Its own deadline, and that of the start.
+    // The deadline of the stop, and that of the start.
     assert_eq!(took, Duration::from_secs(60 + 300));
     assert!(recorded(folder.path()));
 }

@@ -1,7 +1,7 @@
-//! Names on this host that cannot be those of services: tables that were set aside, and folders with data.
+//! Names on this host that services cannot have: tables that were set aside, and folders with data.
 //!
-//! Invariant: nothing is left out without a word. `--list` and `--doctor` name each with the reason and the way to mend it,
-//! and every action warns of tables.
+//! Invariant: everything that is left out is reported. `--list` and `--doctor` show each name with the reason and the
+//! fix, and every action warns of tables.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,15 +17,15 @@ use crate::host::dirfd::{PinnedDir, entries};
 use crate::names::usable::unusable;
 use crate::wire::printable;
 
-/// The most folders below `data_root` that are looked at.
+/// The most folders below `data_root` that are checked.
 const MOST: usize = 10_000;
 
 /// A name that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unusable {
-    /// Its place: a table of the configuration, or a folder.
+    /// The place: a table of the configuration, or a folder.
     pub(super) place: String,
-    /// The reason, and the way to mend it.
+    /// The reason, and the fix.
     pub(super) reason: String,
 }
 
@@ -40,12 +40,12 @@ pub(super) fn tables(config: &Config) -> Vec<Unusable> {
         .collect()
 }
 
-/// Folders below `data_root` that hold data and cannot be services. Those of services are known already.
+/// Folders below `data_root` that hold data and cannot be services. The folders of services are known already.
 pub(super) fn folders(config: &Config) -> Vec<Unusable> {
     let Ok(root) = PinnedDir::open(&config.data_root) else {
         return Vec::new();
     };
-    // A folder that may not be looked into is not left out.
+    // A folder without read permission is not left out.
     let has_data = |name: &OsString| {
         let data = Path::new(name).join("data");
         match fstatat(root.fd(), &data, AtFlags::AT_SYMLINK_NOFOLLOW) {

@@ -1,7 +1,7 @@
 //! The remote's half of an archive: upload, compare, and move into place. `prune` comes after that.
 //!
-//! Invariant: at any moment of failure the archives that were on the remote before are still there, and what
-//! bears an archive's name was compared with what was packed.
+//! Invariant: after a failure at any moment, the archives that were on the remote before are still there, and every
+//! file with an archive's name was compared with the packed data.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,11 +24,10 @@ use crate::result_line::Checked;
 use crate::retention::{ArchiveName, PREVIOUS};
 use crate::shelf::{self, Step};
 
-/// How long putting the folder in order may take once the action has failed: three requests to OneDrive, each with
-/// a token.
+/// The time limit for cleaning up the folder after a failed action: three requests to OneDrive, each with a token.
 const CLEANUP: Duration = Duration::from_secs(20);
 
-/// The same when the action has failed because the remote does not answer.
+/// The time limit for cleaning up after an action failed because the remote does not answer.
 const CLEANUP_IN_AN_OUTAGE: Duration = Duration::from_secs(5);
 
 pub(super) fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> Task<'a> {
@@ -60,7 +59,7 @@ fn list(
     let folder = Place::of(context.config, &order.folder);
     let listing = Task {
         call: Some(call::list(&folder)),
-        // There is no folder before the first archive, which is nothing to complain of.
+        // Before the first archive this folder does not exist, which is not an error.
         output: Output::Silent,
         ..task(what, order, argv)
     };
@@ -113,8 +112,8 @@ pub(super) fn carry_out(
     Ok(())
 }
 
-/// Makes a change on the remote. Where rclone failed, the change may have been made all the same, with only the answer lost: then
-/// the next try finds nothing to change. `is_made` looks.
+/// Makes a change on the remote. If rclone failed, the change may have been made with only the answer lost; then a
+/// retry finds no change to make. `is_made` checks that.
 pub(super) fn change_or_look(
     context: &mut Context<'_>,
     change: &Task<'_>,
@@ -124,7 +123,7 @@ pub(super) fn change_or_look(
     match context.rclone_patient_must(change, patience) {
         Ok(_) => Ok(()),
         Err(failure @ (Failure::Tool { .. } | Failure::Remote { .. })) => {
-            // The first failure has the reason; another one on the way to look adds nothing.
+            // The first failure has the reason; a failure of the check adds none.
             if is_made(context).unwrap_or(false) {
                 let what = change.what;
                 context.warn(format!(
@@ -146,12 +145,12 @@ pub(super) struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Nothing is sent yet.
+    /// Prepares the upload, and sends no data yet.
     pub(super) fn new(order: &'a Archive, name: &'a ArchiveName, spool: &'a Spool) -> Self {
         Self { order, name, spool }
     }
 
-    /// Sends archive and manifest, and puts them in place once they have arrived as they were sent.
+    /// Uploads archive and manifest, and moves them into place once they are proven to have arrived unchanged.
     pub(super) fn store(
         &self,
         context: &mut Context<'_>,
@@ -163,7 +162,7 @@ impl<'a> Upload<'a> {
         });
         match &stored {
             Ok(_) => {}
-            // The same data packed again is the same archive: the next try of today need not send it anew.
+            // The same data packed again is the same archive: the next try of today need not send it again.
             Err(Failure::Interrupted { .. }) => self.withdraw(context, true, CLEANUP),
             Err(Failure::TimedOutWaiting { .. }) => {
                 self.withdraw(context, true, CLEANUP_IN_AN_OUTAGE);
@@ -185,7 +184,7 @@ impl<'a> Upload<'a> {
             manifest,
             ..
         } = self.spool;
-        // What an earlier archive left may be all that there is of one of today.
+        // The leftovers of an earlier upload may be the only archive of today.
         let files = list(context, self.order, patience)?;
         let mending = shelf::mend_around(self.name, &self.order.service, &files);
         carry_out(context, self.order, &mending, patience)?;
@@ -205,7 +204,7 @@ impl<'a> Upload<'a> {
         prove(context, folder, self.spool, patience)
     }
 
-    /// An archive of the same day stays until its successor is in place; see `shelf`.
+    /// Moves the upload into place. An archive of the same day stays until its successor is in place; see `shelf`.
     fn place(&self, context: &mut Context<'_>, patience: &Patience<'_>) -> Result<(), Failure> {
         let files = list(context, self.order, patience)?;
         let steps = shelf::replace(self.name, &files);
@@ -222,8 +221,8 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    /// Puts the folder in order again, if the remote answers soon. What it looks like by now only the remote knows:
-    /// a step that was interrupted may have been done all the same.
+    /// Cleans up the folder, if the remote answers soon. Lists it first: a step that was interrupted may have been done
+    /// all the same.
     fn withdraw(&self, context: &mut Context<'_>, keeps_upload: bool, time: Duration) {
         let order = self.order;
         let until = context.host.now() + time;

@@ -1,9 +1,10 @@
-//! `--verify`: read an archive back from the remote, and check all of it.
+//! `--verify`: read an archive back from the remote, and check all its parts.
 //!
-//! Its bytes pass by and are not kept: gzip's checksums, the structure of tar, each entry against the manifest, and the
-//! whole against the manifest's totals. Databases are copied out and looked at afterwards.
+//! The bytes are checked as they arrive, and not kept: gzip's checksums, the structure of tar, each entry against the
+//! manifest, and the whole against the manifest's totals. Databases are copied out and checked afterwards.
 //!
-//! Invariant: nothing on the remote or in a service's data is changed, and what could not be checked is never called good.
+//! Invariant: `--verify` changes no data on the remote or of a service, and never calls a part good that it could not
+//! check.
 
 use std::fs::File;
 use std::io::Seek;
@@ -24,15 +25,15 @@ use crate::names::ServiceName;
 use crate::policy::Wanted;
 use crate::scratch::Scratch;
 
-/// How many findings the last line names; all of them have a line of their own before.
+/// The most findings in the last line; each finding has a line of its own before.
 const NAMED: usize = 3;
 
-/// The database that the runner works on, in an archive of itself that was made meanwhile, and the snapshot that it
-/// makes of it before.
+/// The runner's live database, which in an archive of the runner may be torn, and the snapshot that the runner makes
+/// beforehand.
 pub(super) const LIVE: &[u8] = b"data/lightflow.db";
 pub(super) const SNAPSHOT: &[u8] = b"data/backup/lightflow.db";
 
-/// Whether a service has such a snapshot.
+/// Returns true if a service has such a snapshot.
 pub(super) fn has_snapshot(service: &ServiceName, hot: bool) -> bool {
     hot && service.as_str() == "lightflow"
 }
@@ -97,7 +98,7 @@ pub(super) fn verify(
             report.archive
         ));
     }
-    // An archive of the same day may have taken its place meanwhile, or retention have given it up.
+    // An archive of the same day may have taken its place meanwhile, or retention may have put it aside.
     if find(context, wanted, &patience).ok().as_ref() != Some(&stored) {
         return Err(Failure::Tool {
             what: format!("reading {}", stored.name),
@@ -107,7 +108,7 @@ pub(super) fn verify(
     Err(findings.tell(context, &stored))
 }
 
-/// What is wrong.
+/// The faults that were found.
 #[derive(Default)]
 struct Findings(Vec<String>);
 
@@ -152,7 +153,7 @@ impl Findings {
         }
     }
 
-    /// Says all, and sums it up.
+    /// Reports all findings, and sums them up.
     fn tell(self, context: &mut Context<'_>, stored: &Stored) -> Failure {
         for finding in &self.0 {
             context.warn(format!("finding: {finding}"));
@@ -166,7 +167,7 @@ impl Findings {
     }
 }
 
-/// The manifest, where there is one.
+/// The manifest, if there is one.
 fn fetched_manifest(
     context: &mut Context<'_>,
     stored: &Stored,
@@ -192,7 +193,7 @@ fn fetched_manifest(
     Ok(Some(file))
 }
 
-/// Warns of an archive of a gate that stored no attributes: nothing in it shows that they are missing.
+/// Warns of an archive by a gate that stored no attributes: the archive does not show that they are missing.
 pub(super) fn tell_version(context: &mut Context<'_>, stored: &Stored, version: Version) {
     match version {
         Version::One => context.warn(format!(

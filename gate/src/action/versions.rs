@@ -1,7 +1,7 @@
-//! After a sync: what earlier ones replaced or deleted goes when its time has come.
+//! After a sync: expired versions of files that earlier syncs replaced or deleted are removed.
 //!
-//! Invariant: the mirror is up to date by now, so a failure here is told and fails nothing; what goes was decided by
-//! `mirror::versions` from the names of the days alone.
+//! Invariant: the mirror is up to date by now, so a failure here is reported and fails no action; `mirror::versions`
+//! decides from the names of the days alone which versions are removed.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn try_prune(
         phase: Phase::Comparing,
     };
     let argv = rclone::days(context.config, &mirror.versions);
-    // Quiet, because before the first version there is no such folder.
+    // Silent: before the first version this folder does not exist.
     let listing = task("listing the versions", argv, Output::Silent);
     let ran = context.rclone(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {

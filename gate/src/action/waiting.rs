@@ -1,8 +1,8 @@
-//! Waiting for a remote that throttles, cannot be reached or breaks connections: with growing pauses, until the action's
-//! deadline, and for a short time only while a lease keeps a service down.
+//! Waiting for a remote that throttles, cannot be reached or breaks connections: with growing pauses, until the
+//! action's deadline, and only for a short time while a lease keeps a service down.
 //!
-//! Invariant: only failures that pass by themselves are waited for, see [`rclone::passing`]; all others end the action at
-//! once.
+//! Invariant: the gate waits only for failures that pass by themselves, see [`rclone::passing`]; all others end the
+//! action at once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,13 +18,13 @@ use crate::rclone::{self, Listener, Shared};
 use crate::reply::Stream;
 use crate::result_line::ResultLine;
 
-/// The first pause; rclone's own tries took some seconds before it.
+/// The first pause; rclone's own tries took some seconds before.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// No pause is longer, unless the remote asks for it.
+/// The longest pause, unless the remote asks for more.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How often a line says that the work stands still.
+/// The interval of the message that the work stands still.
 const TOLD: Duration = Duration::from_secs(5);
 
 /// Pauses between the tries of one task.
@@ -45,7 +45,7 @@ impl Pauses {
 }
 
 impl Context<'_> {
-    /// Runs rclone, and again after a pause for as long as it fails for a reason that passes.
+    /// Runs rclone, and retries after a pause while it fails for a reason that passes by itself.
     pub(super) fn rclone_patient(
         &mut self,
         task: &Task<'_>,
@@ -61,7 +61,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same, and insists on a good end.
+    /// Does the same, and fails unless rclone succeeds.
     pub(super) fn rclone_patient_must(
         &mut self,
         task: &Task<'_>,
@@ -72,7 +72,7 @@ impl Context<'_> {
         Ok(ran)
     }
 
-    /// One try, which ends when the remote has rclone wait for too long.
+    /// Makes one try, and ends it if the remote has rclone wait for too long.
     pub(super) fn rclone_attempt(
         &mut self,
         task: &Task<'_>,
@@ -89,21 +89,21 @@ impl Context<'_> {
         ended.map_err(|failure| late(failure, heard, self.host.now()))
     }
 
-    /// The time that may still be spent with waiting; `None` where the deadline alone counts.
+    /// The remaining time for waiting; `None` if only the deadline counts.
     fn allowed(&self, patience: &Patience<'_>) -> Option<Duration> {
         let waits = patience.waits.filter(|waits| self.is_down(waits))?;
         let limit = Duration::from_secs(self.config.rclone.wait_while_down.into());
         Some(limit.saturating_sub(waits.waited.get()))
     }
 
-    /// A lease keeps the service down at this moment.
+    /// True if a lease keeps the service down at this moment.
     fn is_down(&self, waits: &Waits<'_>) -> bool {
         let leases = self.leases().ok();
         let lease = leases.and_then(|leases| leases.load(waits.service).ok().flatten());
         lease.is_some_and(|lease| lease.owed())
     }
 
-    /// Waits after a failed try; false when there is nothing to wait for, or no time left for it.
+    /// Waits after a failed try. Returns false if the failure does not pass by itself, or no time is left.
     pub(super) fn waits_after(
         &mut self,
         task: &Task<'_>,
@@ -116,7 +116,7 @@ impl Context<'_> {
             return Ok(false);
         };
         let cause = match heard.throttled_for(self.host.now()) {
-            // It was ended while it waited.
+            // The run was ended while rclone waited.
             time if !time.is_zero() => Some(Cause::Throttled),
             _ => rclone::passing(&failure),
         };
@@ -177,7 +177,7 @@ impl Context<'_> {
         })
     }
 
-    /// Counts a time of waiting, and tells it to the runner.
+    /// Adds a time of waiting, and reports it to the runner.
     fn account(&mut self, place: &str, cause: Cause, time: Duration, patience: &Patience<'_>) {
         if time.is_zero() {
             return;
@@ -193,8 +193,8 @@ impl Context<'_> {
         self.say(line.to_string());
     }
 
-    /// Reads a file of the remote while `reader` takes it, and insists on a good end of both. Where the connection
-    /// breaks, the next try continues at the same byte. `argv` makes the argument vector for such a byte.
+    /// Passes a file of the remote to `reader` during the download, and fails unless both succeed. If the connection
+    /// breaks, the next try continues at the same byte. `argv` makes the argument vector for that byte.
     pub(super) fn rclone_read(
         &mut self,
         task: &Task<'_>,
@@ -274,7 +274,7 @@ impl Context<'_> {
         read
     }
 
-    /// Decides whether to read on after a failure, and waits before that.
+    /// Decides if reading continues after a failure, and waits before that.
     fn goes_on(
         &mut self,
         task: &Task<'_>,
@@ -291,7 +291,7 @@ impl Context<'_> {
         }
         let unknown = matches!(self.judge(task, ended, heard), Err(Failure::Tool { .. }));
         if unknown && further {
-            // Words that are not known; it got further than before, so it is tried again.
+            // An unknown message; the read got further than before, so it is tried again.
             let pause = reached.pauses.next(Duration::ZERO);
             self.stand_still(task, heard, Cause::Broken, pause, patience)?;
             return Ok(true);
@@ -300,7 +300,7 @@ impl Context<'_> {
     }
 }
 
-/// How far a file was read, and the pauses since then.
+/// The position in the file, and the pauses since then.
 struct Reached {
     bytes: u64,
     pauses: Pauses,
@@ -315,7 +315,7 @@ impl Default for Reached {
     }
 }
 
-/// A deadline that passed while the remote had rclone wait says so.
+/// Turns a deadline that passed while the remote had rclone wait into [`Failure::TimedOutWaiting`].
 fn late(failure: Failure, heard: &Listener, now: Instant) -> Failure {
     match failure {
         Failure::Interrupted {
