@@ -1,7 +1,7 @@
-//! `--explain`: the decision on a request line and what would be run, as JSON.
+//! `--explain`: the decision on a request line and the commands that it would run, as JSON.
 //!
-//! Invariant: the argument vectors come from the same functions that the actions use, and nothing is opened,
-//! run or written to produce them.
+//! Invariant: the argument vectors come from the same functions that the actions use; no file is opened or written and
+//! no program is run to produce them.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
     }
 }
 
-/// What is asked of the spool before anything is stopped.
+/// The check of the spool's room before a service is stopped.
 fn room(config: &Config, service: &ServiceName) -> Value {
     json!({
         "what": "unless it is down already, measure its data, and leave it up (exit code 73) if an archive could need more than the spool has",
@@ -147,7 +147,7 @@ fn room(config: &Config, service: &ServiceName) -> Value {
     })
 }
 
-/// The lease, and who keeps it.
+/// The lease and its keeper.
 fn promise(config: &Config, service: &ServiceName, now: NaiveDateTime) -> Value {
     let seconds = config.lease_of(service);
     let kept_by = keeper::choose(config);

@@ -1,7 +1,7 @@
-//! The decision: may this caller have this request?
+//! The decision on a request: granted to this caller, or denied.
 //!
-//! Invariant: a [`Grant`] comes from [`decide`] and from nowhere else, and actions take nothing but grants;
-//! an undecided request cannot be carried out because it does not have the type for it.
+//! Invariant: only [`decide`] makes a [`Grant`], and actions accept only grants; an undecided request cannot be
+//! carried out because it has the wrong type.
 
 mod order;
 pub mod powers;
@@ -20,17 +20,17 @@ use crate::request::{HostVerb, Request};
 pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
 pub use reason::Reason;
 
-/// What was decided.
+/// The result of a decision.
 #[derive(Debug)]
 #[must_use]
 pub enum Decision {
-    /// Do it.
+    /// Carry out the request.
     Granted(Grant),
-    /// Do not.
+    /// Refuse the request.
     Denied(Reason),
 }
 
-/// A request that was allowed, with everything resolved that policy resolves.
+/// An allowed request, with everything resolved that policy resolves.
 #[derive(Debug)]
 pub struct Grant {
     order: Order,
@@ -38,32 +38,32 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// What to do.
+    /// The order to carry out.
     #[must_use]
     pub fn order(&self) -> &Order {
         &self.order
     }
 
-    /// How long it may take.
+    /// The time limit.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 }
 
-/// How long a look at the host and its remotes may take as a whole.
+/// Time limit for a complete examination of the host and its remotes.
 const LOOKING: Timeout = Timeout {
     default: 300,
     max: 300,
 };
 
-/// How long an archive may take to come back: an administrator asks, who may have to wait for a slow line.
+/// Time limit for bringing an archive back: an administrator asks for it, and may have to wait for a slow line.
 const FETCHING: Timeout = Timeout {
     default: 86_400,
     max: 9_999_999,
 };
 
-/// Decides. Pure: reads nothing but its arguments.
+/// Decides on a request. Pure: reads only its arguments.
 pub fn decide(config: &Config, caller: &Caller, request: &Request) -> Decision {
     match grant(config, caller, request) {
         Ok(grant) => Decision::Granted(grant),
@@ -79,7 +79,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             return Err(Reason::OnlyOnTheHost(verb));
         }
         Request::Host(HostVerb::Recover { service, boot }) => {
-            // Also one that is never stopped from here: a restore in its place does.
+            // Accept a service that is never stopped from here too: a restore in place does stop it.
             if let Some(service) = service {
                 known(config, service)?;
             }
@@ -87,7 +87,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 service: service.clone(),
                 boot: *boot,
             };
-            // The longest time that a start may have is the time for all attempts together.
+            // The start attempts together get the longest time that one start may have.
             let max = limits.start.max;
             (order, Timeout { default: max, max }, None)
         }
@@ -126,7 +126,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             controlled(config, service)?;
             let order = Order::Stop {
                 service: service.clone(),
-                // An administrator on the host decides without the remotes.
+                // An administrator on the host decides without asking the remotes.
                 ask_remotes: config.ask_before_stop && caller.door() == Door::Ssh,
             };
             (order, limits.stop, *timeout)
@@ -220,7 +220,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
     })
 }
 
-/// Verbs of the host's own command line that change no service and no copy.
+/// Orders for verbs of the host's own command line that change no service and no copy.
 fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
     if let Some(service) = verb.service() {
         known(config, service)?;
@@ -241,7 +241,7 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             service: service.clone(),
             json: *json,
         },
-        // It looks at the configuration too, so it cannot wait for a decision that needs one.
+        // The doctor examines the configuration too, so it cannot wait for a decision that needs one.
         HostVerb::Doctor { .. }
         | HostVerb::Recover { .. }
         | HostVerb::Verify { .. }
@@ -252,7 +252,7 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
     })
 }
 
-/// An archive of a service, on the remote that was named or on any that is allowed.
+/// An archive of a service, on the named remote or on any allowed remote.
 fn wanted(
     config: &Config,
     service: &ServiceName,
@@ -295,8 +295,8 @@ fn unknown_target(config: &Config, target: &TargetName) -> Reason {
     }
 }
 
-/// The way to a name that is in the allow-list: the reason for which its table is set aside, the spelling in the
-/// configuration, or the table that is missing.
+/// A hint for a name that is not in the allow-list: the reason for which its table is set aside, the spelling in the
+/// configuration, or the missing table.
 fn hint(config: &Config, list: &str, name: &str) -> String {
     if let Some(aside) = config.aside(list, name) {
         return format!("its table is set aside: {}", aside.reason);
@@ -327,7 +327,7 @@ fn controlled(config: &Config, service: &ServiceName) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Compared part by part: a string prefix is not a path test.
+/// Compares paths part by part: a string prefix is not a path test.
 fn own_path(config: &Config, service: &ServiceName, asked: &PlainPath) -> Result<bool, Reason> {
     let hot = known(config, service)?.is_hot(service);
     let expected = config.data_of(service);

@@ -1,7 +1,7 @@
 //! Words → [`Request`], and back.
 //!
-//! Invariant: `parse(print(r)) == r` for every request, and what does not parse has touched nothing.
-//! Options come in any order, each once, in full; nothing unknown; one verb.
+//! Invariant: `parse(print(r)) == r` for every request, and a line that does not parse has no effect. Options come in
+//! any order, each once, in full; there are no unknown options, and there is one verb.
 
 mod error;
 mod host;
@@ -17,56 +17,56 @@ use crate::wire;
 pub use error::{PROGRAM, ParseError};
 use typed::Typed;
 
-/// What is asked for.
+/// A request of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// `--stop SVC`
     Stop {
-        /// Whom.
+        /// The service.
         service: ServiceName,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
     /// `--start SVC`
     Start {
-        /// Whom.
+        /// The service.
         service: ServiceName,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
     /// `--sync SVC --path P --remote R`
     Sync {
-        /// Whose data.
+        /// The service that owns the data.
         service: ServiceName,
-        /// Where they say it is.
+        /// The path of the data, according to the caller.
         path: PlainPath,
-        /// Where to.
+        /// The destination.
         remote: Remote,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
     /// `--archive SVC --path P --remote R`
     Archive {
-        /// Whose data.
+        /// The service that owns the data.
         service: ServiceName,
-        /// Where they say it is.
+        /// The path of the data, according to the caller.
         path: PlainPath,
-        /// Where to.
+        /// The destination.
         remote: Remote,
-        /// Weeks to keep an archive of.
+        /// The number of weeks to keep an archive of.
         keep_weekly: Option<Count>,
-        /// Months to keep an archive of.
+        /// The number of months to keep an archive of.
         keep_monthly: Option<Count>,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
     /// `--sync-extra NAME --remote R`
     SyncExtra {
-        /// Which directory.
+        /// The extra target.
         target: TargetName,
-        /// Where to.
+        /// The destination.
         remote: Remote,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
     /// One of the verbs for the host's own command line.
@@ -74,7 +74,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Reads a request line, as sshd hands it over in `SSH_ORIGINAL_COMMAND`.
+    /// Parses a request line, as sshd hands it over in `SSH_ORIGINAL_COMMAND`.
     ///
     /// # Errors
     /// When the line does not fit the grammar.
@@ -87,12 +87,12 @@ impl Request {
         }
     }
 
-    /// Reads the words after `backupctl`.
+    /// Parses the words after `backupctl`.
     ///
     /// # Errors
-    /// When they do not fit the grammar.
+    /// When the words do not fit the grammar.
     pub fn parse(words: &[&str]) -> Result<Self, ParseError> {
-        // The rest is not read: the line is refused for the right reason.
+        // Do not read the rest, so that the line is refused for the right reason.
         if let Some(word) = words.first().and_then(|first| table::alone(first)) {
             return Ok(Self::Host(HostVerb::Alone(word)));
         }
@@ -146,7 +146,7 @@ impl Request {
         Ok(request)
     }
 
-    /// The verb, as it is typed.
+    /// The verb, as typed.
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
@@ -159,7 +159,7 @@ impl Request {
         }
     }
 
-    /// The options in their canonical order, with their values; one that takes none has an empty one.
+    /// The options with their values, in canonical order; an option without a value has an empty one.
     #[must_use]
     pub fn options(&self) -> Vec<(&'static str, String)> {
         let mut options = Vec::new();

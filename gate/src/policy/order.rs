@@ -1,6 +1,7 @@
-//! What was granted, in terms of the configuration.
+//! Granted orders, in terms of the configuration.
 //!
-//! Invariant: whatever policy resolves is resolved in here; an action looks nothing up that decides what it may do.
+//! Invariant: an order contains everything that policy resolves; an action looks up nothing that decides its
+//! permissions.
 
 use std::fmt;
 
@@ -9,55 +10,55 @@ use crate::host::lock_name::LockName;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
 use crate::request::Target;
 
-/// What to do, in terms of the configuration.
+/// An order to carry out, in terms of the configuration.
 #[derive(Debug)]
 pub enum Order {
     /// Stop a service.
     Stop {
         /// The service.
         service: ServiceName,
-        /// The remotes are asked first, and a definite no of all keeps it up.
+        /// Ask the remotes first; the service stays up if every remote definitely says no.
         ask_remotes: bool,
     },
     /// Start a service.
     Start(ServiceName),
     /// Mirror a directory.
     Sync(Mirror),
-    /// Pack, upload, prune.
+    /// Pack, upload and prune an archive.
     Archive(Archive),
-    /// Bring back what nobody started.
+    /// Bring back services that were stopped and not started again.
     Recover {
-        /// Whom; all of them when nobody is named.
+        /// The service; `None` for all services.
         service: Option<ServiceName>,
-        /// After a boot: also those that nobody keeps any more.
+        /// After a boot: also services that have no keeper any more.
         boot: bool,
     },
-    /// Let the next sync make the change that was refused.
+    /// Let the next sync make the refused change.
     Approve {
         /// The name of the mirror's lock.
         lock: LockName,
     },
-    /// Read an archive back and check all of it.
+    /// Read an archive back and check its whole content.
     Verify(Wanted),
     /// Bring data back.
     Restore(Restore),
-    /// Tell what exists.
+    /// List the existing backups.
     List {
-        /// Only of this service.
+        /// The only service to list.
         service: Option<ServiceName>,
-        /// For scripts.
+        /// JSON, for scripts.
         json: bool,
     },
-    /// Tell how services are.
+    /// Show the state of services.
     Status {
-        /// Only this one.
+        /// The only service to show.
         service: Option<ServiceName>,
-        /// For scripts.
+        /// JSON, for scripts.
         json: bool,
     },
 }
 
-/// A mirror: from where to where.
+/// A mirror: its source and its destination.
 #[derive(Debug)]
 pub struct Mirror {
     /// The name of its lock: the service, or the extra target.
@@ -66,30 +67,30 @@ pub struct Mirror {
     pub source: PlainPath,
     /// The copy.
     pub destination: String,
-    /// Where replaced and deleted files go, without the date.
+    /// The folder for replaced and deleted files, without the date.
     pub versions: String,
     /// The source is in use while it is read.
     pub hot: bool,
-    /// What may be changed without asking.
+    /// The limits of a change that needs no approval.
     pub bounds: Bounds,
-    /// The command that approves of more.
+    /// The command that approves a larger change.
     pub approve: String,
 }
 
-/// An archive: of what, to where, and what is kept.
+/// An archive: its source, its destination, and its retention.
 #[derive(Debug)]
 pub struct Archive {
-    /// Whose.
+    /// The service.
     pub service: ServiceName,
     /// The source.
     pub source: PlainPath,
     /// The folder of its archives on the remote.
     pub folder: String,
-    /// The folder for archives that retention has given up, without the date.
+    /// The folder for archives that retention has pruned, without the date.
     pub pruned: String,
-    /// Weeks to keep an archive of.
+    /// The number of weeks to keep an archive of.
     pub keep_weekly: u32,
-    /// Months to keep an archive of.
+    /// The number of months to keep an archive of.
     pub keep_monthly: u32,
     /// Numbers that the request asked for and the configuration does not allow.
     pub raised: Vec<Raised>,
@@ -100,7 +101,7 @@ pub struct Archive {
 /// A number of a request that was raised to the configured one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raised {
-    /// The option, as it is typed.
+    /// The option, as typed.
     pub option: &'static str,
     /// The number in the request.
     pub asked: u32,
@@ -123,30 +124,30 @@ impl fmt::Display for Raised {
     }
 }
 
-/// An archive that is to come back.
+/// An archive to bring back.
 #[derive(Debug)]
 pub struct Wanted {
-    /// Whose.
+    /// The service.
     pub service: ServiceName,
-    /// Of which day; the newest where none is named.
+    /// The day of the archive; `None` for the newest.
     pub day: Option<Day>,
-    /// Where it may be.
+    /// The remotes that may have it.
     pub remotes: Vec<Remote>,
     /// The data was in use when it was packed.
     pub hot: bool,
 }
 
-/// Data that is to come back, and where to.
+/// Data to bring back, and its destination.
 #[derive(Debug)]
 pub struct Restore {
-    /// The archive; with a mirror, the one whose manifest knows the owners.
+    /// The archive; with a mirror, the archive that has the owners in its manifest.
     pub wanted: Wanted,
     /// The content comes from the mirror.
     pub mirror: bool,
-    /// Where to.
+    /// The destination.
     pub target: Target,
-    /// Set-user-ID and set-group-ID bits and the capabilities of files come back.
+    /// Restore set-user-ID and set-group-ID bits and the capabilities of files.
     pub keep_privileges: bool,
-    /// The folder of the service, in which its data lies.
+    /// The folder of the service, which contains its data.
     pub folder: PlainPath,
 }

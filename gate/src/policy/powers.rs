@@ -1,4 +1,4 @@
-//! The capabilities that the gate keeps of root's, for each order and stage.
+//! The capabilities of root that the gate keeps, for each order and stage.
 //!
 //! Invariant: a later stage keeps no more than the one before it.
 
@@ -10,8 +10,8 @@ use crate::names::ServiceName;
 use crate::privilege::capabilities::Children;
 use crate::request::Target;
 
-/// For rclone: to read foreign files (`DAC_READ_SEARCH`), to make the mount through which it sees its source
-/// (`SYS_ADMIN`), to drop capabilities in a child (`SETPCAP`), and to give its configuration back its group (`CHOWN`).
+/// For rclone: read files of other users (`DAC_READ_SEARCH`), make the mount through which rclone sees its source
+/// (`SYS_ADMIN`), drop capabilities in a child (`SETPCAP`), and give rclone's configuration its group back (`CHOWN`).
 const TRANSFER: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_READ_SEARCH,
@@ -19,18 +19,19 @@ const TRANSFER: &[Capability] = &[
     Capability::CAP_SYS_ADMIN,
 ];
 
-/// For commands of the administrator: to end those that changed their user (`KILL`), and to find those that a killed
-/// gate left behind by their environment, which is closed to whoever has less than they have (`SYS_PTRACE`).
+/// For commands of the administrator: end commands that changed their user (`KILL`), and find commands that a killed
+/// gate left behind (`SYS_PTRACE`). The gate finds them by their environment, which the kernel hides from processes
+/// with fewer capabilities.
 const SERVICE: &[Capability] = &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE];
 
-/// The same, and to measure the data of a service before it is stopped (`DAC_READ_SEARCH`).
+/// As [`SERVICE`], and measure the data of a service before it is stopped (`DAC_READ_SEARCH`).
 const MEASURE: &[Capability] = &[
     Capability::CAP_DAC_READ_SEARCH,
     Capability::CAP_KILL,
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// As [`MEASURE`], and to ask remotes before: rclone's configuration gets its group back (`CHOWN`).
+/// As [`MEASURE`], and ask the remotes before: rclone's configuration gets its group back (`CHOWN`).
 const ASK: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_READ_SEARCH,
@@ -38,11 +39,11 @@ const ASK: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// For an rclone that fetches, and sees nothing of this host.
+/// For an rclone that downloads, and sees nothing of this host.
 const FETCH: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_SETPCAP];
 
-/// To make files as they were: in folders of others (`DAC_OVERRIDE`), whosever they are (`CHOWN`, `FOWNER`, `FSETID`),
-/// with the attributes of programs (`SETFCAP`) and of root (`SYS_ADMIN`).
+/// To restore files as they were: in folders of other users (`DAC_OVERRIDE`), with any owner (`CHOWN`, `FOWNER`,
+/// `FSETID`), with the attributes of programs (`SETFCAP`) and of root (`SYS_ADMIN`).
 const RESTORE: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -54,7 +55,7 @@ const RESTORE: &[Capability] = &[
     Capability::CAP_SYS_ADMIN,
 ];
 
-/// The same, and to stop and start a service meanwhile.
+/// As [`RESTORE`], and stop and start a service meanwhile.
 const REPLACE: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -68,7 +69,7 @@ const REPLACE: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// As [`BOTH`], and to put away what an interrupted restore left, in folders of others.
+/// As [`BOTH`], and remove the leftovers of an interrupted restore in folders of other users.
 const RECOVER: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -80,7 +81,7 @@ const RECOVER: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// For both.
+/// Capabilities for service commands and transfers: [`SERVICE`] and [`TRANSFER`].
 const BOTH: &[Capability] = &[
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_READ_SEARCH,
@@ -90,7 +91,8 @@ const BOTH: &[Capability] = &[
     Capability::CAP_SYS_PTRACE,
 ];
 
-/// What the gate keeps at first, while it looks after services that are due. What goes here is gone for good.
+/// The capabilities that the gate keeps at first, while it looks after services that are due. A capability dropped
+/// here is lost for good.
 #[must_use]
 pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
     match order {
@@ -99,7 +101,7 @@ pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
     }
 }
 
-/// The capabilities of a stop once the remotes were asked.
+/// The capabilities of a stop after the remotes were asked.
 #[must_use]
 pub fn once_asked(config: &Config, service: &ServiceName) -> (&'static [Capability], Children) {
     let kept = if config.asks_for_room(service) {
@@ -110,25 +112,25 @@ pub fn once_asked(config: &Config, service: &ServiceName) -> (&'static [Capabili
     (kept, Children::Root)
 }
 
-/// What the gate keeps of that once nothing is left to be measured.
+/// The capabilities of a stop after the data was measured.
 #[must_use]
 pub fn once_measured() -> (&'static [Capability], Children) {
     (SERVICE, Children::Root)
 }
 
-/// The capabilities of an archive whose data was read, where the gate starts no service.
+/// The capabilities of an archive after its data was read, if the gate starts no service.
 #[must_use]
 pub fn once_read() -> (&'static [Capability], Children) {
     (TRANSFER, Children::Same)
 }
 
-/// What the gate itself keeps while it carries out an order, and what its children may have. The commands of services
-/// regain what root has: nobody knows what a service needs at its start.
+/// The capabilities that the gate keeps while it carries out an order, and those of its children. The commands of
+/// services regain root's capabilities, because the gate cannot know the needs of a service at its start.
 #[must_use]
 pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
     match order {
         Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
-        // The service is asked again when its data was read.
+        // The gate asks the service for its status again after its data was read.
         Order::Archive(archive) if !archive.hot || config.starts_early(&archive.service) => {
             (BOTH, Children::Root)
         }
@@ -141,9 +143,9 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         } => (ASK, Children::Root),
         Order::Stop { service, .. } => once_asked(config, service),
         Order::Status { .. } | Order::Start(_) => (SERVICE, Children::Root),
-        // It writes a file of its own and runs nothing.
+        // An approval writes a file of the gate's own and runs nothing.
         Order::Approve { .. } => (&[], Children::Same),
-        // It looks after rclone's configuration as well.
+        // A recovery looks after rclone's configuration as well.
         Order::Recover { .. } => (RECOVER, Children::Root),
     }
 }

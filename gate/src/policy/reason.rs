@@ -1,61 +1,61 @@
-//! Why a request that fits the grammar is refused.
+//! Reasons for refusing a request that fits the grammar.
 //!
-//! Invariant: every reason says what is allowed instead, or where on the host that is decided.
+//! Invariant: every reason names the allowed alternative, or the place on the host that decides.
 
 use thiserror::Error;
 
 use crate::error::Failure;
 use crate::names::{PlainPath, Remote, Seconds, ServiceName, TargetName};
 
-/// Why not.
+/// A reason for refusing a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
     /// A verb for the host's own command line came over SSH.
     #[error("{0} is done only on the host, not over SSH")]
     OnlyOnTheHost(&'static str),
-    /// On the host, but this program does not do it.
+    /// A word that stands alone on the host's command line, and is not a request.
     #[error("{0} takes the place of a request and stands alone on the command line; see --help")]
     NotARequest(&'static str),
-    /// Not in the allow-list.
+    /// The service is not in the allow-list.
     #[error("service '{service}' is not in the allow-list; {hint}")]
     UnknownService {
         /// The service.
         service: ServiceName,
-        /// The way to mend it.
+        /// The way to fix it.
         hint: String,
     },
-    /// Not in the allow-list.
+    /// The extra target is not in the allow-list.
     #[error("extra target '{target}' is not in the allow-list; {hint}")]
     UnknownTarget {
         /// The target.
         target: TargetName,
-        /// The way to mend it.
+        /// The way to fix it.
         hint: String,
     },
-    /// It runs the caller itself, or is simply never stopped.
+    /// The service is never stopped; it may be the one that runs the caller.
     #[error("service '{0}' is copied while it runs and is never stopped or started from here")]
     NeverStopped(ServiceName),
-    /// Another directory than the service's own.
+    /// The path is not the service's own directory.
     #[error("the path of service '{service}' is {expected}, not {asked}")]
     OtherPath {
-        /// Whose.
+        /// The service.
         service: ServiceName,
-        /// What was asked for.
+        /// The path in the request.
         asked: PlainPath,
-        /// What it is.
+        /// The service's own path.
         expected: PlainPath,
     },
-    /// Another remote or folder than those allowed.
+    /// The remote or folder is not one of the allowed ones.
     #[error("remote '{0}' is not allowed; the configuration on the host names those that are")]
     OtherRemote(Remote),
-    /// Longer than allowed.
+    /// The timeout is longer than allowed.
     #[error("--timeout {asked} is above the limit of {max} seconds for {verb}")]
     TimeoutAboveLimit {
-        /// Of the request.
+        /// The timeout in the request.
         asked: Seconds,
-        /// Of the configuration.
+        /// The limit in the configuration.
         max: u32,
-        /// Which action.
+        /// The verb.
         verb: &'static str,
     },
 }

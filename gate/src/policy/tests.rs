@@ -90,8 +90,7 @@ fn a_request_for_fewer_archives_is_raised_to_the_configured_numbers() {
     }
 }
 
-/// Every place that requests for these names write to, or take a lock or a record of, in small letters: OneDrive takes no
-/// notice of case.
+/// Every path, lock and record that requests for these names write or take, in lower case: OneDrive ignores case.
 fn places(config: &Config) -> Vec<Vec<String>> {
     let granted = |line: String| {
         let request = Request::parse_line(line.as_bytes()).unwrap();

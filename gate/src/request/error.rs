@@ -1,6 +1,6 @@
-//! The reasons for which words are not a request.
+//! Reasons for which words are not a request.
 //!
-//! Invariant: each names the word, and never the bytes around it.
+//! Invariant: each reason names the word, and never the bytes around that word.
 
 use thiserror::Error;
 
@@ -14,35 +14,35 @@ pub const PROGRAM: &str = "backupctl";
 /// A reason for which words are not a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseError {
-    /// The line is not even words.
+    /// The line does not consist of valid words.
     #[error("{0}")]
     Wire(#[from] WireError),
-    /// Another program is asked for.
+    /// The line names another program.
     #[error("a request begins with the word {PROGRAM}, not '{0}'")]
     Program(String),
-    /// There is no verb.
+    /// The verb is missing.
     #[error(
         "no action is named; give one of --stop, --start, --sync, --archive, --sync-extra, or see backupctl --help on the host"
     )]
     NoVerb,
-    /// There are two verbs.
+    /// The line has two verbs.
     #[error("{0} and {1} cannot be asked for in one request")]
     TwoVerbs(&'static str, &'static str),
-    /// An option that does not exist.
+    /// The option does not exist.
     #[error("unknown option '{word}'; {}", hint(*nearest))]
     Unknown {
-        /// The word as it came.
+        /// The word, as received.
         word: String,
-        /// The option that is spelled most like it.
+        /// The option with the most similar spelling.
         nearest: Option<&'static str>,
     },
-    /// An option came twice.
+    /// The option came twice.
     #[error("{0} is given twice")]
     Twice(&'static str),
-    /// An option without its value.
+    /// The option lacks its value.
     #[error("{0} needs a value")]
     NoValue(&'static str),
-    /// An option that means nothing to this verb.
+    /// The option does not belong to this verb.
     #[error("{option} does not go with {verb}")]
     Misplaced {
         /// The option.
@@ -50,7 +50,7 @@ pub enum ParseError {
         /// The verb.
         verb: &'static str,
     },
-    /// A verb without something it needs.
+    /// The verb lacks a required option.
     #[error("{verb} needs {option}")]
     Missing {
         /// The option.
@@ -58,12 +58,12 @@ pub enum ParseError {
         /// The verb.
         verb: &'static str,
     },
-    /// A value that does not fit.
+    /// The value is not valid.
     #[error("{option}: {source}")]
     Value {
         /// The option.
         option: &'static str,
-        /// What is wrong with it.
+        /// The problem with the value.
         source: NameError,
     },
 }

@@ -1,89 +1,89 @@
 //! The verbs of the host's own command line: words → [`HostVerb`], and back.
 //!
-//! Invariant: they share the grammar of the requests, so that a line over SSH that asks for one is read to its
-//! end and refused for the right reason.
+//! Invariant: these verbs share the grammar of the requests, so that an SSH line with such a verb is read to its end
+//! and refused for the right reason.
 
 use super::error::ParseError;
 use super::typed::Typed;
 use crate::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 
-/// Where a restore puts what it brings back.
+/// The destination of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Into a fresh directory beside the service's data.
+    /// A fresh directory beside the service's data.
     Beside,
-    /// `--to DIR`: into that directory, which is empty or does not exist.
+    /// `--to DIR`: that directory, which is empty or does not exist.
     At(PlainPath),
-    /// `--in-place`: into the place of the service's data.
+    /// `--in-place`: the place of the service's data.
     InPlace,
 }
 
 /// Verbs that are refused over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostVerb {
-    /// `--list [SVC] [--json]`: what exists, remotely and here.
+    /// `--list [SVC] [--json]`: list the backups on the remotes and the files on this host.
     List {
-        /// Only this service, and its mirror is counted whatever that takes.
+        /// The only service to list; its mirror is counted without the time limit of a full list.
         service: Option<ServiceName>,
-        /// For scripts.
+        /// JSON, for scripts.
         json: bool,
     },
-    /// `--status [SVC] [--json]`: how services are.
+    /// `--status [SVC] [--json]`: show the state of services.
     Status {
-        /// Only this one.
+        /// The only service to show.
         service: Option<ServiceName>,
-        /// For scripts.
+        /// JSON, for scripts.
         json: bool,
     },
-    /// `--recover [SVC] [--boot]`: bring back what a backup stopped and nobody started.
+    /// `--recover [SVC] [--boot]`: bring back services that a backup stopped and that were not started again.
     Recover {
-        /// Whom; all of them when nobody is named.
+        /// The service; `None` for all services.
         service: Option<ServiceName>,
-        /// After a boot: also those that nobody keeps any more.
+        /// After a boot: also services that have no keeper any more.
         boot: bool,
     },
-    /// `--approve SVC`: let the next sync make the change that was refused.
+    /// `--approve SVC`: let the next sync make the refused change.
     Approve(ServiceName),
-    /// `--approve-extra NAME`: the same for an extra target.
+    /// `--approve-extra NAME`: let the next sync of an extra target make the refused change.
     ApproveExtra(TargetName),
-    /// `--verify SVC [--from DAY] [--remote R] [--timeout S]`: read an archive back and check all of it.
+    /// `--verify SVC [--from DAY] [--remote R] [--timeout S]`: read an archive back and check its whole content.
     Verify {
-        /// Whose.
+        /// The service.
         service: ServiceName,
-        /// Of which day; the newest when none is named.
+        /// The day of the archive; `None` for the newest.
         from: Option<Day>,
-        /// Where it is; every remote of the configuration is looked at when none is named.
+        /// The remote; `None` to search every remote of the configuration.
         remote: Option<Remote>,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
-    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--keep-privileges] [--remote R] [--timeout S]`: bring
-    /// data back.
+    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--keep-privileges] [--remote R] [--timeout S]`:
+    /// bring data back.
     Restore {
-        /// Whose.
+        /// The service.
         service: ServiceName,
-        /// From what; the newest archive when nothing is named.
+        /// The source; `None` for the newest archive.
         from: Option<Origin>,
-        /// To where.
+        /// The destination.
         target: Target,
-        /// With the set-user-ID and set-group-ID bits and the capabilities of files.
+        /// Restore the set-user-ID and set-group-ID bits and the capabilities of files.
         keep_privileges: bool,
-        /// Where it is; every remote of the configuration is looked at when none is named.
+        /// The remote; `None` to search every remote of the configuration.
         remote: Option<Remote>,
-        /// How long it may take.
+        /// The time limit.
         timeout: Option<Seconds>,
     },
-    /// `--doctor [--json]`: what is wrong with the host, and how it is mended.
+    /// `--doctor [--json]`: report problems of the host and their fixes.
     Doctor {
-        /// For scripts.
+        /// JSON, for scripts.
         json: bool,
     },
-    /// A word that is only known in order to be refused with the right reason; what follows it is not read.
+    /// A word that is known only to be refused with the right reason; the words after it are not read.
     Alone(&'static str),
 }
 
 impl HostVerb {
-    /// Reads one of these verbs, and takes its options from what was typed.
+    /// Reads one of these verbs, and takes its options from the typed ones.
     pub(super) fn read(
         verb: &'static str,
         value: Option<&str>,
@@ -141,7 +141,7 @@ impl HostVerb {
         })
     }
 
-    /// The verb, as it is typed.
+    /// The verb, as typed.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

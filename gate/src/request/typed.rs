@@ -1,6 +1,6 @@
 //! Words → options with their values, in any order, each once.
 //!
-//! Invariant: every word was either a word of the table or the value of one; nothing is skipped.
+//! Invariant: every word is either a word of the table or the value of such a word; no word is skipped.
 
 use super::error::ParseError;
 use super::table::{self, Takes};
@@ -26,7 +26,7 @@ fn nearest(word: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// What was typed: each option with its value, not yet looked at.
+/// The options as typed: each with its value, not yet parsed.
 #[derive(Default)]
 pub(super) struct Typed<'a> {
     /// The verb, and its value if it has one.
@@ -73,13 +73,13 @@ impl<'a> Typed<'a> {
         Ok(typed)
     }
 
-    /// Whether an option without a value was given.
+    /// Takes an option without a value; true if it was given.
     pub(super) fn flag(&mut self, option: &'static str) -> bool {
         let at = self.options.iter().position(|&(name, _)| name == option);
         at.map(|at| self.options.swap_remove(at)).is_some()
     }
 
-    /// An option that may be there.
+    /// Takes an optional option.
     pub(super) fn take<T>(
         &mut self,
         option: &'static str,
@@ -94,7 +94,7 @@ impl<'a> Typed<'a> {
             .map_err(|source| ParseError::Value { option, source })
     }
 
-    /// An option that must be there.
+    /// Takes a required option.
     pub(super) fn need<T>(
         &mut self,
         verb: &'static str,
@@ -105,7 +105,7 @@ impl<'a> Typed<'a> {
             .ok_or(ParseError::Missing { option, verb })
     }
 
-    /// Refuses what nobody has taken: it means nothing to this verb.
+    /// Refuses a remaining option: it does not belong to this verb.
     pub(super) fn done(self, verb: &'static str) -> Result<(), ParseError> {
         match self.options.first() {
             Some(&(option, _)) => Err(ParseError::Misplaced { option, verb }),

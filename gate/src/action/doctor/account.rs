@@ -1,10 +1,10 @@
-//! The account that sshd lets in: who it is, what it belongs to, and what in its home it may change itself.
+//! The account that sshd lets in: its identity, its groups, and the files in its home that it may change itself.
 //!
-//! The gate works with a home that belongs to the account, as the tutorial makes it. But sshd runs the forced
-//! command through a login shell: whoever can write to that home by another way in has a `~/.bashrc`, an
-//! `~/.ssh/rc` or a key of his own run before the gate, so it is said what to tighten.
+//! The gate works with a home that belongs to the account, as the tutorial makes it. But sshd runs the forced command
+//! through a login shell. A user who can write to that home by another way can have a `~/.bashrc`, an `~/.ssh/rc` or a
+//! key of his own run before the gate, so the doctor says how to tighten the home.
 //!
-//! Invariant: what is told of as dangerous comes with the commands that end it.
+//! Invariant: every dangerous finding comes with the commands that fix it.
 
 mod known;
 
@@ -20,7 +20,7 @@ use crate::host::repair::quoted;
 pub(super) use known::{Account, Password};
 use known::{Entry, entry};
 
-/// What shells and sshd read in a home before a forced command.
+/// Files in a home that shells and sshd read before a forced command.
 const READ_BEFORE: [&str; 8] = [
     ".bashrc",
     ".bash_profile",
@@ -32,10 +32,10 @@ const READ_BEFORE: [&str; 8] = [
     ".ssh/environment",
 ];
 
-/// How long systemd may take to answer.
+/// Time limit for systemd's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Groups whose members are root by another name.
+/// Groups that give their members root's power.
 const MIGHTY: [&str; 10] = [
     "root",
     "sudo",
@@ -105,10 +105,10 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     doctor.tell("account", findings)
 }
 
-/// More processes in the account's slice than this are no limit.
+/// A limit above this number of processes counts as no limit.
 const MOST_TASKS: u64 = 4096;
 
-/// The limit for the processes of all sessions of the account.
+/// Checks the limit for the processes of all sessions of the account.
 fn tasks(doctor: &mut Examination<'_>, uid: u32) -> Result<Option<Finding>, Failure> {
     if !doctor.root || !Path::new("/run/systemd/system").exists() {
         return Ok(None);
@@ -144,7 +144,7 @@ fn judge_tasks(slice: &str, said: &str) -> Finding {
     }
 }
 
-/// What is to be said about the account and its home.
+/// Findings about the account and its home.
 fn judge(account: &Account, entries: &[Entry]) -> Vec<Finding> {
     let name = &account.name;
     let mut findings = Vec::new();
@@ -222,7 +222,7 @@ fn judge(account: &Account, entries: &[Entry]) -> Vec<Finding> {
     findings
 }
 
-/// The commands after which the account may read its home, and root alone may change it.
+/// Commands after which the account may read its home, and only root may change it.
 fn tightening(account: &Account, entries: &[Entry]) -> Vec<String> {
     let paths = |directory: bool| {
         let fitting = entries.iter().filter(|entry| entry.directory == directory);

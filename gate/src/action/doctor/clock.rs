@@ -1,6 +1,6 @@
-//! The calendar's clock: archives are named by it, and kept or given up by their dates.
+//! The wall clock: archive names contain its date, and retention keeps or prunes archives by that date.
 //!
-//! Invariant: only whether somebody sets it, and whether it can be right; it is never set here.
+//! Invariant: the doctor only checks that the clock is synchronised and plausible; it never sets the clock.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::host::clock;
 
 const TIMEDATECTL: &str = "/usr/bin/timedatectl";
 
-/// No clock of a host that runs this program can show an earlier time.
+/// The earliest plausible time: no host that runs this program can have an earlier one.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
@@ -65,7 +65,7 @@ fn plausible(now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Finding {
         );
     }
     match newest {
-        // A few minutes are what a clock gains between two corrections.
+        // Between two corrections a clock gains at most a few minutes.
         Some(newest) if newest > now + chrono::TimeDelta::minutes(10) => Finding::fail(
             format!("the clock shows {shown}, and rclone's configuration was written after that"),
             set,

@@ -1,6 +1,6 @@
-//! The configuration and this program itself: both decide what root does, so both are root's alone.
+//! The configuration and this program itself: both control root's actions, so only root may change them.
 //!
-//! Invariant: a configuration that cannot be used is the first thing told, and ends no other check.
+//! Invariant: an unusable configuration is the first finding; the checks that need no configuration still run.
 
 use std::path::Path;
 
@@ -59,8 +59,9 @@ pub(super) fn examine(
     doctor.tell("config", findings)
 }
 
-/// The floors that release 0.1 wrote into every configuration are read as if they were not set. The administrator's
-/// file stays as it is until the administrator runs the fix: here it is told, and not with every archive.
+/// Reports the floors that release 0.1 wrote into every configuration; the gate reads them as if they were not set.
+/// The administrator's file stays unchanged until the administrator runs the fix. Only the doctor reports them, not
+/// every archive.
 fn former_floors(file: &str) -> Finding {
     let comment = r"/^ *\[retention\]/,/^ *\[[^r]/s/^ *floor_\(weekly *= *2\|monthly *= *3\) *\(#.*\)\?$/# &/";
     Finding::warn(
@@ -71,7 +72,7 @@ fn former_floors(file: &str) -> Finding {
     )
 }
 
-/// This program's own file.
+/// Examines this program's own file.
 pub(super) fn own_program(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let gate = doctor.gate.clone();
     let version = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,6 @@
-//! Each service's data directory, and each extra target: real directories with something in them.
+//! Each service's data directory and each extra target: real directories that are not empty.
 //!
-//! Invariant: they are opened exactly as a sync opens them, so that what is fine here is fine there.
+//! Invariant: the doctor opens them exactly as a sync does, so that a directory that is fine here is fine there.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -22,10 +22,10 @@ use crate::host::repair::{self, Closed, Seen, quoted};
 use crate::measure;
 use crate::names::{PlainPath, ServiceName, UserName};
 
-/// How long measuring may take in all.
+/// Time limit for measuring all directories.
 const MEASURING: Duration = Duration::from_secs(20);
 
-/// What opening a directory showed.
+/// The result of opening a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Fine,
@@ -70,7 +70,7 @@ fn judge(what: &str, path: &PlainPath, source: Source) -> Option<Finding> {
     }
 }
 
-/// Mounts on and in a directory.
+/// Findings about mounts on and in a directory.
 fn surroundings(what: &str, path: &PlainPath, mounts: &[Mount]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let directory = path.to_path_buf();
@@ -98,8 +98,9 @@ fn surroundings(what: &str, path: &PlainPath, mounts: &[Mount]) -> Vec<Finding> 
     findings
 }
 
-/// The folders above all sources that others than root, and the user that runs the gate, own or may write to: a writer
-/// there can put another directory in the place of the data. Each folder is named once, with all sources below it.
+/// Findings about unsafe folders above the sources. A user other than root and the gate's user owns such a folder or
+/// may write to it, and can replace the data with another directory. Each folder is named once, with all sources
+/// below it.
 fn open_parents(sources: &[(String, PlainPath)], config: &Config) -> Vec<Finding> {
     let mut below: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
     for (what, path) in sources {
@@ -137,7 +138,7 @@ fn open_parents(sources: &[(String, PlainPath)], config: &Config) -> Vec<Finding
         .collect()
 }
 
-/// The owner in words; the user of a service is named as that.
+/// The owner in words; the user of a service is described as such.
 fn owner(uid: u32, sources: &[&str], config: &Config) -> String {
     let name = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let Some(name) = name.map(|user| user.name) else {
@@ -178,7 +179,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         let (source, directory) = look(&path);
         findings.extend(judge(&what, &path, source));
         findings.extend(surroundings(&what, &path, &mounts));
-        // Extra targets are never archived, so the spool need not hold them.
+        // Extra targets are never archived, so the spool needs no room for them.
         if number < config.services.len() {
             opened.extend(directory.map(|directory| (what, directory)));
         }

@@ -1,19 +1,19 @@
-//! One line of the doctor: what was looked at, how it is, and how to mend it.
+//! One line of the doctor: the checked item, its state, and the fix.
 //!
-//! Invariant: whatever is not fine has a command that mends it, or a sentence that says who can.
+//! Invariant: every finding that is not fine has a command that fixes it, or a sentence that says who can.
 
 use serde_json::{Value, json};
 
-/// How it is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As it should be.
+    /// The item is fine.
     Ok,
-    /// It works, and could be better.
+    /// The item works, and could be better.
     Warn,
-    /// Something does not work, or is open to somebody.
+    /// The item does not work, or is open to unauthorised users.
     Fail,
-    /// It does not apply here, or could not be looked at.
+    /// The check does not apply here, or was not possible.
     Skip,
 }
 
@@ -28,14 +28,14 @@ impl Verdict {
     }
 }
 
-/// One thing that was looked at.
+/// A checked item with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// How it is.
+    /// The verdict.
     pub(super) verdict: Verdict,
-    /// In one sentence.
+    /// One sentence about the item.
     pub(super) what: String,
-    /// Commands, one a line.
+    /// Commands that fix the item, one per line.
     pub(super) fix: Vec<String>,
 }
 
@@ -48,27 +48,27 @@ impl Finding {
         }
     }
 
-    /// As it should be.
+    /// A finding that is fine.
     pub(super) fn ok(what: impl Into<String>) -> Self {
         Self::new(Verdict::Ok, what, Vec::new())
     }
 
-    /// It works, and could be better.
+    /// A finding that works, and could be better.
     pub(super) fn warn(what: impl Into<String>, fix: Vec<String>) -> Self {
         Self::new(Verdict::Warn, what, fix)
     }
 
-    /// It does not work, or is open to somebody.
+    /// A finding that does not work, or is open to unauthorised users.
     pub(super) fn fail(what: impl Into<String>, fix: Vec<String>) -> Self {
         Self::new(Verdict::Fail, what, fix)
     }
 
-    /// It does not apply, and why.
+    /// A finding for a skipped check, with the reason.
     pub(super) fn skip(what: impl Into<String>) -> Self {
         Self::new(Verdict::Skip, what, Vec::new())
     }
 
-    /// For a terminal of 80 columns. Commands are not broken: they are there to be copied.
+    /// Lines for a terminal of 80 columns. Commands are not broken, so that they can be copied.
     pub(super) fn text(&self, hop: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for (at, words) in wrapped(&self.what, WIDTH - MARGIN).iter().enumerate() {
@@ -85,7 +85,7 @@ impl Finding {
         lines
     }
 
-    /// For scripts.
+    /// The finding as JSON, for scripts.
     pub(super) fn json(&self, hop: &str) -> Value {
         json!({
             "hop": hop,
@@ -96,13 +96,13 @@ impl Finding {
     }
 }
 
-/// The columns of a terminal.
+/// Columns of a terminal.
 const WIDTH: usize = 80;
 
-/// Where the sentence begins.
+/// The column in which the sentence begins.
 const MARGIN: usize = 16;
 
-/// Broken at spaces; a longer word stays whole.
+/// Breaks a text at spaces; a word longer than the width stays whole.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

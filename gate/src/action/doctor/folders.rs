@@ -1,6 +1,6 @@
-//! The gate's own folders: there or to be made, on the disk they should be on, with room for an archive.
+//! The gate's own folders: present or ready to be made, on the intended disk, with room for an archive.
 //!
-//! Invariant: none of them is made here; what is missing is judged by the nearest directory above it.
+//! Invariant: this check makes none of these folders; it judges a missing one by the nearest directory above it.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +14,17 @@ use crate::error::Failure;
 use crate::host::repair::quoted;
 use crate::measure;
 
-/// What is known about one folder.
+/// Facts about one folder.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The key of the configuration.
+    /// The key in the configuration.
     key: &'static str,
     path: PathBuf,
-    /// The levels of the nearest directory that exists, and whether that is the folder itself.
+    /// The levels of the nearest existing directory; true if that directory is the folder itself.
     there: Result<(Vec<Level>, bool), String>,
-    /// A mount point above it that is configured, and on which nothing is mounted.
+    /// A configured mount point above the folder on which no file system is mounted.
     unmounted: Option<String>,
-    /// It is lost at a reboot.
+    /// The folder is lost at a reboot.
     in_memory: bool,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     doctor.tell("folders", findings)
 }
 
-/// Bytes free for the gate at the nearest directory that exists.
+/// Bytes free for the gate at the nearest existing directory.
 pub(super) fn free(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|ancestor| ancestor.is_dir())?;
     let room = statvfs(there).ok()?;
@@ -70,7 +70,7 @@ pub(super) fn free(path: &Path) -> Option<u64> {
     Some(free)
 }
 
-/// The spool against the largest service; `asks` when that is only stopped when there is room.
+/// Compares the spool with the largest service; `asks` is true if that service is only stopped when there is room.
 pub(super) fn room(spool: &Path, free: u64, largest: Option<(&str, u64)>, asks: bool) -> Finding {
     let place = format!("{} has {} free", spool.display(), measure::size(free));
     match largest {
@@ -129,8 +129,8 @@ fn in_memory(path: &Path) -> bool {
         .is_some_and(|stat| stat.filesystem_type() == TMPFS_MAGIC)
 }
 
-/// The mount point of `/etc/fstab` that a path lies below, when nothing is mounted there: what is written
-/// then lands on the disk under it, and disappears from sight with the next mount.
+/// The mount point of `/etc/fstab` above a path, if no file system is mounted there: files written to the path then
+/// land on the disk under the mount point, and the next mount hides them.
 fn unmounted(fstab: &str, mountinfo: &str, path: &Path) -> Option<String> {
     // Both files write a space as \040.
     let plain = |field: &str| field.replace("\\040", " ");
@@ -173,7 +173,7 @@ fn judge(facts: &Facts, trusted: u32) -> Vec<Finding> {
                     vec![format!("ls -ld {shown}")],
                 ));
             }
-            // The services' data may belong to whom it likes: it is opened without trusting anybody.
+            // The services' data may belong to any user: the gate opens it without trusting any owner.
             if *key != "data_root" {
                 findings.extend(
                     loose(levels, trusted)

@@ -1,6 +1,6 @@
-//! Where the audit lines go.
+//! The destination of the audit lines.
 //!
-//! Invariant: sockets are connected to, and nothing is sent.
+//! Invariant: the doctor connects to sockets and sends nothing.
 
 use std::os::unix::net::UnixDatagram;
 

@@ -1,6 +1,6 @@
-//! What the kernel offers for confining rclone.
+//! Kernel features for confining rclone.
 //!
-//! Invariant: nothing is tried that would change anything; the kernel's own files and number tell.
+//! Invariant: no check changes the system; the doctor only reads the kernel's own files and version number.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::error::Failure;
 use crate::privilege::Offers;
 use crate::program::Pin;
 
-/// Since when a mount can forbid following links (`MS_NOSYMFOLLOW`).
+/// The first kernel version in which a mount can forbid following links (`MS_NOSYMFOLLOW`).
 const NO_SYMFOLLOW: (u32, u32) = (5, 10);
 
-/// What there is.
+/// Facts about the running kernel.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     release: Option<(u32, u32)>,

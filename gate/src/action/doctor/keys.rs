@@ -1,30 +1,30 @@
 //! The hop from a key to the gate: every line of the account's `authorized_keys`.
 //!
-//! Invariant: a key that is not bound to the gate, or not restricted, is a failure: with it the account is a
-//! shell.
+//! Invariant: a key that is not bound to the gate, or not restricted, is a failure: such a key opens a shell in the
+//! account.
 
 use super::Examination;
 use super::finding::Finding;
 use crate::error::Failure;
 use crate::host::repair::quoted;
 
-/// The most that is read of a file of keys.
+/// Maximum number of bytes read from a file of keys.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// One key that sshd accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     line: usize,
-    /// Names in lower case, with what stood between their quotes.
+    /// Option names in lower case, each with the text between its quotes.
     options: Vec<(String, Option<String>)>,
 }
 
-/// What is known about one file of keys.
+/// Facts about one file of keys.
 pub(super) struct Facts<'a> {
-    /// Where it is.
+    /// The path of the file.
     pub(super) path: &'a str,
-    /// What is in it.
+    /// The content of the file.
     pub(super) text: &'a str,
     /// This program's own path.
     pub(super) gate: &'a str,
@@ -66,7 +66,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// At most [`MAX_BYTES`] of a regular file; a link is followed, as sshd does.
+/// Reads at most [`MAX_BYTES`] of a regular file; follows a link, as sshd does.
 fn bounded(path: &str) -> Option<Vec<u8>> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
@@ -83,7 +83,7 @@ fn bounded(path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The line as it should be.
+/// Commands that show the correct line.
 fn forced(path: &str, gate: &str) -> Vec<String> {
     vec![
         format!("editor {}", quoted(path)),
@@ -171,7 +171,7 @@ impl Key {
         problems
     }
 
-    /// What was allowed again behind `restrict`.
+    /// Features that options after `restrict` allow again.
     fn loosened(&self) -> Vec<&str> {
         const LOOSE: [&str; 6] = [
             "agent-forwarding",
@@ -188,7 +188,7 @@ impl Key {
     }
 }
 
-/// The keys of a file, and the lines that are none.
+/// The keys of a file, and the numbers of the lines that are not keys.
 fn read(text: &str) -> (Vec<Key>, Vec<usize>) {
     let mut keys = Vec::new();
     let mut broken = Vec::new();
@@ -221,7 +221,7 @@ fn is_kind(text: &str) -> bool {
     known.iter().any(|prefix| kind.starts_with(prefix)) && words.next().is_some()
 }
 
-/// `a,b="x, \"y\"" rest` → options and the rest.
+/// Splits `a,b="x, \"y\"" rest` into options and the rest.
 fn options(line: &str) -> (Vec<(String, Option<String>)>, &str) {
     let mut found = Vec::new();
     let mut name = String::new();
@@ -313,7 +313,7 @@ mod tests {
             "cert-authority",
         );
         fails("", "holds no key");
-        // The second key counts as well.
+        // The second key is checked as well.
         let first = format!("restrict,{command} {KEY}\n{KEY}\n");
         fails(&first, "line 2 of");
     }

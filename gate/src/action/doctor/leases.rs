@@ -1,6 +1,6 @@
-//! What the gate has stopped and not started again, and who sees to it that it comes back.
+//! Services that the gate has stopped and not started again, and the keepers that bring them back.
 //!
-//! Invariant: leases are looked at, and none is taken over, armed or cleared.
+//! Invariant: the doctor only reads leases; it takes over, arms or clears none.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// The unit that looks after leases after a boot.
 const UNIT: &str = "backupctl-recover.service";
 
-/// There while systemd runs as process 1.
+/// Exists while systemd runs as process 1.
 const BOOTED: &str = "/run/systemd/system";
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ fn enabled(said: &str) -> Finding {
             "{UNIT} is enabled, and looks after leases at each boot"
         ))
     } else {
-        // Debian 12's systemctl says nothing of a unit that is not there.
+        // Debian 12's systemctl prints nothing for a unit that does not exist.
         let said = match said {
             "" | "not-found" => "not there",
             said => said,

@@ -1,10 +1,10 @@
-//! `--doctor`: every hop from the ssh key to the remote, one line each, and what mends it.
+//! `--doctor`: checks every hop from the ssh key to the remote, and prints one line and the fix for each.
 //!
-//! Each hop is a file: a thin collection of facts, and a pure judgement of them that is tried with made-up
-//! ones.
+//! Each hop is a file: thin code that collects facts, and a pure judgement that tests run on made-up facts.
 //!
-//! Invariant: nothing is changed, but for the gate's own folders, which are made where a program is run, and a small file on
-//! each remote, which is removed again. Every program has a deadline; its output is bounded, and printable where it is shown.
+//! Invariant: the doctor changes nothing, with two exceptions. It makes the gate's own folders if it runs a program
+//! there, and it stores a small file on each remote and removes it again. Every program has a deadline; its output is
+//! bounded, and is made printable before it is shown.
 
 mod account;
 mod clock;
@@ -39,7 +39,7 @@ use account::Account;
 use finding::{Finding, Verdict};
 pub(in crate::action) use remote::remedy;
 
-/// How long all of it may take.
+/// Time limit for the whole examination.
 const ALL: Duration = Duration::from_secs(300);
 
 /// One examination of this host.
@@ -47,31 +47,32 @@ struct Examination<'a> {
     context: Context<'a>,
     json: bool,
     until: Instant,
-    /// Whether this is root's gate; many things are hidden from everybody else.
+    /// True if this is root's gate; many facts are hidden from other users.
     root: bool,
-    /// Who may own, besides root, what the gate relies on.
+    /// The user, besides root, who may own the files that the gate relies on.
     trusted: u32,
-    /// This program's own path.
+    /// The path of this program.
     gate: String,
-    /// The gate's configuration, as it was named.
+    /// The path of the gate's configuration.
     configuration: PathBuf,
     account: Option<Account>,
     sshd: Result<sshd::Settings, String>,
     /// Services that the gate has stopped.
     stopped: Vec<ServiceName>,
-    /// The bytes of the largest service.
+    /// The size of the largest service in bytes.
     largest: Option<u64>,
-    /// What was told, for scripts.
+    /// The findings so far, for JSON output.
     told: Vec<Value>,
     counts: [usize; 4],
     failed_configuration: bool,
 }
 
-/// Looks at everything. `loaded` is the configuration, or why there is none: that is a finding like any other.
+/// Runs all checks. `loaded` is the configuration, or the failure to load it: that failure is a finding like any
+/// other.
 ///
 /// # Errors
-/// When something is a failure, with status 78 if it is the configuration itself and 69 if not; when the
-/// caller went away.
+/// When a finding is a failure, with status 78 if it is the configuration itself and 69 if not; when the caller went
+/// away.
 pub(crate) fn doctor(
     path: &Path,
     loaded: Result<Config, Failure>,
@@ -138,12 +139,12 @@ pub(crate) fn doctor(
 }
 
 impl Examination<'_> {
-    /// Until when the whole examination goes on.
+    /// The wait policy of the whole examination.
     fn patience(&self) -> Patience<'static> {
         Patience::attended(self.until)
     }
 
-    /// Notes findings of a hop, and shows them at once to a person.
+    /// Records the findings of a hop, and prints them at once unless the output is JSON.
     fn tell(
         &mut self,
         hop: &'static str,
@@ -177,7 +178,7 @@ impl Examination<'_> {
             })
     }
 
-    /// Runs a program that only tells something. The `Err` in the `Ok` says why it told nothing.
+    /// Runs a program that only reports facts. The `Err` in the `Ok` says why it reported none.
     fn ask(
         &mut self,
         what: &str,
@@ -191,7 +192,7 @@ impl Examination<'_> {
             tether: Tether::Tied,
             output: Output::Silent,
             profile: Profile::Service,
-            // Nothing is asked that would write there, and nothing is made for it.
+            // No query writes to its home directory, so `/run` serves and the gate makes no directory.
             home: PlainPath::parse("/run").map_err(|error| Failure::Tool {
                 what: what.to_owned(),
                 detail: error.to_string(),

@@ -1,7 +1,7 @@
-//! Who may change a file: its own owner and mode, and those of every directory above it.
+//! Users who may change a file, by its own owner and mode and those of every directory above it.
 //!
-//! Invariant: links are resolved once, here, and every level of the real path is looked at; a sticky directory
-//! counts as safe for what a trusted user owns in it, as in `host::dirfd`.
+//! Invariant: links are resolved once, here, and every level of the real path is checked. A sticky directory counts as
+//! safe for the entries that a trusted user owns in it, as in `host::dirfd`.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,29 @@ use crate::host::repair::{self, Closed, Seen};
 /// One level of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Level {
-    /// Where.
+    /// The path.
     pub(super) path: PathBuf,
-    /// Its owner.
+    /// The owner.
     pub(super) uid: u32,
-    /// Its permissions.
+    /// The permissions.
     pub(super) mode: u32,
-    /// Whether it is a directory.
+    /// True for a directory.
     pub(super) directory: bool,
 }
 
-/// A level that somebody else may change.
+/// A level that an untrusted user may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Loose {
-    /// What is wrong with it.
+    /// The problem in words.
     pub(super) what: String,
-    /// The commands that mend it.
+    /// The commands that fix it.
     pub(super) fix: Vec<String>,
 }
 
 /// Every level of a path, from `/` down.
 ///
 /// # Errors
-/// When it is not there or cannot be looked at.
+/// When the path does not exist or cannot be examined.
 pub(super) fn levels(path: &Path) -> Result<Vec<Level>, String> {
     let say = |error: std::io::Error| format!("{}: {error}", path.display());
     let real = std::fs::canonicalize(path).map_err(say)?;
@@ -53,7 +53,7 @@ pub(super) fn levels(path: &Path) -> Result<Vec<Level>, String> {
     Ok(levels)
 }
 
-/// The levels that somebody besides root and `trusted` may change.
+/// The levels that users other than root and `trusted` may change.
 pub(super) fn loose(levels: &[Level], trusted: u32) -> Vec<Loose> {
     levels
         .iter()
@@ -105,7 +105,7 @@ mod tests {
             ["chown root:root /tmp/a/x.toml", "chmod go-w /tmp/a/x.toml"]
         );
         assert_eq!(loose(&levels[..3], 1000), []);
-        // A sticky file is nothing; only a directory is made safe by that bit.
+        // The sticky bit protects the entries of a directory; it does not protect a file.
         assert_eq!(loose(&[level("/x.toml", 0, 0o1666)], 0).len(), 1);
     }
 }

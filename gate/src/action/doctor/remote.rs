@@ -1,7 +1,7 @@
-//! The remotes: whether they answer, how much room they have, how old the newest archives are, and whether a file can be
-//! stored there.
+//! The remotes: their availability, their free room, the age of the newest archives, and a write test with a small
+//! file.
 //!
-//! Invariant: rclone's own words decide what is wrong; where they are not known, they are passed on.
+//! Invariant: rclone's own messages decide the verdict; unknown messages are passed through unchanged.
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ use crate::progress::Phase;
 use crate::rclone;
 use crate::rclone::outcome::command;
 
-/// How long a remote may take to tell its quota.
+/// Time limit for a remote to report its quota.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long the test with a small file may take: a little longer than the test gives itself.
+/// Time limit for the test with a small file: a little longer than the test's own limit.
 const WRITING: Duration = Duration::from_secs(150);
 
-/// An archive a week, and one that failed.
+/// Maximum age of the newest archive: enough for one archive a week and one failed archive.
 const STALE_DAYS: i64 = 15;
 
-/// `rclone about --json`
+/// The output of `rclone about --json`.
 #[derive(Debug, Deserialize)]
 struct Quota {
     total: Option<u64>,
@@ -105,7 +105,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// rclone's words for a remote that has no quota to tell.
+/// True for rclone's message that a remote reports no quota.
 fn unsupported(ran: &Ran) -> bool {
     let words = [ran.heard.errors(), &ran.ended.last_words];
     words
@@ -114,12 +114,12 @@ fn unsupported(ran: &Ran) -> bool {
         .any(|words| words.contains("doesn't support about"))
 }
 
-/// The command that shows everything.
+/// The command that shows all details of rclone's answer.
 fn look(config: &Config, name: &str) -> String {
     command(config, &format!("about {name}: -vv"))
 }
 
-/// The command that mends a failure of rclone's, or a sentence that says how.
+/// The command that fixes a failure of rclone, or a sentence that says how.
 pub(in crate::action) fn remedy(config: &Config, name: &str, failure: &Failure) -> String {
     let bundled = BUNDLED_RCLONE;
     match failure {
@@ -161,7 +161,7 @@ fn trouble(config: &Config, name: &str, failure: &Failure) -> Finding {
     )
 }
 
-/// Has a small file stored, compared, read back, renamed and deleted below the backup folder.
+/// Runs the write test: stores, compares, reads back, renames and deletes a small file below the backup folder.
 fn write_probe(doctor: &mut Examination<'_>, remote: &Remote) -> Result<Finding, Failure> {
     let gate = doctor.gate.clone();
     let file = doctor.configuration.display().to_string();
@@ -222,7 +222,7 @@ fn quota(config: &Config, name: &str, ended: &Ended, largest: Option<u64>) -> Fi
     }
 }
 
-/// What is there, and how old the newest of it is.
+/// Findings about the archives on a remote and the age of the newest one.
 fn archives(config: &Config, inventory: &Inventory, today: NaiveDate) -> Vec<Finding> {
     let remote = &inventory.remote;
     if let Some(problem) = &inventory.problem {

@@ -1,6 +1,6 @@
-//! Whether each service can be controlled: its programs are there and safe, and its status command answers.
+//! The control of each service: its programs exist and are safe, and its status command answers.
 //!
-//! Invariant: services are asked, never stopped or started.
+//! Invariant: the doctor asks services for their status; it never stops or starts them.
 
 use std::collections::BTreeSet;
 use std::path::Path;

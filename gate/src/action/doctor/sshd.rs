@@ -1,4 +1,4 @@
-//! sshd's settings for the account, as `sshd -T -C user=…` tells them.
+//! sshd's settings for the account, as `sshd -T -C user=…` prints them.
 //!
 //! Invariant: only settings that matter behind a forced command are judged, each with the drop-in that sets
 //! them for this account alone.
@@ -13,7 +13,7 @@ use crate::error::Failure;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// Variables that a shell or the loader obeys, should `AcceptEnv` let them in.
+/// Variables that a shell or the loader obeys if `AcceptEnv` lets them in.
 const DANGEROUS: [&str; 7] = [
     "BASH_ENV",
     "ENV",
@@ -27,7 +27,7 @@ const DANGEROUS: [&str; 7] = [
 /// sshd's settings: each name in lower case, with every value it has.
 pub(super) type Settings = BTreeMap<String, Vec<String>>;
 
-/// Asks sshd; the `Err` in the `Ok` says why there is no answer.
+/// Asks sshd for its settings; the `Err` in the `Ok` says why there is no answer.
 pub(super) fn settings(doctor: &mut Examination<'_>) -> Result<Result<Settings, String>, Failure> {
     if !doctor.root {
         return Ok(Err("only root may ask sshd for its settings".into()));
@@ -88,7 +88,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     doctor.tell("sshd", findings)
 }
 
-/// A drop-in that holds for the account alone.
+/// Commands for a drop-in that applies to the account alone.
 fn drop_in(user: &str, line: &str) -> Vec<String> {
     vec![
         format!(
@@ -98,7 +98,7 @@ fn drop_in(user: &str, line: &str) -> Vec<String> {
     ]
 }
 
-/// For settings that do not go into a Match block.
+/// Commands for settings that do not belong in a Match block.
 fn everywhere(line: &str) -> Vec<String> {
     vec![
         format!("printf '%s\\n' '{line}' > /etc/ssh/sshd_config.d/00-backupctl.conf"),
@@ -106,7 +106,7 @@ fn everywhere(line: &str) -> Vec<String> {
     ]
 }
 
-/// What is to be said about the settings.
+/// Findings about the settings.
 pub(super) fn judge(settings: &Settings, account: &Account) -> Vec<Finding> {
     let user = account.name.as_str();
     let all = |name: &str| settings.get(name).cloned().unwrap_or_default();
@@ -189,7 +189,7 @@ pub(super) fn judge(settings: &Settings, account: &Account) -> Vec<Finding> {
     findings
 }
 
-/// Lists of users and groups that leave the account outside.
+/// Findings about lists of users and groups that exclude the account.
 fn kept_out(settings: &Settings, account: &Account) -> Vec<Finding> {
     let mut findings = Vec::new();
     let user = account.name.as_str();
@@ -222,7 +222,7 @@ fn kept_out(settings: &Settings, account: &Account) -> Vec<Finding> {
     findings
 }
 
-/// sshd's patterns: `*` and `?`.
+/// Matches a name against a pattern of sshd's, with `*` and `?`.
 fn fits(pattern: &str, name: &str) -> bool {
     match (pattern.chars().next(), name.chars().next()) {
         (None, None) => true,
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    /// As Debian 12's sshd prints them, in part.
+    /// A part of the settings as Debian 12's sshd prints them.
     const DEBIAN: &str = "port 22\nusepam yes\nclientaliveinterval 0\npubkeyauthentication yes\npasswordauthentication yes\nstrictmodes yes\nforcecommand none\nauthorizedkeyscommand none\nauthorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\nacceptenv LANG\nacceptenv LC_*\npermituserenvironment no\n";
 
     fn found(text: &str, password: Password) -> Vec<Finding> {

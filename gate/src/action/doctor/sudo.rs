@@ -1,7 +1,7 @@
-//! The hop from the account to root: what sudo lets it run, as `sudo -l -U` tells.
+//! The hop from the account to root: the commands that sudo allows the account, as `sudo -l -U` lists them.
 //!
-//! Invariant: exactly one command is right, to the letter; whatever is wider is a failure, because sudo would
-//! run it for whoever has the account's key and another way in.
+//! Invariant: exactly one command is right, to the letter. Any wider rule is a failure, because sudo would run it for
+//! a user who has the account's key and another way in.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::host::repair::quoted;
 const SUDO: &str = "/usr/bin/sudo";
 const VISUDO: &str = "/usr/sbin/visudo";
 
-/// What `sudo -l -U` said.
+/// The output of `sudo -l -U`, and the names that it must contain.
 pub(super) struct Facts<'a> {
     /// The account.
     pub(super) user: &'a str,
@@ -75,7 +75,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     doctor.tell("sudo", [finding])
 }
 
-/// The drop-in as it should be, as commands.
+/// Commands that write the correct drop-in.
 fn drop_in(user: &str, gate: &str) -> Vec<String> {
     vec![
         format!(
@@ -85,7 +85,7 @@ fn drop_in(user: &str, gate: &str) -> Vec<String> {
     ]
 }
 
-/// What is to be said about the account's rights.
+/// Findings about the account's rights.
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     let Facts { user, gate, .. } = facts;
     let rules = rules(facts.listing);
@@ -180,7 +180,7 @@ fn rules(listing: &str) -> Vec<Rule> {
     for line in lines.take_while(|line| line.starts_with(' ')) {
         let text = line.trim();
         match entries.last_mut() {
-            // sudo breaks long lines; a new entry begins with whom it runs as.
+            // sudo breaks long lines; a new entry begins with the user that the command runs as.
             Some(last) if !text.starts_with('(') => {
                 last.push(' ');
                 last.push_str(text);
@@ -203,7 +203,7 @@ fn entry_rules(entry: &str) -> Vec<Rule> {
     let mut found = Vec::new();
     for part in split_commands(rest) {
         let mut command = part.trim();
-        // Tags stay in force for the commands behind them.
+        // Tags stay in force for the commands after them.
         while let Some((tag, behind)) = command.split_once(':') {
             if tag.is_empty() || !tag.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
                 break;
@@ -226,7 +226,7 @@ fn entry_rules(entry: &str) -> Vec<Rule> {
     found
 }
 
-/// At commas, but not at those that are part of an argument (`\,`).
+/// Splits at commas, except those that are part of an argument (`\,`).
 fn split_commands(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut escaped = false;
@@ -271,7 +271,7 @@ mod tests {
         );
     }
 
-    /// As sudo 1.9.13 prints it.
+    /// The output as sudo 1.9.13 prints it.
     fn listing(defaults: &str, rules: &str) -> String {
         format!(
             "Matching Defaults entries for backup_ops on odroid:\n    env_reset, mail_badpass, secure_path=/usr/sbin\\:/usr/bin, use_pty\n\nRunas and Command-specific defaults for backup_ops:\n    {defaults}\n\nUser backup_ops may run the following commands on odroid:\n    {rules}\n"
@@ -320,7 +320,7 @@ mod tests {
                 "more than the gate",
             );
         }
-        // What is only forbidden gives nothing.
+        // A command that is only forbidden grants no right.
         let found = verdicts(&listing(KEEP, &format!("{RULE}, !/bin/sh")));
         assert!(
             found.iter().all(|(verdict, _)| *verdict == Verdict::Ok),

@@ -1,7 +1,7 @@
-//! rclone and its configuration: a program that only root can change and whose version fits the remotes, a file that only
-//! root can read, a token that still works.
+//! rclone and its configuration: a program that only root can change and that has a version fit for the remotes, a
+//! file that only root can read, a token that still works.
 //!
-//! Invariant: of a token only its dates are looked at, and none of its secrets is ever told.
+//! Invariant: the doctor examines only the dates of a token, and never shows its secrets.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -25,13 +25,13 @@ use crate::rclone::Version;
 use crate::rclone::outcome::command;
 use crate::rclone::version::Fitness;
 
-/// Microsoft forgets a refresh token of a personal account that was not used for 90 days.
+/// Microsoft forgets a refresh token of a personal account after 90 days without use.
 const FORGOTTEN: TimeDelta = TimeDelta::days(90);
 
-/// When it is time to say so.
+/// Time without use after which the doctor warns.
 const SOON: TimeDelta = TimeDelta::days(75);
 
-/// An access token's life: its expiry is this long after the last refresh, or a little more.
+/// The life of an access token: it expires this long after the last refresh, or a little later.
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
 const MAX_BYTES: u64 = 1 << 20;
@@ -85,7 +85,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     doctor.tell("rclone", findings)
 }
 
-/// Examines the program: its owners, and its version beside the remotes.
+/// Examines the program: its owners, and its version compared with the needs of the remotes.
 fn program(doctor: &mut Examination<'_>, ini: &Ini<'_>) -> Result<(), Failure> {
     let config = doctor.context.config;
     let program = config.rclone.program.to_string();
@@ -129,7 +129,7 @@ fn program(doctor: &mut Examination<'_>, ini: &Ini<'_>) -> Result<(), Failure> {
     doctor.tell("rclone", findings)
 }
 
-/// The way to an rclone that fits: the release's own, or a newer one in the place of the administrator's.
+/// The way to a suitable rclone: the release's own, or a newer one in place of the administrator's.
 fn newer_rclone(config: &Config) -> String {
     let bundled = crate::config::BUNDLED_RCLONE;
     if config.rclone.program.to_string() == bundled {
@@ -141,7 +141,7 @@ fn newer_rclone(config: &Config) -> String {
     }
 }
 
-/// Compares the version with the kinds of all remotes.
+/// Compares rclone's version with the types of all remotes.
 fn version(config: &Config, said: &str, kinds: &[String]) -> Finding {
     let program = &config.rclone.program;
     let first = said.lines().next().unwrap_or_default();

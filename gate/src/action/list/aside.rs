@@ -1,6 +1,6 @@
-//! The archives that retention put aside in `.pruned/DAY`, until the day on which they vanish.
+//! Archives that retention put aside in `.pruned/DAY`, until the day on which they are deleted.
 //!
-//! Invariant: a file counts only in a folder that is named after a day, under the name of an archive of its service.
+//! Invariant: a file counts only in a folder named after a day, and only under the name of an archive of its service.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) fn put_aside(
     found
 }
 
-/// The last day of an archive that was put aside: the first archive that is made after it removes this one.
+/// The last day of an archive that was put aside: the first archive made after that day deletes it.
 pub(super) fn kept_until(day: NaiveDate, keeps: u32) -> NaiveDate {
     day.checked_add_days(Days::new(u64::from(keeps)))
         .unwrap_or(NaiveDate::MAX)

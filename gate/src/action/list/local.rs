@@ -1,6 +1,6 @@
-//! What lies on this host: in the spool, beside the data, and promised.
+//! Files and state on this host: the spool, restored data beside the service's data, leases and running actions.
 //!
-//! Invariant: only names and sizes are read, and nothing is made where it is missing.
+//! Invariant: only names and sizes are read, and no missing folder is made.
 
 use std::collections::BTreeMap;
 
@@ -16,38 +16,38 @@ use crate::host::lock::ServiceLock;
 use crate::lease::Lease;
 use crate::names::{PlainPath, ServiceName};
 
-/// A file or folder of this host.
+/// A file or folder on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Where.
+    /// The path.
     pub(super) path: String,
-    /// Its size, where it is a file.
+    /// The size of a regular file.
     pub(super) bytes: Option<u64>,
-    /// Since it was last written.
+    /// The time since the last write.
     pub(super) age: TimeDelta,
 }
 
-/// What lies here of one service.
+/// Files and state of one service on this host.
 #[derive(Debug, Default)]
 pub(super) struct Local {
-    /// Files in its folder of the spool.
+    /// Files in the service's folder of the spool.
     pub(super) spool: Vec<Found>,
-    /// What restores have put beside its data.
+    /// Trees that restores have put beside the service's data.
     pub(super) beside: Vec<Found>,
-    /// That the gate has stopped it.
+    /// The lease, if the gate has stopped the service.
     pub(super) stopped: Option<Lease>,
-    /// Which action works on it.
+    /// The action that works on the service.
     pub(super) busy: Option<String>,
 }
 
-/// What lies here.
+/// Files and state of all services on this host.
 #[derive(Debug)]
 pub(super) struct Here {
-    /// Of each service of which there is something.
+    /// Each service with at least one file, a lease or a running action.
     pub(super) services: BTreeMap<ServiceName, Local>,
-    /// Names that cannot be those of services.
+    /// Names that services cannot have.
     pub(super) unusable: Vec<Unusable>,
-    /// When it was looked at.
+    /// The time of the examination.
     pub(super) now: DateTime<Utc>,
 }
 
@@ -94,7 +94,7 @@ impl Here {
     }
 }
 
-/// The entries of a directory that fit; none where it cannot be read.
+/// The entries of a directory with fitting names; empty if the directory cannot be read.
 fn look(directory: &PlainPath, now: DateTime<Utc>, fits: impl Fn(&str) -> bool) -> Vec<Found> {
     let Ok(opened) = PinnedDir::open(directory) else {
         return Vec::new();

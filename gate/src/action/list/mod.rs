@@ -1,7 +1,7 @@
-//! `--list`: what exists, on every remote and here.
+//! `--list`: backups on every remote, and files and state on this host.
 //!
-//! Invariant: nothing is changed and no lock is held; a remote that does not answer is said to, and the rest
-//! is shown all the same.
+//! Invariant: the list changes nothing and holds no lock. It reports a remote that does not answer, and still shows
+//! the rest.
 
 mod aside;
 mod local;
@@ -19,7 +19,7 @@ use crate::names::ServiceName;
 use local::Here;
 use remote::{Inventory, Look};
 
-/// Prints it; returns how many remotes answered, or nothing after JSON.
+/// Prints the list; fails if a remote could not be read.
 pub(super) fn list(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,

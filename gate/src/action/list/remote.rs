@@ -1,6 +1,6 @@
-//! What lies on a remote: mirrors, archives, `.versions`, and what uploads left behind.
+//! Files on a remote: mirrors, archives, `.versions`, and leftovers of uploads.
 //!
-//! Invariant: rclone's output is read into these types or is a problem that is told; nothing of it is guessed.
+//! Invariant: rclone's output is parsed into these types or reported as a problem; no value is guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,66 +23,66 @@ use crate::rclone;
 use crate::rclone::call::{self, Call};
 use crate::retention::ArchiveName;
 
-/// How long one remote may take to name what it holds.
+/// Time limit for one remote to list its files.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// How long counting mirrors may take in all, where no service was named: counting one of many files takes
-/// minutes on OneDrive.
+/// Time limit for counting all mirrors, if no service was named: counting a mirror of many files takes minutes on
+/// OneDrive.
 const COUNTING: Duration = Duration::from_secs(10);
 
-/// Where extra targets are.
+/// The folder of the extra targets.
 const EXTRA: &str = "extra";
 
-/// A mirror.
+/// The state of a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::action) enum Mirror {
-    /// There is none.
+    /// The mirror does not exist.
     Absent,
-    /// It was counted.
+    /// The mirror was counted.
     Counted {
-        /// Regular files.
+        /// The number of regular files.
         files: u64,
-        /// Their content.
+        /// The size of their content.
         bytes: u64,
     },
-    /// It was not, and why.
+    /// The mirror was not counted, for this reason.
     Uncounted(String),
 }
 
 /// One archive on a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::action) struct Stored {
-    /// Its name, which tells its date.
+    /// The name, which contains the date.
     pub(in crate::action) name: ArchiveName,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(in crate::action) bytes: u64,
-    /// Whether a manifest lies beside it.
+    /// True if a manifest lies beside the archive.
     pub(in crate::action) manifest: bool,
 }
 
-/// What a remote holds of one service.
+/// Files of one service on a remote.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::action) struct Holding {
-    /// Newest first.
+    /// The archives, newest first.
     pub(in crate::action) archives: Vec<Stored>,
-    /// The archives that retention put aside, newest first, each with the day of that.
+    /// The archives that retention put aside, newest first, each with the day on which it was put aside.
     pub(in crate::action) aside: Vec<(Stored, NaiveDate)>,
     /// The days of `.versions`, oldest first.
     pub(in crate::action) versions: Vec<NaiveDate>,
-    /// Names and sizes of what an upload left behind, or nobody knows.
+    /// Names and sizes of files that an upload left behind, and of unknown files.
     pub(in crate::action) leftovers: Vec<(String, u64)>,
 }
 
-/// What a remote holds.
+/// Everything found on a remote.
 #[derive(Debug)]
 pub(in crate::action) struct Inventory {
-    /// Which.
+    /// The remote.
     pub(in crate::action) remote: Remote,
-    /// Why it could not be read.
+    /// The reason for which the remote could not be read.
     pub(in crate::action) problem: Option<String>,
-    /// Of each service that was asked for.
+    /// The mirror and files of each requested service.
     pub(in crate::action) services: BTreeMap<ServiceName, (Mirror, Holding)>,
-    /// Extra targets that are configured.
+    /// The mirrors of the configured extra targets.
     pub(in crate::action) extra: BTreeMap<String, Mirror>,
     /// Folders that belong to no service of the configuration.
     pub(in crate::action) strangers: Vec<String>,
@@ -103,21 +103,21 @@ struct Size {
     bytes: i64,
 }
 
-/// Why rclone had no answer.
+/// The reason for which rclone had no answer.
 enum NoAnswer {
     NoFolder,
     InTime,
     Problem(String),
 }
 
-/// The look at one remote after the other.
+/// Examines one remote after the other.
 pub(in crate::action) struct Look<'a, 'c> {
     context: &'a mut Context<'c>,
     only: Option<&'a ServiceName>,
     until: Instant,
-    /// When counting ends.
+    /// The time at which counting ends.
     counting: Instant,
-    /// Whether archives that were put aside are listed as well, which is a call of its own.
+    /// True if archives that were put aside are listed as well, which takes a call of its own.
     lists_aside: bool,
 }
 
@@ -141,7 +141,7 @@ impl<'a, 'c> Look<'a, 'c> {
         }
     }
 
-    /// As [`Look::new`] for all services, with mirrors left uncounted and without the archives that were put aside.
+    /// As [`Look::new`] for all services, without counting mirrors and without the archives that were put aside.
     pub(in crate::action) fn without_counting(
         context: &'a mut Context<'c>,
         until: Instant,
@@ -187,7 +187,7 @@ impl<'a, 'c> Look<'a, 'c> {
         }
     }
 
-    /// Looks at one remote.
+    /// Examines one remote.
     ///
     /// # Errors
     /// When rclone cannot be run at all, or the caller has gone.
@@ -303,7 +303,7 @@ impl<'a, 'c> Look<'a, 'c> {
     }
 }
 
-/// Folders at the top that the configuration does not know.
+/// Top-level folders that the configuration does not know.
 fn strangers(config: &Config, entries: &[Entry]) -> Vec<String> {
     let known: BTreeSet<&str> = config
         .services
@@ -366,7 +366,7 @@ impl Holding {
     }
 }
 
-/// For `crate::fuzzing`: whatever a remote names, each file of a service is counted once, and once only.
+/// For `crate::fuzzing`: for any names on a remote, each file of a service is counted exactly once.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(answer: &[u8]) {
     let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(answer) else {

@@ -1,6 +1,6 @@
 //! The inventory as lines for a terminal of 80 columns, and as JSON.
 //!
-//! Invariant: both say the same; neither asks anybody for anything.
+//! Invariant: both show the same facts; neither queries a remote or the host.
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::local::{Found, Here};
 use super::remote::{Holding, Inventory, Mirror};
 use crate::measure;
 
-/// A label of a line, and what it is about.
+/// A line with a label and its text.
 fn labelled(label: &str, words: &str) -> String {
     format!("    {label:<10} {words}")
 }
@@ -55,7 +55,7 @@ pub(super) fn text(
         if let Some(holder) = &local.busy {
             lines.push(labelled("busy", &format!("with {holder}")));
         }
-        // While an action works, what is in the spool is in use.
+        // While an action works on the service, the files in the spool are in use.
         let word = if local.busy.is_some() {
             "spool"
         } else {

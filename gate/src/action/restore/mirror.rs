@@ -1,7 +1,7 @@
-//! From the mirror: names, content and times by rclone, the rest from the manifest of an archive.
+//! From the mirror: rclone brings back names, content and times; the manifest of an archive supplies the rest.
 //!
-//! Invariant: rclone writes to the tree in the making and to nothing else, and makes no links; what a mirror cannot
-//! bring back is said.
+//! Invariant: rclone writes only to the tree in the making, and makes no links. The gate reports everything that a
+//! mirror cannot bring back.
 
 use std::collections::BTreeSet;
 use std::io::Seek;
@@ -30,10 +30,10 @@ use crate::progress::Phase;
 use crate::rclone::{self, Listener, call};
 use crate::replacement::DATA;
 
-/// Files that failed so many times more in the same way are given up.
+/// Files are given up after this number of further failures in the same way.
 const REPEATED: u32 = 2;
 
-/// What no mirror knows.
+/// Properties that a mirror does not keep.
 const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, the extended attributes and ACLs of files that no archive knows, named pipes, and fractions of a second that the remote does not keep";
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ pub(super) fn fetch(
     ))
 }
 
-/// Copies the mirror. Returns a sentence about the files that could not be downloaded, where others could.
+/// Copies the mirror. If only some of the files could be downloaded, returns a sentence about the missing ones.
 fn download(
     context: &mut Context<'_>,
     task: &Task<'_>,
@@ -110,7 +110,7 @@ fn download(
         let ended = context.rclone_attempt(task, &mut heard, patience)?;
         any |= heard.stats().transfers > 0;
         let failed = heard.failed().0.clone();
-        // The same files again and again: it is they that fail, and not the remote.
+        // The same files failed again: the files are the cause, not the remote.
         repeated = match !failed.is_empty() && failed == last {
             true => repeated + 1,
             false => 0,
@@ -131,7 +131,7 @@ fn download(
     }
 }
 
-/// Names the files that could not be downloaded; returns the sentence that sums it up.
+/// Lists the files that could not be downloaded; returns a sentence that sums them up.
 fn tell_missing(context: &mut Context<'_>, heard: &Listener, failure: &Failure) -> String {
     let (named, count) = heard.failed();
     for name in named {
@@ -147,7 +147,7 @@ fn tell_missing(context: &mut Context<'_>, heard: &Listener, failure: &Failure) 
     )
 }
 
-/// What is in a mirror; none where there is none.
+/// The number and size of the files in a mirror; `None` if there is no mirror.
 fn size(
     context: &mut Context<'_>,
     folder: &str,
@@ -259,7 +259,7 @@ fn owners(
     Ok(adopted)
 }
 
-/// Whose the data is that is there now.
+/// The owner of the present data.
 fn present(order: &Restore) -> Option<Owner> {
     let data = PinnedDir::open(&order.folder.below(&[DATA])).ok()?;
     let stat = nix::sys::stat::fstat(data.fd()).ok()?;

@@ -1,7 +1,7 @@
-//! `--restore`: bring data back, beside what there is, elsewhere, or in its place.
+//! `--restore`: brings data back beside the present data, to another directory, or in its place.
 //!
-//! Invariant: a service's data is whole at every moment: the former until all of the new is there and was compared, and
-//! then the new. What bears a name is complete.
+//! Invariant: a service's data is complete at every moment: the former data until all of the new data is there and
+//! compared, and then the new data. A tree with its final name is complete.
 
 mod mirror;
 mod place;
@@ -32,7 +32,7 @@ use crate::scratch::Scratch;
 pub(in crate::action) use place::{Interrupted, heal};
 use staging::Staging;
 
-/// What an entry may take on a disk beside its content.
+/// Disk space that an entry may take besides its content.
 const ENTRY: u64 = 4096;
 
 pub(super) fn restore(
@@ -71,7 +71,7 @@ pub(super) fn restore(
                 "{words}; what came of it is in {path}, and nothing else was changed"
             )));
         }
-        // The remote was waited for in vain: the files that came before are worth something.
+        // The deadline passed while the gate waited for the remote: keep the files that came before.
         Err(failure) if order.mirror && is_out_of_time(&failure) && staging.holds_something() => {
             let path = staging.rescue()?;
             context.warn(format!(
@@ -107,7 +107,7 @@ fn is_out_of_time(failure: &Failure) -> bool {
     )
 }
 
-/// Makes the tree of an archive.
+/// Makes the tree from an archive.
 fn from_archive(
     context: &mut Context<'_>,
     order: &Restore,
@@ -151,7 +151,7 @@ fn from_archive(
     ))
 }
 
-/// The manifest of an archive and its totals, where there is one.
+/// The manifest of an archive and its totals, if there is one.
 fn manifest(
     context: &mut Context<'_>,
     stored: &Stored,
@@ -179,7 +179,7 @@ fn manifest(
     }
 }
 
-/// True for a failure that is about a manifest alone, and keeps no data from coming back.
+/// True for a failure that concerns only a manifest, and does not prevent a restore of the data.
 fn is_unreadable(failure: &Failure) -> bool {
     matches!(
         failure,
@@ -208,7 +208,7 @@ fn read_manifest(
     Ok((file, totals))
 }
 
-/// Before anything is fetched: whether it will fit.
+/// Checks before the download that the data will fit.
 fn has_room(context: &Context<'_>, staging: &Staging, bytes: u64) -> Result<(), Failure> {
     let reserve = context.config.limits.spool_reserve;
     let free = free(staging.tree())?;
@@ -260,7 +260,7 @@ fn unpack(
     extracted.ok_or_else(|| Failure::Verification(format!("{file} was not read")))
 }
 
-/// Says what did not come back as it was.
+/// Warns about entries that did not come back unchanged.
 fn tell(context: &mut Context<'_>, extracted: &Extracted) {
     for (what, named) in [
         ("not made, because they are devices", &extracted.skipped),

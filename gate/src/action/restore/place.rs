@@ -1,8 +1,8 @@
-//! In place: what was restored and a service's data change places, while the service is down.
+//! In place: the restored tree and a service's data change places, while the service is down.
 //!
-//! Everything is there and was compared before the service is stopped, so that it is down for a moment only. From the
-//! stop on nothing but a deadline ends the work; what is owed to the service is in its lease, and what is to happen to
-//! its data in a record, so that whoever comes later brings both to their end.
+//! All of the new data is present and compared before the service is stopped, so that it is down for a moment only.
+//! After the stop, only a deadline ends the work. The lease says that the service must come back, and a record says
+//! how its data is replaced, so that a later gate can complete both.
 //!
 //! Invariant: a service is never started while its data is neither the former nor the restored tree.
 
@@ -32,7 +32,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether the data can change places at all: asked before anything is fetched.
+/// Checks that the data can change places, before the download.
 pub(super) fn may_be_replaced(context: &Context<'_>, order: &Restore) -> Result<(), Failure> {
     let service = &order.wanted.service;
     let controls = Controls::of(context.config, service, Duration::ZERO);
@@ -53,7 +53,7 @@ pub(super) fn may_be_replaced(context: &Context<'_>, order: &Restore) -> Result<
     Ok(())
 }
 
-/// Stops the service, has both trees change places, and starts it.
+/// Stops the service, exchanges both trees, and starts the service.
 pub(super) fn replace(
     context: &mut Context<'_>,
     order: &Restore,
@@ -61,7 +61,7 @@ pub(super) fn replace(
     until: Instant,
 ) -> Result<String, Failure> {
     let service = &order.wanted.service;
-    // From here on it outlives whatever happens to the rest.
+    // From here on the restored tree stays, even if a later part fails.
     staging.complete()?;
     let restored = staging.path();
     let locked = context.lock(
@@ -123,7 +123,7 @@ pub(super) fn replace(
                 detail: "somebody else replaces what is in there; look at it, and then start the service".into(),
             });
         }
-        // Without its data it is not started; its lease and the record stay, and lead on from here.
+        // Do not start the service without its data; its lease and the record stay, and recovery continues from them.
         (_, Err(error)) => {
             return Err(Failure::io(format!(
                 "replacing the data of {service}; run --recover {service} once that is mended"
@@ -134,7 +134,8 @@ pub(super) fn replace(
     if record.old.is_some() {
         context.say(format!("the data from before is in {before}"));
     }
-    // The record goes last: whoever finds it starts the service at once, and does not wait for the end of its lease.
+    // Clear the record last: a gate that finds it starts the service at once, and does not wait for the end of its
+    // lease.
     let started = start_held(context, service, &patience, limit);
     records.clear(service).map_err(recording())?;
     match started {
@@ -159,7 +160,8 @@ fn advice(before: &PlainPath, record: &Replacement) -> String {
     }
 }
 
-/// A restore that stops nothing may start nothing: it has not the privileges for that.
+/// Warns about an interrupted restore. A restore that stops no service cannot complete it: it lacks the privileges to
+/// start one.
 pub(super) fn warn_of_interrupted(context: &mut Context<'_>, service: &ServiceName) {
     let found = context
         .records()
@@ -171,8 +173,8 @@ pub(super) fn warn_of_interrupted(context: &mut Context<'_>, service: &ServiceNa
     }
 }
 
-/// Brings an interrupted restore of a service to its end, for one who holds the lock of its restores. Whether there
-/// was one.
+/// Completes an interrupted restore of a service. The caller holds the lock of the service's restores. Returns true if
+/// there was a record of one.
 pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Result<bool, Failure> {
     let folder = context.config.data_root.below(&[service.as_str()]);
     if clear_service(&folder) {
@@ -187,7 +189,7 @@ pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Res
     }
     let limit = Duration::from_secs(context.config.limits.start.default.into());
     let patience = Patience::unattended(context.host.now() + limit);
-    // Data changes places under the lock alone.
+    // Data changes places only under the service's lock.
     let Some(lock) = lock_first(context, service, "--recover", &patience)? else {
         return Err(Failure::Tool {
             what: format!("the interrupted restore of {service}"),
@@ -222,16 +224,16 @@ pub(super) fn heal_held(context: &mut Context<'_>, service: &ServiceName) -> Res
     Ok(true)
 }
 
-/// The restores that are brought to their end.
+/// The interrupted restores to complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::action) enum Interrupted {
-    /// Those that had begun to replace data. Of other services not even the disk is touched.
+    /// Restores that had begun to replace data. For other services not even the disk is touched.
     Only,
-    /// Those too that left folders behind.
+    /// Also restores that left folders behind.
     All,
 }
 
-/// Brings all interrupted restores to their end, but those that are going on.
+/// Completes all interrupted restores, except those that are still running.
 pub(in crate::action) fn heal(
     context: &mut Context<'_>,
     only: Option<&ServiceName>,

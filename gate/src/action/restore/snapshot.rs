@@ -1,9 +1,10 @@
-//! The runner's own database: the snapshot takes the place of the one that was in use while it was packed.
+//! The runner's own database: a snapshot replaces the database that was in use while it was packed.
 //!
-//! `lightflow` is archived while it runs. Of its database there are two in an archive: `lightflow.db`, which may be torn,
-//! and `backup/lightflow.db`, a snapshot that it made before.
+//! `lightflow` is archived while it runs, so an archive contains its database twice: `lightflow.db`, which may be
+//! torn, and `backup/lightflow.db`, a snapshot that lightflow made before.
 //!
-//! Invariant: the snapshot takes the place only when SQLite finds it sound, and what was in use stays, set aside.
+//! Invariant: the snapshot replaces the database only if SQLite finds the snapshot sound; the other database is kept,
+//! set aside.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,7 +23,7 @@ use crate::error::Failure;
 use crate::host::Patience;
 use crate::policy::Restore;
 
-/// The database in use, and what lies beside it.
+/// The database in use, and the files beside it.
 const LIVE: [&str; 4] = [
     "lightflow.db",
     "lightflow.db-wal",
@@ -30,7 +31,7 @@ const LIVE: [&str; 4] = [
     "lightflow.db-journal",
 ];
 
-/// Says what is to be done with a tree that is not in place.
+/// Explains the manual steps for a tree that is not restored in place.
 pub(super) fn explain(context: &mut Context<'_>, order: &Restore, staging: &Staging) {
     if has_snapshot(&order.wanted.service, order.wanted.hot) {
         context.say(format!(
@@ -40,7 +41,7 @@ pub(super) fn explain(context: &mut Context<'_>, order: &Restore, staging: &Stag
     }
 }
 
-/// Puts the snapshot into the place of the database, in a tree that is not in use yet.
+/// Replaces the database with the snapshot, in a tree that is not in use yet.
 pub(super) fn put(
     context: &mut Context<'_>,
     order: &Restore,

@@ -1,10 +1,10 @@
-//! Where a tree is made before it bears its name.
+//! A tree in the making, until it gets its final name.
 //!
-//! It is made in a directory of the gate's own beside the place that it is for, on the same file system, and gets its
-//! name when it is complete: what bears a name is whole, whenever the gate dies.
+//! The tree is made in a directory of the gate's own beside its destination, on the same file system, and gets its
+//! name when it is complete. So a tree with its final name is complete, even if the gate dies at any moment.
 //!
-//! Invariant: nothing that was there is touched, and what a killed gate left is removed by the next restore to the same
-//! place, or by `--recover`.
+//! Invariant: existing files stay untouched. The next restore to the same place, or `--recover`, removes the leftovers
+//! of a killed gate.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -23,24 +23,24 @@ use crate::replacement;
 use crate::request::Target;
 use crate::scratch;
 
-/// What begins the name of a tree in the making, in a service's folder.
+/// Name prefix of a tree in the making, in a service's folder.
 const MAKING: &str = ".restoring-";
 
-/// What begins the name of a tree that was restored beside the data.
+/// Name prefix of a tree that was restored beside the data.
 const RESTORED: &str = "restored-";
 
-/// What begins the name of the data that a restore in place has replaced.
+/// Name prefix of the data that a restore in place has replaced.
 pub(super) const BEFORE: &str = "data.before-restore-";
 
 /// A tree in the making.
 pub(super) struct Staging {
     parent: OwnedFd,
     folder: PlainPath,
-    /// What tells this restore from others of the service: the time, and a number where that is not enough.
+    /// Identifies this restore among others of the service: the time, and a number if the time is not unique.
     pub(super) stamp: String,
-    /// Its name so far.
+    /// The temporary name.
     making: String,
-    /// The name that it is to have.
+    /// The final name.
     pub(super) name: String,
     tree: OwnedFd,
     named: bool,
@@ -52,7 +52,8 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_CLOEXEC);
 
 impl Staging {
-    /// Makes it, after what earlier ones left is gone. The lock of the service's restores must be held.
+    /// Makes the tree, after removing leftovers of earlier restores. The caller must hold the lock of the service's
+    /// restores.
     pub(super) fn make(
         context: &mut Context<'_>,
         order: &Restore,
@@ -73,7 +74,7 @@ impl Staging {
             },
         };
         let parent = match PinnedDir::open(&folder) {
-            // A directory that was named may be on a disk that is not mounted.
+            // Never make the parent of a named directory: it may be on a disk that is not mounted.
             Err(Errno::ENOENT) if !matches!(order.target, Target::At(_)) => {
                 make_folder(context, &folder)?
             }
@@ -92,7 +93,7 @@ impl Staging {
         mkdirat(&parent, making.as_str(), Mode::S_IRWXU).map_err(what())?;
         let tree = openat(&parent, making.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
         let stat = fstat(&tree).map_err(what())?;
-        // Whoever may write to the folder could have put another one there.
+        // A user who may write to the folder could have put another directory there.
         if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o7777 & !0o2000 != 0o700 {
             return Err(refused(
                 &folder,
@@ -110,7 +111,7 @@ impl Staging {
         })
     }
 
-    /// The folder that it lies in.
+    /// The folder that contains the tree.
     pub(super) fn parent(&self) -> &OwnedFd {
         &self.parent
     }
@@ -120,19 +121,19 @@ impl Staging {
         &self.tree
     }
 
-    /// Where it is so far.
+    /// The temporary path.
     pub(super) fn making(&self) -> PlainPath {
         self.folder.below(&[&self.making])
     }
 
-    /// Where it is to be.
+    /// The final path.
     pub(super) fn path(&self) -> PlainPath {
         self.folder.below(&[&self.name])
     }
 
-    /// Gives it its name: it is complete.
+    /// Gives the complete tree its final name.
     pub(super) fn complete(&mut self) -> Result<(), Failure> {
-        // An empty directory may be there.
+        // An empty directory may have that name.
         match unlinkat(&self.parent, self.name.as_str(), UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {
@@ -143,12 +144,12 @@ impl Staging {
         self.rename(&self.name.clone())
     }
 
-    /// True when there is anything in it.
+    /// True if the tree has any entries.
     pub(super) fn holds_something(&self) -> bool {
         entries(&self.tree).is_ok_and(|found| !found.is_empty())
     }
 
-    /// Keeps what there is of it under a name that says so.
+    /// Keeps the incomplete tree, under a name that ends in `.incomplete`.
     pub(super) fn rescue(&mut self) -> Result<PlainPath, Failure> {
         let mut name = format!("{}.incomplete", self.name);
         // An earlier restore to the same place may have left one.
@@ -181,7 +182,7 @@ impl Drop for Staging {
     }
 }
 
-/// On a host that has nothing of the service yet.
+/// Makes the folder of a service, on a host that has no data of this service yet.
 fn make_folder(context: &mut Context<'_>, folder: &PlainPath) -> Result<PinnedDir, Failure> {
     let (Some(above), Some(name)) = (folder.parent(), folder.components().last()) else {
         return Err(refused(folder, "it does not exist"));
@@ -190,7 +191,7 @@ fn make_folder(context: &mut Context<'_>, folder: &PlainPath) -> Result<PinnedDi
     let what = || Failure::errno(format!("making {folder}"));
     mkdirat(opened.fd(), name.as_str(), Mode::S_IRWXU).map_err(what())?;
     let made = openat(opened.fd(), name.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
-    // The gate's umask leaves nothing for others; the user of the service has to pass through.
+    // The gate's umask gives other users no access, but the user of the service has to pass through.
     fchmod(&made, Mode::from_bits_truncate(0o755)).map_err(what())?;
     fsync(opened.fd()).map_err(what())?;
     context.warn(format!(
@@ -206,7 +207,7 @@ fn refused(path: &PlainPath, detail: &str) -> Failure {
     }
 }
 
-/// Nothing, or an empty directory, bears the name.
+/// Checks that no entry, or only an empty directory, has the name.
 fn is_free(parent: &OwnedFd, folder: &PlainPath, name: &str) -> Result<(), Failure> {
     let path = folder.below(&[name]);
     let found = match find(parent, name.as_ref()) {
@@ -229,21 +230,21 @@ fn is_free(parent: &OwnedFd, folder: &PlainPath, name: &str) -> Result<(), Failu
     }
 }
 
-/// `stamp`, or where a restore of the same second has its names, `stamp-2`, `stamp-3`, …
+/// `stamp`; or `stamp-2`, `stamp-3`, … if a restore of the same second has the name.
 fn unused(parent: &OwnedFd, stamp: &str) -> String {
     let taken = |stamp: &str| {
         [RESTORED, BEFORE]
             .iter()
             .any(|prefix| find(parent, format!("{prefix}{stamp}").as_ref()).is_ok())
     };
-    // More than a few in one second are none of ours; the name is refused afterwards.
+    // More than a few such names in one second do not come from this program; the name is refused later.
     std::iter::once(stamp.to_owned())
         .chain((2..100).map(|number| format!("{stamp}-{number}")))
         .find(|stamp| !taken(stamp))
         .unwrap_or_else(|| stamp.to_owned())
 }
 
-/// Removes what killed gates left; whether there was anything.
+/// Removes leftovers of killed gates; returns true if there were any.
 pub(super) fn clear_service(folder: &PlainPath) -> bool {
     PinnedDir::open(folder).is_ok_and(|opened| clear(opened.fd(), MAKING))
 }
@@ -259,7 +260,7 @@ fn clear(parent: &OwnedFd, prefix: &str) -> bool {
     any
 }
 
-/// What cannot be removed now is removed by the next one.
+/// Removes a tree as far as possible; the next restore removes the rest.
 fn remove(parent: &OwnedFd, name: &str) {
     if let Ok(tree) = openat(parent, name, DIRECTORY, Mode::empty()) {
         let _ = scratch::empty(&tree);

@@ -1,6 +1,6 @@
-//! What the system knows of the account, and what the account may do to a file.
+//! The account as the system knows it, and its access to files.
 //!
-//! Invariant: only names, owners and modes are read, never followed through a link in the account's home.
+//! Invariant: only names, owners and modes are read; links in the account's home are never followed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use nix::unistd::{Gid, Group, User, getgrouplist};
 
 use crate::config::Account as Settings;
 
-/// Whether a password opens the account.
+/// Password access to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::action::doctor) enum Password {
     /// `/etc/shadow` cannot be read.
     Unknown,
-    /// None does.
+    /// No password opens the account.
     Locked,
-    /// One does, or none is needed.
+    /// A password opens the account, or none is needed.
     Usable,
 }
 
@@ -25,18 +25,18 @@ pub(in crate::action::doctor) enum Password {
 pub(in crate::action::doctor) struct Account {
     pub(in crate::action::doctor) name: String,
     pub(in crate::action::doctor) uid: u32,
-    /// Its primary group.
+    /// The primary group.
     pub(in crate::action::doctor) group: String,
     pub(in crate::action::doctor) home: PathBuf,
     pub(in crate::action::doctor) shell: PathBuf,
-    /// Every group it is in, with its number.
+    /// Every group of the account, with its number.
     pub(in crate::action::doctor) groups: Vec<(u32, String)>,
     /// The files of keys that sshd reads.
     pub(in crate::action::doctor) key_files: Vec<String>,
     pub(in crate::action::doctor) password: Password,
 }
 
-/// A file or directory of the account's.
+/// A file or directory of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) path: String,
@@ -49,7 +49,7 @@ pub(super) struct Entry {
 }
 
 impl Account {
-    /// Looks it up; `None` when there is none of this name.
+    /// Looks up the account; `None` if no user has this name.
     pub(in crate::action::doctor) fn find(settings: &Settings) -> Option<Self> {
         let user = User::from_name(settings.user.as_str()).ok()??;
         let name_of = |gid: Gid| {
