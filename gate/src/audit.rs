@@ -1,9 +1,9 @@
-//! One structured line for every decision, and one for every outcome.
+//! One structured audit line for every decision, and one for every outcome.
 //!
-//! The line goes to the systemd journal's own socket, else to syslog, and to the file `audit_log` of the
-//! configuration as JSON.
+//! The line goes to the systemd journal's native socket, or else to syslog. It also goes as JSON to the file
+//! `audit_log` of the configuration.
 //!
-//! Invariant: an audit that fails never fails the action, and a line is one line whatever was sent to us.
+//! Invariant: a failing audit never fails the action, and one line stays one line, for any input from the client.
 
 mod file;
 
@@ -13,15 +13,15 @@ use crate::host::clock;
 use crate::names::PlainPath;
 use crate::wire::printable;
 
-/// systemd's own socket.
+/// The native socket of systemd's journal.
 pub const JOURNAL: &str = "/run/systemd/journal/socket";
-/// That of syslog(3).
+/// The socket of syslog(3).
 pub const SYSLOG: &str = "/dev/log";
 
-/// Most characters of one value.
+/// The largest number of characters in one value.
 const LONGEST: usize = 1000;
 
-/// Where lines go, and what all lines of this process have in common.
+/// The destinations of audit lines, and the facts shared by all lines of this process.
 #[derive(Debug, Default)]
 pub struct Audit {
     file: Option<PlainPath>,
@@ -29,13 +29,13 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Starts with who asks.
+    /// Starts with the facts about the caller.
     #[must_use]
     pub fn new(facts: Vec<(&'static str, String)>) -> Self {
         Self { file: None, facts }
     }
 
-    /// Adds the file that the configuration names.
+    /// Adds the file from the configuration.
     pub fn also_to(&mut self, file: Option<&PlainPath>) {
         self.file = file.cloned();
     }
@@ -45,7 +45,7 @@ impl Audit {
         self.facts.push((name, bounded(&value)));
     }
 
-    /// Writes one line. Returns whether anybody took it.
+    /// Writes one line. Returns true if at least one destination accepted it.
     pub fn line(&self, event: &'static str, facts: &[(&'static str, String)]) -> bool {
         let mut all = vec![("event", event.to_owned())];
         all.extend(self.facts.iter().cloned());
@@ -59,7 +59,7 @@ impl Audit {
     }
 }
 
-/// A value that fits a line: a stolen key must not fill the journal with requests that are refused.
+/// Shortens a value to fit a line: a stolen key must not fill the journal with refused requests.
 fn bounded(value: &str) -> String {
     let text = printable(value.as_bytes());
     match text.char_indices().nth(LONGEST) {
@@ -99,7 +99,7 @@ fn to_syslog(facts: &[(&'static str, String)]) -> bool {
 
 fn send(path: &str, datagram: &[u8]) -> bool {
     UnixDatagram::unbound().is_ok_and(|socket| {
-        // A logger that has stopped reading must not stop the gate.
+        // A logger that no longer reads must not block the gate.
         socket.set_nonblocking(true).is_ok() && socket.send_to(datagram, path).is_ok()
     })
 }

@@ -1,6 +1,6 @@
-//! Who asks, and through which door.
+//! The caller, and its way in.
 //!
-//! Invariant: everything here is for the audit line, except the door; a door decides which verbs exist.
+//! Invariant: everything here is only for the audit line, except the door; a door decides which verbs exist.
 
 use crate::hardening::Surroundings;
 use crate::wire::printable;
@@ -14,7 +14,7 @@ pub enum Door {
     Host,
 }
 
-/// Who asks.
+/// The caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
     door: Door,
@@ -24,7 +24,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// From what the process was started with.
+    /// Takes the caller from the environment that the process was started with.
     #[must_use]
     pub fn new(door: Door, surroundings: &Surroundings) -> Self {
         let text = |value: &Option<Vec<u8>>| value.as_deref().map(printable);
@@ -36,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// Anybody behind the forced command: whom `--explain` decides for.
+    /// Any caller behind the forced command; `--explain` decides for this caller.
     #[must_use]
     pub fn over_ssh() -> Self {
         Self {

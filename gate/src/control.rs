@@ -1,43 +1,42 @@
-//! Stopping, starting and asking a service, by podmanctl or by its own commands.
+//! Stops, starts and queries a service, with podmanctl or with the service's own commands.
 //!
-//! A status command exits 0 when the service is up, 3 when it is down and 4 when there is no such service, like
-//! `systemctl is-active`; anything else means "neither, or I cannot tell", and the question is asked again
-//! until the deadline.
+//! A status command exits 0 when the service is up, 3 when it is down and 4 when the service does not exist, like
+//! `systemctl is-active`. Any other exit means "neither, or I cannot tell", and the gate asks again until the deadline.
 //!
-//! Invariant: a service counts as down, or as up, only when its status command says so; that a stop or start
-//! command ended well is not enough.
+//! Invariant: a service counts as down, or as up, only when its status command says so; a successful stop or start
+//! command is not enough.
 
 use std::time::Duration;
 
 use crate::config::{Config, Control};
 use crate::names::ServiceName;
 
-/// How a service is.
+/// The state of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Exit code 0.
     Up,
     /// Exit code 3.
     Down,
-    /// Exit code 4: there is no such service.
+    /// Exit code 4: the service does not exist.
     Missing,
-    /// Any other way to end.
+    /// Any other exit.
     Unclear(String),
 }
 
-/// The three argument vectors by which a service is controlled.
+/// The three argument vectors that control a service.
 #[derive(Debug, Clone)]
 pub struct Controls {
-    /// Stops it.
+    /// Stops the service.
     pub stop: Vec<String>,
-    /// Starts it. Must do no harm when the service is up already.
+    /// Starts the service. Must do no harm when it is up already.
     pub start: Vec<String>,
-    /// Says how it is.
+    /// Reports the state of the service.
     pub status: Vec<String>,
 }
 
 impl Controls {
-    /// Those of a service. `timeout` is handed on to podmanctl.
+    /// The commands of a service. `timeout` is passed on to podmanctl.
     #[must_use]
     pub fn of(config: &Config, service: &ServiceName, timeout: Duration) -> Self {
         let control = config

@@ -1,7 +1,7 @@
 //! The life of a gate command, on one screen.
 //!
-//! `harden` → caller → words → request → decision → audit → action → audit → reply → exit status. Each stage
-//! takes what the former one made, so that none can be left out.
+//! `harden` → caller → words → request → decision → audit → action → audit → reply → exit status. Each stage needs the
+//! result of the one before, so none can be left out.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -35,14 +35,14 @@ const HELP: &str = include_str!("help.txt");
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.split_first() {
-        // A process of the gate that looks at a database.
+        // A child process of the gate that reads a database.
         Some((first, rest)) if first == database::ENTRY => {
             let (code, lines) = database::inspect(rest);
             let mut reply = Reply::default();
             lines.iter().for_each(|line| reply.line(Stream::Out, line));
             ExitCode::from(code)
         }
-        // A process of the gate that reads a service's data.
+        // A child process of the gate that reads a service's data.
         Some((first, rest)) if first == walk::ENTRY => ExitCode::from(walk::walk(rest)),
         Some((first, words)) if first == keeper::ENTRY => keep(&arguments, words),
         _ => door("backupctl", &arguments, |arguments, surroundings, reply| {
@@ -51,7 +51,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A process of the gate that brings a service back when its lease ends. It leaves its parent before it is hardened.
+/// A child process of the gate that brings a service back when its lease ends. It leaves its parent before it is
+/// hardened.
 fn keep(arguments: &[OsString], words: &[OsString]) -> ExitCode {
     if keeper::process::stays(words) {
         door("backupctl", arguments, |_, _, _| {
@@ -62,7 +63,7 @@ fn keep(arguments: &[OsString], words: &[OsString]) -> ExitCode {
     }
 }
 
-/// What the command line asks for, before any of it is understood.
+/// The command line, before it is parsed.
 enum Invocation {
     Help,
     Version,
@@ -139,7 +140,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     };
     let mut audit = Audit::new(caller.facts());
     let asked = ("request", String::from_utf8_lossy(&line).into_owned());
-    // People on the host hear of a typing error even where there is no configuration yet.
+    // Users on the host learn about typing errors even without a configuration.
     let early = (door == Door::Host).then(|| read(door, &line, &words, &mut audit));
     let prepared = early.transpose().and_then(|early| {
         let config = Config::find(config)?;
@@ -166,7 +167,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
     }
 }
 
-/// Does what was granted, between two audit lines.
+/// Carries out a granted request, between two audit lines.
 pub(crate) fn carry_out(
     config: &Config,
     audit: &Audit,
@@ -215,7 +216,7 @@ fn read(
     words: &[OsString],
     audit: &mut Audit,
 ) -> Result<Request, Failure> {
-    // An attacker's bytes are looked at where there is nothing to be had.
+    // Parse untrusted bytes in a confined thread.
     let (request, unconfined) = thinking(|| parse(door, line, words));
     if let Some(reason) = unconfined {
         audit.fact("parsing", format!("not confined: {reason}"));
@@ -228,7 +229,7 @@ fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure
         Door::Ssh if line.is_empty() => Err(Failure::NoRequest),
         Door::Ssh => Ok(Request::parse_line(line)?),
         Door::Host => {
-            // An argument with a space in it must not pass for two words.
+            // Keep an argument with a space distinguishable from two words.
             let joined = line.split(|&byte| byte == b' ').count();
             if joined != words.len() && !words.is_empty() {
                 return Err(ParseError::Wire(crate::wire::WireError::Spacing(1)).into());
@@ -243,13 +244,13 @@ fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure
     }
 }
 
-/// The words of the host's command line as a request, when they are one.
+/// Parses the words of the host's command line as a request; `None` if they are no request.
 fn asked_for(words: &[OsString]) -> Option<Request> {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     Request::parse(&words?).ok()
 }
 
-/// `--doctor` looks at the configuration too, so it does not wait for one.
+/// Runs `--doctor`, which checks the configuration too and so works without a valid one.
 fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) -> ExitStatus {
     let started = Instant::now();
     let path = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
@@ -285,7 +286,7 @@ fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) 
     status
 }
 
-/// A write probe of one remote, for `--doctor`.
+/// Runs a write probe of one remote, for `--doctor`.
 fn probed(
     config: Option<PathBuf>,
     remote: &OsString,
@@ -320,11 +321,11 @@ fn probed(
     status
 }
 
-/// Tells how it ended.
+/// Reports the outcome.
 fn conclude(host: &mut LinuxHost, outcome: &Result<String, Failure>) -> (ExitStatus, String) {
     match outcome {
         Ok(done) => {
-            // Nothing is added to what is for scripts to read.
+            // Add no text to output for scripts.
             if !done.is_empty() {
                 host.say(Stream::Out, done);
             }
@@ -371,7 +372,7 @@ fn perform(
     let outcome = capabilities::give_up(powers::of(grant.order(), config))
         .and_then(|()| action::execute(grant, &mut context, &circumstances));
     conclude(&mut host, &outcome);
-    // The answer is decided by now; a program that hangs here delays the exit by some seconds.
+    // The answer is already decided; a program that hangs here delays the exit by some seconds.
     let mut context = Context {
         config,
         host: &mut host,
@@ -382,7 +383,7 @@ fn perform(
     outcome
 }
 
-/// What a shell reads to complete this program's words.
+/// Prints the script that a shell reads to complete this program's arguments.
 fn completions(shell: &OsString, mut reply: Reply) -> ExitStatus {
     let script = match shell.to_str() {
         Some("bash") => include_str!("../completions/backupctl.bash"),

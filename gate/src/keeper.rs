@@ -1,12 +1,12 @@
-//! Who brings a service back when no `--start` comes, and how they are called.
+//! The keepers of leases, which bring a service back when no `--start` comes, and the commands that control them.
 //!
-//! systemd does it with a transient timer, which lives as long as the boot; a unit that is always there
-//! (`backupctl-recover.service`) does it after a reboot. Where there is no systemd, a process of the gate's own
-//! sleeps until the lease is over, see [`process`], and another one beside it takes its place if it dies. All of them
-//! then do what `backupctl --recover SERVICE` does.
+//! With systemd, a transient timer keeps the lease. It lives until the next reboot; after that the permanent unit
+//! `backupctl-recover.service` takes over. Without systemd, a process of the gate sleeps until the lease is over, see
+//! [`process`], and a second process beside it takes its place if it dies. All keepers then run `backupctl --recover
+//! SERVICE`.
 //!
-//! Invariant: pure but for two looks at the system (is systemd there, where is this program); `--explain` and
-//! the actions use the same words.
+//! Invariant: pure, apart from two checks of the system (does systemd run, and the path of this program). `--explain`
+//! and the actions use the same words.
 
 pub mod process;
 mod standby;
@@ -26,13 +26,13 @@ pub const ENTRY: &str = "__keep";
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
-/// There while systemd runs as process 1, see sd_booted(3).
+/// This directory exists while systemd runs as process 1, see sd_booted(3).
 const BOOTED: &str = "/run/systemd/system";
 
-/// Seconds between two attempts of a unit that failed.
+/// Seconds between two attempts of a failed unit.
 const AGAIN: &str = "10";
 
-/// Who is to keep leases on this host.
+/// The keeper for leases on this host.
 #[must_use]
 pub fn choose(config: &Config) -> KeptBy {
     match config.lease.keeper {
@@ -45,14 +45,14 @@ pub fn choose(config: &Config) -> KeptBy {
     }
 }
 
-/// The name of a lease's units, without their ending. Each lease has one of its own: units of an earlier one
-/// may still be on their way out.
+/// The name of a lease's units, without their suffix. Each lease has its own name, because units of an earlier lease
+/// may still be stopping.
 #[must_use]
 pub fn unit(service: &ServiceName, stopped: DateTime<Utc>) -> String {
     format!("backupctl-lease-{service}-{}", stopped.timestamp_millis())
 }
 
-/// Makes the timer. It counts on the monotonic clock from now on, to the second.
+/// Makes the timer. It counts on the monotonic clock, starting now, with a precision of one second.
 #[must_use]
 pub fn make_timer(
     config: &Config,
@@ -67,12 +67,12 @@ pub fn make_timer(
         "--collect",
         &format!("--unit={}", unit(service, stopped)),
         &format!("--description=Bring {service} back after a backup"),
-        // One second more than what is left of it: a timer that comes early finds a lease that is not over.
+        // Add one second to the remaining time: if the timer fires early, the lease is not over yet.
         &format!("--on-active={}s", left.as_secs() + 1),
         "--timer-property=AccuracySec=1s",
         "--property=Restart=on-failure",
         &format!("--property=RestartSec={AGAIN}"),
-        // What a start command leaves running is the service, and must not end with the unit.
+        // The processes that a start command leaves running are the service, and must not end with the unit.
         "--property=KillMode=process",
         "--",
     ]
@@ -83,7 +83,7 @@ pub fn make_timer(
     argv
 }
 
-/// Ends the timer, where it has not elapsed. Its service, if that runs by now, finds no lease and ends.
+/// Ends the timer, if it has not elapsed. If the timer's service already runs, it finds no lease and ends.
 #[must_use]
 pub fn end_timer(service: &ServiceName, stopped: DateTime<Utc>) -> Vec<String> {
     let timer = format!("{}.timer", unit(service, stopped));
@@ -92,7 +92,7 @@ pub fn end_timer(service: &ServiceName, stopped: DateTime<Utc>) -> Vec<String> {
         .into()
 }
 
-/// Asks whether the timer runs, or what it started.
+/// Asks for the state of the timer and of the unit it started.
 #[must_use]
 pub fn ask_timer(service: &ServiceName, stopped: DateTime<Utc>) -> Vec<String> {
     let unit = unit(service, stopped);
@@ -134,7 +134,7 @@ fn recover(config: &Config, service: &ServiceName) -> Vec<String> {
     words
 }
 
-/// Where this program is. After an update its file has another inode and the same name.
+/// The path of this program. After an update the file has another inode and the same name.
 fn program() -> String {
     let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
     let path = path.display().to_string();

@@ -1,10 +1,10 @@
-//! The promise to bring a service back: what `--stop` found, when, and how long the service may stay away.
+//! The promise to bring a service back: the state that `--stop` found, the time of the stop, and the longest downtime.
 //!
-//! Time is counted on the clock that runs since the boot, also while the machine sleeps. The calendar's clock
-//! would not do: a board without a battery starts it anew, and a time server moves it. A lease of another boot
-//! has run out, because whatever stopped the service died with that boot.
+//! Time is counted on the clock that runs since the boot, also while the machine sleeps. The wall clock would not do: a
+//! board without a battery resets it, and a time server changes it. A lease from an earlier boot has run out, because
+//! the process that stopped the service died with that boot.
 //!
-//! Invariant: pure. A lease says whether it is due; it never reads a clock or a file, see [`store`].
+//! Invariant: pure. A lease computes if it is due; it never reads a clock or a file, see [`store`].
 
 pub mod store;
 
@@ -14,33 +14,34 @@ use crate::host::clock::Moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Who sees to it that the service comes back.
+/// The keeper that brings the service back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeptBy {
     /// A transient timer of systemd.
     Systemd,
-    /// A process of the gate's own.
+    /// A process of the gate.
     Process,
-    /// Nobody: the service was down before, or the lease is of an earlier version.
+    /// No keeper: the service was down before, or the lease comes from an earlier version.
     Nobody,
 }
 
-/// What was found, and what was promised.
+/// The state that `--stop` found, and the promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Whether the service was up, as a whole or in part.
+    /// True if the service was up, fully or in part.
     pub was_up: bool,
-    /// When it was asked to stop.
+    /// The time of the stop request.
     pub stopped: Moment,
-    /// How long it may stay down from then on.
+    /// The longest downtime from then on, in seconds.
     pub seconds: u32,
-    /// Who brings it back after that.
+    /// The keeper that brings the service back after that.
     pub kept_by: KeptBy,
-    /// When the gate brought it back before any `--start` asked for it (`early_start`). Then nothing is owed.
+    /// The time when the gate brought the service back before a `--start` (`early_start`). Then the service is no
+    /// longer owed.
     #[serde(default)]
     pub back: Option<Moment>,
-    /// How the service was before it was stopped. It owes that state, and no more.
+    /// The state of the service before its stop. The lease promises this state and no more.
     #[serde(default)]
     pub before: Before,
 }
@@ -57,7 +58,7 @@ pub struct Before {
 }
 
 impl Lease {
-    /// What a file that cannot be read as a lease stands for: a service that should be up by now.
+    /// The lease that replaces an unreadable file: the service should be up by now.
     #[must_use]
     pub fn lost() -> Self {
         Self {
@@ -74,19 +75,19 @@ impl Lease {
         }
     }
 
-    /// The moment at which it runs out, as people count.
+    /// The end of the lease as calendar time.
     #[must_use]
     pub fn until(&self) -> DateTime<Utc> {
         self.stopped.utc + chrono::TimeDelta::seconds(self.seconds.into())
     }
 
-    /// Whether the service is to be brought back one day: it was up, and is not back yet.
+    /// True if the service must still be brought back: it was up, and is not back yet.
     #[must_use]
     pub fn owed(&self) -> bool {
         self.was_up && self.back.is_none()
     }
 
-    /// How long the service may still stay down; `None` when its time is over.
+    /// The time that the service may still stay down; `None` when it is over.
     #[must_use]
     pub fn left(&self, now: &Moment) -> Option<Duration> {
         now.since(&self.stopped)
@@ -94,13 +95,13 @@ impl Lease {
             .filter(|left| !left.is_zero())
     }
 
-    /// Whether the service should have been brought back by now.
+    /// True if the service should be back by now.
     #[must_use]
     pub fn due(&self, now: &Moment) -> bool {
         self.owed() && self.left(now).is_none()
     }
 
-    /// What became of the service and what will, in short lines. `ago` says how long something is ago.
+    /// The past and the future of the service, in short lines. `ago` formats a past time span.
     #[must_use]
     pub fn told(&self, now: &Moment, ago: impl Fn(chrono::TimeDelta) -> String) -> [String; 2] {
         let stopped = ago(now.utc - self.stopped.utc);
@@ -129,7 +130,7 @@ impl Lease {
         }
     }
 
-    /// For how long the service was down; `None` when a reboot lies between, and when the lease is lost.
+    /// The downtime of the service; `None` after a reboot in between, and for a lost lease.
     #[must_use]
     pub fn downtime(&self, now: &Moment) -> Option<Duration> {
         if self.stopped.utc == DateTime::UNIX_EPOCH {

@@ -1,10 +1,10 @@
 //! The file `audit_log`: appended to, and rotated by size.
 //!
-//! A file that has reached [`LARGEST`] becomes `NAME.1`, that one `NAME.2`, and so on up to [`KEPT`]; the oldest goes. So refused
-//! requests, of which a stolen key can send any number, fill a bounded part of the disk.
+//! A file that has reached [`LARGEST`] becomes `NAME.1`, that one `NAME.2`, and so on up to [`KEPT`]; the oldest is
+//! removed. So refused requests, which a stolen key can send in any number, fill a bounded part of the disk.
 //!
-//! Invariant: the file and its former ones hold at most [`LARGEST`] bytes each, or twice that where a gate was stopped in the
-//! middle of a rotation. Where the files cannot be renamed, lines are lost and not the disk.
+//! Invariant: the file and its former versions hold at most [`LARGEST`] bytes each, or twice that if a gate was stopped
+//! in the middle of a rotation. If the files cannot be renamed, lines are lost, but the disk does not fill up.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 /// The size at which a file is rotated.
 const LARGEST: u64 = 8 << 20;
 
-/// Former files that are kept.
+/// The number of former files to keep.
 const KEPT: u32 = 4;
 
 /// Appends one line.
@@ -41,21 +41,22 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Renames the full file, and opens a fresh one. The lock on the full file lets one gate do it; the others find the fresh file.
+/// Renames the full file, and opens a new one. Only one gate can hold the lock on the full file; the others find the
+/// new file.
 fn rotate(path: &Path, full: File, more: u64, largest: u64) -> io::Result<File> {
     let full = match Flock::lock(full, FlockArg::LockExclusiveNonblock) {
         Ok(full) => full,
-        // Another gate does it, and was perhaps stopped by a signal: nothing waits for it.
+        // Another gate rotates, and was perhaps stopped by a signal: do not wait for it.
         Err((full, _)) if full.metadata()?.len() < largest.saturating_mul(2) => return open(path),
         Err((_, errno)) => return Err(errno.into()),
     };
     let now = open(path)?;
     let (seen, held) = (now.metadata()?, full.metadata()?);
     if (seen.dev(), seen.ino()) != (held.dev(), held.ino()) {
-        // Another gate was first.
+        // Another gate has already rotated.
         return Ok(now);
     }
-    // A device or a pipe grows no file.
+    // Devices and pipes do not grow.
     if !held.is_file() || held.len().saturating_add(more) <= largest {
         return Ok(now);
     }
@@ -139,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         std::fs::write(&path, vec![b'x'; 1000]).unwrap();
-        // Folders stand in the way.
+        // Folders take the names of the rotated files.
         for number in 1..=KEPT {
             std::fs::create_dir_all(former(&path, number).join("a")).unwrap();
         }

@@ -1,6 +1,7 @@
-//! The backends that a remote leads to: an alias, a crypt or a union names other remotes. Pure.
+//! Finds the backends behind a remote: an alias, a crypt or a union names other remotes. Pure.
 //!
-//! Invariant: each section is looked at once, so a remote that leads to itself ends the search and not the gate.
+//! Invariant: each section is visited once, so a remote that leads to itself ends the search and does not hang the
+//! gate.
 
 use super::ini::Ini;
 
@@ -18,7 +19,7 @@ pub struct Backend {
     pub kind: Option<String>,
 }
 
-/// The section of a remote, and all that it leads to, in this order.
+/// The section of a remote and every section it leads to, in this order.
 #[must_use]
 pub fn behind(ini: &Ini<'_>, name: &str) -> Vec<Backend> {
     let mut found: Vec<Backend> = Vec::new();
@@ -68,7 +69,7 @@ pub fn is_encrypted(ini: &Ini<'_>, name: &str) -> bool {
     outermost.is_some_and(|backend| backend.kind.as_deref() == Some("crypt"))
 }
 
-/// The settings of a remote and of all sections behind it, without tokens: two equal texts mean the same storage.
+/// The settings of a remote and of each section behind it, without tokens. Two equal texts mean the same storage.
 #[must_use]
 pub fn describe(ini: &Ini<'_>, name: &str) -> String {
     let mut text = String::new();

@@ -1,7 +1,6 @@
-//! The files in the folder of a working copy: rclone's configuration as rclone left it, and what the gate notes beside.
+//! The files in a working copy's folder: the configuration that rclone left, and the gate's own notes.
 //!
-//! Invariant: no link is followed, no more is read than a configuration may have, and what the gate puts in place is
-//! whole or was never there.
+//! Invariant: the gate follows no link, reads at most the size limit of a configuration, and creates files atomically.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,26 +15,26 @@ use crate::host::dirfd::entries;
 /// The copy's name in its folder.
 pub(super) const COPY: &str = "rclone.conf";
 
-/// Larger ones are no configurations.
+/// The size limit of a configuration in bytes.
 pub(super) const LIMIT: u64 = 1 << 20;
 
-/// Most files beside the one in place that are read.
+/// The largest number of files read beside the one in place.
 const MOST: usize = 16;
 
-/// How many times to look for a file that is being replaced.
+/// The number of attempts to read a file that rclone is replacing.
 const LOOKS: u32 = 10;
 
-/// How long until the next look.
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// The texts that rclone left. While one is at work, only the one in place is more than a beginning.
+/// The texts that rclone left. While rclone runs, only the file in place is known to be complete.
 pub(super) fn found(conf: &OwnedFd, idle: bool) -> Vec<String> {
     let mut in_place = read(conf, COPY);
     for _ in 0..LOOKS {
         if idle || in_place.is_ok() {
             break;
         }
-        // Between two renames; one that was killed there leaves it so.
+        // rclone is between its two renames, or was killed there.
         std::thread::sleep(AGAIN);
         in_place = read(conf, COPY);
     }
@@ -55,12 +54,12 @@ pub(super) fn found(conf: &OwnedFd, idle: bool) -> Vec<String> {
     texts
 }
 
-/// The text of a file of rclone's.
+/// Reads the text of one of rclone's files.
 pub(super) fn read(folder: &OwnedFd, name: &str) -> io::Result<String> {
     read_within(folder, name, LIMIT)
 }
 
-/// The text of a file; an error of the kind `InvalidData` for one that is larger than `limit`, or no text.
+/// Reads a text file. A file larger than `limit`, or one that is not text, is an error of the kind `InvalidData`.
 pub(super) fn read_within(folder: &OwnedFd, name: &str, limit: u64) -> io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);

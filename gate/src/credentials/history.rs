@@ -1,20 +1,20 @@
-//! Which of several tokens is the newest. Pure.
+//! Finds the newest of several tokens. Pure.
 //!
-//! Invariant: a token that the administrator put in place is never replaced by one that was made from another, and
-//! a token that was made later is never replaced by the one it was made from: many servers take each only once.
+//! Invariant: a token set by the administrator is never replaced by a token derived from another one. A later token is
+//! never replaced by the token it was made from: many servers accept each token only once.
 
 use super::ini::{Ini, Token};
 
-/// The tokens that should stand in the configuration instead of those that do.
+/// The tokens that should replace the configured ones.
 ///
-/// `known` are those that were handed out or taken over before, in their order; `found` are complete texts that
-/// rclone left, the one in place first.
+/// `known` holds the tokens handed out or taken over before, in their order. `found` holds complete texts that rclone
+/// left, the file in place first.
 #[must_use]
 pub fn newest(known: &[Token], configured: &Ini<'_>, found: &[Ini<'_>]) -> Vec<Token> {
     let order = |token: &Token| known.iter().rposition(|other| other == token);
     let mut newer = Vec::new();
     for current in configured.tokens() {
-        // One that never went through here was put there by the administrator.
+        // The administrator set this token: it is not in the history.
         let Some(position) = order(current) else {
             continue;
         };
@@ -27,7 +27,7 @@ pub fn newest(known: &[Token], configured: &Ini<'_>, found: &[Ini<'_>]) -> Vec<T
         let fresh = candidates
             .iter()
             .filter(|token| order(token).is_none())
-            // Of equals the first one: max_by_key takes the last.
+            // Among equal tokens take the first: `max_by_key` takes the last.
             .rev()
             .max_by_key(|token| token.expiry());
         let later = candidates
@@ -41,11 +41,12 @@ pub fn newest(known: &[Token], configured: &Ini<'_>, found: &[Ini<'_>]) -> Vec<T
     newer
 }
 
-/// Generations of each token that are remembered.
+/// The number of generations to keep of each token.
 const GENERATIONS: usize = 8;
 
-/// Forgets the oldest tokens, so that `known` stays small however often rclone, or a program in its place, writes new ones:
-/// a few generations of each stay, and no more than `most` bytes beside the newest of each and those that are configured.
+/// Forgets the oldest tokens, so that `known` stays small even if rclone, or a program in its place, writes many new
+/// ones. A few generations of each token stay. Apart from the newest and the configured tokens, they take at most
+/// `most` bytes.
 pub fn forget(known: &mut Vec<Token>, configured: &Ini<'_>, most: usize) {
     let mut kept: Vec<Token> = Vec::new();
     let mut bytes = 0;
@@ -107,7 +108,7 @@ mod tests {
     fn a_takeover_that_was_cut_short_is_done_again() {
         // Known already, and not yet in place.
         assert_eq!(choose(&[1, 2], 1, &[2]), tokens(&[2]));
-        // In place, and what rclone left is older.
+        // In place; rclone left an older one.
         assert_eq!(choose(&[1, 2], 2, &[1]), []);
     }
 

@@ -1,27 +1,27 @@
-//! rclone's configuration as text: sections with `key = value` lines. Pure.
+//! Parses rclone's configuration: sections with `key = value` lines. Pure.
 //!
-//! A token is the value of a key called `token`, or whose name ends with `_token`: the only values that rclone
-//! rewrites by itself while it works.
+//! A token is the value of a key called `token`, or of a key that ends with `_token`. rclone rewrites only these values
+//! by itself while it works.
 //!
-//! This is the only parser of that file in the gate. It reads a text as rclone's own parser does (goconfig): a line is split
-//! at the first `=` or `:`, keys and values may stand in quotes, and the last of two values for one key counts.
+//! This is the only parser of that file in the gate. It reads a text as rclone's own parser (goconfig) does: it splits
+//! a line at the first `=` or `:`, accepts quoted keys and values, and takes the last of two values for one key.
 //!
-//! Invariant: [`Ini::with`] changes the values of tokens and not another byte.
+//! Invariant: [`Ini::with`] changes only the values of tokens.
 
 use serde::{Deserialize, Serialize};
 
 /// The longest token. Those of Microsoft have some 4,000 bytes.
 pub(super) const LONGEST: usize = 64 << 10;
 
-/// One token, and where it stands.
+/// One token and its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// The remote.
     pub section: String,
-    /// `token`, mostly.
+    /// The key, usually `token`.
     pub key: String,
-    /// For OAuth a JSON object.
+    /// The value: for OAuth a JSON object.
     pub value: String,
 }
 
@@ -30,8 +30,8 @@ impl Token {
         self.section == other.section && self.key == other.key
     }
 
-    /// Whether it is one at all: a file that was cut off in the middle of a token has none, and one of more than
-    /// `LONGEST` bytes comes from no server.
+    /// True for a complete token. A file that was cut off in the middle of a token has no complete one, and no server
+    /// sends a token of more than `LONGEST` bytes.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         if self.value.len() > LONGEST {
@@ -48,7 +48,7 @@ impl Token {
             .is_some_and(|token| token.as_str().is_some_and(|text| !text.is_empty()))
     }
 
-    /// Until when it is good, where it says so: later tokens expire later.
+    /// The expiry time, if the token states one: later tokens expire later.
     #[must_use]
     pub fn expiry(&self) -> Option<chrono::DateTime<chrono::FixedOffset>> {
         let fields: serde_json::Value = serde_json::from_str(&self.value).ok()?;
@@ -56,13 +56,13 @@ impl Token {
     }
 }
 
-/// A configuration, taken apart.
+/// A parsed configuration.
 #[derive(Debug, Clone)]
 pub struct Ini<'a> {
     lines: Vec<&'a str>,
-    /// The names of all sections, those without a key included.
+    /// The names of all sections, including sections without a key.
     sections: Vec<String>,
-    /// Line, and what is on it.
+    /// Line number and entry.
     entries: Vec<(usize, Token)>,
 }
 
@@ -73,7 +73,7 @@ fn is_token(key: &str) -> bool {
 /// The section of keys that stand before the first section.
 const DEFAULT: &str = "DEFAULT";
 
-/// A line as key and value; `None` where rclone would refuse the file.
+/// Splits a line into key and value; `None` if rclone would refuse the file.
 fn key_and_value(line: &str) -> Option<(&str, &str)> {
     let quote = ["\"\"\"", "\"", "`"]
         .into_iter()
@@ -102,7 +102,7 @@ fn unquoted(value: &str) -> &str {
 }
 
 impl<'a> Ini<'a> {
-    /// Takes a text apart. Lines that are neither a section nor `key = value` are nobody's and stay as they are.
+    /// Parses a text. Lines that are neither a section nor `key = value` stay unchanged.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -132,7 +132,7 @@ impl<'a> Ini<'a> {
                 key: key.to_owned(),
                 value: value.to_owned(),
             };
-            // Of two values for one key rclone takes the last.
+            // rclone takes the last of two values for one key.
             entries.retain(|(_, other)| !other.is_for(&entry));
             entries.push((at, entry));
         }
@@ -143,13 +143,13 @@ impl<'a> Ini<'a> {
         }
     }
 
-    /// Whether there is a section of this name.
+    /// True if the configuration has a section with this name.
     #[must_use]
     pub fn has_section(&self, name: &str) -> bool {
         self.sections.iter().any(|section| section == name)
     }
 
-    /// The value of a key. A section `a.b` has those of `a` that it does not set itself.
+    /// The value of a key. A section `a.b` inherits from `a` the values it does not set itself.
     #[must_use]
     pub fn get(&self, section: &str, key: &str) -> Option<&str> {
         let own = self
@@ -169,7 +169,7 @@ impl<'a> Ini<'a> {
             .map(|entry| (entry.key.as_str(), entry.value.as_str()))
     }
 
-    /// The first line that rclone cannot read, counted from 1. For it rclone refuses the whole file.
+    /// The first line that rclone cannot read, counted from 1. rclone refuses the whole file because of such a line.
     #[must_use]
     pub fn first_unreadable_line(&self) -> Option<usize> {
         let unreadable = |line: &&str| {
@@ -181,7 +181,7 @@ impl<'a> Ini<'a> {
         self.lines.iter().position(unreadable).map(|at| at + 1)
     }
 
-    /// Its tokens.
+    /// The tokens of the configuration.
     pub fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.entries
             .iter()
@@ -189,7 +189,7 @@ impl<'a> Ini<'a> {
             .filter(|entry| is_token(&entry.key))
     }
 
-    /// Whether both say the same, tokens aside.
+    /// True if both configurations have the same settings, ignoring tokens.
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         let rest = |ini: &Self| -> Vec<Token> {
@@ -204,14 +204,14 @@ impl<'a> Ini<'a> {
         rest(self) == rest(other)
     }
 
-    /// Whether everything that is in `other` is here too, and every token is whole.
+    /// True if this configuration has every entry of `other`, and every token is complete.
     #[must_use]
     pub fn is_complete_beside(&self, other: &Self) -> bool {
         let has = |wanted: &Token| self.entries.iter().any(|(_, entry)| entry.is_for(wanted));
         other.entries.iter().all(|(_, entry)| has(entry)) && self.tokens().all(Token::is_whole)
     }
 
-    /// The text with other tokens. Those that it has no line for are left out.
+    /// The text with other tokens. Tokens without a line in this text are left out.
     #[must_use]
     pub fn with(&self, tokens: &[Token]) -> String {
         let mut text = String::new();

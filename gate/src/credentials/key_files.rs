@@ -1,6 +1,7 @@
-//! Files with secrets that rclone.conf names: keys of service accounts, of SSH and of clients.
+//! Checks the secret files that rclone.conf names: keys of service accounts, of SSH and of clients.
 //!
-//! Invariant: like the token in rclone.conf itself, a secret is used only while nobody else can read or replace it.
+//! Invariant: the gate uses a secret, like the token in rclone.conf itself, only while no other user can read or
+//! replace it.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -31,7 +32,7 @@ const SETTINGS: [&str; 8] = [
 pub struct OpenKey {
     /// The file, the setting that names it, and its fault.
     pub what: String,
-    /// The commands that repair it; empty where a folder on the way to it is at fault, which `what` says.
+    /// The commands that repair the file; empty if a folder on the path is at fault, which `what` says.
     pub fix: Vec<String>,
 }
 
@@ -45,11 +46,11 @@ impl fmt::Display for OpenKey {
     }
 }
 
-/// Looks at the key files of all sections behind the gate's remotes. A file that is missing, or that rclone looks for
-/// by `~` or a variable, is left to rclone, and so are options of a remote that is named inside of another one.
+/// Checks the key files of all sections behind the gate's remotes. rclone itself handles a missing file, a path with
+/// `~` or a variable, and options of a remote that is named inside another one.
 ///
 /// # Errors
-/// The first key file that is not closed to others.
+/// The first key file that other users can read or replace.
 pub fn check(config: &Config, ini: &Ini<'_>, trusted: Trusted) -> Result<(), OpenKey> {
     for remote in &config.remotes {
         for backend in behind(ini, remote.name()) {
@@ -76,14 +77,14 @@ fn check_file(path: &Path, trusted: Trusted) -> Result<(), OpenKey> {
     if let Some(open) = open_to_others(path, trusted) {
         return Err(open);
     }
-    // The folders on the way, and those behind links.
+    // The folders on the path, and those behind links.
     program_is_trusted(path, trusted).map_err(|what| OpenKey {
         what,
         fix: Vec::new(),
     })
 }
 
-/// The fault of the file itself, with all commands at once.
+/// The fault of the file itself, with all repair commands at once.
 fn open_to_others(path: &Path, trusted: Trusted) -> Option<OpenKey> {
     let real = std::fs::canonicalize(path).ok()?;
     let seen = real.metadata().ok()?;

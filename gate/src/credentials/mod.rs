@@ -1,17 +1,17 @@
-//! rclone's configuration as rclone gets it: a working copy, from which new tokens come back.
+//! rclone's working copy of its configuration, and the way new tokens get back into the configured file.
 //!
-//! rclone rewrites its configuration whenever a token is renewed: it writes a second file beside the first and moves
-//! it into place in two steps, between which there is none. It must be able to do that, and must not be able to write
-//! to the folder that holds the gate's own configuration. So it works on a copy in a folder of its own, and of what
-//! it writes there nothing but tokens is taken over, atomically.
+//! rclone rewrites its configuration each time a token is renewed: it writes a second file beside the first and moves
+//! it into place in two steps, between which there is no file. rclone must be able to do that, but must not be able to
+//! write to the folder that holds the gate's own configuration. So rclone works on a copy in a separate folder, and the
+//! gate takes over only tokens from this copy, atomically.
 //!
-//! Transfers that run at the same time share one copy, so that a token renewed by one serves them all; rclone looks
-//! at its file again before it renews. A copy lasts as long as somebody uses it: who does holds its folder locked,
-//! and that lock is inherited by rclone, so that a copy is never taken away from under an rclone whose gate was
-//! killed. What is left behind is found by the next one who opens the store.
+//! Transfers that run at the same time share one copy, so a token renewed by one serves all of them; rclone reads its
+//! file again before it renews. A copy lasts while it is in use: each user holds a lock on the copy's folder, and
+//! rclone inherits that lock. So the copy stays as long as rclone runs, even if its gate was killed. The next gate that
+//! opens the store finds the leftovers.
 //!
-//! Invariant: at any moment the configured file is complete, and the newest token is in it or in a copy that the
-//! next action looks at first.
+//! Invariant: the configured file is complete at any moment, and the newest token is in this file or in a copy that the
+//! next action checks first.
 
 pub mod backends;
 mod files;
@@ -38,26 +38,26 @@ use files::COPY;
 use ini::{Ini, Token};
 use store::{Guard, Store};
 
-/// The configuration's name, as rclone is told it.
+/// The configuration's name as passed to rclone.
 #[must_use]
 pub fn argument() -> String {
     format!("/proc/self/fd/{FOLDER_FD}/{COPY}")
 }
 
-/// What tells two states of a file apart.
+/// The values that distinguish two states of a file.
 type Stamp = Option<(u64, i64, i64)>;
 
 /// A working copy, in use.
 #[derive(Debug)]
 pub struct WorkingCopy {
     store: Store,
-    /// Which of the copies.
+    /// The number of the copy.
     number: u32,
     folder: PlainPath,
-    /// None only while this is dropped.
+    /// `None` only while the copy is dropped.
     users: Option<Flock<OwnedFd>>,
     seen: Cell<Stamp>,
-    /// The turn to renew the remote's tokens, until they are new.
+    /// The turn to renew the remote's tokens; held until they are new.
     turn: RefCell<Option<Turn>>,
 }
 
@@ -69,7 +69,7 @@ struct Turn {
     _held: Flock<File>,
 }
 
-/// Brings back what gates and rclones left that were killed. Returns whether a token was among it.
+/// Takes over the tokens that killed gates and rclones left behind. Returns true if a token was among them.
 ///
 /// # Errors
 /// When the configuration, or the folder of the copies, cannot be used.
@@ -85,8 +85,8 @@ pub fn recover(config: &Config) -> Result<bool, Failure> {
     Ok(before != after)
 }
 
-/// The configured text. It amounts to code and holds the token, so only the gate's own user may be able to write and to
-/// read it; the same holds for key files that it names.
+/// Reads the configured text. It amounts to code and holds the token, so only the gate's own user may be able to write
+/// and read it. The same applies to the key files that it names.
 ///
 /// # Errors
 /// When another user could write or read one of them, or the text cannot be read.
@@ -105,9 +105,9 @@ fn keys_are_closed(config: &Config, text: &str) -> Result<(), Failure> {
 }
 
 impl WorkingCopy {
-    /// Takes part in the copy that others use, if it is made from what is configured now; else makes one.
+    /// Joins the copy that other gates use, if it was made from the current configuration; otherwise makes a new copy.
     ///
-    /// Where a token of `remote` is about to expire and another gate renews it, waits for the new one for as long as is `left`,
+    /// If a token of `remote` is about to expire and another gate renews it, waits for the new token at most `left`,
     /// and once only: see `turn`.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl WorkingCopy {
         Some((stat.st_ino, stat.st_mtime, stat.st_mtime_nsec))
     }
 
-    /// Lets another gate renew, once the tokens are new.
+    /// Gives back the turn to renew once the tokens are new.
     fn end_turn(&self, text: &str) {
         let mut turn = self.turn.borrow_mut();
         let is_over = |turn: &Turn| turn::tokens_of(text, &turn.remote) != turn.tokens;
@@ -159,17 +159,18 @@ impl WorkingFolder for WorkingCopy {
         &self.folder
     }
 
-    /// Costs one fstatat(2) when there is no new token. A token that cannot be put in place is kept and tried again.
+    /// Looks for a new token; without one this costs one fstatat(2). A token that cannot be put in place is kept and
+    /// tried again.
     fn look(&self) -> Result<(), String> {
         let stamp = self.stamp();
-        // No file at all: rclone is between its two renames.
+        // The file is missing: rclone is between its two renames.
         if stamp.is_none() || stamp == self.seen.get() {
             return Ok(());
         }
         let Some(guard) = self.store.try_lock() else {
             return Ok(());
         };
-        // Also when it fails: once a change is often enough to be told. The next action tries again.
+        // Also after a failure: one message per change is enough. The next action tries again.
         self.seen.set(stamp);
         let configured = self
             .store
@@ -189,7 +190,7 @@ struct Prepared {
     turn: Option<Turn>,
 }
 
-/// Takes over the newest tokens, and the turn to renew them where that is due.
+/// Takes over the newest tokens, and takes the turn to renew if a renewal is due.
 fn prepare(store: &Store, remote: &str, patience: Duration) -> Result<Prepared, Failure> {
     let mut first: Option<Vec<Token>> = None;
     let mut held = None;
@@ -197,7 +198,7 @@ fn prepare(store: &Store, remote: &str, patience: Duration) -> Result<Prepared, 
     loop {
         let guard = store.lock()?;
         let configured = store.read_configured()?;
-        // A token that cannot be put back still has to be the one that rclone gets.
+        // rclone gets the newest token even if it could not be written back.
         let (text, _) = store.harvest_all(&guard, configured.clone())?;
         let tokens = turn::tokens_of(&text, remote);
         let is_new = first.as_ref().is_some_and(|first| *first != tokens);
@@ -227,14 +228,14 @@ fn prepare(store: &Store, remote: &str, patience: Duration) -> Result<Prepared, 
 }
 
 impl Drop for WorkingCopy {
-    /// Gives it back. The last one who used it clears it away, once its tokens are taken over.
+    /// Gives the copy back. The last user removes it, after its tokens are taken over.
     fn drop(&mut self) {
         let _ = self.look();
         self.users = None;
         if let Ok(guard) = self.store.lock()
             && let Ok(configured) = self.store.read_configured()
         {
-            // Where this fails the copy stays, and the next action looks at it.
+            // If this fails the copy stays, and the next action checks it.
             let _ = self.store.harvest(&guard, self.number, true, configured);
         }
     }

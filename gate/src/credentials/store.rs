@@ -1,10 +1,10 @@
-//! The folder of the working copies, and the configured file that they are copies of.
+//! The folder of the working copies, and the configured file they are made from.
 //!
-//! `lock` is held while anything here is changed. Each copy is a folder with a number: `conf/` is rclone's, and
-//! `origin.json` says what it was made from and which tokens went through it.
+//! `lock` is held while anything here is changed. Each copy is a folder with a number: `conf/` belongs to rclone;
+//! `origin.json` records the text that the copy was made from and the tokens that went through it.
 //!
-//! Invariant: nothing is removed before its tokens are in the configured file, and nothing is changed without the
-//! lock, which the [`Guard`] stands for.
+//! Invariant: a copy is removed only after its tokens are in the configured file, and every change needs the lock,
+//! represented by the [`Guard`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,16 +31,16 @@ use crate::scratch;
 
 const ORIGIN: &str = "origin.json";
 
-/// A record is larger than the texts in it: JSON writes some bytes as six.
+/// The size limit of a record. It is larger than the limit of the texts, because JSON writes some bytes as six.
 const ORIGIN_LIMIT: u64 = 16 << 20;
 
-/// How long to wait for another gate to be done here; it takes milliseconds.
+/// The longest wait for another gate that works in this folder; its work takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often to ask.
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Where the copies are, and what of.
+/// The folder of the copies and the configured file.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     folder: PlainPath,
@@ -53,16 +53,16 @@ pub(super) struct Guard {
     _held: Flock<File>,
 }
 
-/// What a copy was made from.
+/// The configuration that a copy was made from.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Origin {
     text: String,
-    /// In the order in which they were handed out or taken over.
+    /// The tokens, in the order in which they were handed out or taken over.
     known: Vec<Token>,
 }
 
-/// The record of a copy; an error of the kind `InvalidData` for one that makes no sense.
+/// Reads the record of a copy; an unreadable record is an error of the kind `InvalidData`.
 fn origin(place: &OwnedFd) -> io::Result<Origin> {
     let text = read_within(place, ORIGIN, ORIGIN_LIMIT)?;
     serde_json::from_str(&text).map_err(|_| io::ErrorKind::InvalidData.into())
@@ -91,7 +91,7 @@ impl Store {
         private_dir(&self.folder, geteuid().as_raw())
     }
 
-    /// Waits for the store.
+    /// Waits for the lock of the store.
     pub(super) fn lock(&self) -> Result<Guard, Failure> {
         let mut waited = Duration::ZERO;
         loop {
@@ -113,7 +113,7 @@ impl Store {
         self.attempt().ok().flatten()
     }
 
-    /// The turn to renew tokens, if no other gate has it.
+    /// Takes the turn to renew tokens, if no other gate has it.
     pub(super) fn try_turn(&self) -> Option<Flock<File>> {
         self.attempt_at("turn").ok().flatten()
     }
@@ -133,8 +133,8 @@ impl Store {
         }
     }
 
-    /// The configured file. Nobody else may have written to it, because it amounts to code, or read it, because the
-    /// token is in it.
+    /// Reads the configured file. Only the gate's own user may be able to write it, because it amounts to code, and to read it,
+    /// because it holds the token.
     pub(super) fn read_configured(&self) -> Result<String, Failure> {
         let trusted = Trusted {
             uid: geteuid().as_raw(),
@@ -174,8 +174,8 @@ impl Store {
         ))
     }
 
-    /// Takes over what is new in all copies, and removes those that nobody uses. Returns the configuration with the
-    /// newest tokens, and whether it could also be put in place.
+    /// Takes over the new tokens of all copies, and removes unused copies. Returns the configuration with the newest
+    /// tokens, and an error if the file could not be written.
     pub(super) fn harvest_all(
         &self,
         guard: &Guard,
@@ -190,7 +190,7 @@ impl Store {
         Ok((configured, outcome))
     }
 
-    /// Takes over what is new in one copy, and removes it if that is wished and nobody uses it.
+    /// Takes over the new tokens of one copy. With `remove`, also removes the copy if it is unused.
     pub(super) fn harvest(
         &self,
         _guard: &Guard,
@@ -205,11 +205,11 @@ impl Store {
         };
         let origin = match origin(&place) {
             Ok(origin) => Some(origin),
-            // Its maker was killed before anybody got it.
+            // The gate that made this copy was killed before any gate used it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return (configured, self.remove(number, conf).map_err(words));
             }
-            // Damaged, or larger than any that a gate writes: the copy must not stay for ever because of that.
+            // Damaged, or larger than any record that a gate writes: this must not keep the copy for ever.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Err(error) => return (configured, Err(words(error))),
         };
@@ -255,14 +255,14 @@ impl Store {
             .collect();
         let mut newer = newest(&origin.known, &current, &complete);
         if unknown {
-            // Only the time of its end tells a newer token from an older one.
+            // Without a record, only the expiry time tells a newer token from an older one.
             newer.retain(|token| {
                 let mut same = current.tokens().filter(|other| other.is_for(token));
                 same.all(|other| token.expiry() > other.expiry())
             });
         }
         let text = current.with(&newer);
-        // A configuration of this size would be the last that could be read, so such tokens are dropped.
+        // A larger configuration could never be read again, so these tokens are dropped.
         if newer.is_empty() || text.len() as u64 > LIMIT {
             return (configured, Ok(()));
         }
@@ -272,7 +272,7 @@ impl Store {
             }
         }
         forget(&mut origin.known, &current, LIMIT as usize);
-        // Known first: where the second step does not happen, it is done again.
+        // Write the record first: if the second step fails, the next action repeats it.
         let done = durable::replace(
             place,
             ORIGIN,
@@ -288,7 +288,7 @@ impl Store {
         (text, done)
     }
 
-    /// Replaces the configured file, with its owner and its mode, unless it has changed since it was read.
+    /// Replaces the configured file, keeping its owner and mode, unless it has changed since it was read.
     fn write_configured(&self, before: &str, after: &str) -> io::Result<()> {
         let path = self.configured.components();
         let (Some(name), Some(parent)) = (path.last(), self.configured.parent()) else {
@@ -317,7 +317,7 @@ impl Store {
         new.place(name)
     }
 
-    /// The copy that others use, if it may be shared.
+    /// The copy that other gates use, if it can be shared.
     pub(super) fn joinable(&self, _guard: &Guard, text: &str) -> Result<Option<u32>, Failure> {
         let wanted = Ini::parse(text);
         for number in self.numbers().map_err(self.here("the copies"))? {
@@ -329,7 +329,8 @@ impl Store {
             };
             let fits = Ini::parse(&origin.text).agrees_with(&wanted)
                 && wanted.tokens().all(|token| origin.known.contains(token));
-            // Also a copy that rclone was killed over while another one uses it is no good to a newcomer.
+            // A newcomer also cannot use a copy whose rclone was killed while writing, even if another gate still uses
+            // it.
             if fits && read(&conf, COPY).is_ok_and(|text| Ini::parse(&text).agrees_with(&wanted)) {
                 return Ok(Some(number));
             }
@@ -364,7 +365,7 @@ impl Store {
         Ok(number)
     }
 
-    /// Becomes one of a copy's users.
+    /// Registers this process as a user of the copy.
     pub(super) fn join(&self, number: u32) -> Result<(PlainPath, Flock<OwnedFd>), Failure> {
         let joined = self.open_copy(number).and_then(|(_, conf)| {
             Flock::lock(conf, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno.into())

@@ -1,4 +1,4 @@
-//! Working copies in a temporary folder, with a test in rclone's place.
+//! Working copies in a temporary folder; the test acts as rclone.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -45,7 +45,7 @@ impl World {
     }
 
     fn open(&self) -> WorkingCopy {
-        // A remote without a token: no test waits for a turn unless it wants to.
+        // A remote without a token, so that no test waits for a turn by accident.
         WorkingCopy::open(&self.config, "two", Duration::ZERO).unwrap()
     }
 
@@ -68,7 +68,7 @@ fn file(copy: &WorkingCopy) -> PathBuf {
     copy.folder().to_path_buf().join(COPY)
 }
 
-/// As rclone does it.
+/// Rewrites the file as rclone does.
 fn rewrite(copy: &WorkingCopy, text: &str) {
     let path = file(copy);
     let fresh = path.with_file_name("rclone.conf123");
@@ -79,7 +79,7 @@ fn rewrite(copy: &WorkingCopy, text: &str) {
     fs::remove_file(&old).unwrap();
 }
 
-/// What is left of a gate and an rclone that were killed.
+/// Leaves the files of a killed gate and a killed rclone behind.
 fn killed(mut copy: WorkingCopy) {
     copy.users = None;
     std::mem::forget(copy);
@@ -130,7 +130,7 @@ fn what_the_administrator_writes_meanwhile_wins() {
     rewrite(&copy, &text(2));
     copy.look().unwrap();
     assert_eq!(world.configured(), text(9));
-    // A newcomer gets what is configured, and not what others work with.
+    // A newcomer gets the current configuration, not the copy in use.
     let newcomer = world.open();
     assert_ne!(newcomer.folder(), copy.folder());
     assert_eq!(fs::read_to_string(file(&newcomer)).unwrap(), text(9));
@@ -138,7 +138,7 @@ fn what_the_administrator_writes_meanwhile_wins() {
     drop(newcomer);
     assert_eq!(world.configured(), text(9));
     assert_eq!(world.copies(), 0);
-    // Another line changed, the token stayed: both changes are kept.
+    // Another line changed and the token stayed: both changes are kept.
     let copy = world.open();
     world.configure(&text(9).replace("alias", "crypt"));
     rewrite(&copy, &text(10));
@@ -149,7 +149,7 @@ fn what_the_administrator_writes_meanwhile_wins() {
 #[test]
 fn a_copy_left_behind_is_brought_back_at_any_stage_of_rclones_rewrite() {
     let stages: [fn(&WorkingCopy); 5] = [
-        // Written, not yet in place: the server takes only the new one by now.
+        // Written, not yet in place: the server already accepts only the new token.
         |copy| fs::write(file(copy).with_file_name("rclone.conf123"), text(2)).unwrap(),
         |copy| {
             fs::write(file(copy).with_file_name("rclone.conf123"), text(2)).unwrap();
@@ -160,7 +160,7 @@ fn a_copy_left_behind_is_brought_back_at_any_stage_of_rclones_rewrite() {
             fs::write(file(copy), text(2)).unwrap();
         },
         |copy| rewrite(copy, &text(2)),
-        // A second beginning beside it.
+        // A second partial file beside it.
         |copy| {
             rewrite(copy, &text(2));
             fs::write(file(copy).with_file_name("rclone.conf9"), &text(3)[..60]).unwrap();
@@ -203,7 +203,7 @@ fn a_token_that_cannot_be_put_back_is_kept_and_used() {
     let world = World::new();
     let copy = world.open();
     rewrite(&copy, &text(2));
-    // Nothing can be made where a folder bears the name already.
+    // No file can be created: a folder already has this name.
     let blocker = world.folder.path().join(".rclone.conf.new");
     fs::create_dir(&blocker).unwrap();
     assert!(copy.look().unwrap_err().contains("kept"));
@@ -264,13 +264,13 @@ fn a_gate_that_ends_without_a_new_token_gives_the_turn_to_the_next() {
         rewrite(&second, &text(3));
     });
     assert_eq!(world.configured(), text(3));
-    // This one is good for an hour.
+    // This token is valid for an hour.
     let expiry = (crate::host::clock::utc() + chrono::TimeDelta::hours(1)).to_rfc3339();
     world.configure(&text(3).replace("2026-01-01T00:00:03Z", &expiry));
     assert!(world.open_to_renew().turn.borrow().is_none());
 }
 
-/// A text with a token of so many bytes.
+/// A text with a token of this many bytes.
 fn large(token: u32, bytes: usize) -> String {
     let access = format!("{token}{}", "x".repeat(bytes));
     text(token).replace(
@@ -294,7 +294,7 @@ fn tokens_that_no_server_gives_are_dropped_and_the_copy_is_cleared_away() {
     assert_eq!(world.configured(), text(1));
     drop(copy);
     assert_eq!(world.copies(), 0);
-    // And the store goes on working.
+    // The store still works.
     let copy = world.open();
     fs::write(copy.folder().to_path_buf().join(COPY), text(20)).unwrap();
     copy.look().unwrap();
@@ -330,7 +330,7 @@ fn a_record_that_makes_no_sense_keeps_no_copy_for_ever() {
         let origin = conf.parent().unwrap().join("origin.json");
         fs::write(&origin, damage).unwrap();
         fs::write(conf.join(COPY), text(token)).unwrap();
-        // The copy is in use by this process, as by an rclone whose gate was killed.
+        // This process uses the copy, like an rclone whose gate was killed.
         recover(&world.config).unwrap();
         assert_eq!(world.configured(), text(token), "{damage}");
     }

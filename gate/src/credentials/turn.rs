@@ -15,16 +15,16 @@ use super::backends::behind;
 use super::ini::{Ini, Token};
 use crate::host::clock::utc;
 
-/// rclone renews a token some seconds before it expires; a gate needs some seconds until rclone gets there.
+/// rclone renews a token some seconds before it expires, and some seconds pass until the gate has started rclone.
 const BEFORE: TimeDelta = TimeDelta::seconds(30);
 
 /// The longest time to wait for the gate that renews.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The time between two looks at the token.
+/// The pause between two checks of the token.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
-/// Whether a gate that has waited for so long should go on without the turn: it waits once, and not before each rclone again.
+/// True if the gate has waited long enough and should continue without the turn: it waits once, not before each rclone.
 pub(super) fn was_in_vain(waited: Duration) -> bool {
     static IN_VAIN: AtomicBool = AtomicBool::new(false);
     if waited >= PATIENCE {
@@ -46,7 +46,7 @@ pub(super) fn tokens_of(text: &str, remote: &str) -> Vec<Token> {
         .collect()
 }
 
-/// Whether rclone would renew one of them at its first request.
+/// True if rclone would renew one of these tokens at its first request.
 pub(super) fn renewal_is_due(tokens: &[Token]) -> bool {
     let now = utc();
     let due = |expiry: DateTime<FixedOffset>| expiry.signed_duration_since(now) < BEFORE;

@@ -1,11 +1,11 @@
-//! The keeper of one lease, where there is no systemd: a process that sleeps until the lease is over.
+//! The keeper of one lease on hosts without systemd: a process that sleeps until the lease is over.
 //!
-//! It comes about in two steps, as daemons do: the first process leaves the session it was started in and starts
-//! the second, which then is nobody's child. It holds a lock on the lease's file for as long as it keeps it. Beside it
-//! stands another one that takes its place when it dies, see `super::standby`.
+//! It starts in two steps, as daemons do: the first process leaves its session, starts the second and ends, so that no
+//! parent waits for the second. The keeper holds a lock on the lease's file while it keeps the lease. A second process
+//! beside it takes its place when it dies, see `super::standby`.
 //!
-//! Invariant: it holds nothing of the ssh connection it came from, wakes up for the end of the lease, for that of
-//! its standby, and for nothing else, and is gone as soon as the lease is.
+//! Invariant: the keeper holds no descriptor of the ssh connection it came from. It wakes up only for the end of the
+//! lease and for the end of its standby, and it exits as soon as the lease is over.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -42,23 +42,24 @@ use crate::program::KEPT;
 use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, Request};
 
-/// The words by which the second process knows that it is that: a keeper, or its standby.
+/// The word that marks the second process, which is a keeper or its standby.
 const STAY: &str = "stay";
 const STAND_BY: &str = "stand-by";
 
-/// How long to wait before a standby is started again that has just been started.
+/// The shortest time between two starts of a standby.
 const REPLACE: Duration = Duration::from_secs(1);
 
-/// How long to wait after a round of attempts that did not bring the service back.
+/// The pause after a round of attempts that did not bring the service back.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// How long a keeper may be stopped, or wait in the kernel, once its lease is over.
+/// The time a keeper may be stopped, or wait in the kernel, after its lease has ended.
 const HUNG: Duration = Duration::from_secs(2);
 
-/// How often to look where the kernel has no more inotify instances to give.
+/// The interval between checks if the kernel has no more inotify instances.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// The first process: out of the session, and away. It is what the gate waits for, or the keeper that wants a standby.
+/// Runs the first process, which leaves the session and ends. Its parent is the gate, or the keeper that needs a
+/// standby.
 #[must_use]
 pub fn leave(words: &[OsString]) -> u8 {
     let (role, words) = match words.split_first() {
@@ -74,13 +75,13 @@ pub fn leave(words: &[OsString]) -> u8 {
             program::second(&all).stdin(Stdio::inherit()).spawn()
         });
     match started {
-        // Not waited for: that is the point.
+        // Deliberately not waited for.
         Ok(_) => ExitStatus::Done.code(),
         Err(error) => answer(&format!("a keeper cannot be started: {error}")),
     }
 }
 
-/// Whether these are the words of the second process.
+/// True if these are the words of the second process.
 #[must_use]
 pub fn stays(words: &[OsString]) -> bool {
     words
@@ -88,7 +89,7 @@ pub fn stays(words: &[OsString]) -> bool {
         .is_some_and(|word| word == STAY || word == STAND_BY)
 }
 
-/// The second process, in its whole length.
+/// Runs the second process from start to end.
 #[must_use]
 pub fn stay(words: &[OsString]) -> u8 {
     let Some((role, words)) = words.split_first() else {
@@ -107,10 +108,10 @@ pub fn stay(words: &[OsString]) -> u8 {
     let Some(service) = service else {
         return answer("this is for the gate itself");
     };
-    // Everything that can fail, before anybody relies on it.
+    // Do every step that can fail before the gate relies on this keeper.
     let ready = Keeping::prepare(config, service, words.to_vec());
     if role == STAND_BY {
-        // Where it could not prepare itself it ends, and the keeper tries another one.
+        // A standby that cannot prepare itself ends, and the keeper starts another one.
         return match ready {
             Ok(keeping) => keeping.stand_by(),
             Err(failure) => failure.status().code(),
@@ -123,13 +124,13 @@ pub fn stay(words: &[OsString]) -> u8 {
     }
 }
 
-/// The gate reads one line.
+/// Answers the gate with one line.
 fn answer(words: &str) -> u8 {
     Reply::default().line(Stream::Out, words);
     ExitStatus::Internal.code()
 }
 
-/// All that it takes to keep a lease, but the lease.
+/// Everything that a keeper needs, except the lease.
 struct Keeping {
     config: Config,
     audit: Audit,
@@ -138,7 +139,7 @@ struct Keeping {
     grant: Grant,
     leases: Leases,
     null: OwnedFd,
-    /// Those that name it.
+    /// The words that name the lease.
     words: Vec<OsString>,
 }
 
@@ -175,7 +176,7 @@ impl Keeping {
         })
     }
 
-    /// Takes the lease over from the gate, and tells it so; `None` where another process keeps it.
+    /// Takes the lease over from the gate, and tells the gate so; `None` if another process keeps it.
     fn begin(self) -> Result<Option<Keeper>, Failure> {
         let kept = self.lease()?;
         if kept.is_none() && !self.leases.is_kept(&self.service) {
@@ -196,8 +197,8 @@ impl Keeping {
         Ok(keeper)
     }
 
-    /// Waits for the end of the keeper, and takes its place where the lease is not over. A keeper that hangs when the
-    /// service should be brought back is ended.
+    /// Waits for the end of the keeper, and takes its place if the lease is not over. Ends a keeper that hangs when the
+    /// service should be brought back.
     fn stand_by(self) -> u8 {
         let mut suspicion = Suspicion::new(HUNG);
         while !Standby::wait_for_keeper(self.time_to_look()) {
@@ -207,18 +208,18 @@ impl Keeping {
                 end(keeper);
             }
         }
-        // The pipes lead nowhere any more.
+        // The other ends of these pipes are closed.
         let silent = dup2_stdin(&self.null).and_then(|()| dup2_stdout(&self.null));
         match self.lease() {
             Ok(Some((file, lease))) if silent.is_ok() && lease.owed() => {
                 Keeper::new(self, file, lease).keep()
             }
-            // It is over, or another process keeps it by now.
+            // The lease is over, or another process keeps it.
             _ => ExitStatus::Done.code(),
         }
     }
 
-    /// How long the keeper needs no look.
+    /// The time until the next check of the keeper.
     fn time_to_look(&self) -> Duration {
         match self.leases.load(&self.service) {
             Ok(Some(lease)) => lease
@@ -228,7 +229,7 @@ impl Keeping {
         }
     }
 
-    /// The lease and the lock on it, where nobody else has that.
+    /// Loads the lease and locks it; `None` if another process holds the lock.
     fn lease(&self) -> Result<Option<(Flock<File>, Lease)>, Failure> {
         let file = self.leases.keep(&self.service);
         let file = file.map_err(Failure::io("the lease"))?;
@@ -243,7 +244,7 @@ struct Keeper {
     file: Flock<File>,
     watch: Option<Inotify>,
     standby: Option<Standby>,
-    /// When one was last started.
+    /// The time of the last start of a standby.
     replaced: Option<Instant>,
 }
 
@@ -272,7 +273,7 @@ impl Keeper {
                         &self.keeping.grant,
                         Reply::default(),
                     );
-                    // The host has blocked signals to read them; while we sleep they may end us.
+                    // The host has blocked signals to read them; while the keeper sleeps they may end it.
                     let _ = SigSet::empty().thread_set_mask();
                     if !self.over() {
                         self.sleep(ROUND);
@@ -283,7 +284,7 @@ impl Keeper {
         ExitStatus::Done.code()
     }
 
-    /// Starts a standby where there is none; false when it is too early for another one.
+    /// Starts a standby if there is none; false if it is too early for another one.
     fn have_standby(&mut self) -> bool {
         if self.standby.is_some() {
             return true;
@@ -292,17 +293,17 @@ impl Keeper {
             return false;
         }
         self.replaced = Some(Instant::now());
-        // Where there can be none, it is tried again, and the lease is kept all the same.
+        // If no standby can start, the keeper keeps the lease anyway and tries again.
         self.standby = Standby::start(&self.keeping.words).ok();
         self.standby.is_some()
     }
 
-    /// Whether the lease is: its file was removed, or another one has its place.
+    /// True if the lease is over: its file was removed or replaced.
     fn over(&self) -> bool {
         fstat(&*self.file).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    /// Sleeps for so long, or until something happens to the lease's file or to the standby.
+    /// Sleeps for this time, or until the lease's file or the standby changes.
     fn sleep(&mut self, mut time: Duration) {
         if !self.have_standby() {
             time = time.min(REPLACE);
@@ -310,7 +311,7 @@ impl Keeper {
         if self.watch.is_none() {
             time = time.min(LOOK);
         }
-        // Counted by the clock that goes on while the machine sleeps, as the lease is.
+        // Use the clock that also runs while the machine sleeps, as the lease does.
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC);
         let timer = timer.and_then(|timer| {
             // Zero would mean "never".
@@ -334,10 +335,10 @@ impl Keeper {
         );
         fds.extend(self.watch.as_ref().map(|one| PollFd::new(one.as_fd(), all)));
         while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
-        // It never says anything: whatever happens to its end of the pipe is its own end.
+        // The standby never writes to the pipe: any event on the pipe means that the standby has died.
         let died = self.standby.is_some() && fds.get(1).is_some_and(|fd| fd.any() == Some(true));
         if let Some(watch) = &self.watch {
-            // What it was does not matter; it only must not wake us again.
+            // The kind of event does not matter; reading it prevents another wake-up.
             let _ = watch.read_events();
         }
         if died {

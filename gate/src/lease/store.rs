@@ -1,10 +1,10 @@
 //! Leases on disk: one file a service, written before anything is stopped.
 //!
-//! Who keeps a lease holds a lock on its file (flock(2)), so that anybody can see whether it is kept, and the
-//! kernel takes the lock back when the keeper dies.
+//! The keeper of a lease holds a lock on its file (flock(2)). So every process can see if a lease is kept, and the
+//! kernel releases the lock when the keeper dies.
 //!
-//! Invariant: a lease is there completely or not at all, also after a power cut, and each new lease is a new
-//! file: whoever holds an old one open sees by its link count that it is over.
+//! Invariant: a lease is complete or absent, also after a power cut, and each new lease is a new file. A process that
+//! holds an old file open sees by its link count that the lease is over.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,20 +25,20 @@ use crate::host::durable;
 use crate::host::holder::holder;
 use crate::names::{PlainPath, ServiceName};
 
-/// How often a lock is tried before it counts as held by somebody who means it.
+/// The number of attempts before a lock counts as held by a keeper.
 const ATTEMPTS: u32 = 20;
 
 /// The directory of the leases.
 #[derive(Debug)]
 pub struct Leases {
     directory: OwnedFd,
-    /// Where the gate's first version kept what it had found.
+    /// The folder in which the gate's first version stored the state before the stop.
     former: Option<OwnedFd>,
-    /// For a record of that version, which does not say.
+    /// The length of a lease for records of that version, which have none.
     seconds: u32,
 }
 
-/// What the gate's first version wrote.
+/// The record of the gate's first version.
 #[derive(Deserialize)]
 struct Record {
     was_up: bool,
@@ -46,10 +46,10 @@ struct Record {
 }
 
 impl Leases {
-    /// Opens it, and makes it where it is missing. `seconds` is the length of a lease that does not say.
+    /// Opens the directory, and makes it if it is missing. `seconds` is the length for leases without one.
     ///
     /// # Errors
-    /// When it is not ours alone.
+    /// When another user can access the directory.
     pub fn open(state_dir: &PlainPath, seconds: u32) -> io::Result<Self> {
         let owner = geteuid().as_raw();
         let former = state_dir.below(&["stopped"]);
@@ -66,10 +66,10 @@ impl Leases {
         })
     }
 
-    /// The lease of a service; [`Lease::lost`] for one that makes no sense.
+    /// The lease of a service; [`Lease::lost`] for an unreadable one.
     ///
     /// # Errors
-    /// When there is one that the disk does not give.
+    /// When the disk cannot read an existing lease.
     pub fn load(&self, service: &ServiceName) -> io::Result<Option<Lease>> {
         if let Some(file) = read(&self.directory, service)? {
             return parse(file, |lease: Lease| lease);
@@ -113,7 +113,7 @@ impl Leases {
     /// Puts a lease in place, durably.
     ///
     /// # Errors
-    /// When the disk does not take it; then the former one, if any, is as it was.
+    /// When the disk cannot store it; then the former lease, if any, is unchanged.
     pub fn save(&self, service: &ServiceName, lease: &Lease) -> io::Result<()> {
         let bytes = serde_json::to_vec(lease)?;
         durable::replace(&self.directory, &name(service), &bytes)?;
@@ -125,7 +125,7 @@ impl Leases {
     /// Removes the lease of a service.
     ///
     /// # Errors
-    /// When it is still there.
+    /// When the lease still exists.
     pub fn clear(&self, service: &ServiceName) -> io::Result<()> {
         remove(&self.directory, service)?;
         self.forget_former(service)
@@ -137,7 +137,7 @@ impl Leases {
             .map_or(Ok(()), |former| remove(former, service))
     }
 
-    /// Takes it upon this process to keep a lease; `None` when another one does, or there is none to keep.
+    /// Makes this process the keeper of a lease; `None` if another process keeps it, or there is no lease.
     ///
     /// # Errors
     /// When the file cannot be opened or locked.
@@ -145,7 +145,7 @@ impl Leases {
         let Some(mut file) = read(&self.directory, service)? else {
             return Ok(None);
         };
-        // More than once: somebody may just be looking, see `is_kept`.
+        // Try more than once: another process may be checking the lock, see `is_kept`.
         for _ in 0..ATTEMPTS {
             file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(kept) => return Ok(Some(kept)),
@@ -163,7 +163,7 @@ impl Leases {
         holder(&read(&self.directory, service).ok()??, None)
     }
 
-    /// Whether a process keeps the lease of a service.
+    /// True if a process keeps the lease of a service.
     #[must_use]
     pub fn is_kept(&self, service: &ServiceName) -> bool {
         read(&self.directory, service).is_ok_and(|file| {

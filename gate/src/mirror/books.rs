@@ -1,11 +1,11 @@
-//! What is remembered of a mirror between syncs: deletions of the last day, the change that was refused, the approval
-//! that an administrator gave.
+//! The memory of a mirror between syncs: deletions of the last day, the refused change, and the approval that an
+//! administrator gave.
 //!
-//! Three folders with a file for each service or extra target, so that an approval can be given while another sync
-//! runs. Mirrors on several remotes are told apart inside.
+//! Three folders with a file for each service or extra target, so that an administrator can approve while another sync
+//! runs. Each file has one entry per mirror, for mirrors on several remotes.
 //!
-//! Invariant: a file is there completely or not at all, also after a power cut. A file that cannot be read stops a sync
-//! instead of being taken for an empty one.
+//! Invariant: a file is complete or absent, also after a power cut. A file that cannot be read stops a sync and does
+//! not count as empty.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,14 +27,14 @@ use crate::host::durable;
 use crate::host::lock_name::LockName;
 use crate::names::PlainPath;
 
-/// For how long deletions are added up.
+/// The time window in which deletions are added up.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
 
-/// Losses of one mirror that are kept apart. Beyond that the oldest are added up: syncs without end must not make a file that
-/// cannot be read.
+/// The largest number of separate losses of one mirror. Beyond that the oldest are added up: any number of syncs must
+/// leave a readable file.
 const MOST_LOSSES: usize = 500;
 
-/// Larger files are not ours.
+/// The size limit: the gate writes no larger file.
 const MAX_BYTES: u64 = 4 << 20;
 
 /// One sync that deleted something.
@@ -46,27 +46,27 @@ struct Loss {
     mirrored: u64,
 }
 
-/// A change that was refused.
+/// A refused change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
-    /// When.
+    /// The time of the refusal.
     pub at: DateTime<Utc>,
-    /// What would have been changed.
+    /// The refused change.
     pub change: Change,
 }
 
-/// A change that may be made although it is large.
+/// Permission for a large change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
-    /// Until when.
+    /// The end of the approval.
     pub until: DateTime<Utc>,
-    /// What was refused.
+    /// The approved change.
     pub change: Change,
 }
 
-/// The books of one service or extra target, by the name of its lock. Keys of the maps are places on remotes.
+/// The books of one service or extra target, by the name of its lock. The maps use places on remotes as keys.
 #[derive(Debug)]
 pub struct Books {
     losses: Shelf<BTreeMap<String, Vec<Loss>>>,
@@ -75,10 +75,10 @@ pub struct Books {
 }
 
 impl Books {
-    /// Opens them, and makes their folders where they are missing.
+    /// Opens the books, and makes missing folders.
     ///
     /// # Errors
-    /// When they are not ours alone.
+    /// When another user can access the folders.
     pub fn open(state_dir: &PlainPath, name: &LockName) -> io::Result<Self> {
         let name = &name.stem();
         Ok(Self {
@@ -88,10 +88,10 @@ impl Books {
         })
     }
 
-    /// What was deleted within a day without approval.
+    /// The files deleted within a day without approval.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// When the file cannot be read.
     pub fn recent(&self, place: &str, now: DateTime<Utc>) -> io::Result<Recent> {
         let losses = self.losses.load()?;
         let recent = losses.get(place).into_iter().flatten();
@@ -103,11 +103,11 @@ impl Books {
             }))
     }
 
-    /// Writes down that so many files are deleted by a sync that began at `at`; before it begins, and again with the
-    /// true number when it has ended.
+    /// Records the number of files that a sync which began at `at` deletes: the planned number before the sync, and the
+    /// true number after it.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk cannot store it.
     pub fn lose(
         &self,
         place: &str,
@@ -131,10 +131,10 @@ impl Books {
         })
     }
 
-    /// Writes down a refusal, for an administrator to approve of.
+    /// Records a refusal, for an administrator to approve.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk cannot store it.
     pub fn refuse(&self, place: &str, refusal: Refusal) -> io::Result<()> {
         self.refusals.alter(|refusals| {
             refusals.insert(place.to_owned(), refusal);
@@ -144,25 +144,25 @@ impl Books {
     /// The changes that wait for approval.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When the file cannot be read.
     pub fn refused(&self) -> io::Result<BTreeMap<String, Refusal>> {
         self.refusals.load()
     }
 
-    /// Forgets a refusal: a sync went through.
+    /// Forgets a refusal after a successful sync.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk cannot store it.
     pub fn forget_refusal(&self, place: &str) -> io::Result<()> {
         self.refusals.alter(|refusals| {
             refusals.remove(place);
         })
     }
 
-    /// Approves of every refused change, until a point in time.
+    /// Approves every refused change, until a point in time.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk cannot store it.
     pub fn approve(
         &self,
         refused: &BTreeMap<String, Refusal>,
@@ -178,19 +178,19 @@ impl Books {
             .alter(|refusals| refusals.retain(|place, _| !refused.contains_key(place)))
     }
 
-    /// The approval that is in force.
+    /// The current approval.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn approval(&self, place: &str, now: DateTime<Utc>) -> io::Result<Option<Approval>> {
         let approval = self.approvals.load()?.remove(place);
         Ok(approval.filter(|approval| now < approval.until))
     }
 
-    /// Puts what is left of an approval back, or takes it away.
+    /// Stores the rest of an approval, or removes it.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk cannot store it.
     pub fn set_approval(&self, place: &str, approval: Option<Approval>) -> io::Result<()> {
         self.approvals.alter(|approvals| {
             match approval {
@@ -201,7 +201,8 @@ impl Books {
     }
 }
 
-/// Adds up the oldest losses. The sum has the time of the later one, so that it counts for as long as each of them.
+/// Adds up the oldest losses. The sum gets the time of the later loss, so that it counts at least as long as each of
+/// them.
 fn join_oldest(list: &mut Vec<Loss>) {
     list.sort_by_key(|loss| loss.at);
     while list.len() > MOST_LOSSES {
@@ -213,12 +214,12 @@ fn join_oldest(list: &mut Vec<Loss>) {
     }
 }
 
-/// Whether a loss lies within a day of now, before or after: a clock that ran ahead must not make it count for years.
+/// True if a loss lies within a day of now, before or after: a clock that ran ahead must not make it count for years.
 fn counts(loss: &Loss, now: DateTime<Utc>) -> bool {
     (now - loss.at).abs() < WINDOW
 }
 
-/// A small file of JSON.
+/// A small JSON file.
 #[derive(Debug)]
 struct Shelf<T> {
     directory: OwnedFd,
@@ -235,7 +236,7 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
         })
     }
 
-    /// Nothing, where there is no file.
+    /// Reads the file; the default value without a file.
     fn load(&self) -> io::Result<T> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.directory, self.file.as_str(), flags, Mode::empty()) {
@@ -249,7 +250,7 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
         }
     }
 
-    /// Changes what there is, alone with it.
+    /// Changes the content under an exclusive lock.
     fn alter(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let own = openat(&self.directory, ".", flags, Mode::empty())?;
@@ -259,7 +260,7 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
         self.save(&value)
     }
 
-    /// Puts a file in its place, durably; what is empty has none.
+    /// Writes the file durably; removes it if the value is empty.
     fn save(&self, value: &T) -> io::Result<()> {
         if *value == T::default() {
             return durable::remove(&self.directory, &self.file);
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(books.recent(PLACE, minute(600)).unwrap().deleted, 1200);
         let file = folder.path().join("losses/n8n.json");
         assert!(std::fs::metadata(file).unwrap().len() < 60_000);
-        // The true number of the last one still takes the place of the planned one.
+        // The true number of the last one still replaces the planned one.
         books.lose(PLACE, minute(599), 1000, 1).unwrap();
         assert_eq!(books.recent(PLACE, minute(600)).unwrap().deleted, 1199);
     }

@@ -1,18 +1,18 @@
-//! What a sync would do to a mirror, in numbers.
+//! The size of the change that a sync would make to a mirror.
 //!
-//! Invariant: counts of files; a directory or a new modification time destroys nothing and is not counted.
+//! Invariant: the numbers count files; a directory or a new modification time destroys nothing and is not counted.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a sync would do, found by comparing.
+/// The changes that a sync would make, found by comparing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Files in the mirror before.
     pub mirrored: u64,
-    /// Files to remove from it.
+    /// Files to remove from the mirror.
     pub deleted: u64,
     /// Files to replace by others.
     pub replaced: u64,

@@ -1,56 +1,56 @@
-//! Whether a change to a mirror is too much to be made without asking. Pure.
+//! Decides if a change to a mirror is too large to be made without approval. Pure.
 //!
-//! Counting per sync alone would not do: who may ask for syncs can ask again. So deletions are added up over a day.
+//! A limit per sync is not enough: a caller that may sync can sync again. So deletions are added up over a day.
 //!
-//! Invariant: the more a sync would delete or replace, the less it is allowed; no request has a say in it.
+//! Invariant: the more a sync would delete or replace, the less it is allowed; a request cannot change the limits.
 
 use std::fmt;
 
 use super::change::Change;
 use config::Bounds;
 
-/// What recent syncs deleted without having been approved.
+/// The files that recent syncs deleted without approval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
-    /// Files, within a day.
+    /// Files deleted within a day.
     pub deleted: u64,
     /// The most files that the mirror had within that day.
     pub mirrored: u64,
 }
 
-/// Why a change is too much.
+/// The reason why a change is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Danger {
-    /// Too many files to delete.
+    /// The number of files to delete is too large.
     Deletes {
-        /// Within a day, this sync included.
+        /// Files deleted within a day, this sync included.
         files: u64,
         /// `max_delete`
         limit: u64,
     },
-    /// Too large a share to delete.
+    /// The share of files to delete is too large.
     DeletesShare {
-        /// Within a day, this sync included.
+        /// Files deleted within a day, this sync included.
         files: u64,
-        /// Of so many.
+        /// Files in the mirror.
         of: u64,
         /// `max_delete_percent`
         limit: u64,
     },
-    /// Too large a share to replace, as when everything has been encrypted.
+    /// The share of files to replace is too large, as when everything has been encrypted.
     ReplacesShare {
         /// Files to replace.
         files: u64,
-        /// Of so many.
+        /// Files in the mirror.
         of: u64,
         /// `max_change_percent`
         limit: u64,
     },
-    /// Hardly anything is left of the source.
+    /// The source is almost empty.
     AlmostEmpty {
-        /// Files that would be in the mirror.
+        /// Files that would remain in the mirror.
         left: u64,
-        /// Files that are in it.
+        /// Files in the mirror now.
         of: u64,
         /// `min_left_percent`
         limit: u64,
@@ -80,19 +80,19 @@ impl fmt::Display for Danger {
     }
 }
 
-/// What was decided about a change.
+/// The decision about a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Make it.
+    /// Make the change.
     Fine,
-    /// Make it: an administrator has approved of this much.
+    /// Make the change: an administrator has approved one of this size.
     Approved,
-    /// Do not.
+    /// Refuse the change.
     TooMuch(Vec<Danger>),
 }
 
-/// Decides.
+/// Decides about a change.
 pub fn decide(
     change: &Change,
     recent: Recent,
@@ -143,7 +143,7 @@ fn below(part: u64, whole: u64, percent: u64) -> bool {
     u128::from(part) * 100 < u128::from(whole) * u128::from(percent)
 }
 
-/// Between the refusal and the approved sync a service goes on living: a little more than what was seen is fine.
+/// The service keeps changing between the refusal and the approved sync, so a slightly larger change is also covered.
 fn covers(approved: &Change, change: &Change) -> bool {
     let slack = |seen: u64| seen.saturating_add(seen / 20).saturating_add(10);
     change.deleted <= slack(approved.deleted) && change.replaced <= slack(approved.replaced)
@@ -197,7 +197,7 @@ mod tests {
         // Encrypted in place, and encrypted under other names.
         check(change(400, 0, 400, 0), none, false);
         check(change(400, 400, 0, 400), none, false);
-        // Nothing but directories is left, and a fresh installation in the place of the data.
+        // Only directories are left, and a new installation replaces the data.
         check(change(5, 5, 0, 0), none, false);
         check(change(21, 20, 0, 1), none, false);
     }
@@ -210,14 +210,14 @@ mod tests {
         };
         check(change(49_100, 100, 0, 0), recent, true);
         check(change(49_100, 101, 0, 0), recent, false);
-        // The share is that of the mirror as it was, not of what the syncs before have left of it.
+        // The share counts the mirror as it was, not the rest that earlier syncs left.
         let recent = Recent {
             deleted: 200,
             mirrored: 1000,
         };
         check(change(800, 50, 0, 0), recent, true);
         check(change(800, 51, 0, 0), recent, false);
-        // Nothing more to delete: what was deleted earlier stands in nobody's way.
+        // No further deletions: earlier deletions do not block this sync.
         check(
             change(0, 0, 0, 5),
             Recent {

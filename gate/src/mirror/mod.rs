@@ -1,7 +1,7 @@
-//! Mirrors that cannot be destroyed by asking for syncs: what a sync would change (`change`), whether that is too much
-//! (`guard`), what is remembered between syncs (`books`), and how long what was replaced is kept (`versions`).
+//! Mirrors that repeated syncs cannot destroy: the change that a sync would make (`change`), its limits (`guard`), the
+//! memory between syncs (`books`), and the retention of replaced files (`versions`).
 //!
-//! Invariant: `change`, `guard` and `versions` are pure; `books` is the only one that touches a disk.
+//! Invariant: `change`, `guard` and `versions` are pure; only `books` uses the disk.
 
 pub mod books;
 pub mod change;

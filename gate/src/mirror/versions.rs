@@ -1,24 +1,24 @@
-//! How long what a sync replaced or deleted is kept. Pure: names and a date in, names out.
+//! Retention of the files that a sync replaced or deleted. Pure: names and a date in, names out.
 //!
-//! Everything that the syncs of one day replaced lies in one folder named after the date. Days are counted, not syncs:
-//! who asks for a thousand syncs a day adds one day to the count and pushes nothing out.
+//! The files that the syncs of one day replaced lie in one folder named after the date. Days are counted, not syncs: a
+//! thousand syncs a day add one day to the count and push out no other day.
 //!
-//! Invariant: no day younger than the floor is given up, nor any of the newest few, nor a day with a date in the
-//! future; nothing is given up that is not such a folder by its exact name.
+//! Invariant: a day stays if it is younger than the floor, among the newest few, or in the future. Only folders with
+//! exactly such a name are given up.
 
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use config::Keep;
 
-/// How many are given up at a time: were the clock ever wrong by years, not everything would be gone at once.
+/// The largest number of days to give up at a time: a clock that is wrong by years must not remove everything at once.
 pub const AT_A_TIME: usize = 10;
 
-/// Reads the name of a day's folder.
+/// Parses the name of a day's folder.
 #[must_use]
 pub fn day(name: &str) -> Option<NaiveDate> {
     let date = NaiveDate::parse_from_str(name, "%Y-%m-%d").ok()?;
-    // chrono reads 2026-1-2 as well; whatever is spelled like that is not ours.
+    // chrono also reads 2026-1-2; the gate never writes such a name.
     (date.to_string() == name).then_some(date)
 }
 
@@ -123,7 +123,7 @@ mod tests {
             }
         }
 
-        /// The attacker's day: however often he syncs today, only today's folder can appear.
+        /// Today is the attacker's day: any number of syncs adds only today's folder.
         #[test]
         fn what_is_added_today_pushes_out_nothing_but_by_one_day(days in proptest::collection::btree_set(1_i32..400, 0..100), keep in any_keep()) {
             let before: BTreeSet<_> = days.iter().map(|&d| at(d)).collect();

@@ -1,4 +1,4 @@
-//! What rclone is asked to do: one function an argument vector, used by the actions and by `--explain` alike.
+//! The argument vectors of rclone: one function for each, used by the actions and by `--explain`.
 //!
 //! Invariant: every argument is a constant, a value of the configuration, or a place made of parsed names.
 
@@ -16,9 +16,10 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     argv.extend(arguments.iter().map(|&word| word.to_owned()));
     argv.push("--config".into());
     argv.push(credentials::argument());
-    // Asking for the password of an encrypted configuration would wait for an answer that cannot come.
+    // Without this option rclone would ask for the password of an encrypted configuration, and no answer can come.
     argv.push("--ask-password=false".into());
-    // Its output is read by a program first, see `log`. Only at this level it says that the remote throttles it.
+    // The gate reads rclone's output before people do, see `log`. Only at this level rclone reports that the remote
+    // throttles it.
     for word in ["--use-json-log", "--log-level", "DEBUG"] {
         argv.push(word.into());
     }
@@ -34,7 +35,7 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     argv
 }
 
-/// For what moves many bytes.
+/// Adds the options for bulk transfers.
 fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
     let rclone = &config.rclone;
     let mut add = |option: &str, value: String| argv.extend([option.to_owned(), value]);
@@ -45,7 +46,7 @@ fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
     if let Some(limit) = &rclone.bwlimit {
         add("--bwlimit", limit.to_string());
     }
-    // Buffers go back to the system as soon as they are empty.
+    // Buffers return to the system when they are empty.
     argv.push("--use-mmap".into());
     argv
 }
@@ -57,19 +58,19 @@ fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
-/// How far a sync may go.
+/// The limits of a sync.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    /// The most files that it may delete.
+    /// The largest number of files that the sync may delete.
     pub max_delete: u64,
-    /// A file with the names of the files that it may touch; all, where there is none.
+    /// A file with the names of the files that the sync may touch; `None` means all files.
     pub files: Option<&'a PlainPath>,
-    /// Something to delete is in the way of something to copy.
+    /// True if a file to delete is in the way of a file to copy.
     pub delete_first: bool,
 }
 
-/// Makes the copy like the source; what that replaces or deletes is kept in a folder of this sync's own,
-/// under the date: a second sync on the same day must not replace what the first one kept.
+/// Makes the copy like the source. Replaced and deleted files are kept in a folder for this sync, below the date: a
+/// second sync on the same day must not replace the files that the first one kept.
 #[must_use]
 pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'_>) -> Vec<String> {
     let mut argv = with_progress(mirroring(config, mirror, now));
@@ -83,18 +84,18 @@ pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'
     argv
 }
 
-/// The same without changing anything; what would be changed is said file by file.
+/// A dry run of the sync: rclone reports each change, file by file, and changes nothing.
 #[must_use]
 pub fn rehearsal(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
     let mut argv = with_progress(mirroring(config, mirror, now));
-    // A second attempt would count everything twice.
+    // A second attempt would count every file twice.
     argv.extend(["--dry-run", "--retries", "1"].map(str::to_owned));
     argv
 }
 
 fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
     let source = source_argument(config.rclone.pin);
-    // For the source alone: were links made in a mirror that is a folder of this host, they could lead out of it.
+    // Set `links` for the source alone: in a mirror on this host, a created link could point outside the mirror.
     let source = match config.rclone.pin {
         Pin::Mount => format!(":local,links:{source}"),
         Pin::Descriptor => source,
@@ -113,8 +114,8 @@ fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String
     argv
 }
 
-/// Stays, and answers requests on the socket that it is given. No upload and no pause is too long for it. Where it
-/// `asks_briefly`, a remote that does not answer is told, not waited for.
+/// Keeps running and answers requests on the socket it inherits, without a time limit for uploads or pauses. With
+/// `asks_briefly` it reports a remote that does not answer instead of waiting for it.
 #[must_use]
 pub fn serve(config: &Config, asks_briefly: bool) -> Vec<String> {
     let words = [
@@ -136,13 +137,13 @@ pub fn days(config: &Config, versions: &str) -> Vec<String> {
     argv(config, "lsjson", &words)
 }
 
-/// Removes a folder on the remote with all that is in it.
+/// Removes a folder on the remote with all its contents.
 #[must_use]
 pub fn purge(config: &Config, folder: &str) -> Vec<String> {
     argv(config, "purge", &[folder])
 }
 
-/// Copies one local file to one place, and tries again where that may help.
+/// Uploads one local file, and retries where that may help.
 #[must_use]
 pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
     let words = [
@@ -158,8 +159,8 @@ pub fn upload(config: &Config, file: &str, to: &str) -> Vec<String> {
     with_progress(in_bulk(config, argv(config, "copyto", &words)))
 }
 
-/// Compares these files of a local folder with those in a remote folder, by size and by hash where both have one. With a
-/// crypt only `cryptcheck` can. Their names hold nothing that a filter of rclone's takes for a pattern.
+/// Compares these files of a local folder with those in a remote folder, by size, and by hash if both sides have one. A
+/// crypt remote needs `cryptcheck`. The file names hold no characters with a meaning in rclone's filters.
 #[must_use]
 pub fn compare(
     config: &Config,
@@ -192,7 +193,7 @@ pub fn list(config: &Config, folder: &str) -> Vec<String> {
     )
 }
 
-/// Asks briefly: a remote that does not answer is told, not waited for.
+/// Adds short time limits: rclone reports a remote that does not answer instead of waiting for it.
 fn briefly(mut argv: Vec<String>) -> Vec<String> {
     for word in [
         "--retries",
@@ -209,18 +210,18 @@ fn briefly(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
-/// A list of all that lies below a folder.
+/// A recursive listing of a folder.
 pub(super) struct Tree {
     pub(super) folder: String,
-    /// The levels below it.
+    /// The number of levels below the folder.
     pub(super) depth: u8,
-    /// The filter.
+    /// The filter rules.
     pub(super) rules: [&'static str; 2],
     pub(super) files_only: bool,
 }
 
-/// Everything below a remote folder, or of one service, down to the archives and the days of `.versions`. Mirrors are left
-/// out: they may hold a million files.
+/// Everything below a remote folder, or everything of one service, down to the archives and the days of `.versions`.
+/// Mirrors are left out: they may hold a million files.
 pub(super) fn inventory_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
     let (folder, depth, mirrors) = match service {
         Some(service) => (remote.join(service.as_str()), 2, "- /data/**"),
@@ -234,7 +235,7 @@ pub(super) fn inventory_tree(remote: &Remote, service: Option<&ServiceName>) -> 
     }
 }
 
-/// The archives that retention put aside, of all services or of one. No other folder is asked for.
+/// The archives that retention put aside, of all services or of one. No other folder is listed.
 pub(super) fn aside_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
     let (folder, depth, aside) = match service {
         Some(service) => (remote.join(service.as_str()), 3, "+ /.pruned/**"),
@@ -271,15 +272,15 @@ pub fn put_aside(config: &Config, remote: &Remote, service: Option<&ServiceName>
     tree(config, &aside_tree(remote, service))
 }
 
-/// Asks a remote how much room it has, as JSON.
+/// Asks a remote for its free space, as JSON.
 #[must_use]
 pub fn about(config: &Config, name: &str) -> Vec<String> {
     let remote = format!("{name}:");
     briefly(argv(config, "about", &[&remote, "--json"]))
 }
 
-/// The same for one who waits: it ends by itself within a few seconds, so that nothing has to be killed while a token
-/// is renewed.
+/// Asks for the free space while a person waits: rclone ends by itself within a few seconds, so the gate never has to
+/// kill it during a token renewal.
 #[must_use]
 pub fn about_at_once(config: &Config, name: &str) -> Vec<String> {
     let mut argv = about(config, name);
@@ -308,13 +309,13 @@ pub fn version(config: &Config) -> Vec<String> {
         })
 }
 
-/// Copies one small file to one place, and does not wait for a remote that does not take it.
+/// Copies one small file to one place, and gives up early if the remote does not take it.
 #[must_use]
 pub fn upload_probe(config: &Config, file: &str, to: &str) -> Vec<String> {
     briefly(argv(config, "copyto", &[file, to]))
 }
 
-/// Compares one file of a local folder with that of a remote folder, by hash. With a crypt only `cryptcheck` can.
+/// Compares one file of a local folder with the file in a remote folder, by hash. A crypt remote needs `cryptcheck`.
 #[must_use]
 pub fn compare_probe(
     config: &Config,
@@ -347,7 +348,7 @@ pub fn delete_probe(config: &Config, file: &str) -> Vec<String> {
     briefly(argv(config, "deletefile", &[file]))
 }
 
-/// Removes the folder of a probe with all that is in it.
+/// Removes the folder of a probe with all its contents.
 #[must_use]
 pub fn purge_probe(config: &Config, folder: &str) -> Vec<String> {
     briefly(argv(config, "purge", &[folder]))
@@ -359,7 +360,8 @@ pub fn size(config: &Config, folder: &str) -> Vec<String> {
     briefly(argv(config, "size", &[folder, "--json"]))
 }
 
-/// Writes one file on the remote to standard output, from a byte on. A second attempt would write it once more.
+/// Writes one remote file to standard output, starting at a byte offset. No retry: a second attempt would write the
+/// file once more.
 #[must_use]
 pub fn cat(config: &Config, file: &str, from: u64) -> Vec<String> {
     let mut argv = argv(config, "cat", &[file]);
@@ -370,8 +372,8 @@ pub fn cat(config: &Config, file: &str, from: u64) -> Vec<String> {
     argv
 }
 
-/// Copies a folder of the remote into one of this host. Links stay the files that they are in a mirror: made by rclone,
-/// the next file could go through one.
+/// Downloads a remote folder into a local one. Links stay plain files, as they are in a mirror: if rclone created a
+/// link, the next file could be written through it.
 #[must_use]
 pub fn fetch(config: &Config, folder: &str, to: &str) -> Vec<String> {
     let mut argv = with_progress(in_bulk(config, argv(config, "copy", &[folder, to])));

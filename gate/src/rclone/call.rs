@@ -1,7 +1,7 @@
-//! The requests to an rclone that stays (`rclone rcd`): one function for each, beside the argument vector of the same name in
+//! The requests to a running `rclone rcd`: one function for each, beside the argument vector of the same name in
 //! `argv`, and the meaning of the answers.
 //!
-//! Invariant: an answer is turned into the end of a run that did the same, so that one table of causes serves both.
+//! Invariant: each answer is converted into the end of an equivalent run, so one table of causes serves both.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::config::Config;
 use crate::host::{Answered, Ended, Exit};
 use crate::names::{Remote, ServiceName};
 
-/// The pause between two tries of an upload.
+/// The pause between two attempts of an upload.
 const BETWEEN_UPLOADS: Duration = Duration::from_secs(5);
 
 /// One request.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The path that is asked for.
+    /// The path of the request.
     pub path: &'static str,
     /// The parameters.
     pub parameters: Value,
-    /// How often it is tried; rclone repeats single requests to the remote by itself, and a run repeats all of its work.
+    /// The number of attempts. rclone repeats single requests to the remote by itself; a run repeats all its work.
     pub tries: u8,
-    /// The pause between two tries.
+    /// The pause between two attempts.
     pub between: Duration,
     answer: Printed,
 }
@@ -50,7 +50,7 @@ fn once(path: &'static str, parameters: Value) -> Call {
     }
 }
 
-/// With the tries of a whole run.
+/// Sets the number of attempts of a whole run.
 fn again(config: &Config, call: Call) -> Call {
     Call {
         tries: config.rclone.retries,
@@ -98,7 +98,7 @@ pub fn upload(folder: &str, file: &str, to: &Place) -> Call {
     }
 }
 
-/// Moves a file on the remote. It refuses to replace another one where the remote can.
+/// Moves a file on the remote. rclone refuses to replace another file, if the remote supports that.
 #[must_use]
 pub fn rename(config: &Config, from: (&Place, &str), to: (&Place, &str)) -> Call {
     let parameters = json!({
@@ -118,14 +118,14 @@ pub fn delete(config: &Config, folder: &Place, file: &str) -> Call {
     again(config, once("operations/deletefile", parameters))
 }
 
-/// Removes a folder on the remote with all that is in it.
+/// Removes a folder on the remote with all its contents.
 #[must_use]
 pub fn purge(config: &Config, folder: &Place) -> Call {
     let parameters = json!({ "fs": folder.top, "remote": folder.rest });
     again(config, once("operations/purge", parameters))
 }
 
-/// Asks which hashes a remote knows.
+/// Asks a remote for its supported hashes.
 #[must_use]
 pub fn hashes(folder: &Place) -> Call {
     Call {
@@ -152,7 +152,7 @@ pub fn remote_hash(folder: &Place, file: &str, hash: &str) -> Call {
     stat(&folder.top, &folder.below(file), hash)
 }
 
-/// The same of a file in a local folder.
+/// Asks for the size and one hash of a file in a local folder.
 #[must_use]
 pub fn local_hash(folder: &str, file: &str, hash: &str) -> Call {
     stat(folder, file, hash)
@@ -198,17 +198,17 @@ pub fn size(folder: &str) -> Call {
     }
 }
 
-/// The path of the question for progress.
+/// The path of the progress request.
 pub const PROGRESS: &str = "core/stats";
 
 impl Call {
-    /// The same, tried once.
+    /// The same request with one attempt.
     #[must_use]
     pub fn once(self) -> Self {
         Self { tries: 1, ..self }
     }
 
-    /// The bytes of the request. `group` is the name that its progress is asked for by.
+    /// The bytes of the request. `group` names the request in progress queries.
     #[must_use]
     pub fn body(&self, group: &str) -> Vec<u8> {
         let mut parameters = self.parameters.clone();
@@ -218,7 +218,7 @@ impl Call {
         parameters.to_string().into_bytes()
     }
 
-    /// Turns the answer into the end of a run that did the same, and gives an error to `heard`.
+    /// Converts the answer into the end of an equivalent run, and passes an error to `heard`.
     #[must_use]
     pub fn end(&self, answered: Answered, heard: &mut Listener) -> Ended {
         let (status, body, last_words) = match answered {
@@ -264,7 +264,7 @@ impl Call {
     }
 }
 
-/// Turns the answer to a request for a file into the end of a run that wrote it to its standard output.
+/// Converts the answer to a request for a file into the end of a run that wrote the file to its standard output.
 #[must_use]
 pub fn end_of_file(answered: &Answered, heard: &mut Listener) -> Ended {
     let (exit, last_words) = match answered {
@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(ended.exit, Exit::Code(1), "{status} {body}");
             assert_eq!(heard.errors().len(), 1);
         }
-        // A field that is missing is for the reader of the output to refuse.
+        // The reader of the output refuses a missing field.
         assert_eq!(end(200, "{}").0.stdout, b"null");
     }
 }

@@ -1,7 +1,7 @@
-//! Facts about the installed rclone that are remembered between actions: its version, and how write probes ended.
+//! Facts about the installed rclone that are remembered between actions: its version, and the results of write probes.
 //!
-//! Invariant: a fact counts only for the very file that it was learned of, and a probe only for the remote as it was
-//! configured then. A memory that cannot be read is as good as none: everything in it can be learned again.
+//! Invariant: a fact applies only to the exact file it was learned from, and a probe only to the same configuration of
+//! the remote. An unreadable memory counts as empty: every fact can be learned again.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -19,10 +19,10 @@ use crate::host::durable;
 /// The name of the file in the state folder.
 const FILE: &str = "rclone.json";
 
-/// Larger ones are not the gate's.
+/// The size limit: the gate writes no larger file.
 const LIMIT: u64 = 1 << 16;
 
-/// The state of a program's file, by which it is known again.
+/// The state of a program's file, used to recognise the file.
 type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// The facts.
@@ -33,7 +33,7 @@ pub struct Known {
     stamp: Stamp,
     /// The first line of `rclone version`.
     version: String,
-    /// By the name of a remote.
+    /// The probes, with the name of the remote as key.
     probes: BTreeMap<String, Probed>,
 }
 
@@ -65,7 +65,7 @@ fn digest(ini: &Ini<'_>, name: &str) -> String {
 }
 
 impl Known {
-    /// The facts about this program; none where the file was replaced since.
+    /// Loads the facts about this program; empty if the file was replaced since.
     #[must_use]
     pub fn load(folder: impl AsFd, program: &str, seen: &Metadata) -> Self {
         let bytes = durable::read(folder, FILE, LIMIT).ok().flatten();
@@ -82,41 +82,41 @@ impl Known {
         }
     }
 
-    /// Puts them on the disk.
+    /// Writes the facts to the disk.
     ///
     /// # Errors
-    /// When the disk does not take them.
+    /// When the disk cannot store them.
     pub fn save(&self, folder: impl AsFd) -> std::io::Result<()> {
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         durable::replace(folder, FILE, &bytes)
     }
 
-    /// The version, where it is known.
+    /// The version, if it is known.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         Version::parse(&self.version)
     }
 
-    /// True when the program was asked for its version already.
+    /// True when the program was already asked for its version.
     #[must_use]
     pub fn was_asked(&self) -> bool {
         !self.version.is_empty()
     }
 
-    /// Keeps the first line that the program said of itself.
+    /// Stores the first line of the program's version output.
     pub fn set_version(&mut self, said: &str) {
         let line = said.lines().next().unwrap_or_default();
         self.version = line.chars().take(200).collect();
     }
 
-    /// The result of a write probe of this remote; `None` where there was none.
+    /// The result of a write probe of this remote; `None` without a probe.
     #[must_use]
     pub fn probed(&self, ini: &Ini<'_>, name: &str) -> Option<bool> {
         let probed = self.probes.get(name)?;
         (probed.configuration == digest(ini, name)).then_some(probed.works)
     }
 
-    /// Keeps how a write probe ended.
+    /// Stores the result of a write probe.
     pub fn set_probed(&mut self, ini: &Ini<'_>, name: &str, works: bool) {
         let probed = Probed {
             configuration: digest(ini, name),
@@ -147,7 +147,7 @@ mod tests {
         known.save(&fd).unwrap();
         let known = load();
         assert_eq!(known.version().unwrap().to_string(), "1.60.1");
-        // A new token changes nothing, another drive does.
+        // A new token keeps the result; another drive does not.
         let renewed = Ini::parse("[r]\ntype = onedrive\ntoken = b\n");
         assert_eq!(known.probed(&renewed, "r"), Some(false));
         let other = Ini::parse("[r]\ntype = onedrive\ndrive_id = 2\n");

@@ -1,6 +1,6 @@
-//! What rclone says while it works, turned into progress and into lines for people.
+//! Turns rclone's output into progress and into lines for people.
 //!
-//! Invariant: memory stays bounded however much is said.
+//! Invariant: memory stays bounded for any amount of output.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,44 +14,44 @@ use crate::host::Ear;
 use crate::progress::{Amount, Cause, Phase, Progress, Waiting};
 use crate::reply::Stream;
 
-/// How many errors are kept; the first says what happened, the last what came of it.
+/// The number of errors to keep; the first names the cause, the last the result.
 const KEPT: usize = 20;
 
-/// How many files that could not be transferred are named.
+/// The largest number of failed files to list by name.
 const NAMED: usize = 1000;
 
-/// Says that rclone waits by itself, at the level of debugging.
+/// rclone's debug message for a wait because of throttling.
 const THROTTLED: &str = "Too many requests. Trying again in ";
 
-/// Says at the level of debugging why a file that was asked for is not sent.
+/// rclone's debug message for the reason why a requested file is not sent.
 const NOT_OPENED: &str = "Get request open error: ";
 
-/// Hears one run of rclone.
+/// Listens to one run of rclone.
 #[derive(Debug)]
 pub struct Listener {
     phase: Phase,
-    /// Bytes and files to transfer, where that is known beforehand.
+    /// Bytes and files to transfer, if known beforehand.
     totals: Option<(u64, u64)>,
     stats: Option<Stats>,
     deleted: u64,
-    /// By earlier runs of the same work.
+    /// Files deleted by earlier runs of the same work.
     deleted_before: u64,
     survey: Survey,
     errors: Vec<String>,
     unchecked: bool,
     sign_in_refused: bool,
     matching: u64,
-    /// Files that this attempt did not transfer: the first thousand names, and the number of all.
+    /// Files that this attempt did not transfer: the first thousand names, and the total number.
     failed: (BTreeSet<String>, u64),
     attempt_ended: bool,
-    /// Until when rclone waits because it was throttled, and for how long it did so in all.
+    /// The end of rclone's current wait for a throttling remote, and the total time of all such waits.
     throttled: (Option<Instant>, Duration),
-    /// The longest time that it may wait.
+    /// The longest time that rclone may wait.
     allowed: Option<Duration>,
 }
 
 impl Listener {
-    /// Nothing was heard yet.
+    /// A listener that has read no output yet.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
         Self {
@@ -72,38 +72,38 @@ impl Listener {
         }
     }
 
-    /// Ends the run when the remote has it wait for longer than this.
+    /// Ends the run when the remote makes rclone wait longer than this.
     #[must_use]
     pub fn waiting_at_most(self, allowed: Option<Duration>) -> Self {
         Self { allowed, ..self }
     }
 
-    /// The time that rclone still has to wait, by the remote's own words.
+    /// The time that rclone still has to wait, as stated by the remote.
     #[must_use]
     pub fn throttled_for(&self, now: Instant) -> Duration {
         let until = self.throttled.0;
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// For how long rclone waited because it was throttled.
+    /// The total time that rclone waited because it was throttled.
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.throttled.1
     }
 
-    /// Files that the last attempt did not transfer: the first thousand names, and the number of all.
+    /// Files that the last attempt did not transfer: the first thousand names, and the total number.
     #[must_use]
     pub fn failed(&self) -> (&BTreeSet<String>, u64) {
         (&self.failed.0, self.failed.1)
     }
 
-    /// The last line of progress, for a time in which the work stands still.
+    /// The last progress line, for a time without progress.
     #[must_use]
     pub fn standing_still(&self, waiting: Waiting) -> String {
         self.progress().waiting(waiting).to_string()
     }
 
-    /// Another limit of requests than the gate's own; several transfers wait for the same time.
+    /// Adds a wait for the remote's own request limit; several transfers wait at the same time.
     fn throttle(&mut self, text: &str) -> Option<(Stream, String)> {
         let seconds = text.strip_prefix(THROTTLED)?.split(' ').next()?;
         let seconds: u64 = seconds.parse().ok()?;
@@ -145,7 +145,7 @@ impl Listener {
         }
     }
 
-    /// With the bytes and files to transfer, so that progress does not begin at a hundred percent of the first file.
+    /// Sets the bytes and files to transfer, so that progress does not begin at a hundred percent of the first file.
     #[must_use]
     pub fn of(self, bytes: u64, files: u64) -> Self {
         Self {
@@ -154,19 +154,19 @@ impl Listener {
         }
     }
 
-    /// What a rehearsal found.
+    /// The results of a rehearsal.
     #[must_use]
     pub fn survey(&self) -> &Survey {
         &self.survey
     }
 
-    /// Files that were deleted, also when the run was cut short, by all runs together.
+    /// The number of files that all runs together deleted, including runs that were cut short.
     #[must_use]
     pub fn deleted(&self) -> u64 {
         self.deleted_before + self.deleted.max(self.stats().deletes)
     }
 
-    /// Another run of the same work follows.
+    /// Prepares for another run of the same work.
     pub fn begin_again(&mut self) {
         *self = Self {
             totals: self.totals,
@@ -175,37 +175,37 @@ impl Listener {
         };
     }
 
-    /// The first and the last errors, without the names of files.
+    /// The first and the last errors, without file names.
     #[must_use]
     pub fn errors(&self) -> &[String] {
         &self.errors
     }
 
-    /// Files that a comparison found to be alike.
+    /// The number of files that a comparison found equal.
     #[must_use]
     pub fn matching(&self) -> u64 {
         self.matching
     }
 
-    /// True when a comparison had no hash that both sides know, and so compared sizes alone.
+    /// True when both sides share no hash, so the comparison used sizes alone.
     #[must_use]
     pub fn compared_sizes_alone(&self) -> bool {
         self.unchecked
     }
 
-    /// True when the server refused the stored sign-in, said at any level: rclone before 1.68 repeats the question for 5 s.
+    /// True when the server refused the stored sign-in, at any level: rclone before 1.68 repeats the request for 5 s.
     #[must_use]
     pub fn sign_in_was_refused(&self) -> bool {
         self.sign_in_refused
     }
 
-    /// The last report of progress.
+    /// The last progress report.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats.unwrap_or_default()
     }
 
-    /// Whether there was any.
+    /// True after at least one progress report.
     #[must_use]
     pub fn has_stats(&self) -> bool {
         self.stats.is_some()
@@ -221,7 +221,7 @@ impl Listener {
         self.errors.push(text.to_owned());
     }
 
-    /// An error that rclone answered to a request.
+    /// Records an error from the answer to a request.
     pub(super) fn answered(&mut self, error: &str) {
         self.sign_in_refused |= refuses_sign_in(error);
         self.remember(error);
@@ -253,7 +253,7 @@ impl Listener {
     }
 
     fn message(&mut self, message: &Message) -> Option<(Stream, String)> {
-        // Newer versions say their last words at the level of a notice.
+        // Newer versions report their final error at the level of a notice.
         let last_words = message.level == Level::Notice && message.text.starts_with("Failed to ");
         if message.level == Level::Error || last_words {
             self.remember(&message.text);
@@ -278,17 +278,17 @@ impl Listener {
 
 impl Ear for Listener {
     fn hear(&mut self, line: &str) -> Option<(Stream, String)> {
-        // There is a line of this level for each file of a mirror. In the JSON of a name the quotes are escaped.
+        // rclone writes a line of this level for each file of a mirror. The quotes of a name are escaped in JSON.
         let matters =
             line.contains(THROTTLED) || line.contains("invalid_") || line.contains(NOT_OPENED);
         if line.contains(r#""level":"debug""#) && !matters {
             return None;
         }
         match Line::parse(line) {
-            // A process that answers requests repeats them in its log, with their answers.
+            // `rclone rcd` repeats requests in its log, with their answers.
             Line::Message(message) if is_about_requests(&message.text) => None,
             Line::Message(message) if message.level == Level::Debug => {
-                // Said before rclone gives up.
+                // rclone reports this before it gives up.
                 self.sign_in_refused |= refuses_sign_in(&message.text);
                 if let Some(reason) = message.text.strip_prefix(NOT_OPENED) {
                     self.remember(reason);
@@ -312,7 +312,7 @@ impl Ear for Listener {
         Some((Stream::Out, self.progress().to_string()))
     }
 
-    /// A report names all files that are being transferred and compared at the time, each up to 4096 bytes long
+    /// The limit of a line. A report names every file that is being transferred or compared, each up to 4096 bytes long
     /// and written with up to six characters a byte.
     fn longest_line(&self) -> usize {
         1 << 20
@@ -329,7 +329,7 @@ fn is_about_requests(text: &str) -> bool {
     text.starts_with("rc: ") || text.starts_with("Serving remote control on ")
 }
 
-/// The listener of several runs, of which each begins where the one before it ended.
+/// One listener for several runs; each run begins where the one before it ended.
 #[derive(Debug, Clone)]
 pub struct Shared(pub Rc<RefCell<Listener>>);
 
@@ -400,7 +400,7 @@ mod tests {
             "{}",
             said.1
         );
-        // Another transfer waits for the same time.
+        // Another transfer waits at the same time.
         listener.hear(&line(40));
         assert!(!listener.has_enough() && listener.waited() < Duration::from_secs(41));
         assert!(listener.throttled_for(Instant::now()) > Duration::from_secs(30));

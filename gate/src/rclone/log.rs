@@ -1,62 +1,62 @@
 //! One line of `rclone --use-json-log`: a message, a report of progress, or neither.
 //!
-//! Invariant: any bytes can be read without harm, and what is not rclone's JSON comes out as the text that it is.
-//! rclone writes the names of files into these lines, and those belong to somebody else.
+//! Invariant: any bytes can be read safely, and lines that are not rclone's JSON become plain text. rclone writes file
+//! names into these lines, and those names are untrusted.
 
 use serde::Deserialize;
 
-/// A line, understood.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
-    /// Something happened, or did not because of `--dry-run`.
+    /// A message about an event, or about a change that `--dry-run` skipped.
     Message(Message),
-    /// How far the work is.
+    /// A progress report.
     Stats(Stats),
     /// Anything else.
     Text(String),
 }
 
-/// How much a message matters.
+/// The importance of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Meant for rclone's authors.
+    /// Messages for rclone's developers.
     Debug,
-    /// What is done, file by file.
+    /// Messages about single files.
     Info,
-    /// Worth a look.
+    /// Messages for attention.
     Notice,
-    /// Something was not done.
+    /// Messages about work that failed.
     Error,
 }
 
-/// What happened.
+/// A message of rclone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// How much it matters.
+    /// The importance.
     pub level: Level,
-    /// What rclone says.
+    /// The text.
     pub text: String,
-    /// The file or directory it is about.
+    /// The file or directory that the message is about.
     pub object: Option<String>,
-    /// What was not done because of `--dry-run`: "copy", "delete", …
+    /// The change that `--dry-run` skipped: "copy", "delete", …
     pub skipped: Option<String>,
     /// The size of that file in bytes.
     pub size: u64,
 }
 
-/// How far the work is. Totals grow until everything is listed.
+/// The progress. Totals grow until everything is listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Stats {
     /// Bytes transferred.
     pub bytes: u64,
-    /// Bytes to transfer, as far as is known.
+    /// Bytes to transfer, as far as known.
     pub total_bytes: u64,
     /// Files that were compared or deleted.
     pub checks: u64,
     /// Files transferred.
     pub transfers: u64,
-    /// Files to transfer, as far as is known.
+    /// Files to transfer, as far as known.
     pub total_transfers: u64,
     /// Files deleted.
     pub deletes: u64,
@@ -94,7 +94,7 @@ impl Line {
             "debug" => Level::Debug,
             "info" => Level::Info,
             "error" | "critical" | "alert" | "emergency" | "fatal" | "panic" => Level::Error,
-            // 1.60 says "warning" where newer ones say "notice".
+            // 1.60 says "warning"; newer versions say "notice".
             _ => Level::Notice,
         };
         Self::Message(Message {
@@ -110,7 +110,7 @@ impl Line {
     }
 }
 
-/// Without the date and time that rclone puts before the last thing it says.
+/// Removes the date and time that rclone puts before its last message.
 fn undated(line: &str) -> &str {
     let stamp = |text: &str| {
         text.bytes()
@@ -130,7 +130,7 @@ fn undated(line: &str) -> &str {
 }
 
 impl Message {
-    /// As a line for people.
+    /// Formats the message as a line for people.
     #[must_use]
     pub fn show(&self) -> String {
         let level = match self.level {
@@ -197,7 +197,7 @@ mod tests {
         let Line::Message(message) = Line::parse(line) else {
             panic!("not a message");
         };
-        // The reply sees to control characters in names.
+        // The reply escapes control characters in names.
         assert_eq!(message.show(), "error: first; second (a\nb)");
     }
 

@@ -1,8 +1,8 @@
-//! rclone: its work (`argv` for a run, `call` for a process that stays), its messages (`log`, `listener`, `survey`), the meaning
-//! of its end (`outcome`), and its versions (`version`).
+//! rclone: its work (`argv` for a run, `call` for a process that keeps running), its messages (`log`, `listener`,
+//! `survey`), the meaning of its exit (`outcome`), and its versions (`version`).
 //!
-//! Invariant: nothing outside this folder knows an option, a message or an exit code of rclone. 1.60 is what Debian 12
-//! and 13 have; what it says was tried with that version.
+//! Invariant: only this folder knows the options, messages and exit codes of rclone. Debian 12 and 13 have 1.60; its
+//! messages were tested with that version.
 
 pub mod argv;
 pub mod call;

@@ -1,7 +1,7 @@
-//! What rclone's way to end means, and what to do about it.
+//! The meaning of rclone's exit, and the advice for it.
 //!
-//! Invariant: what is recognised is recognised by rclone's own words; names of files are no part of them. Whatever is
-//! not recognised is told as it was said.
+//! Invariant: messages are recognised only by rclone's own words, never by file names. Unknown messages are passed
+//! through unchanged.
 
 use super::Listener;
 use crate::config::{BUNDLED_RCLONE, Config, Landlock};
@@ -10,7 +10,7 @@ use crate::error::trouble::Trouble;
 use crate::host::{Ended, Exit};
 use crate::progress::Cause;
 
-/// Words that rclone and its backends use, in the order in which they decide.
+/// Messages of rclone and its backends, in order of precedence.
 const SIGN_IN: [&str; 8] = [
     "invalid_grant",
     "invalid_client",
@@ -21,7 +21,7 @@ const SIGN_IN: [&str; 8] = [
     "token expired",
     "401 unauthorized",
 ];
-/// rclone says this of every renewal that fails: "maybe it has expired?"
+/// rclone adds this to every failed renewal: "maybe it has expired?"
 const RENEWAL: [&str; 2] = ["couldn't fetch token", "config reconnect"];
 const OLD_RCLONE: [&str; 1] = ["unauthenticated: unauthenticated"];
 const WRONG_DRIVE: [&str; 1] = ["objecthandle is invalid"];
@@ -79,7 +79,7 @@ const BROKEN: [&str; 15] = [
     "serviceunavailable",
 ];
 
-/// True for a message that the stored sign-in is not accepted.
+/// True for a message that the remote does not accept the stored sign-in.
 pub(super) fn refuses_sign_in(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["invalid_grant", "invalid_client"]
@@ -99,17 +99,17 @@ pub fn sign_in_refused(what: &str, name: &str, config: &Config) -> Failure {
     }
 }
 
-/// A command of rclone's for a person to type on the host, with the gate's own rclone and configuration.
+/// An rclone command for a person to type on the host, with the gate's own rclone and configuration.
 #[must_use]
 pub fn command(config: &Config, words: &str) -> String {
     let rclone = &config.rclone;
     format!("sudo {} --config {} {words}", rclone.program, rclone.config)
 }
 
-/// What rclone's way to end means: `what` it was doing, in words, with a place on `remote`.
+/// Translates rclone's exit. `what` names the work, with a place on `remote`.
 ///
 /// # Errors
-/// When it did not end well.
+/// When rclone failed.
 pub fn judge(
     what: &str,
     remote: &str,
@@ -139,7 +139,7 @@ pub fn judge(
     let command = |words: &str| command(config, words);
     let renew = || command(&format!("config reconnect {name}:"));
     let confined = config.rclone.landlock != Landlock::Off;
-    // First, because other words follow from it: no token can be fetched through a closed port.
+    // Check this first, because other messages follow from it: no token can be fetched through a closed port.
     let trouble = if confined && said(&PORT_CLOSED) {
         Trouble::PortClosed
     } else if said(&NOT_SET_UP) {
@@ -188,7 +188,7 @@ pub fn judge(
     })
 }
 
-/// The end of rclone and its last error, on one line.
+/// rclone's exit and its last error, on one line.
 fn describe(ended: &Ended, heard: &Listener) -> String {
     let meaning = match ended.exit {
         Exit::Code(3) => ", a directory was not found",
@@ -211,7 +211,7 @@ fn describe(ended: &Ended, heard: &Listener) -> String {
     }
 }
 
-/// The cause of a failure that passes by itself; `None` for one that waiting does not mend.
+/// The cause of a temporary failure; `None` for a failure that waiting does not repair.
 #[must_use]
 pub fn passing(failure: &Failure) -> Option<Cause> {
     match failure {
@@ -233,7 +233,7 @@ pub fn passing(failure: &Failure) -> Option<Cause> {
     }
 }
 
-/// True when `cryptcheck` could not compare, because the storage below knows no hashes.
+/// True when `cryptcheck` could not compare, because the storage below supports no hashes.
 #[must_use]
 pub fn no_hash_below(heard: &Listener) -> bool {
     heard
@@ -242,7 +242,7 @@ pub fn no_hash_below(heard: &Listener) -> bool {
         .any(|error| error.contains("does not support any hashes"))
 }
 
-/// rclone's code for "there is no such folder".
+/// True for rclone's exit code "folder not found".
 #[must_use]
 pub fn folder_missing(ended: &Ended) -> bool {
     ended.exit == Exit::Code(3)

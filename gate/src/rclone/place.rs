@@ -1,4 +1,4 @@
-//! A place on a remote, as requests to an rclone that stays have it.
+//! A place on a remote, in the form that requests to a running rclone use.
 //!
 //! Invariant: each place begins with its configured remote, so rclone looks each folder up once.
 
@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use crate::config::Config;
 
-/// A place on a remote as rclone's requests have it: the configured remote, and the rest of the path. One such remote for all
-/// requests of an action lets rclone look each folder up once.
+/// A place on a remote in the form of rclone's requests: the configured remote, and the rest of the path. The requests
+/// of an action share one such remote, so rclone looks each folder up once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub(super) top: String,
@@ -34,7 +34,7 @@ impl Place {
         Self { top, rest }
     }
 
-    /// The address of the file at this place; none where the remote's own name cannot be told from the rest.
+    /// The address of the file at this place; `None` if the remote's own name is ambiguous.
     #[must_use]
     pub fn address(&self) -> Option<String> {
         if self.top.contains([']', '\n']) || self.rest.is_empty() {
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// Writes a text as a part of an address.
+/// Appends a text to an address, escaped.
 fn escape(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -1,41 +1,41 @@
-//! What a rehearsal found: how much a sync would change, and which files.
+//! The result of a rehearsal: the size of the change that a sync would make, and the files in question.
 //!
-//! The names are for the sync that follows. Given them, rclone lists only the folders in which something changes, and
-//! can do nothing but what was rehearsed. On OneDrive every folder costs a request, so this halves what a sync costs.
+//! The sync that follows gets these names. With them rclone lists only the folders in which files change, and can
+//! change only the rehearsed files. On OneDrive every folder costs a request, so this halves the cost of a sync.
 //!
-//! Invariant: names are given only when they are all there, few enough, and each fits on a line of a list; otherwise
-//! the sync looks at everything.
+//! Invariant: names are passed on only if they are complete, few enough, and each fits on a line of a list; otherwise
+//! the sync checks everything.
 
 use std::collections::BTreeSet;
 
 use super::log::{Message, Stats};
 use crate::mirror::change::Change;
 
-/// The most names, and the most bytes of names: rclone keeps them all in memory, and so does the gate.
+/// The largest number of names, and of their bytes: rclone and the gate keep them all in memory.
 const MAX_NAMES: usize = 20_000;
 const MAX_BYTES: usize = 2 << 20;
 
-/// What rclone appends to the name of a symbolic link.
+/// The suffix that rclone appends to the name of a symbolic link.
 const LINK: &str = ".rclonelink";
 
-/// Makes a directory be looked at: the name of a file in it that is not there.
+/// Makes rclone list a directory: the name of a file that does not exist there.
 const WITHIN: &str = "/.looked-at-by-backupctl";
 
-/// What was heard of a rehearsal so far.
+/// The changes that a rehearsal has reported so far.
 #[derive(Debug, Default)]
 pub struct Survey {
     deleted: u64,
-    /// Moved away because it is replaced.
+    /// Files moved away because they are replaced.
     replaced: u64,
     copied: u64,
     touched: u64,
-    /// Directories made or removed. Those that are empty are made each time, there or not.
+    /// Directories made or removed. Empty directories are made each time, even if they exist.
     directories: u64,
     bytes: u64,
     names: Names,
 }
 
-/// Names of files, as long as they can be given on.
+/// File names, as long as they can be passed on.
 #[derive(Debug)]
 enum Names {
     Known {
@@ -68,7 +68,7 @@ impl Names {
         };
         *bytes += name.len();
         let many = deleted.len() + others.len() >= MAX_NAMES || *bytes > MAX_BYTES;
-        // What is not UTF-8 arrives with this character in its place.
+        // Names that are not UTF-8 arrive with this character in place of the invalid bytes.
         let odd = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
         if many || name.is_empty() || name.contains(odd) {
             *self = Self::TooMany;
@@ -80,8 +80,8 @@ impl Names {
     }
 }
 
-/// Whether a file to delete is in the way of this one: it has the name of a folder that is needed, or lies in a folder
-/// of that name.
+/// True if a file to delete is in the way of this one: it has the name of a needed folder, or lies in a folder with the
+/// name of this file.
 fn is_blocked(name: &str, deleted: &BTreeSet<String>) -> bool {
     let folders = name.match_indices('/').filter_map(|(at, _)| name.get(..at));
     let within = format!("{name}/");
@@ -93,7 +93,7 @@ fn is_blocked(name: &str, deleted: &BTreeSet<String>) -> bool {
 }
 
 impl Survey {
-    /// Takes in what would have been done; false for what is not of this kind.
+    /// Counts a skipped change; false for other messages.
     pub fn take(&mut self, message: &Message) -> bool {
         let Some(skipped) = message.skipped.as_deref() else {
             return false;
@@ -108,14 +108,14 @@ impl Survey {
             "delete" | "move into backup dir" => self.deleted += 1,
             "update modification time" => self.touched += 1,
             _ => {
-                // What happens to a directory. Anything that a later rclone may have learnt as well: looking at
-                // a file as if it were a directory does no harm.
+                // Changes to a directory, and any change that a later rclone may add: treating a file as a directory
+                // does no harm.
                 self.directories += 1;
                 self.names.push(format!("{name}{WITHIN}"), false);
             }
         }
         if let Some(target) = name.strip_suffix(LINK) {
-            // rclone 1.60 filters a link by the one name where it is read, and by the other where it is stored.
+            // rclone 1.60 filters a link by one name while reading and by the other name while storing.
             self.names.push(target.to_owned(), false);
         }
         let is_deleted = matches!(skipped, "delete" | "move into backup dir");
@@ -123,11 +123,11 @@ impl Survey {
         true
     }
 
-    /// How much would be changed. `stats` are those of the end.
+    /// The size of the change. `stats` are the final ones.
     #[must_use]
     pub fn change(&self, stats: Stats) -> Change {
         Change {
-            // Each file of the mirror is checked once, and moving one away counts as another check.
+            // Each file of the mirror is checked once, and moving a file away counts as another check.
             mirrored: stats
                 .checks
                 .saturating_sub(stats.renames)
@@ -144,13 +144,13 @@ impl Survey {
         (self.bytes, self.copied)
     }
 
-    /// Whether nothing at all would be done.
+    /// True if the sync would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.deleted + self.replaced + self.copied + self.touched + self.directories == 0
     }
 
-    /// The files in question, one on each line, if they can be told.
+    /// The files in question, one on each line; `None` if there are too many.
     #[must_use]
     pub fn list(&self) -> Option<String> {
         match &self.names {
@@ -167,8 +167,8 @@ impl Survey {
         }
     }
 
-    /// Whether a file has taken the place of a folder, or a folder that of a file. rclone deletes last, where it is not
-    /// told otherwise, and would find the place taken.
+    /// True if a file has taken the place of a folder, or a folder the place of a file. By default rclone deletes last,
+    /// and would find the place taken.
     #[must_use]
     pub fn must_delete_first(&self) -> bool {
         match &self.names {
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// As rclone 1.60 said it of a real tree.
+    /// The output of rclone 1.60 for a real tree.
     #[test]
     fn a_rehearsal_is_counted() {
         let mut survey = Survey::default();

@@ -1,6 +1,6 @@
 //! The versions of rclone, and the kinds of remotes that each can work with: one table.
 //!
-//! Invariant: nothing else in the gate compares a version of rclone with a number of its own.
+//! Invariant: only this table compares a version of rclone with a number.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ const DEBIANS: Version = Version(1, 60, 0);
 
 /// One row: the versions that a kind of remote needs.
 struct Row {
-    /// The value of `type`; every other kind, where it is empty.
+    /// The value of `type`; empty for every other kind.
     kind: &'static str,
-    /// Older versions may not work at all.
+    /// The oldest version that works; older ones may not work at all.
     works: Version,
-    /// Older versions work, with faults.
+    /// The oldest version without faults; older ones work, with faults.
     well: Version,
-    /// The reason of the first.
+    /// The reason why versions before `works` may fail.
     fails: &'static str,
-    /// The reason of the second.
+    /// The faults of versions before `well`.
     faults: &'static str,
 }
 
-/// The last row is for every kind that has none of its own.
+/// The last row applies to every kind without a row.
 const TABLE: [Row; 2] = [
     Row {
         kind: "onedrive",
@@ -43,23 +43,23 @@ const TABLE: [Row; 2] = [
     },
 ];
 
-/// One rclone for all requests of an action, on a socket that it is given, works from here on. Before 1.68 it does not take a
-/// socket, and would have to make one.
+/// The oldest version that can serve all requests of an action as one process on a socket from the gate. Before 1.68
+/// rclone accepts no socket, and would have to create one.
 pub const ONE_PROCESS: Version = Version(1, 68, 0);
 
 /// The advice for a kind of remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitness {
-    /// Nothing is known against it.
+    /// Works without known faults.
     Fine,
-    /// It works, with faults.
+    /// Works, with faults.
     Faulty {
         /// The oldest version without them.
         needs: Version,
         /// The faults.
         reason: &'static str,
     },
-    /// It may not work at all; only a write probe can tell.
+    /// May not work at all; only a write probe can tell.
     TooOld {
         /// The oldest version that works.
         needs: Version,
@@ -99,7 +99,7 @@ impl Version {
         }
     }
 
-    /// The worst of all kinds, with the kind that it is about.
+    /// The worst advice among these kinds, with the kind it applies to.
     #[must_use]
     pub fn worst<'k>(self, kinds: impl IntoIterator<Item = &'k String>) -> (&'k str, Fitness) {
         let mut worst = ("", Fitness::Fine);
@@ -118,7 +118,7 @@ impl Version {
     }
 }
 
-/// True for a kind of remote that needs more than the rclone of Debian, so that the version has to be known.
+/// True for a kind of remote that needs a newer rclone than Debian's, so that the version has to be known.
 #[must_use]
 pub fn is_particular(kind: &str) -> bool {
     TABLE.iter().any(|row| row.kind == kind)

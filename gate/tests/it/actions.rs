@@ -30,7 +30,7 @@ fn a_night_goes_through_and_the_service_is_back() {
     );
     assert!(mirror.join("empty").is_dir());
     if can_mount() {
-        // As text: a link in a mirror on this host could lead out of it.
+        // A path as text: a link in a mirror on this host could lead outside the mirror.
         assert_eq!(
             fs::read_to_string(mirror.join("link.rclonelink")).unwrap(),
             "/etc/passwd"
@@ -154,7 +154,7 @@ fn what_was_down_before_stays_down() {
     let answer = world.request("backupctl --start app").expect(0);
     assert_eq!(answer.out, "app was down before the stop and stays down\n");
     assert!(!world.exists("up"));
-    // The record is used up: asked again, the start means it.
+    // The stop record is used up: a second start really starts the service.
     world.request("backupctl --start app").expect(0);
     assert!(world.exists("up"));
 }
@@ -205,10 +205,10 @@ fn a_program_gets_a_clean_room() {
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             format!("TMPDIR={home}").as_str(),
             format!("XDG_CACHE_HOME={home}").as_str(),
-            // Standard three, and the one that ls opened.
+            // The three standard descriptors, and the one that ls opened.
             "4",
             "/dev/null",
-            // What a service would have after a boot.
+            // The umask that a service has after a boot.
             "0022",
             "SigBlk:\t0000000000000000",
         ]

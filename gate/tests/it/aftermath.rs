@@ -1,5 +1,5 @@
-//! What holds after a night in which somebody was killed: the service is up, nothing is left of what was going on, and
-//! every archive that should be there is, and is whole.
+//! Checks after a night in which a process was killed: the service is up, no work is left over, and every expected
+//! archive is there and complete.
 
 use std::fs;
 use std::process::Command;
@@ -9,14 +9,14 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::harness::{World, names, wait_until};
 
-/// Archives of earlier years, of which retention gives up the second and no other.
+/// Archives of earlier years; retention gives up only the second.
 pub(crate) const OLD: [&str; 3] = [
     "app-2019-12-01.tar.gz",
     "app-2020-01-05.tar.gz",
     "app-2020-01-12.tar.gz",
 ];
 
-/// Up, and nobody owes anything any more.
+/// The service is up, and no lease is open.
 pub(crate) fn settled(world: &World) -> bool {
     let lease = world.read("state/leases/app.json");
     let owed = !lease.is_empty() && lease.contains("\"back\":null");
@@ -28,7 +28,7 @@ pub(crate) fn recover(mut gate: Command) {
     assert!(done.status.success());
 }
 
-/// No process, and no lock. Says whether it took another action of the gate.
+/// No process and no lock is left. Returns true if another action of the gate was needed for that.
 pub(crate) fn nothing_is_left(world: &World, what: &str) -> bool {
     let until = Instant::now() + Duration::from_secs(1);
     while !world.processes().is_empty() && Instant::now() < until {
@@ -63,8 +63,8 @@ pub(crate) fn good_archives(world: &World, what: &str) -> Vec<String> {
     archives
 }
 
-/// What was there is there, or retention gave it up: the second of the three old ones, and no other. Today's
-/// may lie under the name that it was moved aside to.
+/// Every former archive is still there, except the second of the three old ones, which retention may give up. Today's
+/// archive may have the name that it was moved aside to.
 pub(crate) fn archives_are_good(world: &World, before: &[String], what: &str) {
     let after = good_archives(world, what);
     let all = world.listing("app/archives");

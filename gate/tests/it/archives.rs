@@ -1,5 +1,5 @@
-//! What other programs make of an archive: GNU tar, bsdtar and Python bring back the same tree, and the gate reads
-//! what GNU tar wrote.
+//! Compatibility of archives: GNU tar, bsdtar and Python bring back the same tree, and the gate reads archives of GNU
+//! tar.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -29,7 +29,7 @@ fn folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// One of everything that a tar archive can hold, and of what it is hard to hold.
+/// Creates one of every file type that a tar archive can hold, and of the difficult cases.
 pub(crate) fn plant(root: &Path) {
     let odd = |bytes: &[u8]| root.join(OsStr::from_bytes(bytes));
     let long = "l".repeat(240);
@@ -72,7 +72,7 @@ pub(crate) fn plant(root: &Path) {
         many.write_all_at(b"data", number * 65_536).unwrap();
     }
     if is_root() {
-        // Owners, some of whose numbers ustar cannot say.
+        // Owners; ustar cannot store some of these numbers.
         chown(root.join("file"), Some(1234), Some(5678)).unwrap();
         chown(root.join("folder"), Some(3_000_000_000), Some(2_097_152)).unwrap();
         std::os::unix::fs::lchown(root.join("dangling"), Some(7), Some(8)).unwrap();
@@ -99,7 +99,7 @@ pub(crate) fn plant(root: &Path) {
     time("folder", 1_500_000_000, 1);
 }
 
-/// Attributes and ACLs, by the programs that people use for them; false where the file system takes none.
+/// Sets attributes and ACLs with the usual programs; false if the file system supports none.
 pub(crate) fn adorn(root: &Path) -> bool {
     let run = |program: &str, words: &[&str], file: &str| {
         let done = Command::new(program)
@@ -118,7 +118,7 @@ pub(crate) fn adorn(root: &Path) -> bool {
         && (!is_root() || run("setfattr", &["-n", "trusted.x", "-v", "y"], file))
 }
 
-/// Everything about an entry that is to come back.
+/// The properties of an entry that must come back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) mode: u32,
@@ -129,7 +129,7 @@ pub(crate) struct Seen {
     pub(crate) same: PathBuf,
     pub(crate) content: u64,
     pub(crate) length: u64,
-    /// Whether it takes less room than it is long.
+    /// True if the file takes less room than its length.
     pub(crate) sparse: bool,
     pub(crate) attributes: Attributes,
 }
@@ -137,7 +137,7 @@ pub(crate) struct Seen {
 /// Names, and values in hexadecimal digits, as getfattr prints them.
 type Attributes = Vec<(String, String)>;
 
-/// All attributes below a directory, ACLs among them, read by getfattr(1).
+/// Reads all attributes below a directory, including ACLs, with getfattr(1).
 fn attributes(root: &Path) -> BTreeMap<PathBuf, Attributes> {
     let plain = |text: &str| {
         let mut bytes = Vec::new();
@@ -160,7 +160,7 @@ fn attributes(root: &Path) -> BTreeMap<PathBuf, Attributes> {
         .output()
         .unwrap();
     let mut found = BTreeMap::new();
-    // Names may be any bytes; they are escaped but for those above ASCII, which no test here adorns.
+    // Names may be any bytes. They are escaped, except for bytes above ASCII, which no attribute name in this test has.
     for block in String::from_utf8_lossy(&output.stdout).split("\n\n") {
         let mut lines = block.lines();
         let Some(path) = lines.next().and_then(|line| line.strip_prefix("# file: ")) else {
@@ -259,8 +259,8 @@ fn fine(output: &Output) {
     );
 }
 
-/// Has another program unpack the tree, and says where what it made differs. `forget` takes away what it cannot
-/// bring back by its nature.
+/// Unpacks the tree with another program, and reports the differences. `forget` removes the properties that this
+/// program cannot bring back.
 #[track_caller]
 fn brought_back_by(program: &str, words: &[&str], forget: fn(&Path, &mut Seen)) {
     if !have(program) {
@@ -285,7 +285,7 @@ fn brought_back_by(program: &str, words: &[&str], forget: fn(&Path, &mut Seen)) 
             .env("LC_ALL", locale)
             .output()
             .unwrap();
-        // In the C locale bsdtar complains of long names that are UTF-8, and makes them all the same.
+        // In the C locale bsdtar warns about long UTF-8 names, and creates them correctly anyway.
         let words = String::from_utf8_lossy(&output.stderr);
         let complaint =
             |line: &str| line.contains("converted from UTF-8") || line.contains("exit delayed");
@@ -295,7 +295,7 @@ fn brought_back_by(program: &str, words: &[&str], forget: fn(&Path, &mut Seen)) 
         let mut made = look(&target.join("data"));
         for seen in expected.iter_mut().chain(&mut made) {
             if !is_root() {
-                // Who is not root gives nothing away, and so gets no setuid either.
+                // A user without root rights cannot change owners, and so gets no setuid either.
                 seen.1.mode &= !0o6000;
             }
             forget(seen.0, seen.1);
@@ -322,7 +322,7 @@ fn gnu_tar_brings_back_the_whole_tree() {
         "--xattrs",
         "--xattrs-include=*",
         "--numeric-owner",
-        // It says of old and future times that they are implausible, and of hdrcharset that it does not know it.
+        // GNU tar warns about implausible old and future times, and about the unknown key hdrcharset.
         "--warning=no-timestamp",
         "--warning=no-unknown-keyword",
         "-xpzf",
@@ -334,11 +334,11 @@ fn gnu_tar_brings_back_the_whole_tree() {
 fn bsdtar_brings_back_the_whole_tree() {
     let words = ["--acls", "--xattrs", "--numeric-owner", "-xpf"];
     brought_back_by("/usr/bin/bsdtar", &words, |_, seen| {
-        // It does not undo the escaping of `=` and `%` in the names of attributes.
+        // bsdtar does not undo the escaping of `=` and `%` in the names of attributes.
         for (name, _) in &mut seen.attributes {
             *name = name.replace("a%3Db%25c", "a\\075b%c");
         }
-        // It adds the fraction of a time before 1970 instead of subtracting it.
+        // The program adds the fraction of a time before 1970 instead of subtracting it.
         if seen.modified.0 < 0 && seen.modified.1 != 0 {
             seen.modified.0 = -1;
         }
@@ -349,8 +349,8 @@ fn bsdtar_brings_back_the_whole_tree() {
 fn python_brings_back_all_that_it_knows_of() {
     let script = "import sys, tarfile\ntarfile.TarFile.extraction_filter = staticmethod(lambda member, path: member)\nwith tarfile.open(sys.argv[1]) as archive:\n    archive.extractall('.', numeric_owner=True)\n";
     brought_back_by("/usr/bin/python3", &["-c", script], |_, seen| {
-        // It knows neither attributes nor ACLs, whose mask it takes for the group's mode; its times are floating-point
-        // numbers, and those of links are left as they come.
+        // Python supports neither attributes nor ACLs, and takes an ACL's mask for the group's mode. Its times are
+        // floating-point numbers, and it does not set the times of links.
         seen.attributes.clear();
         seen.modified.1 = 0;
         if seen.mode & 0o170_000 == 0o120_000 {
@@ -430,7 +430,7 @@ fn an_archive_of_the_first_version_is_read() {
     let mut expected = look(&data);
     let mut made = look(&target);
     for seen in expected.values_mut().chain(made.values_mut()) {
-        // Whole seconds are all that these headers hold.
+        // These headers hold only whole seconds.
         seen.modified.1 = 0;
     }
     assert_eq!(made, expected);

@@ -1,4 +1,4 @@
-//! `--archive` through the program: what it costs in memory, and what it does not store.
+//! `--archive` through the program: its memory use, and the data that it leaves out.
 
 use std::fs::{self, File};
 use std::io::{Seek, Write};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::harness::{World, have_rclone, names};
 
-/// What the gate may take, in KiB.
+/// The memory limit of the gate, in KiB.
 const BOUND: u64 = 64 << 10;
 
-/// Runs an archive to its end; returns the most memory that the gate had in use, in KiB.
+/// Runs an archive to its end; returns the gate's peak memory use, in KiB.
 fn peak(world: &World) -> u64 {
     let mut gate = world
         .ssh_gate(&world.archive())
@@ -40,7 +40,7 @@ fn peak(world: &World) -> u64 {
     peak
 }
 
-/// `ci/archives` does it with a hundred times as many.
+/// `ci/archives` repeats this with a hundred times more files.
 #[test]
 fn an_archive_of_many_small_files_takes_little_memory() {
     if !have_rclone() {
@@ -58,7 +58,7 @@ fn an_archive_of_many_small_files_takes_little_memory() {
     assert!(peak < BOUND, "{peak} KiB");
 }
 
-/// As `ci/archives` does with a larger one.
+/// `ci/archives` repeats this with a larger file.
 #[test]
 fn an_archive_of_a_file_with_a_huge_hole_takes_little_memory_and_time() {
     if !have_rclone() {
@@ -72,7 +72,7 @@ fn an_archive_of_a_file_with_a_huge_hole_takes_little_memory_and_time() {
     }
     let peak = peak(&world);
     assert!(peak < BOUND, "{peak} KiB");
-    // The holes are not in the archive, and not in what it unpacks to.
+    // Neither the archive nor the unpacked file stores the holes.
     let name = world.archives().remove(0);
     let archive = world.path("remote/OdroidBackup/app/archives").join(name);
     assert!(fs::metadata(&archive).unwrap().len() < 1 << 20);
@@ -90,7 +90,7 @@ fn an_archive_of_a_tree_that_changes_underneath_fails_and_names_the_files() {
     let quiet = world.path("root/app/data/quiet");
     fs::write(quiet, "nothing happens here").unwrap();
     let mut busy = File::create(world.path("root/app/data/busy")).unwrap();
-    // Large enough to be read for a while.
+    // Large enough that reading takes a while.
     let noise: Vec<u8> = (0..1_u32 << 20)
         .flat_map(|n| n.wrapping_mul(0x9E37_79B9).to_le_bytes())
         .collect();
@@ -113,7 +113,7 @@ fn an_archive_of_a_tree_that_changes_underneath_fails_and_names_the_files() {
     let answer = answer.expect(65);
     assert!(answer.err.contains("busy"), "{}", answer.err);
     assert!(!answer.err.contains("quiet"), "{}", answer.err);
-    // Nothing torn is kept, neither there nor here.
+    // No partial archive is kept, neither on the remote nor on this host.
     assert_eq!(world.listing("app/archives"), Vec::<String>::new());
     assert_eq!(names(&world.path("spool/app")), Vec::<String>::new());
 }

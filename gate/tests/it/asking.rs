@@ -78,7 +78,7 @@ fn a_definite_no_of_every_remote_keeps_the_service_up() {
     ] {
         assert!(answer.err.contains(words), "{words}: {}", answer.err);
     }
-    // One request for each remote, however many folders there are on it.
+    // One request for each remote, for any number of folders on it.
     assert_eq!(asked(&world), "about onedrive:\nabout second:\n");
     // The runner's last step comes in any case.
     let answer = world.request("backupctl --start app").expect(0);
@@ -98,7 +98,7 @@ fn one_remote_that_may_take_it_is_enough() {
     answers(&world, QUOTA, &no(REVOKED));
     asked(&world);
     is_stopped(&world, world.request(STOP));
-    // The others need not be asked then.
+    // The gate need not ask the others then.
     assert_eq!(asked(&world), "about onedrive:\n");
 }
 
@@ -148,7 +148,7 @@ fn the_lease_begins_after_the_remotes_were_asked() {
     assert!(stopped >= answered, "{stopped} is before {answered}");
 }
 
-/// rclone 1.60 repeats the question for longer than it is waited for, and says so at the level of debugging.
+/// rclone 1.60 repeats the request for longer than the gate waits, and reports that at the level of debugging.
 #[test]
 fn a_refused_sign_in_counts_although_rclone_goes_on_asking() {
     let said = r#"{"level":"debug","msg":"onedrive: Token refresh failed try 1/5: oauth2: cannot fetch token: 400 Bad Request\nResponse: {\"error\": \"invalid_grant\"}"}"#;

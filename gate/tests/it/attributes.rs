@@ -1,5 +1,5 @@
-//! Extended attributes, ACLs and file capabilities, from `--archive` to the programs that read them: nothing here is
-//! read by the gate's own reader, which once found none and stored none.
+//! Extended attributes, ACLs and file capabilities, from `--archive` to the programs that read them. The tests do not
+//! use the gate's own reader: it once found no attributes and stored none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn printed(directory: &Path, program: &str, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// All attributes and ACLs below a directory, as getfattr and getfacl print them.
+/// All attributes and ACLs below a directory, as printed by getfattr and getfacl.
 #[track_caller]
 fn adornments(directory: &Path) -> String {
     let words = ["-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "."];
@@ -120,7 +120,7 @@ fn a_restore_brings_back_attributes_and_acls() {
     let tree = restored(&world);
     let mut expected = adornments(&world.path("root/app/data"));
     if is_root() {
-        // Of the remote's choice, so it is left out, and said.
+        // The remote chose this value, so the restore leaves it out and reports that.
         let mut blocks: Vec<&str> = expected.split("\n\n").collect();
         let before = blocks.len();
         blocks.retain(|block| !block.contains("security.capability"));
@@ -224,7 +224,7 @@ fn an_archive_of_the_first_release_is_read_and_said_to_hold_no_attributes() {
         fs::read_to_string(restored(&world).join("file")).unwrap(),
         "content"
     );
-    // One of today is not said to lack them.
+    // An archive of today causes no warning about missing attributes.
     world.request(&world.archive()).expect(0);
     let answer = world.on_host(&["--verify", "app"]).expect(0);
     assert!(!answer.err.contains("attributes"), "{}", answer.err);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Circles that are left, each named by the first of its files. None may be added.
+/// The remaining circles, each named by the first of its files. None may be added.
 const LEFT: [&str; 7] = [
     "backupctl: action",
     "backupctl: install::apply",
@@ -53,7 +53,7 @@ fn modules(root: &Path) -> Modules {
     modules
 }
 
-/// The paths of a tree such as `a::{b, c::{d, e}}`.
+/// The paths of a tree like `a::{b, c::{d, e}}`.
 fn expand(tree: &str, paths: &mut Vec<String>) {
     let Some((before, rest)) = tree.split_once('{') else {
         paths.push(tree.split(" as ").next().unwrap().trim().to_owned());
@@ -78,7 +78,7 @@ fn expand(tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// All paths in a text: those of its `use` lines, and those that begin with `crate` or `super`.
+/// Every path in a text: the paths of its `use` lines, and those that begin with `crate` or `super`.
 fn paths(text: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for part in text.split("use ").skip(1) {

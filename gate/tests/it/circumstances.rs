@@ -1,5 +1,5 @@
-//! A copy of a service that is up, or of a directory that is not the one that it seems to be, is said loudly, and takes
-//! no good archive's place.
+//! A copy of a running service, or of a directory that is not the expected one, causes a clear warning and replaces no
+//! good archive.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -29,11 +29,11 @@ fn an_archive_of_a_running_service_never_replaces_one_that_was_made_while_it_was
     }
     let world = World::new();
     world.configure("lease = { seconds = 600, keeper = \"process\" }");
-    // Of a service that is up: said, and made.
+    // The service is up: the archive is made, with a warning.
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(codes(&answer), ["service_up"]);
     assert!(answer.err.contains("app is up"), "{}", answer.err);
-    // While it is down nothing is said, and the other one is replaced.
+    // While the service is down the gate gives no warning and replaces the other archive.
     world.request("backupctl --stop app").expect(0);
     world.write("root/app/data/file", "at rest");
     let answer = world.request(&world.archive()).expect(0);
@@ -82,7 +82,7 @@ fn a_service_that_comes_up_while_it_is_packed_is_named_and_replaces_nothing() {
     world.write("root/app/data/file", "at rest");
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(codes(&answer), Vec::<String>::new());
-    // Up as soon as something lies in the spool.
+    // The service is up when the first file lies in the spool.
     let here = world.path("").display().to_string();
     let former = world.read("bin/status");
     let spool = format!("for f in {here}spool/app/*; do test -e $f && exit 0; done");
@@ -97,7 +97,7 @@ fn a_service_that_comes_up_while_it_is_packed_is_named_and_replaces_nothing() {
         assert_eq!(archived(&world), "at rest");
         assert!(crate::harness::names(&world.path("spool/app")).is_empty());
     }
-    // Where there is none of the day it is made, and one at rest takes its place.
+    // Without an archive of the day it is made, and one of the stopped service replaces it.
     fs::remove_dir_all(world.path("remote/OdroidBackup/app/archives")).unwrap();
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(codes(&answer), ["service_up"]);

@@ -1,4 +1,4 @@
-//! What shells offer, asked of the shells themselves.
+//! The completions that shells offer, tested in the shells themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("completions")
 }
 
-/// A world whose configuration has names worth completing.
+/// A world with several names to complete in its configuration.
 fn world() -> World {
     let world = World::new();
     world.write(
@@ -19,7 +19,7 @@ fn world() -> World {
     world
 }
 
-/// What bash would offer for this line, with the cursor at its end.
+/// The completions of bash for this line, with the cursor at its end.
 #[track_caller]
 fn bash(world: &World, line: &str) -> Vec<String> {
     let line = line.replace("FILE", &world.path("gate.toml").display().to_string());
@@ -72,7 +72,7 @@ fn bash_offers_verbs_options_and_names() {
         "backupctl --config FILE --sync n8n --remote ",
         &["onedrive:/OdroidBackup", "second:Folder"],
     );
-    // What stands before the colon is on the line already.
+    // The part before the colon is already on the line.
     check(
         "backupctl --config FILE --sync n8n --remote onedrive:",
         &["/OdroidBackup"],

@@ -23,7 +23,7 @@ impl Drop for Sshd {
 }
 
 impl Sshd {
-    /// `None`, and says so, where there is no sshd.
+    /// `None`, with a message, if there is no sshd.
     fn start(world: &World) -> Option<Self> {
         if !have(SSHD) || !have("/usr/bin/ssh") || !have("/usr/bin/ssh-keygen") {
             return None;

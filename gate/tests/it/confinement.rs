@@ -1,6 +1,6 @@
-//! From inside of a program in rclone's place: what it can do, and what it cannot.
+//! The view from inside a program in rclone's place: its allowed and denied actions.
 //!
-//! The program is `gate/examples/probe`. What it is allowed is held against the table in `THREAT-MODEL.md`.
+//! The program is `gate/examples/probe`. The test compares its allowed actions with the table in `THREAT-MODEL.md`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::harness::{Answer, World, can_mount};
 
-/// How each attempt ended.
+/// The result of each attempt.
 pub(crate) type Outcomes = BTreeMap<String, String>;
 
 pub(crate) struct Probe {
@@ -22,7 +22,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// `None`, and says so, where the kernel cannot confine all that is tried.
+    /// `None`, with a message, if the kernel cannot confine every attempt.
     pub(crate) fn new(verb: &str, pin: &str, more: &str) -> Option<Self> {
         let program = Path::new(env!("CARGO_BIN_EXE_backupctl")).with_file_name("examples/probe");
         if !program.exists() {
@@ -43,7 +43,7 @@ impl Probe {
         fs::create_dir_all(world.path("root/other/data")).unwrap();
         world.write("root/other/data/file", "not for rclone");
         world.write("victim", "content");
-        // As a user's own file, and readable by all: what it takes is Landlock.
+        // Like a user's own file, readable by all users: only Landlock denies access.
         fs::set_permissions(world.path("victim"), fs::Permissions::from_mode(0o644)).unwrap();
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (open, closed) = (listen(), listen());
@@ -87,7 +87,7 @@ impl Probe {
         }
         let outcomes = told(answer.out.lines());
         assert!(outcomes.len() > 80, "{}\n{}", answer.out, answer.err);
-        // Whatever it tried, nothing came of it.
+        // None of the attempts changed anything.
         assert_eq!(self.world.read("victim"), "content");
         assert_eq!(self.world.read("root/other/data/file"), "not for rclone");
         assert_eq!(self.world.read("root/app/data/file"), "content");
@@ -103,7 +103,7 @@ pub(crate) fn told<'a>(lines: impl Iterator<Item = &'a str>) -> Outcomes {
         .collect()
 }
 
-/// What the table of the threat model says is allowed, and with which of its columns.
+/// The allowed actions in the table of the threat model, from this column.
 fn table(column: &str) -> Vec<String> {
     let text = include_str!("../../THREAT-MODEL.md");
     let mut rows = text
@@ -128,7 +128,7 @@ fn allowed(outcomes: &Outcomes) -> Vec<String> {
         .collect()
 }
 
-/// Denied by whom it should be, and not because something was not there.
+/// Each action was denied by the intended mechanism, not because a file was missing.
 fn denied_on_purpose(outcomes: &Outcomes) {
     for (name, outcome) in outcomes {
         let fine = match name.as_str() {
@@ -137,10 +137,10 @@ fn denied_on_purpose(outcomes: &Outcomes) {
                 ["EROFS", "EACCES"].contains(&outcome.as_str())
             }
             "change a file's mode" => outcome == "nothing happens",
-            // Not every machine has it.
+            // Some machines have no /dev/mem.
             "read /dev/mem" => ["ENOENT", "EACCES"].contains(&outcome.as_str()),
             "call by other numbers" => outcome == "ENOSYS",
-            // Another folder than the one it may write to.
+            // The target is not the folder that the program may write to.
             "move its configuration away" => ["EXDEV", "EACCES"].contains(&outcome.as_str()),
             _ => ["ok", "EPERM", "EACCES"].contains(&outcome.as_str()),
         };
@@ -160,7 +160,8 @@ fn a_sync_can_do_what_the_table_says_and_nothing_else() {
     assert_eq!(allowed(&outcomes), table("sync"));
 }
 
-/// Older kernels have less of Landlock: 1 (5.13), 3 (6.2), 5 (6.10). The rest has to hold without it.
+/// Older kernels support fewer Landlock rules: 1 (5.13), 3 (6.2), 5 (6.10). The other rules have to hold without the
+/// missing ones.
 #[test]
 fn a_kernel_with_less_of_landlock_opens_no_other_door() {
     for version in [1, 3, 5] {
@@ -195,7 +196,7 @@ fn a_kernel_with_less_of_landlock_opens_no_other_door() {
         );
         let mut outcomes = told(answer.out.lines());
         assert!(outcomes.len() > 80, "{}\n{}", answer.out, answer.err);
-        // Ports came with version 4; before, the list of ports is not kept, and `--doctor` says so.
+        // Ports came with version 4; older kernels do not enforce the list of ports, and `--doctor` reports that.
         if version < 4 {
             for name in ["connect to another port", "offer a port"] {
                 outcomes.remove(name);

@@ -1,6 +1,6 @@
 //! Every line of the corpus through the real binary.
 //!
-//! Refused ones go through `--explain` and through `--ssh-gate`, and nothing may be touched by them.
+//! Refused lines go through `--explain` and through `--ssh-gate`, and must not change any file.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -139,7 +139,7 @@ fn accepted_lines_are_explained_down_to_the_argument_vectors() {
             if let Some(program) = argv.first() {
                 assert!(program.as_str().unwrap().starts_with('/'), "{line}: {step}");
             }
-            // The source is never handed on by its name.
+            // The source is never passed on by its name.
             assert!(
                 !argv
                     .iter()

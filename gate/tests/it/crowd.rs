@@ -1,4 +1,4 @@
-//! Many requests at the same time: those that wait are bounded, and a start passes them all.
+//! Many requests at the same time: the number of waiting requests is bounded, and a start overtakes them all.
 
 use std::process::Child;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::harness::{Answer, World, kill_at_once, pid, wait_long, wait_until};
 
-/// Requests beside the one that is at work.
+/// Requests beside the active one.
 const MANY: usize = 60;
 
 /// Slots for waiting requests.
 const SLOTS: usize = 8;
 
-/// A world whose stop takes until the file `go` is there.
+/// A world with a stop that lasts until the file `go` is there.
 fn world() -> World {
     let world = World::new();
     let text = world.read("gate.toml");
@@ -43,7 +43,7 @@ fn audited(world: &World, word: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Those that have ended, with their answers; the others stay.
+/// The children that have ended, with their answers; the others stay in the list.
 fn ended(children: &mut Vec<Child>) -> Vec<Answer> {
     let (done, rest): (Vec<Child>, Vec<Child>) = std::mem::take(children)
         .into_iter()
@@ -92,7 +92,7 @@ fn waiting_requests_are_bounded_and_a_start_passes_them() {
         assert_eq!(answer.code, 69);
     }
     assert!(first.try_wait().unwrap().is_none());
-    // The start breaks the stop off, which brings the service back, and comes before the eight others.
+    // The start cancels the stop, which brings the service back, and comes before the eight others.
     let answer = world.request("backupctl --start app --timeout 120");
     assert_eq!(answer.code, 0, "{}\n{}", answer.out, answer.err);
     assert_eq!(first.wait().unwrap().code(), Some(69));
@@ -206,7 +206,7 @@ fn stops_of_a_day_are_counted_shown_and_refused_where_that_is_wished() {
         refused.err
     );
     assert!(world.exists("up"));
-    // A record that cannot be read counts nothing and stops nothing.
+    // An unreadable record counts nothing and blocks nothing.
     world.write("state/stops/app.json", "{ torn");
     world.request("backupctl --stop app").expect(0);
     world.request("backupctl --start app").expect(0);

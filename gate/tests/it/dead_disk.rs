@@ -1,5 +1,5 @@
-//! File systems that do not answer, as dead disks and lost network shares do not: below a service's data, and as the data
-//! itself. Deadlines and leases hold, and a user's own mount inside of the data costs a note.
+//! File systems that do not answer, like dead disks and lost network shares: below a service's data, and as the data
+//! itself. Deadlines and leases hold, and a user's own mount inside the data causes only a note.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -20,8 +20,8 @@ use crate::harness::{World, have_rclone, is_root, pid, wait_long, wait_until};
 const HEADER: usize = 40;
 const INIT: u32 = 26;
 
-/// A FUSE file system whose program takes every question and answers none. A process that asks waits, and cannot be
-/// killed until the mount is gone.
+/// A FUSE file system with a program that reads every request and answers none. A process that sends a request waits,
+/// and cannot be killed until the mount is gone.
 pub(crate) struct DeadDisk {
     place: PathBuf,
     stop: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub(crate) struct DeadDisk {
 }
 
 impl DeadDisk {
-    /// Mounts one for a user; without `others` it is his alone, and even root may not look at it.
+    /// Mounts one for a user; without `others` only this user may access it, and not even root.
     pub(crate) fn mount(place: PathBuf, user: u32, others: bool) -> Self {
         let device = OpenOptions::new()
             .read(true)
@@ -65,12 +65,12 @@ impl Drop for DeadDisk {
     fn drop(&mut self) {
         let _ = umount2(&self.place, MntFlags::MNT_DETACH);
         self.stop.store(true, Ordering::Relaxed);
-        // With the last descriptor of the device everybody who waits gets an error.
+        // Closing the last descriptor of the device gives every waiting process an error.
         let _ = self.program.take().unwrap().join();
     }
 }
 
-/// Agrees on a version of the protocol, and says nothing from then on.
+/// Agrees on a version of the protocol, and then never answers again.
 fn swallow(mut device: File, stop: &AtomicBool) {
     let mut request = vec![0_u8; 1 << 20];
     while !stop.load(Ordering::Relaxed) {
@@ -87,7 +87,7 @@ fn swallow(mut device: File, stop: &AtomicBool) {
         let number = |at: usize| u32::from_ne_bytes(request[at..at + 4].try_into().unwrap());
         if length > HEADER && number(4) == INIT {
             let mut answer = Vec::new();
-            // Length, no error, and whose answer it is.
+            // Length, no error, and the number of the request.
             answer.extend_from_slice(&80_u32.to_ne_bytes());
             answer.extend_from_slice(&0_u32.to_ne_bytes());
             answer.extend_from_slice(&request[8..16]);
@@ -95,14 +95,14 @@ fn swallow(mut device: File, stop: &AtomicBool) {
             answer.extend_from_slice(&7_u32.to_ne_bytes());
             answer.extend_from_slice(&31_u32.to_ne_bytes());
             answer.resize(80, 0);
-            // The largest write, without which nothing is agreed on.
+            // The largest write; the kernel requires it for an agreement.
             answer[36..40].copy_from_slice(&4096_u32.to_ne_bytes());
             device.write_all(&answer).unwrap();
         }
     }
 }
 
-/// False, and says so, where nothing can be mounted.
+/// False, with a message, if FUSE mounts are impossible.
 pub(crate) fn can_mount_fuse() -> bool {
     let can = is_root() && OpenOptions::new().read(true).open("/dev/fuse").is_ok();
     if !can {
@@ -208,7 +208,7 @@ fn a_lease_holds_although_an_archive_hangs_on_a_dead_disk() {
     wait_until("the archive reads", || {
         world.processes().iter().any(|line| line.contains("__walk"))
     });
-    // And the gate itself is stopped, too.
+    // The gate itself is stopped, too.
     kill(pid(&archive), Signal::SIGSTOP).unwrap();
     wait_long("the service is back", || {
         world.exists("up") && !world.exists("state/leases/app.json")

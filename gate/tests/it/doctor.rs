@@ -1,4 +1,4 @@
-//! `--doctor`: what is broken on purpose is found, named and comes with a command; the rest goes on.
+//! `--doctor` finds and names each deliberate fault, prints a command for it, and continues with the other checks.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,7 +14,7 @@ fn examine(world: &World, code: i32) -> Vec<Value> {
     serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out))
 }
 
-/// The first finding of a hop with this verdict whose sentence holds these words.
+/// The first finding of a hop that has this verdict and contains these words.
 #[track_caller]
 fn finding<'a>(findings: &'a [Value], hop: &str, verdict: &str, words: &str) -> &'a Value {
     findings
@@ -27,7 +27,7 @@ fn finding<'a>(findings: &'a [Value], hop: &str, verdict: &str, words: &str) -> 
         .unwrap_or_else(|| panic!("no {verdict} of {hop} with {words:?} in {findings:#?}"))
 }
 
-/// A world whose account is one that every Debian has, with a file of keys of the test's own.
+/// A world for an account that every Debian has, with the test's own file of keys.
 fn world(keys: &str) -> World {
     let world = World::new();
     let file = world.path("authorized_keys");
@@ -77,14 +77,14 @@ fn every_hop_is_looked_at_and_whatever_is_wrong_comes_with_a_command() {
     let here = world.path("").display().to_string();
     let mut commands = false;
     for line in text.out.lines() {
-        // Commands are there to be copied, so they are not broken.
+        // Commands are meant to be copied, so their lines are not wrapped.
         commands = line.contains(" fix: ") || (commands && line.starts_with(&" ".repeat(21)));
         assert!(
             commands || line.chars().count() <= 80 || line.contains(&here),
             "{line}"
         );
     }
-    // Nothing was made or changed but the gate's own folders; the file that was stored as a test is gone again.
+    // `--doctor` created and changed only the gate's own folders; its test file on the remote is deleted again.
     assert!(!world.exists("spool") && world.listing("").is_empty() && world.exists("up"));
 }
 

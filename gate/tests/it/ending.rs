@@ -1,5 +1,5 @@
-//! Work that is not left to come to its own end: by a deadline, a signal, a vanished peer, a start, or a SIGKILL. What
-//! it had begun is gone afterwards.
+//! Actions that are ended early: by a deadline, a signal, a vanished peer, a start, or a SIGKILL. They leave no partial
+//! results.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,7 +17,7 @@ fn hanging_rclone(world: &World) {
     world.configure_with("", &program);
 }
 
-/// Whatever a request started is gone; each process names the world in its command line.
+/// Every process that a request started has ended; each process names the world in its command line.
 fn nothing_left(world: &World) {
     wait_until("no process of this world is left", || {
         world.processes().is_empty()
@@ -69,8 +69,8 @@ fn what_a_killed_gate_left_behind_is_ended_by_the_next_action() {
     });
     kill(pid(&gate), Signal::SIGKILL).unwrap();
     gate.wait().unwrap();
-    // The daemon has a session of its own, and nobody's signal reaches it. (That of another test's gate may: each
-    // looks after all.)
+    // The daemon has its own session, and this gate's signals do not reach it. (The gate of another test may end it:
+    // each gate cleans up all leftovers.)
     world.request("backupctl --start app").expect(0);
     nothing_left(&world);
 }
@@ -79,7 +79,7 @@ fn what_a_killed_gate_left_behind_is_ended_by_the_next_action() {
 fn a_start_that_waited_for_a_gate_that_was_killed_ends_what_that_left_behind() {
     let world = World::new();
     let here = world.path("").display().to_string();
-    // What the stop command leaves would take the service down again after the start.
+    // The processes that the stop command leaves would take the service down again after the start.
     world.script("stop", &format!(
         "setsid sh -c 'while :; do rm -f {here}/up; sleep 0.05; done' > /dev/null 2>&1 &\n: > {here}/stopping\nsleep 300\n"
     ));
@@ -123,7 +123,7 @@ fn a_silent_program_is_talked_over_so_that_a_vanished_reader_is_noticed() {
         .map_while(Result::ok);
     let still = lines.find(|line| line.starts_with("still "));
     assert!(still.is_some_and(|line| line.contains("root/app/data")));
-    // The other stream is read on: sudo notices on the one that it has something for.
+    // The other stream is still read: sudo notices a closed stream only when it writes to it.
     drop(lines);
     assert_eq!(gate.wait().unwrap().code(), Some(69));
     nothing_left(&world);
@@ -144,7 +144,7 @@ fn a_signal_ends_a_sync_with_all_its_children() {
 fn a_program_that_heeds_sigterm_gets_one() {
     let world = World::new();
     let here = world.path("").display().to_string();
-    // What ends it otherwise leaves no time for words.
+    // The other kinds of end leave no time for a message.
     let polite =
         format!("trap ': > {here}/heeded; exit 1' TERM\n: > {here}/hanging\nsleep 300 &\nwait\n");
     let program = world.script("polite", &polite);

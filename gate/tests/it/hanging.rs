@@ -35,7 +35,7 @@ fn forgotten_lease(world: &World, keeper: &str) {
     world.write("state/leases/other.json", &lease);
 }
 
-/// A sync that has the lock of the service, and whose rclone never ends.
+/// A sync that holds the lock of the service, with an rclone that never ends.
 fn hanging_sync(world: &World) -> Child {
     let here = world.path("").display().to_string();
     let rclone = world.script(
@@ -171,7 +171,7 @@ fn a_lock_whose_holder_was_stopped_does_not_keep_a_service_down() {
         answer.err
     );
     assert!(world.exists("up") && !world.exists(LEASE));
-    // It is dead, and so is its rclone.
+    // The sync is dead, and so is its rclone.
     assert!(!sync.wait().unwrap().success());
     wait_until("nothing of it is left", || {
         !world
@@ -304,7 +304,7 @@ fn a_boot_brings_services_back_although_systemd_does_not_answer() {
     world.configure("lease = { seconds = 600, keeper = \"process\" }");
     world.request(STOP).expect(0);
     kill_at_once(&world.keepers());
-    // `other` sorts after `app`; its lease is kept by a timer that nobody can ask about.
+    // `other` sorts after `app`; a timer that cannot be queried keeps its lease.
     forgotten_lease(&world, "systemd");
     let mut lease: serde_json::Value = serde_json::from_str(&world.read(LEASE)).unwrap();
     lease["seconds"] = 0.into();

@@ -1,4 +1,4 @@
-//! What the gate leaves behind of what it was started with, and what of root's powers it keeps.
+//! The inherited state that the gate drops, and the capabilities of root that it keeps.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use crate::harness::{Answer, World, is_root, wait_until};
 const KILL: u64 = 1 << 5;
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// A gate in the middle of a stop, started with everything that a caller could leave it.
+/// A gate in the middle of a stop, started with every resource that a caller could leave open.
 struct Busy {
     world: World,
     gate: Child,
@@ -115,7 +115,7 @@ fn nobody_else_of_the_same_user_can_look_into_the_gate() {
     assert_eq!(fs::metadata(busy.proc("environ")).unwrap().uid(), 0);
     let mut look = Command::new("readlink");
     if is_root() {
-        // Root without the one capability that lets it look into everybody.
+        // Root without the one capability that allows it to inspect every process.
         look = Command::new("setpriv");
         look.args(["--bounding-set", "-sys_ptrace", "readlink"]);
     }
@@ -132,7 +132,7 @@ fn a_stop_keeps_the_power_to_find_and_end_programs_and_hands_on_what_root_has() 
     }
     let busy = Busy::start();
     busy.can_find_and_end_programs_and_nothing_else();
-    // The administrator's command gets what this test has, and the limits of a boot.
+    // The administrator's command gets the state of this test, and the limits of a boot.
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let child = busy.world.read("child");
     for set in ["CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:"] {

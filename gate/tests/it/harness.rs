@@ -1,6 +1,6 @@
 //! A host in a temporary folder: configuration, data, a service made of files and scripts, a remote.
 //!
-//! Invariant: every test has a world of its own, and nothing outside of it is touched.
+//! Invariant: every test has its own world, and changes nothing outside this world.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 pub(crate) const RCLONE: &str = "/usr/bin/rclone";
 
-/// What rclone says at its end when there was nothing to do; a program in its place has to say it too.
+/// rclone's final message when it had no work; a program in its place must print it too.
 pub(crate) const STATS: &str = r#"{"level":"warning","msg":"","stats":{"checks":2}}"#;
 
 pub(crate) struct World {
@@ -95,7 +95,7 @@ impl World {
         let here = self.path("").display().to_string();
         let here = here.trim_end_matches('/');
         let pin = if can_mount() { "mount" } else { "descriptor" };
-        // A script in rclone's place needs more than rclone does.
+        // A script in rclone's place needs more permissions than rclone.
         let landlock = if rclone == RCLONE { "preferred" } else { "off" };
         self.write(
             "gate.toml",
@@ -137,8 +137,8 @@ path = "{here}/extra/docs"
         );
     }
 
-    /// Makes the remote a real one, at a port of this host; what fails is tried once, and while the service is down it
-    /// is not waited for.
+    /// Makes the remote a real one, at a port of this host. A failed request is tried once, and the gate does not wait
+    /// for the remote while the service is down.
     pub(crate) fn remote_at(&self, port: u16, section: &str) {
         self.write("rclone.conf", &format!("[onedrive]\n{section}"));
         let text = self.read("gate.toml").replace(
@@ -150,7 +150,7 @@ path = "{here}/extra/docs"
         self.write("gate.toml", &text);
     }
 
-    /// Puts other lines in the place of the limits of a sync.
+    /// Replaces the limits of a sync with other lines.
     pub(crate) fn limit(&self, lines: &str) {
         let text = self.read("gate.toml");
         assert!(text.contains("max_delete = 2\n"));
@@ -249,7 +249,7 @@ path = "{here}/extra/docs"
         names(&self.path("remote/OdroidBackup").join(folder))
     }
 
-    /// The processes whose command line names this world, and that line.
+    /// The processes that have the path of this world in their command line, and that line.
     pub(crate) fn running(&self) -> Vec<(Pid, String)> {
         let mark = self.root.path().display().to_string();
         names(Path::new("/proc"))
@@ -289,7 +289,7 @@ pub(crate) fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap())
 }
 
-/// Whether a process holds a lock on a file, as a keeper does and its standby does not; see proc_locks(5).
+/// True if a process holds a lock on a file, as a keeper does and its standby does not; see proc_locks(5).
 pub(crate) fn holds_a_lock(pid: Pid) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     locks.lines().any(|line| {
@@ -298,7 +298,7 @@ pub(crate) fn holds_a_lock(pid: Pid) -> bool {
     })
 }
 
-/// Ends processes before one of them can see that another is gone; until they hold nothing any more, neither locks.
+/// Ends processes before one of them can see that another is gone, and waits until they have released their locks.
 pub(crate) fn kill_at_once(pids: &[Pid]) {
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         for &pid in pids {
@@ -315,7 +315,7 @@ pub(crate) fn kill_at_once(pids: &[Pid]) {
     wait_until("they are dead", || pids.iter().all(|&pid| is_dead(pid)));
 }
 
-/// Whether a process is gone, with all that it held.
+/// True if a process is gone and has released its resources.
 pub(crate) fn is_dead(pid: Pid) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
@@ -333,13 +333,13 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Waits for a condition; the test fails when it does not come.
+/// Waits for a condition; the test fails if it never becomes true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     wait_for(Duration::from_secs(10), what, condition);
 }
 
-/// The same for a condition that takes its time, as the end of a lease and all that follows.
+/// The same for a slow condition, for example the end of a lease and its consequences.
 #[track_caller]
 pub(crate) fn wait_long(what: &str, condition: impl FnMut() -> bool) {
     wait_for(Duration::from_secs(60), what, condition);
@@ -358,7 +358,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether this system lets us make mount namespaces; unshare(1) is part of every Debian.
+/// True if this system allows mount namespaces; unshare(1) is part of every Debian.
 pub(crate) fn can_mount() -> bool {
     let user: &[&str] = if is_root() { &["-m"] } else { &["-Ur", "-m"] };
     Command::new("unshare")
@@ -369,7 +369,7 @@ pub(crate) fn can_mount() -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// False, and says so, where rclone is not installed.
+/// False, with a message, if rclone is not installed.
 pub(crate) fn have_rclone() -> bool {
     have(RCLONE)
 }

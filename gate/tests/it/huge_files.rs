@@ -1,5 +1,5 @@
-//! Files as large as Linux allows (8 EiB less one byte), which are holes but for a few bytes: archived, verified and
-//! restored, or refused with their name; and archives and manifests that name sizes beyond that.
+//! Files of the largest size that Linux allows (8 EiB less one byte), which are holes except for a few bytes: they are
+//! archived, verified and restored, or refused with their name. Also archives and manifests with larger sizes.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::harness::{World, have_rclone};
 /// The largest size of a file.
 const LARGEST: u64 = u64::MAX >> 1;
 
-/// A folder whose file system holds files of that size (tmpfs, XFS, Btrfs), if this machine has one.
+/// A folder on a file system that supports files of that size (tmpfs, XFS, Btrfs), if this machine has one.
 fn roomy() -> Option<TempDir> {
     let base = fs::canonicalize("/dev/shm").ok()?;
     let folder = tempfile::tempdir_in(base).ok()?;
@@ -22,7 +22,7 @@ fn roomy() -> Option<TempDir> {
     probe.set_len(LARGEST).ok().map(|()| folder)
 }
 
-/// A world whose data root is in that folder, with a file of the largest size that has a few bytes near its end.
+/// A world with its data root in that folder, with a file of the largest size that has a few bytes near its end.
 fn world(folder: &Path) -> World {
     let world = World::new();
     fs::create_dir_all(folder.join("app/data")).unwrap();
@@ -56,7 +56,7 @@ fn a_file_of_eight_exbibytes_is_archived_and_restored() {
         "remote/OdroidBackup/app/archives/{}",
         world.archives()[0]
     ));
-    // As others read it.
+    // As other programs read it.
     let python = "import sys, tarfile\nt = tarfile.open(sys.argv[1])\nm = t.getmember('data/huge')\nprint(m.size, m.sparse)";
     let read = Command::new("python3")
         .args(["-c", python])

@@ -1,4 +1,5 @@
-//! `--restore --in-place`: the data is the former or the restored tree, whole, whatever dies.
+//! `--restore --in-place`: the data is always the complete former tree or the complete restored tree, even after a
+//! crash.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +23,7 @@ fn changed() -> World {
     world
 }
 
-/// Which of the two trees bears the name of the data.
+/// The tree that currently has the name of the data.
 fn data(world: &World) -> &'static str {
     let text = |name: &str| world.read(&format!("root/app/data/{name}"));
     match (
@@ -58,7 +59,7 @@ fn the_data_is_replaced_while_the_service_is_down_and_the_former_stays_beside() 
     }
     let world = changed();
     let here = world.path("").display().to_string();
-    // At the stop the former data is still there, and at the start the restored.
+    // At the stop the former data is still in place, and at the start the restored data.
     for (verb, then) in [("stop", "rm -f"), ("start", ": >")] {
         world.script(
             verb,
@@ -81,7 +82,7 @@ fn the_data_is_replaced_while_the_service_is_down_and_the_former_stays_beside() 
         "{}",
         answer.out
     );
-    // It shows where people look.
+    // `--list` shows it.
     let list = world.on_host(&["--list", "app"]).expect(0);
     assert!(list.out.contains(&kept[0]), "{}", list.out);
 }
@@ -154,8 +155,8 @@ fn a_service_that_does_not_come_up_is_told_with_the_way_back_and_tried_again() {
     is_at_rest(&world);
 }
 
-/// The gate is killed at the first, second, third … of the calls by which a change of a name is made to last, in the
-/// folders that say what the data is, what is to become of it, and what is owed to the service: after each change.
+/// Kills the gate at the first, second, third … call that makes a rename durable, in the folders that record the data,
+/// the pending restore and the lease: after each change.
 #[test]
 fn a_gate_that_is_killed_anywhere_leaves_the_former_data_or_the_restored_and_recover_ends_it() {
     if !have_rclone() || !have(STRACE) {
@@ -199,12 +200,12 @@ fn a_gate_that_is_killed_anywhere_leaves_the_former_data_or_the_restored_and_rec
         let healed = if number % 2 == 0 || done {
             world.on_host(&["--recover"]).expect(0)
         } else {
-            // The next restore heals as well; one of another archive that does not exist changes nothing else.
+            // The next restore repairs as well; a restore of a missing archive changes nothing else.
             world
                 .on_host(&["--restore", "app", "--in-place", "--from", "2020-01-01"])
                 .expect(69)
         };
-        // Shown when the test fails.
+        // Printed when the test fails.
         eprintln!(
             "{number} {:?}: {}{}",
             outcomes.last(),
@@ -250,7 +251,7 @@ fn a_start_waits_for_the_end_of_a_restore_that_left_the_data_without_its_name() 
     fs::create_dir_all(world.path("root/app/restored-1/folder")).unwrap();
     world.write("root/app/restored-1/file", "content");
     world.write("root/app/restored-1/folder/second", "more content");
-    // As on a file system that cannot exchange names, between the two renames.
+    // The state between the two renames on a file system that cannot exchange names.
     let record = serde_json::json!({
         "fresh": "restored-1", "kept": "data.before-restore-1",
         "old": inode("root/app/data"), "new": inode("root/app/restored-1"),
@@ -327,7 +328,7 @@ fn the_runners_database_comes_from_its_snapshot() {
         data.display()
     );
     world.request(&archive).expect(0);
-    // Beside it is only explained.
+    // A restore beside the data is only explained.
     let answer = world.on_host(&["--restore", "lightflow"]).expect(0);
     assert!(
         answer.out.contains("backup/lightflow.db to lightflow.db"),
@@ -354,7 +355,7 @@ fn the_runners_database_comes_from_its_snapshot() {
         names(&data.join(&aside[0])),
         ["lightflow.db", "lightflow.db-shm", "lightflow.db-wal"]
     );
-    // A snapshot that is bad takes nobody's place.
+    // A bad snapshot replaces no data.
     fs::write(
         data.join("backup/lightflow.db"),
         b"SQLite format 3\0 and no more",

@@ -1,4 +1,4 @@
-//! What is left of root's power while an archive is verified, and while SQLite looks at a database of it.
+//! The capabilities that remain while the gate verifies an archive, and while SQLite reads a database of the archive.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +24,7 @@ fn what_looks_at_a_database_has_no_power_left() {
     fs::create_dir(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     let held = database(&folder.join("database"));
-    // It waits for this lock, and can be looked at meanwhile.
+    // The process waits for this lock, and can be inspected meanwhile.
     held.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let orders = serde_json::json!({
         "gate": std::process::id(), "folder": folder, "largest": 1 << 20, "confined": true,

@@ -1,7 +1,7 @@
-//! SIGKILL to a process at a random moment of a night, or a part that hangs from that moment on: the service comes back
-//! within its lease, nothing is left behind or held, and no broken archive counts as good.
+//! Sends SIGKILL to a process at a random moment of a night, or makes a part hang from that moment on. The service must
+//! come back within its lease, no process or lock may be left, and no broken archive may count as good.
 //!
-//! A few rounds belong to every run of the tests; `ci/killing --rounds 200` does many and prints the figures.
+//! Every run of the tests does a few rounds; `ci/killing --rounds 200` does many and prints the figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,30 +18,30 @@ use crate::harness::{World, have_rclone, is_dead, kill_at_once, pid, wait_long, 
 use crate::programs::{can_replace_programs, gate_with_programs, move_by_podmanctl, play_stack};
 use crate::victims::{Dice, VICTIMS, Victim};
 
-/// How long the service may stay down in a night that is disturbed.
+/// The longest downtime of the service in a disturbed night.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// What a start, and a machine that is busy with other tests, may take beyond that.
+/// The extra time for a start and for a machine that is busy with other tests.
 const GENEROUS: Duration = Duration::from_secs(20);
 
-/// Worlds at the same time.
+/// The number of parallel worlds.
 const WORLDS: u64 = 4;
 
-/// What came of the rounds with one victim.
+/// The results of the rounds with one victim.
 #[derive(Default)]
 struct Figures {
     rounds: u32,
-    /// In which there was somebody to kill before the night was over.
+    /// Rounds with a process to kill before the night was over.
     hits: u32,
-    /// In which no `--start` came and somebody else brought the service back.
+    /// Rounds in which no `--start` came and a keeper or a recovery brought the service back.
     by_lease: u32,
-    /// In which something went on that only the next action ended.
+    /// Rounds with leftover work that only the next action ended.
     swept: u32,
-    /// In those, the longest time from the kill until the service was up.
+    /// In the rounds of `by_lease`, the longest time from the kill until the service was up.
     longest: Duration,
 }
 
-/// One step of the night: the gate, and who reads what it says.
+/// One step of the night: the gate, and the reader of its output.
 struct Step {
     gate: Child,
     client: Child,
@@ -63,7 +63,7 @@ impl Step {
         Self { gate, client }
     }
 
-    /// Whether it ended well; `None` while it goes on.
+    /// True if the step ended well; `None` while it runs.
     fn ended(&mut self) -> Option<bool> {
         let status = self.gate.try_wait().unwrap()?;
         self.client.wait().unwrap();
@@ -75,7 +75,7 @@ struct Night {
     world: World,
     dice: Dice,
     early_start: bool,
-    /// How long one takes that nobody disturbs.
+    /// The length of an undisturbed night.
     length: Duration,
     rclone: String,
     /// The call that hangs when podmanctl moves the service in this round.
@@ -142,7 +142,7 @@ impl Night {
     }
 
     fn lines(&self) -> [String; 4] {
-        // A start waits for the call that hangs once until its own time is over; then the lease brings the service back.
+        // A start waits for the hanging call until its own time is over; then the lease brings the service back.
         let start = if self.call.is_some() { 4 } else { 20 };
         [
             "backupctl --stop app --timeout 20".into(),
@@ -192,7 +192,7 @@ impl Night {
         }
         let span = self.length.as_millis() as u64 * 12 / 10;
         let at = Duration::from_millis(self.dice.roll(span.max(1)));
-        // Half of the time the runner dies as well, and no start comes.
+        // In half of the rounds the runner dies as well, and no start comes.
         let runner_dies =
             matches!(victim, Victim::Host | Victim::Everything) || self.dice.roll(2) == 0;
         let call = self.call.unwrap_or_default();
@@ -223,7 +223,7 @@ impl Night {
             loop {
                 if killed.is_none() && begun.elapsed() >= at {
                     hit = self.kill(victim, &mut step);
-                    // The moment waits for somebody to kill.
+                    // Wait until there is a process to kill.
                     killed = hit.then(Instant::now);
                     if hit && victim.hangs() {
                         // The runner ends a step that takes too long, by its ssh client.
@@ -239,7 +239,7 @@ impl Night {
                         break;
                     }
                     if hit && runner_dies {
-                        // The runner's ssh clients die with it.
+                        // The ssh clients of the runner die with it.
                         let _ = step.client.kill();
                         wait_long("the gate has seen that", || step.ended().is_some());
                         break 'night;
@@ -253,13 +253,13 @@ impl Night {
             }
         }
         if killed.is_none() && well {
-            // On a machine that was busy at the beginning, most kills would come after the night.
+            // If the machine was busy at the beginning, most kills would otherwise come after the night.
             self.length = self.length.min(begun.elapsed());
         }
-        // A gate that dies between writing a lease and having it kept has stopped nothing yet.
+        // A gate that dies after writing a lease, but before the keeper starts, has stopped no service yet.
         let not_kept = self.world.exists("up") && self.world.keepers().is_empty();
         if runner_dies && (not_kept || victim == Victim::Everything) {
-            // Somebody has to come by: cron, the next backup, the next boot.
+            // The recovery needs a trigger: cron, the next backup, or the next boot.
             recover(self.gate());
         }
         let since = killed.unwrap_or(begun);
@@ -279,7 +279,7 @@ impl Night {
             let _ = fs::remove_file(self.world.path(file));
         }
         if let Some(mut gate) = halted {
-            // A start ends it where it holds the lock of the service; otherwise it is in the way of no start.
+            // A start ends this gate if it holds the lock of the service; otherwise the gate blocks no start.
             let _ = gate.kill();
             gate.wait().unwrap();
         }
@@ -301,7 +301,7 @@ impl Night {
                 .into_iter()
                 .filter(|&pid| kill(pid, Signal::SIGKILL).is_ok())
                 .collect();
-            // On a busy machine the dead hold their locks for some milliseconds more.
+            // On a busy machine dead processes hold their locks for some milliseconds more.
             wait_until("they are dead", || hit.iter().all(|&pid| is_dead(pid)));
             !hit.is_empty()
         };
@@ -339,7 +339,7 @@ impl Night {
                 let keepers = self.world.keepers();
                 let spared = victim == Victim::Host;
                 if !spared {
-                    // Before one of them sees that the other is gone.
+                    // Kill both before one of them sees that the other is gone.
                     kill_at_once(&keepers);
                 }
                 let below = self.world.running().into_iter().map(|(pid, _)| pid);
@@ -385,7 +385,7 @@ fn kills_at_random_moments_leave_no_service_down_and_nothing_behind() {
                     for round in (world..rounds).step_by(WORLDS as usize) {
                         night.round(round);
                     }
-                    // And the next night goes through.
+                    // The next night succeeds.
                     night.undisturbed();
                     night
                 })

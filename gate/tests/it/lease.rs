@@ -1,4 +1,4 @@
-//! A service that was stopped comes back, whatever dies in between. Here a process keeps the lease.
+//! A stopped service comes back even if a process dies in between. Here a process keeps the lease.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +13,7 @@ use crate::harness::{Answer, World, holds_a_lock, is_dead, is_root, kill_at_once
 const STOP: &str = "backupctl --stop app --timeout 20";
 const LEASE: &str = "state/leases/app.json";
 
-/// A world whose service may stay down for so many seconds.
+/// A world with a service that may stay down for this number of seconds.
 fn world(seconds: u32) -> World {
     let world = World::new();
     configure(&world, seconds);
@@ -48,11 +48,11 @@ fn pair(world: &World) -> (Pid, Pid) {
 #[track_caller]
 fn kill_one(victim: Pid) {
     kill(victim, Signal::SIGKILL).unwrap();
-    // Its command line is gone before its locks are.
+    // A dead process loses its command line before its locks.
     wait_until("it is dead", || is_dead(victim));
 }
 
-/// Both at the same moment: there is nobody left to see it.
+/// Kills both at the same moment, so that neither sees the other die.
 #[track_caller]
 fn kill_keepers(world: &World) {
     let (keeper, standby) = pair(world);
@@ -103,7 +103,7 @@ fn a_start_ends_the_lease_and_its_keeper() {
 fn a_keeper_holds_nothing_of_the_connection_it_came_from() {
     let world = world(600);
     let mut gate = world.spawn(STOP);
-    // To their end, which comes only when nobody has them open for writing any more.
+    // Read to the end of both streams, which comes only after every writer has closed them.
     let (mut out, mut err) = (String::new(), String::new());
     let (mut stdout, mut stderr) = (gate.stdout.take().unwrap(), gate.stderr.take().unwrap());
     stdout.read_to_string(&mut out).unwrap();
@@ -136,7 +136,7 @@ fn a_keeper_holds_nothing_of_the_connection_it_came_from() {
     let leases = world.path("state/leases").display().to_string();
     let (pipes, files) = open(keeper);
     assert_eq!(files, ["/dev/null", &leases, &lease]);
-    // They lead to each other.
+    // The pipes connect the two processes.
     assert_eq!(pipes.len(), 2);
     let beside = (pipes, vec!["/dev/null".to_owned(), leases]);
     wait_until("the standby has let go of the rest", || {
@@ -156,7 +156,7 @@ fn a_keeper_that_is_killed_has_its_place_taken_and_so_has_its_standby() {
     kill_one(keeper);
     let (heir, third) = pair(&world);
     assert_eq!(heir, second);
-    // And again, by one that has taken over.
+    // Again, with a keeper that has taken over.
     kill_one(heir);
     let (last, _) = pair(&world);
     assert_eq!(last, third);
@@ -177,11 +177,11 @@ fn a_standby_brings_the_service_back_when_the_keeper_is_killed() {
 #[test]
 fn a_keeper_survives_the_death_of_all_that_started_it() {
     let world = world(2);
-    // The stop command hangs, so that the gate is killed with everything below it and around it.
+    // The stop command hangs, so that the gate is killed with every process below and around it.
     let here = world.path("").display().to_string();
     world.script(
         "stop",
-        // And what it has started in a session of its own hears of nothing.
+        // The process that it has started in its own session does not notice this.
         &format!("rm {here}/up\nsetsid sh -c 'sleep 300; rm {here}/up' > /dev/null 2>&1 &\n: > {here}/stopping\nsleep 300\n"),
     );
     let mut gate = world.ssh_gate(STOP);
@@ -221,7 +221,7 @@ fn a_lease_whose_keeper_was_killed_is_kept_again_by_the_next_action() {
     let world = world(2);
     world.request(STOP).expect(0);
     kill_keepers(&world);
-    // Of another target, and one that fails: it is the look around that counts.
+    // The sync is for another target and fails: only its check of the leases matters.
     world.configure_with(
         "lease = { seconds = 2, keeper = \"process\" }",
         "/nonexistent/rclone",
@@ -242,7 +242,7 @@ fn a_lease_is_left_to_whoever_works_on_its_service() {
         world.request("backupctl --sync-extra docs --remote onedrive:/OdroidBackup");
         world.keepers().len()
     };
-    // Another action, in the middle of writing the lease or of ending it.
+    // Another action that is writing the lease or ending it.
     let lock = fs::File::open(world.path("lock/app.lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(other(), 0);
@@ -260,7 +260,7 @@ fn recover_brings_back_what_is_due_and_nothing_else() {
     world.request(STOP).expect(0);
     let answer = host(&world, &["--recover", "app"]).expect(0);
     assert!(answer.out.contains("may stay down until"), "{}", answer.out);
-    // After a boot nobody is to be taken for dead whose keeper lives.
+    // After a reboot, a lease whose keeper still runs is not abandoned.
     host(&world, &["--recover", "--boot"]).expect(0);
     assert!(!world.exists("up") && world.exists(LEASE));
     kill_keepers(&world);
@@ -275,7 +275,7 @@ fn after_a_boot_every_service_comes_back_and_what_was_down_is_forgotten() {
     let world = world(600);
     world.request(STOP).expect(0);
     kill_keepers(&world);
-    // In a container the boot id stays the same, so that nobody keeps the lease is all there is to see.
+    // In a container the boot id stays the same, so the missing keeper is the only sign.
     host(&world, &["--recover", "--boot"]).expect(0);
     comes_back(&world);
     fs::remove_file(world.path("up")).unwrap();
@@ -293,7 +293,7 @@ fn recover_is_for_the_host_alone() {
         world.request(&format!("backupctl {line}")).expect(77);
     }
     host(&world, &["--recover", "wiki"]).expect(77);
-    // A restore in its place stops it, so it is brought back as well.
+    // An in-place restore stops the service, so it is brought back as well.
     host(&world, &["--recover", "lightflow"]).expect(0);
     for words in [
         &["--recover", "app", "app"][..],
@@ -346,7 +346,7 @@ fn a_stop_of_an_overdue_service_brings_it_back_first() {
 #[test]
 fn a_stop_that_nobody_would_take_back_stops_nothing() {
     let world = world(600);
-    // Neither root nor an ordinary user finds systemd at work here; where it is, it keeps the lease.
+    // In this test neither root nor an ordinary user has systemd; on a host with systemd, systemd keeps the lease.
     if std::path::Path::new("/run/systemd/system").exists() {
         eprintln!("SKIPPED: systemd runs here");
         return;

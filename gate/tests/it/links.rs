@@ -1,4 +1,4 @@
-//! Links, and names that change under the gate: what was opened is what is read.
+//! Links, and names that change while the gate works: the gate reads exactly the file that it opened.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -35,8 +35,8 @@ fn rclone_reads_the_directory_that_was_opened_whatever_its_name_leads_to() {
     fs::create_dir(world.path("secret")).unwrap();
     world.write("secret/password", "secret");
     symlink(world.path("secret"), world.path("root/app/data/way")).unwrap();
-    // In rclone's place: swaps the name for a link to the secret, and then is rclone. Not yet in the
-    // rehearsal: a name that was swapped by then is noticed when the real sync opens its mount.
+    // A script in rclone's place swaps the name for a link to the secret, and then runs rclone. It does not swap during
+    // the rehearsal: the real sync notices an earlier swap when it opens its mount.
     let program = world.script("swap", &format!(
         "case \"$*\" in *--dry-run*) ;; sync*) mv {here}/root/app/data {here}/moved && ln -s {here}/secret {here}/root/app/data ;; esac\nexec /usr/bin/rclone \"$@\"\n"
     ));
@@ -164,7 +164,7 @@ fn by_descriptor_the_source_is_mirrored_without_its_links() {
         world.read("remote/OdroidBackup/app/data/folder/second"),
         "more content"
     );
-    // What is deleted at the source is kept aside, as with a mount.
+    // Files deleted at the source are kept aside, as with a mount.
     fs::remove_file(world.path("root/app/data/file")).unwrap();
     world.request(&world.sync()).expect(0);
     assert_eq!(world.listing("app/data"), ["folder"]);

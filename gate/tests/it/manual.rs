@@ -1,4 +1,4 @@
-//! The manual pages: well formed, and complete as far as a program can tell.
+//! The manual pages: well formed, and complete as far as a program can check.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +50,7 @@ fn mandoc_has_no_complaints() {
     }
 }
 
-/// Whoever adds a key adds it to the page. The example has every key, those that are not set by default in
-/// a comment.
+/// Every new key must be on the page. The example has every key; keys without a default value are in a comment.
 #[test]
 fn every_key_of_the_example_is_in_its_page() {
     let page = fs::read_to_string(here("man/backupctl.toml.5")).unwrap();

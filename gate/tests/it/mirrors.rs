@@ -1,4 +1,5 @@
-//! Syncs cannot destroy a mirror: what is too much is refused, approved of once, and kept for a while.
+//! Syncs cannot destroy a mirror: a change that is too large is refused, can be approved once, and old files are kept
+//! for a while.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +7,7 @@ use std::path::Path;
 
 use crate::harness::{World, can_mount, have_rclone};
 
-/// A world with so many files, mirrored.
+/// A mirrored world with this number of files.
 fn mirrored(files: usize, limits: &str) -> World {
     let world = World::new();
     world.limit(limits);
@@ -33,7 +34,7 @@ fn too_many_deletions_are_refused_with_numbers_and_the_way_out() {
     }
     let world = mirrored(12, "max_delete = 2\n");
     delete(&world, 0..3);
-    // Also when it is asked for again.
+    // A repeated request is refused as well.
     for _ in 0..2 {
         let answer = world.request(&world.sync()).expect(76);
         for words in [
@@ -61,13 +62,13 @@ fn an_approval_is_used_once() {
     );
     delete(&world, 0..8);
     world.request(&world.sync()).expect(76);
-    // Over SSH nobody approves of anything.
+    // Approvals are not possible over SSH.
     world.request("backupctl --approve app").expect(77);
     world.request(&world.sync()).expect(76);
     let approved = world.on_host(&["--approve", "app"]).expect(0);
     assert!(approved.out.contains("8 to delete"), "{}", approved.out);
     world.on_host(&["--approve", "app"]).expect(69);
-    // A sync that does not need it leaves it.
+    // A sync that does not need the approval keeps it.
     for number in 0..8 {
         world.write(&format!("root/app/data/{number}"), "as it was");
     }
@@ -88,7 +89,7 @@ fn an_approval_is_for_what_was_refused() {
     delete(&world, 0..5);
     world.request(&world.sync()).expect(76);
     world.on_host(&["--approve", "app"]).expect(0);
-    // Five, and a little more for what happens meanwhile.
+    // The approved five files, and a few more for changes in the meantime.
     delete(&world, 5..16);
     world.request(&world.sync()).expect(76);
     assert_eq!(world.listing("app/data").len(), 60);
@@ -128,11 +129,11 @@ fn deletions_of_a_day_are_added_up() {
     delete(&world, 5..6);
     let answer = world.request(&world.sync()).expect(76);
     assert!(answer.err.contains("to 6 (limits"), "{}", answer.err);
-    // Books that cannot be read are not taken for empty ones.
+    // Unreadable books do not count as empty.
     world.write("state/losses/app.json", "{");
     world.request(&world.sync()).expect(70);
     assert_eq!(world.listing("app/data").len(), 25);
-    // What lies further back does not count.
+    // Older deletions do not count.
     world.write(
         "state/losses/app.json",
         r#"{"onedrive:/OdroidBackup/app/data":[{"at":"2020-01-01T00:00:00Z","deleted":5,"mirrored":30}]}"#,
@@ -158,7 +159,7 @@ fn a_large_share_is_refused_whatever_the_number() {
     for number in 0..21 {
         world.write(&format!("root/app/data/{number}"), "as it was");
     }
-    // Encrypted: each file is still there, and another.
+    // Encrypted: each file is still there, plus a new one.
     for number in 0..40 {
         world.write(&format!("root/app/data/{number}"), "something else");
     }
@@ -184,7 +185,7 @@ fn a_source_in_which_hardly_anything_is_left_is_refused() {
     let answer = world.request(&world.sync()).expect(76);
     assert!(answer.err.contains("leave 0 of 12 files"), "{}", answer.err);
     assert_eq!(world.listing("app/data").len(), 12);
-    // A few files: not a matter of shares.
+    // With a few files the share does not matter.
     for number in 0..6 {
         world.write(&format!("root/app/data/{number}"), "as it was");
     }
@@ -257,7 +258,7 @@ fn the_second_run_looks_only_where_something_changed() {
         "new"
     );
     assert!(!world.exists("state/lists/app/files"));
-    // Where nothing changed, there is no second run.
+    // Without changes there is no second run.
     fs::remove_file(world.path("runs")).unwrap();
     world.request(&world.sync()).expect(0);
     let runs = world.read("runs");
@@ -332,7 +333,7 @@ fn old_versions_go_after_a_sync_and_the_newest_stay() {
     let world = World::new();
     world.configure("[versions]\nkeep_days = 30\nfloor_count = 2\n");
     fs::remove_file(world.path("up")).unwrap();
-    // Without a folder of versions there is nothing to do and nothing to say.
+    // Without a folder of versions there is no work and no message.
     assert_eq!(world.request(&world.sync()).expect(0).err, "");
     for date in [
         "2020-01-01",
@@ -353,7 +354,7 @@ fn old_versions_go_after_a_sync_and_the_newest_stay() {
         world.listing("app/.versions"),
         ["2020-02-01", "2020-03-01", "2020-1-1", "notes"]
     );
-    // Those of today push one out, whatever their number.
+    // The versions of today push out one day, for any number of syncs.
     for content in ["one", "two!", "three"] {
         world.write("root/app/data/file", content);
         world.request(&world.sync()).expect(0);

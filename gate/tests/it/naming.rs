@@ -1,4 +1,4 @@
-//! Services named as people name folders, and names that cannot be used, on a host.
+//! Services with the names that people give to folders, and names that cannot be used, on a host.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::harness::{Answer, World, have_rclone};
 
-/// A world with a further service, which is controlled as `app` is.
+/// A world with another service, which is controlled like `app`.
 fn with_service(name: &str) -> World {
     let world = World::new();
     let text = world.read("gate.toml");

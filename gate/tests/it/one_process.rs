@@ -1,5 +1,5 @@
-//! One rclone for a whole action, with a program in its place that does as the test says: a folder of this host for a remote,
-//! and answers of any kind.
+//! One rclone for a whole action. The program in its place uses a local folder as the remote, and gives any answer that
+//! the test requests.
 
 use std::fs;
 
@@ -54,7 +54,7 @@ fn an_archive_takes_one_process_and_few_requests() {
     assert_eq!(requests.lines().count(), 14, "{requests}");
     assert_eq!(world.listing("app/archives").len(), 2);
     is_clean(&world);
-    // And again: it takes the place of the former, and is read back.
+    // The second archive replaces the first, and is read back.
     world.request(&world.archive()).expect(0);
     assert_eq!(world.listing("app/archives").len(), 2);
     let verified = world.on_host(&["--verify", "app"]).expect(0);
@@ -79,7 +79,7 @@ const FAULTS: [&str; 13] = [
     "die",
 ];
 
-/// Whatever is answered to the first request for `path`, an archive is said to be stored exactly when it is.
+/// For any answer to the first request for `path`, the gate reports an archive as stored exactly when it is stored.
 fn is_not_believed(path: &str, faults: &[&str]) {
     for how in faults {
         let Some(world) = world(&format!("{how} {path}")) else {

@@ -1,4 +1,4 @@
-//! A remote that throttles, is away or breaks connections: what passes by itself is waited for.
+//! A remote that throttles, is away or breaks connections: the gate waits for temporary failures to pass.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -89,7 +89,7 @@ fn a_deadline_that_passes_while_throttled_says_so() {
         return;
     }
     let world = World::new();
-    // rclone says that it waits at the level of debugging alone; or it gives up, and the gate waits.
+    // rclone reports its wait only at the level of debugging; or rclone gives up, and the gate waits.
     for body in [
         format!("if test $1 = lsjson; then error '{THROTTLED}'; exit 1; fi"),
         "if test $1 = lsjson; then echo '{\"level\":\"debug\",\"msg\":\"Too many requests. Trying again in 120 seconds.\"}' >&2; sleep 300; fi".to_owned(),

@@ -1,4 +1,4 @@
-//! `--list` and `--status`: what exists and how it is, for people and for scripts, without changing anything.
+//! `--list` and `--status` show the existing data and its state, for people and for scripts, without changing anything.
 
 use std::fs;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn json(answer: &Answer) -> Value {
     serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out))
 }
 
-/// A terminal of 80 columns shows every line as one, but for names that are longer by themselves.
+/// A terminal of 80 columns shows every line without wrapping, except for names that are longer.
 #[track_caller]
 fn fits_80_columns(world: &World, text: &str) {
     let here = world.path("").display().to_string();
@@ -118,7 +118,7 @@ fn a_remote_that_does_not_answer_is_said_to_and_the_rest_is_shown() {
 fn a_status_tells_what_the_gate_did_and_does() {
     let world = World::new();
     host(&world, &["--stop", "app"], 0);
-    // Held as an action holds it.
+    // Locked as by an action.
     let lock = world.path("lock/app.lock");
     fs::write(&lock, "--sync (process 42)\n").unwrap();
     let mut holder = Command::new("flock")

@@ -189,7 +189,7 @@ fn a_manifest_that_makes_nobody_the_owner_gives_no_privileges() {
         .replace(".tar.gz", ".manifest.gz");
     let manifest = archives.join(name).display().to_string();
     python(MANIFEST, &[&manifest, "4294967295"]);
-    // A restore does without a manifest that it cannot read.
+    // A restore works without a manifest if it cannot read the manifest.
     for (words, code) in [
         (&["--verify", "app"][..], 65),
         (&["--restore", "app"], 0),

@@ -1,5 +1,4 @@
-//! What a program in rclone's place is left with: capabilities, filters and descriptors, also where there is no
-//! Landlock.
+//! The capabilities, filters and descriptors of a program in rclone's place, also on systems without Landlock.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -11,11 +10,11 @@ use crate::harness::{Answer, is_root};
 
 const READ_SEARCH: u64 = 1 << 2;
 
-/// A run that waits, so that it can be looked at.
+/// A waiting run that the test can inspect.
 struct Waiting {
     gate: Child,
     process: PathBuf,
-    /// Held open: a gate whose reader is gone ends its work.
+    /// Held open: a gate ends its work when its reader is gone.
     _out: Lines<BufReader<ChildStdout>>,
 }
 
@@ -79,7 +78,7 @@ fn capabilities_filters_and_descriptors_are_those_of_the_profile() {
             assert_eq!(run.mask(set), 0, "{verb} {set}");
         }
         if is_root() || source {
-            // Without a namespace of its own an ordinary user cannot cut it, and gets nothing from it.
+            // Without its own namespace an ordinary user cannot reduce the set, and gains nothing from it.
             assert_eq!(run.mask("CapBnd:"), expected, "{verb}");
         }
         assert_eq!(run.status("NoNewPrivs:"), "1");
@@ -108,7 +107,7 @@ fn capabilities_filters_and_descriptors_are_those_of_the_profile() {
         let mut expected = vec![0, 1, 2, 8];
         expected.extend((file == 9).then_some(9));
         assert_eq!(open, expected, "{verb}");
-        // The gate itself, meanwhile.
+        // The gate itself at the same time.
         let gate = PathBuf::from(format!("/proc/{}", run.gate.id()));
         let text = fs::read_to_string(gate.join("status")).unwrap();
         if is_root() {
@@ -126,7 +125,7 @@ fn without_landlock_a_transfer_is_refused_or_done_with_a_warning() {
     let Some(probe) = Probe::new("sync", "mount", "landlock = \"required\"\n") else {
         return;
     };
-    // The probe takes Landlock away from what it starts.
+    // The probe removes Landlock from its children.
     let without = |line: &str| {
         let gate = probe.world.ssh_gate(line);
         let mut wrapped = std::process::Command::new(probe.world.path("bin/probe"));
@@ -159,7 +158,7 @@ fn without_landlock_a_transfer_is_refused_or_done_with_a_warning() {
             .read("audit.jsonl")
             .contains("no Landlock, seccomp")
     );
-    // What the other means take stays taken.
+    // The restrictions by the other mechanisms stay in place.
     let outcomes = told(answer.out.lines());
     for name in [
         "trace the gate",

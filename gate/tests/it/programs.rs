@@ -1,6 +1,6 @@
-//! Other programs in the place of those in `/usr/bin`, for one run of the gate; and a stack that is played by them.
+//! Replaces programs in `/usr/bin` for one run of the gate, and simulates a stack with them.
 //!
-//! Invariant: the programs are seen by this gate and its children alone, in a mount namespace of theirs.
+//! Invariant: only this gate and its children see the programs, in their own mount namespace.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{World, can_mount, is_root};
 
-/// A program that never answers, as systemctl while systemd does not, and that ignores SIGTERM.
+/// A program that never answers, like systemctl while systemd hangs, and that ignores SIGTERM.
 pub(crate) const HANGS: &str = "trap '' TERM; sleep 300";
 
-/// False, and says so, where programs cannot be replaced.
+/// False, with a message, if programs cannot be replaced.
 pub(crate) fn can_replace_programs() -> bool {
     let can = is_root() && can_mount();
     if !can {
@@ -51,8 +51,8 @@ exec \"$@\"",
     command
 }
 
-/// Begins each played program: the call that the file `hang` names does not come to its end. A stop hangs each time,
-/// any other call once: without an answer to it nothing can bring the service back.
+/// The beginning of each simulated program: the call named in the file `hang` never ends. A stop hangs each time, any
+/// other call once: without an answer to that call the service could never come back.
 const MAY_HANG: &str = r#"
 if test "$(cat "$here/hang" 2>/dev/null)" = "$name $verb"; then
     if test "$verb" = stop; then
@@ -106,8 +106,8 @@ shift
 exec timeout --foreground --signal KILL "$limit" "$@"
 "#;
 
-/// Puts systemctl, systemd-run and podman in place that play the stack of `app`: a unit, which runs while the file `up` is
-/// there, and a container that no unit manages, with its state in the file `db`.
+/// Installs a systemctl, systemd-run and podman that simulate the stack of `app`: a unit, which runs while the file
+/// `up` is there, and a container without a unit, with its state in the file `db`.
 pub(crate) fn play_stack(world: &World) {
     let here = world.path("").display().to_string();
     let here = here.trim_end_matches('/');
@@ -118,7 +118,7 @@ pub(crate) fn play_stack(world: &World) {
         put_programs(world, &[name], &format!("{begin}{MAY_HANG}{body}"));
     }
     put_programs(world, &["systemd-run"], SYSTEMD_RUN);
-    // podmanctl reads the configuration of the host where it is not told another one.
+    // podmanctl reads the configuration of the host unless the call names another one.
     let real = env!("CARGO_BIN_EXE_podmanctl");
     world.script(
         "podmanctl",
@@ -127,7 +127,7 @@ pub(crate) fn play_stack(world: &World) {
     world.write("db", "running\n");
 }
 
-/// Hands the stack of `app` over to podmanctl, in the configuration as it is.
+/// Lets podmanctl control the stack of `app`, in the current configuration.
 pub(crate) fn move_by_podmanctl(world: &World) {
     let here = world.path("").display().to_string();
     let text = world.read("gate.toml");

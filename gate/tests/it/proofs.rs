@@ -14,7 +14,7 @@ fn obscured(password: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Makes the remote an encrypted one, over a storage that knows hashes or over one that knows none.
+/// Makes the remote an encrypted one, over a storage with hashes or without hashes.
 fn encrypt(world: &World, hashes: bool) {
     let storage = match hashes {
         true => world.path("remote").display().to_string(),
@@ -30,7 +30,7 @@ fn encrypt(world: &World, hashes: bool) {
     );
 }
 
-/// A storage that knows no hash of files above 100 bytes.
+/// A storage without hashes for files above 100 bytes.
 fn chunks(world: &World, name: &str) -> String {
     format!(
         "[{name}]\ntype = chunker\nremote = {}\nchunk_size = 100B\nhash_type = none\n",
@@ -114,7 +114,7 @@ fn without_a_common_hash_an_archive_is_read_back() {
     }
 }
 
-/// The size is the same, and no hash is there to tell.
+/// The size is the same, and no hash shows the damage.
 #[test]
 fn damage_is_noticed_without_a_hash() {
     if !have_rclone() {
@@ -136,7 +136,7 @@ fn damage_is_noticed_without_a_hash() {
     assert_eq!(world.listing("app/archives"), Vec::<String>::new());
 }
 
-/// An rclone that compares nothing and says that all is well proves nothing.
+/// An rclone that compares no file and reports success proves nothing.
 #[test]
 fn a_comparison_of_nothing_is_no_proof() {
     if !have_rclone() {

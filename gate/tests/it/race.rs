@@ -1,6 +1,6 @@
 //! A data directory that flips to a link and back, as fast as its owner can, while it is mirrored and archived.
 //!
-//! Whatever the gate meets, nothing of what the link leads to may reach the remote. It may refuse; it may not always.
+//! No content behind the link may reach the remote. The gate may refuse, but must not refuse every time.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,16 +13,16 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::harness::{World, have_rclone};
 
-/// So many flips while the gate works.
+/// The number of flips while the gate works.
 const FLIPS: u32 = 10_000;
 
-/// It ends when each verb was done and refused twice. On a busy machine luck takes its time; who has had none by then
-/// never will.
+/// The test ends when each verb was done and refused twice. On a busy machine this takes a while; after this time it
+/// will not happen any more.
 const BOUND: Duration = Duration::from_secs(150);
 
 const SECRET: &str = "never to be seen";
 
-/// Flips until it is over. One rename exchanges directory and link, so that there is always one of them.
+/// Flips until `over` is set. One rename exchanges directory and link, so that there is always one of them.
 fn flip(data: &Path, other: &Path, over: &AtomicBool, flips: &AtomicU32) {
     while !over.load(Ordering::Relaxed) {
         renameat2(
@@ -34,14 +34,14 @@ fn flip(data: &Path, other: &Path, over: &AtomicBool, flips: &AtomicU32) {
         )
         .unwrap();
         let done = flips.fetch_add(1, Ordering::Relaxed);
-        // Bursts, and pauses of different length that end on either side.
+        // Bursts, and pauses of different length; a burst may end with either state.
         if done.is_multiple_of(61) {
             std::thread::sleep(Duration::from_micros(u64::from(done % 7) * 400));
         }
     }
 }
 
-/// Everything on the remote in which these bytes are, archives unpacked.
+/// Every file on the remote that contains these bytes, with archives unpacked.
 fn leaks(world: &World) -> String {
     let remote = world.path("remote");
     let unpacked = world.path("unpacked");
@@ -73,7 +73,7 @@ fn a_directory_that_flips_to_a_link_never_leads_to_another_services_data() {
         return;
     }
     let world = World::new();
-    // Whoever flips may also put new files there; how many is not what this is about.
+    // The owner may also add new files there; the limits on their number do not matter here.
     world.limit("max_delete = 100000\nmax_delete_percent = 100\nmax_change_percent = 100\n");
     fs::create_dir_all(world.path("root/other/data/folder")).unwrap();
     // Other names, and the same ones.
@@ -99,8 +99,8 @@ fn a_directory_that_flips_to_a_link_never_leads_to_another_services_data() {
             let answer = world.request(&line);
             match answer.code {
                 0 => done[round % 2] += 1,
-                // A link, no longer the directory that was opened, or one whose time of change moved while it was
-                // packed.
+                // A link instead of the directory that was opened, or a directory whose modification time changed while
+                // it was packed.
                 65 | 69 | 76 => refused[round % 2] += 1,
                 code => panic!("{code}: {}", answer.err),
             }
@@ -115,6 +115,6 @@ fn a_directory_that_flips_to_a_link_never_leads_to_another_services_data() {
     assert_eq!(leaks(&world), "");
     assert!(!world.exists("remote/OdroidBackup/app/data/password"));
     assert_eq!(world.read("remote/OdroidBackup/app/data/file"), "content");
-    // Nor did anything come back the other way.
+    // No data came back the other way either.
     assert_eq!(world.read("root/other/data/file"), SECRET);
 }

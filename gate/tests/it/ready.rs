@@ -1,4 +1,4 @@
-//! A start is green when the service answers; and a service is started as soon as nothing needs its data.
+//! A start succeeds when the service answers; a service is started when no action needs its data any more.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -37,7 +37,7 @@ fn a_service_that_is_up_and_does_not_answer_is_not_back() {
         "{}",
         answer.err
     );
-    // The promise stands until it does.
+    // The lease stays until the service answers.
     assert!(world.exists("up") && world.exists(LEASE));
     assert_eq!(world.keepers().len(), 2);
     world.script("ready", "exit 0\n");
@@ -126,7 +126,7 @@ fn an_early_start_is_only_for_what_the_gate_stopped() {
     world.request("backupctl --stop app").expect(0);
     world.request(&world.archive()).expect(0);
     assert!(!world.exists("up"));
-    // And one service may differ from the rest.
+    // One service may differ from the rest.
     world.request("backupctl --start app").expect(0);
     world.request("backupctl --start app").expect(0);
     world.configure_app("early_start = false");
@@ -235,7 +235,7 @@ fn a_service_that_did_not_answer_before_its_stop_owes_no_answer_after_it() {
 fn a_service_that_was_neither_up_nor_down_is_brought_back_to_that() {
     let world = World::new();
     let here = world.path("").display().to_string();
-    // Degraded while it runs, as one is whose health check never passes.
+    // Degraded while it runs, like a service with a health check that never passes.
     world.script(
         "status",
         &format!("test -e {here}/up || exit 3\necho degraded >&2\nexit 1\n"),

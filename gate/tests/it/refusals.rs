@@ -1,4 +1,4 @@
-//! What the gate refuses although the request is fine: copying would destroy, or could not be trusted.
+//! Valid requests that the gate refuses: the copy would destroy data, or could not be trusted.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -40,7 +40,7 @@ fn uses_of_rclone(world: &World) -> Vec<Answer> {
     over_ssh.chain(on_host).collect()
 }
 
-/// Insists that all of them are refused with this command, and that nothing was stopped or stored.
+/// Insists that every request is refused with this command, and that no service was stopped and no file stored.
 #[track_caller]
 fn all_refused_with(world: &World, command: &str) {
     for answer in uses_of_rclone(world) {
@@ -160,7 +160,7 @@ fn a_program_that_others_may_replace_is_not_run() {
     let mode = |name: &str, mode| {
         fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
     };
-    // The start command is looked at before anything is stopped.
+    // The start command is checked before the service is stopped.
     mode("bin/start", 0o775);
     let answer = world.request("backupctl --stop app").expect(78);
     assert!(answer.err.contains("bin/start"), "{}", answer.err);
@@ -220,7 +220,7 @@ fn a_missing_rclone_is_named() {
     assert!(answer.err.contains("/nonexistent/rclone"), "{}", answer.err);
 }
 
-/// The exit codes that the gate, a shell, timeout(1) or a signal give a meaning of their own.
+/// The exit codes with a special meaning for the gate, a shell, timeout(1) or a signal.
 const RESERVED: [i32; 14] = [64, 65, 69, 70, 73, 75, 76, 77, 78, 124, 125, 126, 127, 137];
 
 #[test]
@@ -236,7 +236,7 @@ fn no_exit_code_of_a_program_is_taken_for_one_of_the_gate() {
         let answer = world.request(&world.sync()).expect(69);
         let named = answer.err.contains(&format!("exit code {code}"));
         assert!(named, "{code}: {}", answer.err);
-        // The command of a stop that ends so has failed, and the service is brought back.
+        // A stop command with this exit code has failed, and the service is brought back.
         world.script("stop", &format!("rm -f {here}up\nexit {code}\n"));
         let answer = world.request("backupctl --stop app --timeout 5").expect(69);
         let named = answer.err.contains(&format!("exit code {code}"));

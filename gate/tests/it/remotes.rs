@@ -1,4 +1,4 @@
-//! What a real rclone says of remotes that do not do their part, and what the gate makes of it.
+//! Messages of a real rclone about faulty remotes, and the gate's reaction.
 //!
 //! The remotes are servers of a few lines that speak WebDAV, or OAuth, on this host.
 
@@ -151,7 +151,7 @@ fn a_sign_in_that_is_refused_is_recognised() {
     assert!(answer.err.contains("sign-in"), "{}", answer.err);
 }
 
-/// The backend of OneDrive itself, with a refresh token that is no longer good.
+/// The real OneDrive backend, with a refresh token that is no longer valid.
 #[test]
 fn an_expired_token_of_onedrive_is_recognised_and_the_way_out_is_named() {
     if !have_rclone() {
@@ -204,7 +204,7 @@ fn a_remote_that_is_not_there_and_one_that_is_not_set_up_are_told_apart() {
     );
 }
 
-/// A whole WebDAV server, almost: it takes files and folders, and throttles the first question and the fourth.
+/// An almost complete WebDAV server: it accepts files and folders, and throttles the first and the fourth request.
 #[test]
 fn throttling_that_is_overcome_is_no_failure() {
     if !have_rclone() {

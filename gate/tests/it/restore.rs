@@ -1,4 +1,4 @@
-//! `--restore` to a directory: what comes back is what was archived.
+//! `--restore` to a directory brings back exactly the archived data.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::archives::{Seen, adorn, look, plant};
 use crate::harness::{RCLONE, World, have_rclone, is_root, names, wait_until};
 
-/// The one tree that a restore has put beside the data.
+/// The one tree that a restore has created beside the data.
 #[track_caller]
 pub(crate) fn restored(world: &World) -> PathBuf {
     let names: Vec<String> = names(&world.path("root/app"))
@@ -33,7 +33,7 @@ fn is_like(made: &BTreeMap<PathBuf, Seen>, expected: &BTreeMap<PathBuf, Seen>) {
     }
 }
 
-/// Everything that stands in `root/app`.
+/// Every name in `root/app`.
 fn beside(world: &World) -> Vec<String> {
     names(&world.path("root/app"))
 }
@@ -57,7 +57,7 @@ fn an_archive_comes_back_as_it_was() {
     let answer = world.on_host(&["--restore", "app"]).expect(0);
     let mut expected = look(&data);
     for seen in expected.values_mut() {
-        // A thief of the remote could have added these.
+        // An attacker with access to the remote could have added these.
         seen.attributes
             .retain(|(name, _)| name != "security.capability");
         if !is_root() || seen.mode & 0o170_000 == 0o100_000 {
@@ -218,7 +218,7 @@ fn an_archive_that_is_not_what_its_manifest_says_is_told() {
     );
     assert!(!answer.out.contains("stopping"), "{}", answer.out);
     fs::write(folder.join(&name), second).unwrap();
-    // Without any there is nothing to compare with, which is said and no obstacle.
+    // Without a manifest the restore cannot compare; it reports that and continues.
     fs::remove_file(folder.join(&name)).unwrap();
     fs::remove_dir_all(restored(&world)).unwrap();
     let answer = world.on_host(&["--restore", "app"]).expect(0);
@@ -241,7 +241,7 @@ fn without_room_nothing_is_fetched() {
     let world = World::new();
     world.request(&world.archive()).expect(0);
     world.request(&world.sync()).expect(0);
-    // The disk of the spool has room for the manifest; it is that of the data which has not.
+    // The disk of the spool has room for the manifest; the disk of the data is full.
     let file = fs::File::create(world.path("root/app/data/large")).unwrap();
     file.set_len(1 << 20).unwrap();
     world.limit("spool_reserve = 1000000000000000\nmax_delete = 2\n");
@@ -292,7 +292,7 @@ fn what_a_killed_restore_was_making_is_removed_by_the_next_one_and_by_recover() 
     interrupt(Signal::SIGKILL);
     world.on_host(&["--restore", "app"]).expect(0);
     fs::remove_dir_all(restored(&world)).unwrap();
-    // One that is asked to end puts away itself.
+    // A restore that is stopped by SIGTERM cleans up itself.
     interrupt(Signal::SIGTERM);
     assert_eq!(beside(&world), ["data"]);
 }

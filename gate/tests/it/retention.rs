@@ -1,4 +1,5 @@
-//! Which archives stay: verified ones alone count, a request cannot lower the numbers, and what goes is put aside first.
+//! Retention of archives: only verified ones count, a request cannot lower the numbers, and a removed archive is first
+//! put aside.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +17,7 @@ fn folder(world: &World) -> PathBuf {
     folder
 }
 
-/// An archive of three bytes, and a manifest that says it has so many.
+/// An archive of three bytes, and a manifest with this size.
 fn plant(world: &World, day: &str, said: Option<u64>) {
     let folder = folder(world);
     fs::write(folder.join(format!("app-{day}.tar.gz")), "old").unwrap();
@@ -36,7 +37,7 @@ fn left(world: &World) -> Vec<String> {
     names
 }
 
-/// The codes of the warnings, without the one of every archive here: the service is up.
+/// The codes of the warnings, without the warning of every archive here: the service is up.
 fn told(answer: &Answer) -> Vec<String> {
     let mut codes = codes(answer);
     codes.retain(|code| code != "service_up");
@@ -135,7 +136,7 @@ fn the_only_good_archive_stays_beside_newer_ones_that_are_none() {
         plant(&world, day, said);
     }
     fs::write(folder(&world).join("app-2020-02-02.tar.gz"), "").unwrap();
-    // Two weeks and two months: were all counted, the good one would have no place.
+    // Two weeks and two months: if every archive counted, the good one would have no place.
     world.configure("[retention]\nkeep_weekly = 2\nkeep_monthly = 2\n");
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(left(&world).len(), 5, "{}", answer.out);
@@ -144,7 +145,7 @@ fn the_only_good_archive_stays_beside_newer_ones_that_are_none() {
         assert!(answer.err.contains(day), "{}", answer.err);
     }
     assert!(!answer.err.contains("2020-01-05"), "{}", answer.err);
-    // Once verified archives cover two weeks and two months, they go, and can still be had.
+    // When verified archives cover two weeks and two months, the others are put aside, and can still be restored.
     plant(&world, "2020-12-06", Some(3));
     world.request(&world.archive()).expect(0);
     assert_eq!(left(&world), ["app-2020-12-06.tar.gz"]);
@@ -177,11 +178,11 @@ fn manifests_are_read_once_and_not_with_every_archive() {
     world.configure_with("", &program);
     world.request(&world.archive()).expect(0);
     assert_eq!(world.read("read").lines().count(), 4);
-    // The one that did not fit is put aside, and of the others only the new one is read.
+    // The one that did not fit is put aside, and the gate reads only the new one of the others.
     plant(&world, "2020-01-06", Some(3));
     world.request(&world.archive()).expect(0);
     assert_eq!(world.read("read").lines().count(), 4 + 1);
-    // Another file under a name that was verified is found out.
+    // Another file with the name of a verified one is detected.
     fs::write(folder(&world).join("app-2020-01-13.tar.gz"), "cut off").unwrap();
     plant(&world, "2020-01-07", Some(3));
     let answer = world.request(&world.archive()).expect(0);
@@ -204,7 +205,7 @@ fn one_line_of_a_stolen_key_takes_no_archive_away() {
         assert_eq!(left(&world).len(), 11, "{}", answer.out);
         assert_eq!(told(&answer), ["retention_raised"; 2]);
         assert!(answer.err.contains("raised to 12"), "{}", answer.err);
-        // Said by --doctor alone, and not with every archive.
+        // Only --doctor reports this, not every archive.
         assert!(!answer.err.contains("release 0.1"), "{}", answer.err);
         assert!(world.listing("app/.pruned").is_empty());
     }
@@ -216,7 +217,7 @@ fn an_archive_of_the_future_is_named_and_never_the_newest() {
         return;
     }
     let world = World::new();
-    // The numbers of the tutorial cause no words.
+    // The numbers of the tutorial cause no message.
     let line = format!("{} --keep-weekly 3 --keep-monthly 12", world.archive());
     let answer = world.request(&line).expect(0);
     assert!(!answer.err.contains("raised"), "{}", answer.err);

@@ -10,11 +10,11 @@ use crate::harness::{Answer, World, can_mount, is_root, wait_until};
 const STOP: &str = "backupctl --stop app --timeout 20";
 const LEASE: &str = "state/leases/app.json";
 
-/// No disk has this beside an archive, and each has nothing.
+/// No disk has this much space beside an archive.
 const TOO_MUCH: &str = "max_delete = 2\nspool_reserve = 4000000000000000000\n";
 const NOTHING: &str = "max_delete = 2\nspool_reserve = 0\n";
 
-/// A world with lines at the top of its configuration, and such a reserve.
+/// A world with lines at the top of its configuration, and this reserve.
 fn world(top: &str, reserve: &str) -> World {
     let world = World::new();
     let here = world.path("").display().to_string();
@@ -24,7 +24,7 @@ fn world(top: &str, reserve: &str) -> World {
     world
 }
 
-/// It was refused for its room, and nothing came of it.
+/// The stop was refused for lack of space, and changed nothing.
 #[track_caller]
 fn refused(world: &World, answer: Answer) {
     let answer = answer.expect(73);
@@ -53,7 +53,7 @@ fn a_service_whose_archive_would_not_fit_is_not_stopped() {
     let world = world("room_before_stop = true", TOO_MUCH);
     let answer = world.request(STOP);
     refused(&world, answer);
-    // The runner's last step, which comes whatever happened.
+    // The runner's last step, which comes in every case.
     let answer = world.request("backupctl --start app").expect(0);
     assert!(answer.out.contains("was up already"), "{}", answer.out);
 }
@@ -70,7 +70,7 @@ fn nobody_who_did_not_ask_for_it_is_refused() {
     let plain = world("", TOO_MUCH);
     let answer = plain.request(STOP);
     stopped(&plain, answer);
-    // A service decides for itself.
+    // A service can have its own setting.
     let but_this = world("room_before_stop = true", TOO_MUCH);
     but_this.configure_app("room_before_stop = false");
     let answer = but_this.request(STOP);
@@ -95,7 +95,7 @@ fn a_service_that_is_down_is_not_asked_for() {
     );
     assert_eq!(world.read(LEASE), lease);
     world.request("backupctl --start app").expect(0);
-    // And one that nobody stopped.
+    // A service that was not stopped by the gate.
     fs::remove_file(world.path("up")).unwrap();
     world.request(STOP).expect(0);
 }
@@ -105,7 +105,7 @@ fn what_an_earlier_stop_has_promised_is_kept_also_by_one_that_is_refused() {
     let world = world("", TOO_MUCH);
     world.request(STOP).expect(0);
     let lease = world.read(LEASE);
-    // Somebody started it by hand.
+    // The service was started manually.
     world.write("up", "");
     fs::remove_file(world.path("stopped")).unwrap();
     world.configure_app("room_before_stop = true");
@@ -121,7 +121,7 @@ fn a_service_without_data_is_not_stopped_for_an_archive() {
     let world = world("room_before_stop = true", NOTHING);
     fs::remove_dir_all(world.path("root/app/data")).unwrap();
     fs::create_dir(world.path("root/app/data")).unwrap();
-    // As the archive would answer.
+    // The same answer as from the archive.
     let answer = world.request(STOP).expect(76);
     assert!(answer.err.contains("empty"), "{}", answer.err);
     assert!(world.exists("up") && !world.exists("stopped") && !world.exists(LEASE));
@@ -161,7 +161,7 @@ fn in_small_spool(world: &World) -> Answer {
     Answer::of(&gate.output().unwrap())
 }
 
-/// So much of what does not compress.
+/// Incompressible data of this size.
 fn noise(path: &Path, bytes: u32) {
     let noise: Vec<u8> = (0..bytes / 4)
         .flat_map(|n| n.wrapping_mul(0x9E37_79B9).to_le_bytes())
@@ -228,7 +228,7 @@ fn explain_says_so() {
         room
     };
     assert_eq!(what(""), None);
-    // After the remotes.
+    // Checked after the remotes.
     assert_eq!(what("room_before_stop = true"), Some(2));
 }
 
@@ -238,7 +238,7 @@ fn the_spool_folder_is_the_gates_own() {
     world.request(STOP).expect(0);
     let made = fs::metadata(world.path("spool/app")).unwrap();
     assert_eq!(made.mode() & 0o7777, 0o700);
-    // One that somebody else may write to is no place for an archive, so there is none to stop for.
+    // A spool that another user may write to cannot hold an archive, so the gate does not stop the service for it.
     world.request("backupctl --start app").expect(0);
     fs::remove_file(world.path("stopped")).unwrap();
     fs::set_permissions(world.path("spool/app"), fs::Permissions::from_mode(0o777)).unwrap();

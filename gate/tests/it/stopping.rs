@@ -1,4 +1,4 @@
-//! A stop or a start that does not go as it should: the service is up in the end, or it is remembered that it is owed.
+//! A stop or a start that fails: in the end the service is up, or a lease records that it must come back.
 
 use std::io::Read;
 use std::process::Stdio;

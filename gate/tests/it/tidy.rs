@@ -1,4 +1,4 @@
-//! Rules about the source that a compiler does not know.
+//! Rules about the source that a compiler does not check.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Tokens that are renewed while rclone works: a real rclone, and a server that takes each of them once.
+//! Tokens that are renewed while rclone works: a real rclone, and a server that accepts each token once.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,17 +13,16 @@ use nix::unistd::Pid;
 
 use crate::harness::{Answer, World, have_rclone, is_root, wait_until};
 
-/// Where the remote's own API would be: a port that is not open to rclone, as if the network were gone.
+/// The address of the remote's own API: a port that rclone cannot reach, as if the network were gone.
 const NOWHERE: &str = "http://127.0.0.1:9/2.1";
 
-/// Which tokens there are. A token that was used stays good until one that was given out for it is used: the answer
-/// may have been lost.
+/// The valid tokens. A used token stays valid until the token given out for it is used: the answer may have been lost.
 #[derive(Default)]
 struct Tokens {
     last: u32,
     used: u32,
     given: Vec<u32>,
-    /// Takes any.
+    /// Accepts any token.
     lenient: bool,
 }
 
@@ -50,7 +49,7 @@ impl Tokens {
 struct Server {
     port: u16,
     tokens: Arc<Mutex<Tokens>>,
-    /// Says something for each answer, right before it is sent.
+    /// Receives a message for each answer, right before it is sent.
     answers: Receiver<()>,
 }
 
@@ -108,7 +107,7 @@ fn answer(mut stream: &TcpStream, tokens: &Mutex<Tokens>, say: &Sender<()>) -> O
         .find_map(|field| field.strip_prefix("refresh_token=R"))?
         .parse()
         .ok()?;
-    // Good for so short a time that each use asks for another.
+    // Valid for so short a time that each use requests another.
     let (code, text) = match tokens.lock().ok()?.renew(sent) {
         Some(number) => (
             "200 OK",
@@ -127,7 +126,7 @@ fn answer(mut stream: &TcpStream, tokens: &Mutex<Tokens>, say: &Sender<()>) -> O
     .ok()
 }
 
-/// A world whose remote needs tokens of this server.
+/// A world with a remote that needs tokens of this server.
 fn world(server: &Server) -> World {
     let world = World::new();
     world.write(
@@ -162,7 +161,7 @@ fn copies(world: &World) -> Vec<String> {
     names
 }
 
-/// Whether there is anything but the one file in a copy's folder.
+/// True if a copy's folder holds anything but the one file.
 fn is_being_rewritten(world: &World) -> bool {
     copies(world)
         .iter()
@@ -193,7 +192,7 @@ fn a_renewed_token_is_kept_although_the_remote_cannot_be_reached() {
     }
     let before = fs::metadata(&file).unwrap();
     let answer = world.request(&world.sync()).expect(69);
-    // The API's port is not listed, and the words say which key would.
+    // The API's port is not listed, and the message names the key for it.
     assert!(answer.err.contains("rclone.ports"), "{}", answer.err);
     assert!(server.last() > 0);
     assert_eq!(configured(&world), server.last());
@@ -202,7 +201,7 @@ fn a_renewed_token_is_kept_although_the_remote_cannot_be_reached() {
     let rights = |seen: &fs::Metadata| (seen.uid(), seen.gid(), seen.mode());
     assert_eq!(rights(&after), rights(&before));
     nothing_is_left(&world);
-    // It is what the next one starts from.
+    // The next gate starts with this token.
     let last = server.last();
     world.request(&world.sync()).expect(69);
     assert!(server.last() > last);
@@ -256,8 +255,8 @@ fn a_token_survives_kill_9_at_any_moment() {
                     .unwrap();
                 std::thread::sleep(Duration::from_micros(400) * round);
             }
-            // As soon as rclone has made its second file, or has taken the first away; that can be over before anybody
-            // has looked.
+            // Wait until rclone has created its second file, or removed the first; this can be over before the test has
+            // looked.
             _ => while !is_being_rewritten(&world) && gate.try_wait().unwrap().is_none() {},
         }
         let children = format!("/proc/{pid}/task/{pid}/children");
@@ -273,9 +272,9 @@ fn a_token_survives_kill_9_at_any_moment() {
         }
         gate.wait().unwrap();
         caught += u32::from(is_being_rewritten(&world));
-        // Complete at every moment, also before anybody has looked.
+        // Complete at every moment, also before the next gate has looked.
         configured(&world);
-        // A process that was killed takes a moment to let go of what it held.
+        // A killed process takes a moment to release its resources.
         wait_until("nothing is left", || {
             let recovered = Answer::of(&world.gate().arg("--recover").output().unwrap());
             assert_eq!(recovered.code, 0, "{}", recovered.err);

@@ -1,4 +1,4 @@
-//! What the kernel is asked for a refused line, as strace sees it: the whole list.
+//! The complete list of system calls for a refused line, recorded by strace.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,16 +10,16 @@ use crate::harness::{have, is_root};
 
 const STRACE: &str = "/usr/bin/strace";
 
-/// Everything that starts a process or takes a file's name, and connections.
+/// The calls that start a process or take a file's name, and connections.
 const CALLS: &str = "trace=%process,%file,connect,bind,sendto,sendmsg";
 
-/// One system call: its name, what it was given, and the place that it opened, if any.
+/// One system call: its name, its arguments, and the path that it opened, if any.
 fn call(line: &str) -> Option<(String, String)> {
     // After the process's number; ends and signals have no parenthesis.
     let (_, rest) = line.trim_start().split_once(char::is_whitespace)?;
     let rest = rest.trim_start();
     let (name, arguments) = rest.split_once('(')?;
-    // The rest of a call that was cut in two; a question about what is open already.
+    // The rest of a call that was cut in two; a query about an open file.
     if name.contains(' ') || arguments.contains("AT_EMPTY_PATH") {
         return None;
     }
@@ -32,20 +32,20 @@ fn call(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), path))
 }
 
-/// What a program needs before its first statement: its loader, its libraries, the bounds of its stack.
+/// The calls of a program before its first statement: its loader, its libraries, the bounds of its stack.
 fn of_the_loader(name: &str, path: &str) -> bool {
     let library = path.starts_with("/lib") || path.starts_with("/usr/lib");
     match name {
         "access" => path == "/etc/ld.so.preload",
         "openat" | "open" => {
-            // It is read where it exists; one that is empty names no library.
+            // The loader reads `ld.so.cache` if it exists; an empty `ld.so.preload` names no library.
             path == "/etc/ld.so.cache"
                 || (path == "/etc/ld.so.preload"
                     && fs::read(path).is_ok_and(|text| text.is_empty()))
                 || (library && path.contains(".so"))
                 || (path.starts_with("/proc/") && path.ends_with("/maps"))
         }
-        // How a library's place was looked up.
+        // The search for a library.
         "newfstatat" | "statx" | "stat" | "readlink" => library,
         "arch_prctl" => true,
         _ => false,
@@ -104,13 +104,13 @@ fn a_refused_line_starts_no_process_and_opens_the_configuration_alone() {
                     // A thread, in which the line is parsed.
                     "clone3" | "clone" => each.contains("CLONE_THREAD"),
                     "exit" | "exit_group" => true,
-                    // Its own state: what to close, and which signals are ignored.
+                    // The gate's own state: the descriptors to close, and the ignored signals.
                     "openat" if path.starts_with("/proc/") => {
                         path.ends_with("/fd") || path.ends_with("/status")
                     }
                     "openat" => levels.contains(place),
                     "chdir" => path == "/",
-                    // The journal, or where there is none syslog.
+                    // The journal, or syslog without a journal.
                     "sendto" | "connect" => {
                         each.contains("/run/systemd/journal/socket") || each.contains("/dev/log")
                     }
@@ -120,7 +120,7 @@ fn a_refused_line_starts_no_process_and_opens_the_configuration_alone() {
             seen.insert((name, path));
         }
     }
-    // All that was expected was seen; else the trace was not what it seems to be.
+    // Every expected call was seen; otherwise the trace is incomplete.
     assert!(seen.contains(&("openat".into(), config.display().to_string())));
     assert!(
         seen.iter()

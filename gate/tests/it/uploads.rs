@@ -1,4 +1,4 @@
-//! An archive on its way: what goes wrong between here and the remote costs no archive that was there.
+//! Uploads of an archive: a failure on the way to the remote costs no existing archive.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -32,8 +32,7 @@ fn a_full_spool_is_said_before_anything_is_packed() {
     assert!(answer.err.contains("bytes free"), "{}", answer.err);
 }
 
-/// A stand-in for rclone, of which one run fails: the nth of those with this verb, and all later ones where
-/// `broken` says so.
+/// A stand-in for rclone with one failing run: the nth run with this verb, and with `broken` also all later ones.
 fn failing_rclone(world: &World, verb: &str, nth: usize, broken: bool) {
     let here = world.path("").display().to_string();
     let _ = fs::remove_file(world.path("count"));
@@ -44,7 +43,7 @@ fn failing_rclone(world: &World, verb: &str, nth: usize, broken: bool) {
             "test $1 = {verb} && echo >> {here}/count\ntest \"$(wc -l < {here}/count)\" {from} {nth} && exit 1\nexec /usr/bin/rclone \"$@\"\n"
         ),
     );
-    // An end that is not for the run that failed alone: what comes after is to work.
+    // The runs after a single failure must work.
     let program = if broken {
         program
     } else {
@@ -57,7 +56,7 @@ fn failing_rclone(world: &World, verb: &str, nth: usize, broken: bool) {
     world.configure_with("", &program);
 }
 
-/// Names and content of what lies in the folder of archives.
+/// Names and content of the files in the folder of archives.
 fn folder(world: &World) -> Vec<(String, Vec<u8>)> {
     world
         .listing("app/archives")
@@ -107,12 +106,12 @@ fn what_an_interrupted_upload_leaves_is_put_in_order_by_the_next_archive() {
     for (round, (verb, nth)) in UPLOAD.into_iter().enumerate() {
         let before = folder(&world);
         world.write("root/app/data/file", &format!("round {round}"));
-        // The remote is gone from there on, for the cleaning as well.
+        // The remote is gone from there on, also for the cleanup.
         failing_rclone(&world, verb, nth, true);
         let answer = world.request(&world.archive());
         assert_ne!(answer.code, 0, "{verb} {nth}");
         assert!(answer.err.contains("does that first"), "{}", answer.err);
-        // Whatever it is called by now, the former archive is there, and its manifest.
+        // The former archive and its manifest are there, under any name.
         for (_, content) in &before {
             let left = folder(&world);
             assert!(left.iter().any(|(_, c)| c == content), "{verb} {nth}");
@@ -144,7 +143,7 @@ fn an_upload_that_arrives_damaged_is_noticed() {
 #[test]
 fn progress_comes_while_the_work_goes_on() {
     let world = World::new();
-    // As rclone says it, and something that it would not say.
+    // A message as rclone writes it, and one that it would not write.
     let stats = r#"{"level":"warning","msg":"x","stats":{"bytes":1000000,"totalBytes":4000000,"transfers":1,"totalTransfers":3,"speed":500000}}"#;
     let program = world.script(
         "slow",

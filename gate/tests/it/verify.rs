@@ -1,4 +1,4 @@
-//! `--verify`: an archive is read back and all of it is checked.
+//! `--verify` reads an archive back and checks all its content.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) fn database(path: &Path) -> Connection {
     connection
 }
 
-/// Overwrites the middle of every page but the first, so that there is no sense left in them.
+/// Overwrites the middle of every page except the first, so that these pages are invalid.
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     for page in 1..bytes.len() / 1024 {
@@ -34,7 +34,7 @@ fn verify(world: &World) -> Answer {
     world.on_host(&["--verify", "app"])
 }
 
-/// A world with an archive of what `app` has by then.
+/// A world with an archive of the data that `plant` creates for `app`.
 pub(crate) fn archived(plant: impl FnOnce(&Path)) -> World {
     let world = World::new();
     plant(&world.path("root/app/data"));
@@ -116,7 +116,7 @@ fn a_flipped_byte_is_found_wherever_it_is() {
     }
     fs::write(&path, &good[..good.len() / 2]).unwrap();
     is_bad(&world, &["it ends in "]);
-    // At the end of one of gzip's members, where only tar notices.
+    // At the end of one of gzip's members, where only tar notices the end.
     fs::write(&path, "").unwrap();
     is_bad(&world, &["it ends in "]);
     fs::write(&path, &good).unwrap();
@@ -179,7 +179,7 @@ fn a_database_that_was_bad_when_it_was_packed_is_found() {
         let path = data.join("no name at all");
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..2048]).unwrap();
-        // Not a database, though it calls itself one.
+        // Not a database, although its name says so.
         fs::write(data.join("text.db"), "text").unwrap();
     });
     is_bad(&world, &["data/bad.sqlite3: ", "data/no name at all: "]);
@@ -204,7 +204,7 @@ fn a_database_is_checked_with_its_log() {
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
             .unwrap();
         assert_eq!(mode, "wal");
-        // Every page anew, and only in the log.
+        // Writes every page anew, but only to the log.
         connection
             .execute_batch(
                 "PRAGMA wal_autocheckpoint = 0; UPDATE t SET words = upper(words) || ' and more';",
@@ -221,7 +221,7 @@ fn a_database_is_checked_with_its_log() {
         saved = pages[1].clone();
     });
     assert!(saved.len() > 20_000);
-    // The pages in the database make no sense, but those in the log have taken their place.
+    // The pages in the database are invalid, but the pages in the log have replaced them.
     let answer = verify(&world).expect(0);
     assert!(answer.out.contains(" 1 database checked"), "{}", answer.out);
     fs::remove_file(world.path("root/app/data/app.db-wal")).unwrap();
@@ -236,7 +236,7 @@ fn a_database_that_needs_its_program_is_told_and_not_condemned() {
     }
     let world = archived(|data| {
         let connection = database(&data.join("app.db"));
-        // As if the program brought a collation of its own; SQLite makes no such table without it.
+        // As if the program used its own collation; SQLite makes no such table without it.
         connection
             .execute_batch("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (words COLLATE own)' WHERE name = 'i';")
             .unwrap();
@@ -359,7 +359,7 @@ fn a_remote_that_breaks_off_is_not_taken_for_a_bad_archive() {
         return;
     }
     let world = archived(|_| {});
-    // What it has sent until then is the beginning of a good archive.
+    // The part that it has sent until then is the beginning of a good archive.
     let program = world.script(
         "breaks",
         &format!("case \"$*\" in\n*cat*tar.gz*) {RCLONE} \"$@\" | head -c 200; exit 5 ;;\nesac\nexec {RCLONE} \"$@\"\n"),

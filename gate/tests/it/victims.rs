@@ -8,15 +8,15 @@ pub(crate) enum Victim {
     Client,
     Gate,
     Rclone,
-    /// Of the keeper and its standby, one.
+    /// One of the keeper and its standby.
     Keeper,
-    /// Client, gate, and every process below: all but the keeper and its standby.
+    /// Client, gate, and every process below, except the keeper and its standby.
     Host,
-    /// The same, with the keeper and its standby.
+    /// The same, plus the keeper and its standby.
     Everything,
     /// The gate is not killed but stopped by a signal, with the locks that it holds.
     Halted,
-    /// The disk of the data does not answer any more.
+    /// The disk of the data no longer answers.
     Disk,
     /// The command that stops the service hangs.
     Command,
@@ -66,11 +66,11 @@ impl Victim {
     }
 }
 
-/// xorshift64*: a test that failed is repeated with its seed.
+/// xorshift64*: a failed test can be repeated with its seed.
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// Neighbouring seeds, as those of the worlds of one run, must not give the same moments; see splitmix64.
+    /// Neighbouring seeds, used by the worlds of one run, must not give the same moments; see splitmix64.
     pub(crate) fn new(seed: u64) -> Self {
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         Self((mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) | 1)

@@ -1,6 +1,6 @@
 //! The write probe of `--doctor`, and the consequences of an old rclone for a remote of type onedrive.
 //!
-//! A program in rclone's place that is rclone says another version of itself, or refuses one verb as Microsoft would.
+//! A program in rclone's place runs rclone, but reports another version, or refuses one verb as Microsoft would.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,8 +36,8 @@ fn of_hop(findings: &[Value], hop: &str) -> Vec<String> {
         .collect()
 }
 
-/// A stand-in that is version `version` of an rclone for OneDrive: it writes down its verbs, stores one file, and refuses
-/// to store it while a file `refuse` is there.
+/// A stand-in that is version `version` of an rclone for OneDrive: it logs its verbs, stores one file, and refuses to
+/// store it while a file `refuse` is there.
 fn stand_in(world: &World, version: &str) {
     let here = world.path("").display().to_string();
     let program = world.script(
@@ -145,7 +145,7 @@ fn the_doctor_says_which_step_failed() {
             write[0].contains("choose the drive called OneDrive"),
             "{write:?}"
         );
-        // Nothing is left behind.
+        // No file is left behind.
         assert_eq!(world.listing(""), [""; 0]);
     }
     let world = World::new();
@@ -185,7 +185,7 @@ fn an_old_rclone_is_red_for_onedrive_and_green_elsewhere() {
             found[0].starts_with(verdict) && found[0].contains(version),
             "{found:?}"
         );
-        // A colon is as good as an equals sign.
+        // A colon counts like an equals sign.
         assert!(found[1].contains("with a token"), "{found:?}");
     }
     if have_rclone() {
@@ -208,7 +208,7 @@ fn an_rclone_that_is_too_old_is_refused_only_after_a_write_probe_failed() {
         );
     }
     assert!(!verbs(&world).contains(&"sync".to_owned()));
-    // Nothing is stopped for it, neither now nor when no probe was made before.
+    // No service is stopped for this, with or without an earlier probe.
     for memory in [true, false] {
         if !memory {
             fs::remove_file(world.path("state/rclone.json")).unwrap();
@@ -220,10 +220,10 @@ fn an_rclone_that_is_too_old_is_refused_only_after_a_write_probe_failed() {
             answer.err
         );
         assert!(world.exists("up") && !world.exists("state/leases/app.json"));
-        // One cheap request, and a probe where none was made before.
+        // One cheap request, and a probe if there was none before.
         assert_eq!(verbs(&world) == ["about"], memory);
     }
-    // The account takes it after all: the doctor finds out, and the next stop goes through.
+    // The account accepts the upload after all: the doctor notices this, and the next stop succeeds.
     fs::remove_file(world.path("refuse")).unwrap();
     let findings = doctor(&world);
     assert!(of_hop(&findings, "rclone")[0].starts_with("FAIL "));
@@ -232,7 +232,7 @@ fn an_rclone_that_is_too_old_is_refused_only_after_a_write_probe_failed() {
     verbs(&world);
     let answer = world.request(&world.sync()).expect(0);
     assert!(answer.err.contains("need 1.67"), "{}", answer.err);
-    // Neither the version nor a probe is asked for again.
+    // The gate repeats neither the version query nor the probe.
     assert_eq!(verbs(&world), ["sync", "lsjson"]);
     world.request("backupctl --start app").expect(0);
 }
