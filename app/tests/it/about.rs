@@ -50,6 +50,8 @@ fn crates() -> String {
     }
     let mut lines: Vec<String> = seen
         .iter()
+        // A crate of this workspace has no source, and the licence of the whole.
+        .filter(|id| !packages[*id]["source"].is_null())
         .map(|id| {
             let package = &packages[id];
             let text = |key: &str| package[key].as_str().unwrap_or("NOASSERTION");

@@ -150,13 +150,16 @@ fn without_threads_requests_are_refused_and_an_always_step_waits() {
     let uid = 200_000 + std::process::id() % 100_000;
     let server = Server::start_as(uid);
     let always = json!({"rule": "always"});
-    let wait = "while ! test -e ../go; do sleep 0.02; done";
+    // The word says that the shell runs: its own limit is the one from before.
+    let wait = "echo on; while ! test -e ../go; do sleep 0.02; done";
     server.shell_task(
         "t",
         &[("work", wait, json!({})), ("start", "echo back", always)],
     );
     let run = server.trigger("t");
-    server.step_is(run, 0, "running");
+    wait_for("the first step to run", || {
+        (server.step_log(run, 0) == "on\n").then_some(())
+    });
     let hard = hard_limit(&server);
     limit(&server, uid, "1");
     let refused = server.get("/api/v1/scripts");
