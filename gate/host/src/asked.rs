@@ -15,7 +15,7 @@ pub struct Request<'r> {
     pub path: &'r str,
     /// The JSON that is sent.
     pub body: &'r [u8],
-    /// Path and JSON of the question for the progress, asked now and then meanwhile; the answer goes to [`Ear::measure`].
+    /// Path and JSON of the question for the progress, asked now and then meanwhile; the answer goes to `Ear::measure`.
     pub progress: Option<(&'r str, &'r [u8])>,
     /// Destination of the lines that the program prints meanwhile.
     pub output: Output,
