@@ -1,12 +1,15 @@
 """The surroundings of a gate under test: services of a few files, a remote in a folder, and the configuration for them."""
 
+import tomllib
 from pathlib import Path
 
 from machine import CONFIG, Machine
 
 CORPUS = Path(__file__).resolve().parents[2] / "gate" / "tests" / "corpus"
 DATA_ROOT = "/media/ssd/podman"
-SERVICES = ["n8n", "immich", "my_app", "vaultwarden", "lightflow"]
+# The tables of the corpora: each service and each extra target has data.
+TABLES = tomllib.loads((CORPUS / "services.toml").read_text())
+SERVICES = list(TABLES["services"])
 PROGRAM = "/usr/local/sbin/sample-service"
 
 # Both remotes are folders of the host.
@@ -34,7 +37,9 @@ def install(machine: Machine):
     machine.write(CONFIG, f'podmanctl = "{PROGRAM}"\naudit_log = "/var/log/backupctl.jsonl"\n{services}{RCLONE}')
     remotes = "".join(f"[{name}]\ntype = alias\nremote = /srv/{name}\n" for name in ("onedrive", "second"))
     machine.write("/etc/backupctl/rclone.conf", remotes, "0600")
-    machine.do("mkdir -p /srv/onedrive /srv/second /srv/docs /var/lib/sample-services; echo text >/srv/docs/file")
+    machine.do("mkdir -p /srv/onedrive /srv/second /var/lib/sample-services")
+    for extra in TABLES["extra"].values():
+        machine.do(f"mkdir -p {extra['path']}; echo text >{extra['path']}/file")
     for name in SERVICES:
         machine.do(
             f"mkdir -p {DATA_ROOT}/{name}/data; echo {name} >{DATA_ROOT}/{name}/data/file; {PROGRAM} start {name}"
