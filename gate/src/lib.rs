@@ -6,15 +6,13 @@
 
 pub use ::{archive, config, host, privilege, stack};
 pub use base::{error, measure, names, progress, ready, reply, result_line, scratch, wire};
-pub use host::program;
+pub use host::{audit, caller, program};
 pub use privilege::hardening;
 pub use stack::podmanctl;
 
 pub mod gate;
 pub mod install;
 
-pub mod audit;
-pub mod caller;
 pub mod explain;
 pub mod policy;
 pub mod request;

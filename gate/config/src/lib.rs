@@ -12,6 +12,7 @@ mod rclone;
 mod retention;
 mod service;
 mod set_aside;
+pub mod unusable;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

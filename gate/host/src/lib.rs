@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+pub mod audit;
+pub mod caller;
 pub mod descendants;
 pub mod door;
 mod ear;

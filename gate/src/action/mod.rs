@@ -30,7 +30,6 @@ mod status;
 mod stop;
 mod stops;
 mod sync;
-mod unusable;
 mod upload;
 mod verify;
 mod versions;
@@ -45,7 +44,7 @@ pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, unusable};
 use crate::error::Failure;
 use crate::host::dirfd::{PinnedDir, private_dir};
 use crate::host::lock::ServiceLock;
@@ -125,9 +124,19 @@ fn carry_out(
 /// Looks after the processes and leases of killed gates, before an action. A start serves its own service first, so it
 /// leaves the leases of others to [`guard_after`]. Returns the circumstances of a copy.
 pub fn guard(grant: &Grant, context: &mut Context<'_>) -> Circumstances {
-    unusable::warn(context);
+    warn_of_unusable(context);
     guard_others(grant, context);
     Circumstances::ask(context, grant)
+}
+
+/// Warns of each table of the configuration that is not in force.
+fn warn_of_unusable(context: &mut Context<'_>) {
+    for one in unusable::tables(context.config) {
+        context.warn(format!(
+            "warning: {} is not in force: {}",
+            one.place, one.reason
+        ));
+    }
 }
 
 fn guard_others(grant: &Grant, context: &mut Context<'_>) {

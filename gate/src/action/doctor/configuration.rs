@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use super::super::unusable;
 use super::Examination;
 use super::finding::Finding;
 use super::ownership::{levels, loose};
+use crate::config::unusable;
 use crate::error::Failure;
 use crate::host::repair::quoted;
 use crate::measure;

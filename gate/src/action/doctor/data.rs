@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 
-use super::super::unusable;
 use super::finding::Finding;
 use super::{Examination, folders};
 use crate::archive::estimate::estimate;
 use crate::config::Config;
+use crate::config::unusable;
 use crate::error::Failure;
 use crate::host::Patience;
 use crate::host::dirfd::PinnedDir;

@@ -9,7 +9,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
 use crate::action::Context;
-use crate::action::unusable::{self, Unusable};
+use crate::config::unusable::{self, Unusable};
 use crate::host::clock;
 use crate::host::dirfd::{PinnedDir, entries};
 use crate::host::lock::ServiceLock;

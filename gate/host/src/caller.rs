@@ -2,8 +2,8 @@
 //!
 //! Invariant: everything here is only for the audit line, except the door; a door decides which verbs exist.
 
-use crate::hardening::Surroundings;
-use crate::wire::printable;
+use base::wire::printable;
+use privilege::hardening::Surroundings;
 
 /// The way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

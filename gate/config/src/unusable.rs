@@ -11,26 +11,26 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
-use super::Context;
-use crate::config::Config;
-use crate::host::dirfd::{PinnedDir, entries};
-use crate::names::usable::unusable;
-use crate::wire::printable;
+use crate::Config;
+use base::dirfd::{PinnedDir, entries};
+use base::names::usable::unusable;
+use base::wire::printable;
 
 /// The most folders below `data_root` that are checked.
 const MOST: usize = 10_000;
 
 /// A name that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unusable {
+pub struct Unusable {
     /// The place: a table of the configuration, or a folder.
-    pub(super) place: String,
+    pub place: String,
     /// The reason, and the fix.
-    pub(super) reason: String,
+    pub reason: String,
 }
 
 /// The tables of the configuration that are not in force.
-pub(super) fn tables(config: &Config) -> Vec<Unusable> {
+#[must_use]
+pub fn tables(config: &Config) -> Vec<Unusable> {
     let aside = config.set_aside.iter();
     aside
         .map(|one| Unusable {
@@ -41,7 +41,8 @@ pub(super) fn tables(config: &Config) -> Vec<Unusable> {
 }
 
 /// Folders below `data_root` that hold data and cannot be services. The folders of services are known already.
-pub(super) fn folders(config: &Config) -> Vec<Unusable> {
+#[must_use]
+pub fn folders(config: &Config) -> Vec<Unusable> {
     let Ok(root) = PinnedDir::open(&config.data_root) else {
         return Vec::new();
     };
@@ -68,14 +69,4 @@ pub(super) fn folders(config: &Config) -> Vec<Unusable> {
             reason: printable(reason.as_bytes()),
         })
         .collect()
-}
-
-/// Warns of each table that is not in force, at the start of an action.
-pub(super) fn warn(context: &mut Context<'_>) {
-    for one in tables(context.config) {
-        context.warn(format!(
-            "warning: {} is not in force: {}",
-            one.place, one.reason
-        ));
-    }
 }

@@ -9,9 +9,9 @@ mod file;
 
 use std::os::unix::net::UnixDatagram;
 
-use crate::host::clock;
-use crate::names::PlainPath;
-use crate::wire::printable;
+use crate::clock;
+use base::names::PlainPath;
+use base::wire::printable;
 
 /// The native socket of systemd's journal.
 pub const JOURNAL: &str = "/run/systemd/journal/socket";
