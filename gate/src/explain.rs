@@ -176,12 +176,12 @@ fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value
     vec![
         json!({
             "what": "compare, count what would be deleted and replaced, and refuse if it is too much",
-            "argv": rclone::rehearsal(config, mirror, now),
+            "argv": rclone::rehearsal(config, mirror.places(), now),
             "source": source,
         }),
         json!({
             "what": "mirror the files that were found (all, where they are too many for a list), with the number of deletions found for --max-delete",
-            "argv": rclone::sync(config, mirror, now, scope),
+            "argv": rclone::sync(config, mirror.places(), now, scope),
             "source": source,
         }),
         step(

@@ -4,7 +4,8 @@
 //! operating system, the answer.
 #![forbid(unsafe_code)]
 
-pub use ::{archive, config, host, privilege, stack};
+pub use ::{archive, config, host, privilege, rclone, stack};
+pub use ::rclone::credentials;
 pub use base::{error, measure, names, progress, ready, reply, result_line, scratch, wire};
 pub use host::{audit, caller, program};
 pub use privilege::hardening;
@@ -20,12 +21,10 @@ pub mod walk;
 
 pub mod action;
 pub mod control;
-pub mod credentials;
 pub mod database;
 pub mod keeper;
 pub mod lease;
 pub mod mirror;
-pub mod rclone;
 pub mod replacement;
 pub mod retention;
 pub mod shelf;

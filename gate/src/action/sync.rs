@@ -58,7 +58,7 @@ pub(super) fn sync(
     context.rclone_fits(&mirror.destination, &patience)?;
     let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
     let heard = compare(context, mirror, &directory, &patience)?;
-    let change = heard.survey().change(heard.stats());
+    let change = change(&heard);
     context.say(format!("{}: {change}", mirror.source));
     let mut sync = Sync {
         mirror,
@@ -95,6 +95,17 @@ fn keeping(mirror: &Mirror) -> impl Fn() -> Box<dyn FnOnce(std::io::Error) -> Fa
     move || Box::new(Failure::io(what.clone()))
 }
 
+/// The size of the change that a comparison found.
+fn change(heard: &Listener) -> Change {
+    let survey = heard.survey();
+    Change {
+        mirrored: survey.mirrored(heard.stats()),
+        deleted: survey.deleted(),
+        replaced: survey.replaced(),
+        added: survey.added(),
+    }
+}
+
 /// Runs rclone to find out the changes that it would make.
 fn compare(
     context: &mut Context<'_>,
@@ -105,7 +116,7 @@ fn compare(
     let what = format!("comparing {} with its mirror", mirror.source);
     let task = Task {
         what: &what,
-        argv: rclone::rehearsal(context.config, mirror, context.host.local()),
+        argv: rclone::rehearsal(context.config, mirror.places(), context.host.local()),
         call: None,
         remote: &mirror.destination,
         access: Access::Source(directory),
@@ -224,7 +235,7 @@ impl Sync<'_> {
             let max_delete = scope.max_delete.saturating_sub(deleted);
             rclone::sync(
                 config,
-                mirror,
+                mirror.places(),
                 now,
                 Scope {
                     max_delete,

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::config::Bounds;
 use crate::host::lock_name::LockName;
 use crate::names::{Day, PlainPath, Remote, ServiceName};
+use crate::rclone::argv;
 use crate::request::Target;
 
 /// An order to carry out, in terms of the configuration.
@@ -75,6 +76,18 @@ pub struct Mirror {
     pub bounds: Bounds,
     /// The command that approves a larger change.
     pub approve: String,
+}
+
+impl Mirror {
+    /// The places on the remote, for rclone.
+    #[must_use]
+    pub fn places(&self) -> argv::Mirror<'_> {
+        argv::Mirror {
+            destination: &self.destination,
+            versions: &self.versions,
+            hot: self.hot,
+        }
+    }
 }
 
 /// An archive: its source, its destination, and its retention.

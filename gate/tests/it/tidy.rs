@@ -15,12 +15,13 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The crates of the gate, lowest layer first, with the folder of each.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("base", "base"),
     ("privilege", "privilege"),
     ("archive", "archive"),
     ("host", "host"),
     ("config", "config"),
+    ("rclone", "rclone"),
     ("stack", "stack"),
     ("backupctl", "."),
 ];

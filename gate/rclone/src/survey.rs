@@ -8,8 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::log::{Message, Stats};
-use crate::mirror::change::Change;
+use crate::log::{Message, Stats};
 
 /// The largest number of names, and of their bytes: rclone and the gate keep them all in memory.
 const MAX_NAMES: usize = 20_000;
@@ -123,19 +122,32 @@ impl Survey {
         true
     }
 
-    /// The size of the change. `stats` are the final ones.
+    /// Files in the mirror before the sync. `stats` are the final ones.
     #[must_use]
-    pub fn change(&self, stats: Stats) -> Change {
-        Change {
-            // Each file of the mirror is checked once, and moving a file away counts as another check.
-            mirrored: stats
-                .checks
-                .saturating_sub(stats.renames)
-                .max(self.deleted + self.replaced),
-            deleted: self.deleted,
-            replaced: self.replaced,
-            added: self.copied.saturating_sub(self.replaced),
-        }
+    pub fn mirrored(&self, stats: Stats) -> u64 {
+        // Each file of the mirror is checked once, and moving a file away counts as another check.
+        stats
+            .checks
+            .saturating_sub(stats.renames)
+            .max(self.deleted + self.replaced)
+    }
+
+    /// Files that the sync would remove from the mirror.
+    #[must_use]
+    pub fn deleted(&self) -> u64 {
+        self.deleted
+    }
+
+    /// Files that the sync would replace by others.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        self.replaced
+    }
+
+    /// Files that the sync would add.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.copied.saturating_sub(self.replaced)
     }
 
     /// Bytes and files to transfer.
@@ -182,8 +194,8 @@ impl Survey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::Level;
     use super::*;
+    use crate::log::Level;
 
     fn would(skipped: &str, object: &str, size: u64) -> Message {
         Message {
@@ -217,13 +229,9 @@ mod tests {
             renames: 1,
             ..Stats::default()
         };
-        let change = Change {
-            mirrored: 7,
-            deleted: 2,
-            replaced: 1,
-            added: 3,
-        };
-        assert_eq!(survey.change(stats), change);
+        assert_eq!(survey.mirrored(stats), 7);
+        let change = (survey.deleted(), survey.replaced(), survey.added());
+        assert_eq!(change, (2, 1, 3));
         assert_eq!(survey.transfers(), (21, 4));
         let list = survey.list().unwrap();
         let names: Vec<&str> = list.lines().collect();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use crate::host::dirfd::entries;
+use base::dirfd::entries;
 
 /// The copy's name in its folder.
 pub(super) const COPY: &str = "rclone.conf";

@@ -1,7 +1,7 @@
 use super::*;
-use crate::error::ExitStatus;
-use crate::host::Ear;
-use crate::progress::Phase;
+use base::error::ExitStatus;
+use base::progress::Phase;
+use host::Ear;
 
 fn judged(code: i32, line: &str) -> Result<(), Failure> {
     let mut heard = Listener::new(Phase::Mirroring);

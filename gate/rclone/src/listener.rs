@@ -7,12 +7,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::log::{Level, Line, Message, Stats};
-use super::outcome::refuses_sign_in;
-use super::survey::Survey;
-use crate::host::Ear;
-use crate::progress::{Amount, Cause, Phase, Progress, Waiting};
-use crate::reply::Stream;
+use crate::log::{Level, Line, Message, Stats, refuses_sign_in};
+use crate::survey::Survey;
+use base::progress::{Amount, Cause, Phase, Progress, Waiting};
+use base::reply::Stream;
+use host::Ear;
 
 /// The number of errors to keep; the first names the cause, the last the result.
 const KEPT: usize = 20;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::config::Config;
+use config::Config;
 
 /// A place on a remote in the form of rclone's requests: the configured remote, and the rest of the path. The requests
 /// of an action share one such remote, so rclone looks each folder up once.

@@ -44,6 +44,14 @@ pub struct Message {
     pub size: u64,
 }
 
+/// True for a message that the remote does not accept the stored sign-in.
+pub(crate) fn refuses_sign_in(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["invalid_grant", "invalid_client"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
 /// The progress. Totals grow until everything is listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

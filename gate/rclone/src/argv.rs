@@ -4,11 +4,10 @@
 
 use chrono::NaiveDateTime;
 
-use crate::config::Config;
 use crate::credentials;
-use crate::names::{PlainPath, Remote, ServiceName};
-use crate::policy::Mirror;
-use crate::program::{Pin, source_argument};
+use base::names::{PlainPath, Remote, ServiceName};
+use config::Config;
+use host::program::{Pin, source_argument};
 
 fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let rclone = &config.rclone;
@@ -58,6 +57,17 @@ fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
+/// The places of a mirror on the remote.
+#[derive(Debug, Clone, Copy)]
+pub struct Mirror<'a> {
+    /// The copy.
+    pub destination: &'a str,
+    /// The folder for replaced and deleted files, without the date.
+    pub versions: &'a str,
+    /// The source is in use while it is read.
+    pub hot: bool,
+}
+
 /// The limits of a sync.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
@@ -72,7 +82,12 @@ pub struct Scope<'a> {
 /// Makes the copy like the source. Replaced and deleted files are kept in a folder for this sync, below the date: a
 /// second sync on the same day must not replace the files that the first one kept.
 #[must_use]
-pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'_>) -> Vec<String> {
+pub fn sync(
+    config: &Config,
+    mirror: Mirror<'_>,
+    now: NaiveDateTime,
+    scope: Scope<'_>,
+) -> Vec<String> {
     let mut argv = with_progress(mirroring(config, mirror, now));
     argv.extend(["--max-delete".to_owned(), scope.max_delete.to_string()]);
     if let Some(files) = scope.files {
@@ -86,21 +101,21 @@ pub fn sync(config: &Config, mirror: &Mirror, now: NaiveDateTime, scope: Scope<'
 
 /// A dry run of the sync: rclone reports each change, file by file, and changes nothing.
 #[must_use]
-pub fn rehearsal(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
+pub fn rehearsal(config: &Config, mirror: Mirror<'_>, now: NaiveDateTime) -> Vec<String> {
     let mut argv = with_progress(mirroring(config, mirror, now));
     // A second attempt would count every file twice.
     argv.extend(["--dry-run", "--retries", "1"].map(str::to_owned));
     argv
 }
 
-fn mirroring(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<String> {
+fn mirroring(config: &Config, mirror: Mirror<'_>, now: NaiveDateTime) -> Vec<String> {
     let source = source_argument(config.rclone.pin);
     // Set `links` for the source alone: in a mirror on this host, a created link could point outside the mirror.
     let source = match config.rclone.pin {
         Pin::Mount => format!(":local,links:{source}"),
         Pin::Descriptor => source,
     };
-    let words = [source.as_str(), mirror.destination.as_str()];
+    let words = [source.as_str(), mirror.destination];
     let mut argv = in_bulk(config, argv(config, "sync", &words));
     let versions = format!("{}/{}", mirror.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
     argv.extend(["--backup-dir".to_owned(), versions]);

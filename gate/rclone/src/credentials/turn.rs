@@ -13,7 +13,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta};
 
 use super::backends::behind;
 use super::ini::{Ini, Token};
-use crate::host::clock::utc;
+use base::clock::utc;
 
 /// rclone renews a token some seconds before it expires, and some seconds pass until the gate has started rclone.
 const BEFORE: TimeDelta = TimeDelta::seconds(30);

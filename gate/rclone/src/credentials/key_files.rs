@@ -9,10 +9,10 @@ use std::path::Path;
 
 use super::backends::behind;
 use super::ini::Ini;
-use crate::config::Config;
-use crate::host::owners::program_is_trusted;
-use crate::host::repair::{self, Closed, Seen};
-use crate::host::trusted::Trusted;
+use base::owners::program_is_trusted;
+use base::repair::{self, Closed, Seen};
+use base::trusted::Trusted;
+use config::Config;
 
 /// The settings of rclone's backends that name a file with a secret (rclone 1.71: drive, google cloud storage, sftp, s3,
 /// azureblob, azurefiles, box, oracleobjectstorage, smb).

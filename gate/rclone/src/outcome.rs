@@ -3,12 +3,12 @@
 //! Invariant: messages are recognised only by rclone's own words, never by file names. Unknown messages are passed
 //! through unchanged.
 
-use super::Listener;
-use crate::config::{BUNDLED_RCLONE, Config, Landlock};
-use crate::error::Failure;
-use crate::error::trouble::Trouble;
-use crate::host::{Ended, Exit};
-use crate::progress::Cause;
+use crate::listener::Listener;
+use base::error::Failure;
+use base::error::trouble::Trouble;
+use base::progress::Cause;
+use config::{BUNDLED_RCLONE, Config, Landlock};
+use host::{Ended, Exit};
 
 /// Messages of rclone and its backends, in order of precedence.
 const SIGN_IN: [&str; 8] = [
@@ -78,14 +78,6 @@ const BROKEN: [&str; 15] = [
     "generalexception",
     "serviceunavailable",
 ];
-
-/// True for a message that the remote does not accept the stored sign-in.
-pub(super) fn refuses_sign_in(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["invalid_grant", "invalid_client"]
-        .iter()
-        .any(|word| message.contains(word))
-}
 
 /// The failure of a remote that refuses the stored sign-in.
 #[must_use]

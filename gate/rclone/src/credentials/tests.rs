@@ -265,7 +265,7 @@ fn a_gate_that_ends_without_a_new_token_gives_the_turn_to_the_next() {
     });
     assert_eq!(world.configured(), text(3));
     // This token is valid for an hour.
-    let expiry = (crate::host::clock::utc() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    let expiry = (base::clock::utc() + chrono::TimeDelta::hours(1)).to_rfc3339();
     world.configure(&text(3).replace("2026-01-01T00:00:03Z", &expiry));
     assert!(world.open_to_renew().turn.borrow().is_none());
 }

@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use super::files::{COPY, LIMIT, found, read, read_within};
 use super::history::{forget, newest};
 use super::ini::{Ini, Token};
-use crate::config::Config;
-use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, entries, private_dir};
-use crate::host::durable::{self, Staged};
-use crate::host::repair::Closed;
-use crate::host::trusted::{Trusted, read_trusted};
-use crate::names::PlainPath;
-use crate::scratch;
+use base::dirfd::{PinnedDir, entries, private_dir};
+use base::durable::{self, Staged};
+use base::error::Failure;
+use base::names::PlainPath;
+use base::repair::Closed;
+use base::scratch;
+use base::trusted::{Trusted, read_trusted};
+use config::Config;
 
 const ORIGIN: &str = "origin.json";
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Listener;
-use super::argv::{Tree, aside_tree, inventory_tree};
-use super::place::Place;
-use crate::config::Config;
-use crate::host::{Answered, Ended, Exit};
-use crate::names::{Remote, ServiceName};
+use crate::argv::{Tree, aside_tree, inventory_tree};
+use crate::listener::Listener;
+use crate::place::Place;
+use base::names::{Remote, ServiceName};
+use config::Config;
+use host::{Answered, Ended, Exit};
 
 /// The pause between two attempts of an upload.
 const BETWEEN_UPLOADS: Duration = Duration::from_secs(5);
@@ -322,7 +322,7 @@ fn code(error: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Phase;
+    use base::progress::Phase;
 
     fn config() -> Config {
         Config::parse("remotes = [\"a:/B\", \"a:/B/C\"]").unwrap()

@@ -29,12 +29,12 @@ use std::time::Duration;
 use nix::fcntl::{AtFlags, Flock};
 use nix::sys::stat::fstatat;
 
-use crate::config::Config;
-use crate::error::Failure;
-use crate::host::trusted::Trusted;
-use crate::names::PlainPath;
-use crate::program::{FOLDER_FD, WorkingFolder};
+use base::error::Failure;
+use base::names::PlainPath;
+use base::trusted::Trusted;
+use config::Config;
 use files::COPY;
+use host::program::{FOLDER_FD, WorkingFolder};
 use ini::{Ini, Token};
 use store::{Guard, Store};
 

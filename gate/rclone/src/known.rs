@@ -10,11 +10,11 @@ use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Version;
-use crate::archive::digest::Hasher;
 use crate::credentials::backends::describe;
 use crate::credentials::ini::Ini;
-use crate::host::durable;
+use crate::version::Version;
+use base::durable;
+use sha2::{Digest as _, Sha256};
 
 /// The name of the file in the state folder.
 const FILE: &str = "rclone.json";
@@ -59,9 +59,8 @@ fn stamp(seen: &Metadata) -> Stamp {
 }
 
 fn digest(ini: &Ini<'_>, name: &str) -> String {
-    let mut sum = Hasher::default();
-    sum.update(describe(ini, name).as_bytes());
-    sum.finish().to_string()
+    let sum = Sha256::digest(describe(ini, name).as_bytes());
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Known {

@@ -1,0 +1,34 @@
+//! rclone: the only program that reaches a remote.
+//!
+//! | modules | content |
+//! |---|---|
+//! | `argv`, `call`, `place` | its work: the arguments of a run, and the request that does the same in a process that stays |
+//! | `log`, `listener`, `survey` | its messages: one line, the state of a run, the changes that a dry run reports |
+//! | `outcome` | the meaning of its exit, and the advice for it |
+//! | `version`, `known` | the table of its versions, and facts about the installed program |
+//! | `credentials` | rclone.conf: one reader and writer, working copies, the turn to renew a token |
+//!
+//! Invariant: only this crate knows the options, messages and exit codes of rclone, and the format of its
+//! configuration. Debian 12 and 13 have 1.60; its messages were tested with that version.
+#![forbid(unsafe_code)]
+
+pub mod argv;
+pub mod call;
+pub mod credentials;
+pub mod known;
+pub mod listener;
+pub mod log;
+pub mod outcome;
+pub mod place;
+pub mod survey;
+pub mod version;
+
+pub use argv::{
+    Scope, about, about_at_once, cat, compare, compare_probe, days, delete, delete_probe, fetch,
+    inventory, list, purge, purge_probe, put_aside, read_probe, rehearsal, rename, rename_probe,
+    serve, size, sync, upload, upload_probe, version,
+};
+pub use call::Call;
+pub use listener::{Listener, Shared};
+pub use outcome::{folder_missing, judge, no_hash_below, passing};
+pub use version::Version;
