@@ -20,6 +20,35 @@ fn symbol(state: &str) -> &'static str {
     }
 }
 
+/// The coloured box of a step: amber after a failure that the task allows.
+fn step_symbol(step: &StepRunView) -> &'static str {
+    if failed_as_allowed(step) {
+        return "🟨";
+    }
+    symbol(&step.state)
+}
+
+fn failed_as_allowed(step: &StepRunView) -> bool {
+    step.step.may_fail && step.state == "failed"
+}
+
+/// The state of a step as people read it.
+fn step_word(step: &StepRunView) -> String {
+    if failed_as_allowed(step) {
+        return "failed (may fail)".to_owned();
+    }
+    word(&step.state)
+}
+
+/// The state of a step with its box where there are colours.
+fn step_state(out: &Out, step: &StepRunView) -> String {
+    if out.symbols() {
+        format!("{} {}", step_symbol(step), step_word(step))
+    } else {
+        step_word(step)
+    }
+}
+
 /// The state as people read it.
 fn word(state: &str) -> String {
     state.replace('_', " ")
@@ -39,7 +68,7 @@ pub(super) fn boxes(out: &Out, run: &RunView) -> String {
     if !out.symbols() {
         return String::new();
     }
-    let boxes: String = run.steps.iter().map(|step| symbol(&step.state)).collect();
+    let boxes: String = run.steps.iter().map(step_symbol).collect();
     cut(&boxes, MOST_BOXES)
 }
 
@@ -103,7 +132,7 @@ pub(super) fn show(out: &Out, here: &Here, run: &RunView) -> String {
             table.row(vec![
                 (step.position + 1).to_string(),
                 step.step.name.clone(),
-                state(out, &step.state),
+                step_state(out, step),
                 duration(here, step.started_at.as_deref(), step.duration_ms),
                 why(step),
             ]);
@@ -138,15 +167,16 @@ fn why(step: &StepRunView) -> String {
 
 /// The line with which a step ends when it is followed.
 pub(super) fn result_line(out: &Out, step: &StepRunView) -> String {
-    let mut line = format!("{}: {}", step.step.name, state(out, &step.state));
-    if out.symbols() {
-        line = format!(
+    let mut line = if out.symbols() {
+        format!(
             "{} {}: {}",
-            symbol(&step.state),
+            step_symbol(step),
             step.step.name,
-            word(&step.state)
-        );
-    }
+            step_word(step)
+        )
+    } else {
+        format!("{}: {}", step.step.name, step_word(step))
+    };
     if let Some(ms) = step.duration_ms {
         line.push_str(&format!(" in {}", took(ms)));
     }

@@ -18,6 +18,7 @@ enum Typed {
     Timeout(u32),
     Retries(u32),
     RetryDelay(u32),
+    MayFail(bool),
     Env(String),
     RemoveEnv(String),
     Dir(String),
@@ -34,6 +35,7 @@ pub(super) struct StepEdit {
     timeout: Option<u32>,
     retries: Option<u32>,
     retry_delay: Option<u32>,
+    may_fail: Option<bool>,
     env: Vec<(String, Option<String>)>,
     dir: Option<String>,
 }
@@ -135,6 +137,14 @@ fn with_options(command: Command) -> Command {
         )
         .arg(
             option(
+                "may-fail",
+                "BOOL",
+                "Its failure does not fail the run [default: false]",
+            )
+            .value_parser(value_parser!(bool)),
+        )
+        .arg(
+            option(
                 "env",
                 "KEY=VALUE",
                 "A variable of its environment, repeatable",
@@ -172,6 +182,7 @@ fn edits(matches: &ArgMatches) -> Result<Vec<StepEdit>, String> {
     numbers("timeout", Typed::Timeout);
     numbers("retries", Typed::Retries);
     numbers("retry-delay", Typed::RetryDelay);
+    typed.extend(found(matches, "may-fail", Typed::MayFail));
     typed.sort_by_key(|(index, _)| *index);
     group(typed.into_iter().map(|(_, option)| option))
 }
@@ -227,6 +238,7 @@ impl Typed {
             Self::Timeout(_) => "timeout",
             Self::Retries(_) => "retries",
             Self::RetryDelay(_) => "retry-delay",
+            Self::MayFail(_) => "may-fail",
             Self::Env(_) => "env",
             Self::RemoveEnv(_) => "remove-env",
             Self::Dir(_) => "dir",
@@ -248,6 +260,7 @@ impl StepEdit {
             Typed::Timeout(seconds) => self.timeout.replace(seconds).is_some(),
             Typed::Retries(count) => self.retries.replace(count).is_some(),
             Typed::RetryDelay(seconds) => self.retry_delay.replace(seconds).is_some(),
+            Typed::MayFail(may) => self.may_fail.replace(may).is_some(),
             Typed::Dir(dir) => self.dir.replace(dir).is_some(),
             Typed::RemoveEnv(key) => {
                 self.env.push((key, None));
@@ -296,6 +309,7 @@ impl StepEdit {
         set(&mut step.timeout, self.timeout);
         set(&mut step.retries, self.retries);
         set(&mut step.retry_delay, self.retry_delay);
+        set(&mut step.may_fail, self.may_fail);
         if let Some(dir) = self.dir {
             step.working_dir = Some(dir).filter(|dir| !dir.is_empty());
         }

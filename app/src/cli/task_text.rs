@@ -116,6 +116,9 @@ fn more(step: &StepBody) -> Vec<String> {
             step.retries, step.retry_delay
         ));
     }
+    if step.may_fail {
+        more.push("may fail".to_owned());
+    }
     if let Some(dir) = &step.working_dir {
         more.push(format!("in {dir}"));
     }

@@ -70,6 +70,9 @@ pub struct StepBody {
     /// Seconds between attempts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retry_delay: u32,
+    /// A failure is shown; it does not fail the run and does not break `on_success`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_fail: bool,
     /// Environment of this step alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -106,6 +109,14 @@ fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Default for StepBody {
     fn default() -> Self {
         Self {
@@ -116,6 +127,7 @@ impl Default for StepBody {
             timeout: default_timeout(),
             retries: 0,
             retry_delay: 0,
+            may_fail: false,
             env: BTreeMap::new(),
             working_dir: None,
         }
@@ -132,6 +144,7 @@ impl From<&Step> for StepBody {
             timeout: step.timeout_s.get(),
             retries: step.retry.count,
             retry_delay: step.retry.delay_s,
+            may_fail: step.may_fail,
             env: step
                 .env
                 .iter()
@@ -181,6 +194,7 @@ impl StepBody {
             rule: rule?,
             timeout_s: timeout_s?,
             retry: retry?,
+            may_fail: self.may_fail,
             env,
             working_dir,
         })

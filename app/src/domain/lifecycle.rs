@@ -54,6 +54,20 @@ impl StepRun {
         }
     }
 
+    /// Reports if it went wrong in a way that breaks `on_success` and fails the run.
+    pub fn is_bad(&self) -> bool {
+        match self.state {
+            StepState::Failed => !self.step.may_fail,
+            StepState::Cancelled | StepState::Interrupted => true,
+            _ => false,
+        }
+    }
+
+    /// Reports if it failed and may fail.
+    pub fn failed_as_allowed(&self) -> bool {
+        self.state == StepState::Failed && self.step.may_fail
+    }
+
     fn finish(&mut self, state: StepState, reason: Option<String>, now: DateTime<Utc>) {
         self.state = state;
         self.reason = reason;
@@ -190,7 +204,7 @@ impl Run {
 
     /// The position of the step that went wrong first, if any did.
     pub fn first_bad(&self) -> Option<usize> {
-        self.steps.iter().position(|step| step.state.is_bad())
+        self.steps.iter().position(StepRun::is_bad)
     }
 
     /// A fire that could not run, with the reason; it is over from the start.
@@ -386,7 +400,7 @@ impl Run {
 
     /// The reason why the rule of the step at `at` does not hold; none when it does.
     fn why_not(&self, at: usize) -> Option<String> {
-        let bad = self.steps[..at].iter().find(|s| s.state.is_bad());
+        let bad = self.steps[..at].iter().find(|s| s.is_bad());
         match (self.steps[at].step.rule, self.cancel) {
             (_, Some(Cancel::Force)) => Some("the run was cancelled by force".to_owned()),
             (RunRule::Always, _) => None,
@@ -414,7 +428,7 @@ impl Run {
             RunState::Cancelled
         } else if self.interrupted {
             RunState::Interrupted
-        } else if any(StepState::Failed) {
+        } else if self.steps.iter().any(StepRun::is_bad) {
             RunState::Failed
         } else if any(StepState::Success) {
             RunState::Success

@@ -121,11 +121,6 @@ impl StepState {
             | Self::Interrupted => true,
         }
     }
-
-    /// Reports if later `on_success` steps must not run after it.
-    pub fn is_bad(self) -> bool {
-        matches!(self, Self::Failed | Self::Cancelled | Self::Interrupted)
-    }
 }
 
 /// The kind of a cancel.

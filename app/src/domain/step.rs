@@ -168,6 +168,8 @@ pub struct Step {
     pub timeout_s: NonZeroU32,
     /// The retries after a failure.
     pub retry: Retry,
+    /// The run continues and succeeds although this step fails.
+    pub may_fail: bool,
     /// Environment of this step alone; wins over variables of the same name.
     pub env: BTreeMap<VariableKey, String>,
     /// Directory to run in, relative to `scripts/` or absolute; `scripts/` itself when absent.

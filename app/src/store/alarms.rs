@@ -68,7 +68,7 @@ fn news<'a>(run: &'a Run, occasion: Occasion, text: &'a str) -> AlarmNews<'a> {
 
 /// The first thing that went wrong, in words.
 fn what_failed(run: &Run) -> String {
-    let bad = run.steps.iter().find(|step| step.state.is_bad());
+    let bad = run.steps.iter().find(|step| step.is_bad());
     let verb = match run.state {
         RunState::Interrupted => "was interrupted",
         _ => "failed",

@@ -19,6 +19,7 @@ fn task(name: &str) -> Task {
         rule,
         timeout_s: timeout(30).unwrap(),
         retry: Retry::new(1, 5).unwrap(),
+        may_fail: false,
         env: BTreeMap::from([(
             crate::domain::names::VariableKey::new("A").unwrap(),
             "1".into(),

@@ -33,6 +33,43 @@ fn exit_codes_become_colours() {
 }
 
 #[test]
+fn the_failure_of_a_step_that_may_fail_is_amber_and_breaks_nothing() {
+    let server = Server::start();
+    let may = json!({"may_fail": true});
+    server.shell_task(
+        "t",
+        &[
+            ("ping", "exit 3", may.clone()),
+            ("copy", "true", json!({})),
+            ("tell", "true", json!({"rule": "on_failure"})),
+            (
+                "hangs",
+                "sleep 600",
+                json!({"may_fail": true, "timeout": 1}),
+            ),
+            ("start", "true", json!({"rule": "always"})),
+        ],
+    );
+    let run = server.run_to_end("t");
+    assert_eq!(
+        states(&run),
+        ["failed", "success", "not_run", "failed", "success"]
+    );
+    assert_eq!(run["state"], "success");
+    let page = server.get("/runs/1").expect(200).text();
+    assert_eq!(page.matches("box amber").count(), 2, "{page}");
+    assert!(!page.contains("box red"), "{page}");
+    let grid = server.get("/tasks/t").expect(200).text();
+    assert!(grid.contains("amber"), "{grid}");
+
+    let exported = server.get("/api/v1/export").expect(200).text();
+    assert!(exported.contains("may_fail = true"), "{exported}");
+    // A failure that is not allowed still counts.
+    server.shell_task("u", &[("a", "exit 1", may), ("b", "exit 1", json!({}))]);
+    assert_eq!(server.run_to_end("u")["state"], "failed");
+}
+
+#[test]
 fn the_environment_is_built_from_scratch() {
     let server = Server::start_with(&[("LEAK", "runner"), ("LIGHTFLOW_TZ", "Europe/Paris")]);
     server

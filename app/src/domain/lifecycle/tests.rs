@@ -14,6 +14,7 @@ fn step(name: &str, rule: RunRule, retries: u32) -> Step {
         rule,
         timeout_s: timeout(30).unwrap(),
         retry: Retry::new(retries, 5).unwrap(),
+        may_fail: false,
         env: BTreeMap::new(),
         working_dir: None,
     }

@@ -100,6 +100,7 @@ mod tests {
             rule: RunRule::OnSuccess,
             timeout_s: timeout(9).unwrap(),
             retry: Retry::default(),
+            may_fail: false,
             env: Default::default(),
             working_dir: None,
         };

@@ -16,14 +16,15 @@ pub(super) struct Mark {
 }
 
 /// The mark of a box.
-pub(super) fn step_mark(state: StepState) -> Mark {
-    let (class, shape, word) = match state {
+pub(super) fn step_mark(step: &StepRun) -> Mark {
+    let (class, shape, word) = match step.state {
         StepState::Pending => ("grey", "·", "pending"),
         StepState::Queued => ("blue", "…", "waits for a slot"),
         StepState::Running => ("blue", "▶", "running"),
         StepState::Retrying => ("blue", "↻", "waits to try again"),
         StepState::Success => ("green", "✓", "success"),
         StepState::Skipped => ("grey", "–", "skipped"),
+        StepState::Failed if step.step.may_fail => ("amber", "▲", "failed, as it may"),
         StepState::Failed => ("red", "✕", "failed"),
         StepState::NotRun => ("grey", "·", "not run"),
         StepState::Cancelled => ("red", "■", "cancelled"),
@@ -123,7 +124,7 @@ fn cell(run: &Run, name: &str, zone: Tz) -> Option<Cell> {
         .zip(&run.steps)
         .find(|(_, step)| step.step.name.as_str() == name)?;
     Some(Cell {
-        mark: step_mark(step.state),
+        mark: step_mark(step),
         href: format!("/runs/{}?step={}", run.id.0, position + 1),
         label: format!("{name}, run {}: {}", run.id.0, describe(step, zone)),
     })
@@ -131,7 +132,7 @@ fn cell(run: &Run, name: &str, zone: Tz) -> Option<Cell> {
 
 /// A box in words.
 fn describe(step: &StepRun, zone: Tz) -> String {
-    let mut text = step_mark(step.state).word.to_owned();
+    let mut text = step_mark(step).word.to_owned();
     let coded = step
         .reason
         .as_ref()

@@ -116,7 +116,7 @@ fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Tz) -
     let overdue = overdue_since(fare, zone).filter(|since| *since <= now);
     let last = fare.last.as_ref().map(|run| {
         let when = run.finished_at.unwrap_or(run.created_at);
-        let bad = run.steps.iter().find(|step| step.state.is_bad());
+        let bad = run.steps.iter().find(|step| step.is_bad());
         LastResult {
             id: run.id.0,
             mark: run_mark(run.state),

@@ -7,7 +7,7 @@ use super::frame::{Frame, Section};
 use super::gantt::{self, Stretch, stretches};
 use super::grid::{Mark, run_mark, step_mark};
 use super::{PageAdmin, PageError, PageViewer, html, lasted, shown};
-use crate::domain::lifecycle::{Cancel, Run, RunId, StepState, Trigger};
+use crate::domain::lifecycle::{Cancel, Run, RunId, StepRun, StepState, Trigger};
 use crate::domain::progress::Progress;
 use crate::engine::{Feed, LogId};
 use crate::store;
@@ -137,9 +137,10 @@ async fn load(app: &App, id: i64) -> Result<Run, PageError> {
 
 /// The step of interest in a run: the failed, the running or the last one.
 fn interesting(run: &Run) -> Option<usize> {
-    let find = |wanted: &dyn Fn(StepState) -> bool| run.steps.iter().position(|s| wanted(s.state));
-    find(&StepState::is_bad)
-        .or_else(|| find(&|s| s == StepState::Running))
+    let find = |wanted: &dyn Fn(&StepRun) -> bool| run.steps.iter().position(wanted);
+    find(&StepRun::is_bad)
+        .or_else(|| find(&|s| s.state == StepState::Running))
+        .or_else(|| find(&StepRun::failed_as_allowed))
         .or_else(|| run.steps.iter().rposition(|s| s.attempt > 0))
         .or(if run.steps.is_empty() { None } else { Some(0) })
 }
@@ -169,7 +170,7 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             name: step.step.name.to_string(),
             command: command_line(step),
             rule: step.step.rule.as_str(),
-            mark: step_mark(step.state),
+            mark: step_mark(step),
             attempt: step.attempt,
             started: step
                 .started_at
@@ -245,7 +246,7 @@ pub(super) async fn delete(admin: PageAdmin, Path(id): Path<i64>) -> Result<Resp
     Ok(to(&format!("/tasks/{task}")))
 }
 
-fn command_line(step: &crate::domain::lifecycle::StepRun) -> String {
+fn command_line(step: &StepRun) -> String {
     let words = std::iter::once(step.step.command.program())
         .chain(step.step.command.args().iter().map(String::as_str));
     // Only for reading: a word that cannot be quoted is shown as it is.

@@ -33,6 +33,7 @@ pub(super) struct StepForm {
     pub(super) timeout: String,
     pub(super) retries: String,
     pub(super) retry_delay: String,
+    pub(super) may_fail: bool,
     pub(super) env: String,
     pub(super) working_dir: String,
 }
@@ -100,6 +101,7 @@ impl Default for StepForm {
             timeout: "3600".to_owned(),
             retries: "0".to_owned(),
             retry_delay: "0".to_owned(),
+            may_fail: false,
             env: String::new(),
             working_dir: String::new(),
         }
@@ -143,6 +145,7 @@ impl From<&Step> for StepForm {
             timeout: step.timeout_s.to_string(),
             retries: step.retry.count.to_string(),
             retry_delay: step.retry.delay_s.to_string(),
+            may_fail: step.may_fail,
             env: variables.collect::<Vec<_>>().join("\n"),
             working_dir: step.working_dir.clone().unwrap_or_default(),
         }
@@ -258,6 +261,10 @@ impl StepForm {
             "step.retries" => (&mut self.retries, value.trim()),
             "step.retry_delay" => (&mut self.retry_delay, value.trim()),
             "step.env" => (&mut self.env, value),
+            "step.may_fail" => {
+                self.may_fail = true;
+                return;
+            }
             "step.working_dir" => (&mut self.working_dir, value.trim()),
             _ => return,
         };
@@ -269,6 +276,7 @@ impl StepForm {
         let usual = Self::default();
         self.retries != usual.retries
             || self.retry_delay != usual.retry_delay
+            || self.may_fail
             || !self.env.trim().is_empty()
             || !self.working_dir.is_empty()
     }
@@ -283,6 +291,7 @@ impl StepForm {
             timeout: keep(errors, "timeout", &self.timeout, 1),
             retries: keep(errors, "retries", &self.retries, 0),
             retry_delay: keep(errors, "retry_delay", &self.retry_delay, 0),
+            may_fail: self.may_fail,
             env: self.variables(errors),
             working_dir: Some(self.working_dir.clone()).filter(|dir| !dir.is_empty()),
         }
@@ -338,7 +347,7 @@ mod tests {
         let task = task(serde_json::json!({
             "name": "t", "cron": "0 3 * * *", "zone": "Europe/Paris",
             "steps": [{"name": "s", "command": "/opt/my tool", "args": ["-c", "a\nb 'c' \"d\"", "", "#x"],
-                "env": {"A": "two\nlines", "B": ""}, "working_dir": "sub dir", "retries": 2, "retry_delay": 5}],
+                "env": {"A": "two\nlines", "B": ""}, "working_dir": "sub dir", "retries": 2, "retry_delay": 5, "may_fail": true}],
         }));
         let body = TaskForm::from(&task).body().unwrap();
         assert_eq!(Task::try_from(&body).unwrap(), task);

@@ -131,12 +131,12 @@ fn mini(run: &Run) -> MiniRun {
     let steps: Vec<String> = run
         .steps
         .iter()
-        .map(|step| format!("{} {}", step.step.name, step_mark(step.state).word))
+        .map(|step| format!("{} {}", step.step.name, step_mark(step).word))
         .collect();
     MiniRun {
         href: format!("/runs/{}", run.id.0),
         label: format!("run {}: {} ({})", run.id.0, mark.word, steps.join(", ")),
-        steps: run.steps.iter().map(|s| step_mark(s.state).class).collect(),
+        steps: run.steps.iter().map(|s| step_mark(s).class).collect(),
         mark,
     }
 }
