@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Control};
-use crate::names::ServiceName;
+use base::names::ServiceName;
+use config::{Config, Control};
 
 /// The state of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +39,7 @@ impl Controls {
     /// The commands of a service. `timeout` is passed on to podmanctl.
     #[must_use]
     pub fn of(config: &Config, service: &ServiceName, timeout: Duration) -> Self {
-        let control = config
-            .services
-            .get(service)
-            .map(crate::config::Service::control);
+        let control = config.services.get(service).map(config::Service::control);
         if let Some(Control::Commands {
             stop,
             start,

@@ -9,17 +9,17 @@ use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
 use crate::action::{list_file, spool_folder};
-use crate::caller::Caller;
-use crate::config::Config;
 use crate::control::Controls;
-use crate::error::ExitStatus;
 use crate::keeper;
 use crate::lease::KeptBy;
-use crate::names::{Remote, ServiceName};
 use crate::policy::{self, Archive, Decision, Grant, Mirror, Order};
-use crate::rclone::{self, Scope};
 use crate::request::Request;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
+use base::error::ExitStatus;
+use base::names::{Remote, ServiceName};
+use config::Config;
+use host::caller::Caller;
+use rclone::Scope;
 
 /// Decides a line as if it had come over SSH.
 #[must_use]

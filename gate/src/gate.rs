@@ -10,23 +10,24 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::action::{self, Context};
-use crate::audit::Audit;
-use crate::caller::{Caller, Door};
-use crate::config::{Config, DEFAULT_PATH, Landlock};
 use crate::database;
-use crate::error::{ExitStatus, Failure};
 use crate::explain::explain;
-use crate::hardening::Surroundings;
-use crate::host::door::door;
-use crate::host::linux::LinuxHost;
-use crate::host::{Host, clock};
 use crate::install::{self, Verb};
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order, powers};
-use crate::privilege::{Offers, capabilities, thinking};
-use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, ParseError, Request};
 use crate::walk;
+use base::clock;
+use base::error::{ExitStatus, Failure};
+use base::reply::{Reply, Stream};
+use config::{Config, DEFAULT_PATH, Landlock};
+use host::Host;
+use host::audit::Audit;
+use host::caller::{Caller, Door};
+use host::door::door;
+use host::linux::LinuxHost;
+use privilege::hardening::Surroundings;
+use privilege::{Offers, capabilities, thinking};
 
 const HELP: &str = include_str!("help.txt");
 
@@ -232,13 +233,13 @@ fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure
             // Keep an argument with a space distinguishable from two words.
             let joined = line.split(|&byte| byte == b' ').count();
             if joined != words.len() && !words.is_empty() {
-                return Err(ParseError::Wire(crate::wire::WireError::Spacing(1)).into());
+                return Err(ParseError::Wire(base::wire::WireError::Spacing(1)).into());
             }
             if words.is_empty() {
                 return Err(ParseError::NoVerb.into());
             }
             Ok(Request::parse(
-                &crate::wire::words(line).map_err(ParseError::from)?,
+                &base::wire::words(line).map_err(ParseError::from)?,
             )?)
         }
     }

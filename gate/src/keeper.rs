@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::config::{Config, Keeper};
 use crate::lease::KeptBy;
-use crate::names::ServiceName;
+use base::names::ServiceName;
+use config::{Config, Keeper};
 
 /// The hidden first argument of a keeper.
 pub const ENTRY: &str = "__keep";

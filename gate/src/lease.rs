@@ -10,7 +10,7 @@ pub mod store;
 
 use std::time::Duration;
 
-use crate::host::clock::Moment;
+use base::clock::Moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -9,13 +9,13 @@ mod reason;
 
 use std::time::Duration;
 
-use crate::caller::{Caller, Door};
-use crate::config::{Config, Timeout};
-use crate::host::lock_name::LockName;
-use crate::names::{
+use crate::request::{HostVerb, Request};
+use base::lock_name::LockName;
+use base::names::{
     Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, usable::table,
 };
-use crate::request::{HostVerb, Request};
+use config::{Config, Timeout};
+use host::caller::{Caller, Door};
 
 pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
 pub use reason::Reason;
@@ -275,10 +275,7 @@ fn wanted(
     })
 }
 
-fn known<'a>(
-    config: &'a Config,
-    service: &ServiceName,
-) -> Result<&'a crate::config::Service, Reason> {
+fn known<'a>(config: &'a Config, service: &ServiceName) -> Result<&'a config::Service, Reason> {
     config
         .services
         .get(service)

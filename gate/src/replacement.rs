@@ -16,9 +16,9 @@ use nix::unistd::{fsync, geteuid};
 use rustix::fs::{RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
-use crate::host::dirfd::{entries, private_dir};
-use crate::host::durable;
-use crate::names::{PlainPath, ServiceName};
+use base::dirfd::{entries, private_dir};
+use base::durable;
+use base::names::{PlainPath, ServiceName};
 
 /// The name of a service's data in its folder.
 pub const DATA: &str = "data";

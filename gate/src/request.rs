@@ -12,8 +12,8 @@ use std::fmt;
 
 pub use host::{HostVerb, Target};
 
-use crate::names::{Count, PlainPath, Remote, Seconds, ServiceName, TargetName};
-use crate::wire;
+use base::names::{Count, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use base::wire;
 pub use error::{PROGRAM, ParseError};
 use typed::Typed;
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::names::ServiceName;
+use base::names::ServiceName;
 
 const SUFFIX: &str = ".tar.gz";
 

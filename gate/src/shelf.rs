@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::names::ServiceName;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
+use base::names::ServiceName;
 
 /// One thing to do in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

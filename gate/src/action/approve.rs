@@ -5,10 +5,10 @@
 use chrono::TimeDelta;
 
 use super::Context;
-use crate::error::Failure;
-use crate::host::clock;
-use crate::host::lock_name::LockName;
 use crate::mirror::books::Books;
+use base::clock;
+use base::error::Failure;
+use base::lock_name::LockName;
 
 pub(super) fn approve(context: &mut Context<'_>, lock: &LockName) -> Result<String, Failure> {
     let subject = lock.subject();

@@ -14,20 +14,20 @@ use super::prune::{self, New};
 use super::spool::Spool;
 use super::start::start_early;
 use super::upload::Upload;
-use crate::archive::check::{Comparison, check};
-use crate::archive::manifest::Totals;
-use crate::archive::pack::Notes;
-use crate::error::Failure;
-use crate::host::dirfd::PinnedDir;
-use crate::host::lock_name::LockName;
-use crate::host::{Patience, Waits};
-use crate::measure;
 use crate::policy::{Archive, powers};
-use crate::progress::{Meter, Phase};
-use crate::reply::Stream;
-use crate::result_line::{ResultLine, WarningCode};
 use crate::retention::ArchiveName;
 use crate::walk::Pack;
+use archive::check::{Comparison, check};
+use archive::manifest::Totals;
+use archive::pack::Notes;
+use base::dirfd::PinnedDir;
+use base::error::Failure;
+use base::lock_name::LockName;
+use base::measure;
+use base::progress::{Meter, Phase};
+use base::reply::Stream;
+use base::result_line::{ResultLine, WarningCode};
+use host::{Patience, Waits};
 
 pub(super) fn archive(
     context: &mut Context<'_>,
@@ -273,7 +273,7 @@ fn watcher<'w>(
 mod tests {
     use nix::errno::Errno;
 
-    use crate::error::{ExitStatus, Failure};
+    use base::error::{ExitStatus, Failure};
 
     #[test]
     fn a_full_disk_has_its_own_status() {

@@ -14,17 +14,17 @@ use super::Context;
 use super::fit_rclone::ends_the_action;
 use super::remote::{Access, Task};
 use crate::control::State;
-use crate::credentials;
-use crate::credentials::ini::Ini;
-use crate::error::trouble::Trouble;
-use crate::error::{ExitStatus, Failure, Interrupt};
-use crate::host::Patience;
-use crate::names::ServiceName;
 use crate::policy::powers;
-use crate::program::Output;
-use crate::progress::Phase;
-use crate::rclone::outcome::sign_in_refused;
-use crate::rclone::{self, Listener};
+use base::error::trouble::Trouble;
+use base::error::{ExitStatus, Failure, Interrupt};
+use base::names::ServiceName;
+use base::progress::Phase;
+use host::Patience;
+use host::program::Output;
+use rclone::Listener;
+use rclone::credentials;
+use rclone::credentials::ini::Ini;
+use rclone::outcome::sign_in_refused;
 
 /// The time limit for all remotes together: the stop step of the tutorial ends at 30 s.
 const ALL: Duration = Duration::from_secs(5);

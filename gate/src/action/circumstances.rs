@@ -14,13 +14,14 @@ use chrono::{DateTime, Utc};
 
 use super::Context;
 use super::service::state;
-use crate::config::Config;
 use crate::control::{Controls, State};
-use crate::host::{Patience, clock, mounts};
 use crate::lease::Lease;
-use crate::names::{PlainPath, ServiceName};
 use crate::policy::{Grant, Order};
-use crate::result_line::WarningCode;
+use base::names::{PlainPath, ServiceName};
+use base::result_line::WarningCode;
+use base::{clock, mounts};
+use config::Config;
+use host::Patience;
 
 /// The time limit for the status command.
 const ASKING: Duration = Duration::from_secs(10);

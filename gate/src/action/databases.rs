@@ -17,18 +17,18 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 
 use super::Context;
-use crate::archive::check::Inspector;
-use crate::archive::entry::{Entry, Kind};
-use crate::archive::extract::free;
-use crate::config::Landlock;
 use crate::database::{Answer, BESIDE, Inspection, MAGIC, NAME};
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::host::dirfd::private_dir;
-use crate::measure;
-use crate::names::PlainPath;
-use crate::program::{Output, Profile, Program, Tether};
-use crate::scratch::Scratch;
+use archive::check::Inspector;
+use archive::entry::{Entry, Kind};
+use archive::extract::free;
+use base::dirfd::private_dir;
+use base::error::Failure;
+use base::measure;
+use base::names::PlainPath;
+use base::scratch::Scratch;
+use config::Landlock;
+use host::Patience;
+use host::program::{Output, Profile, Program, Tether};
 
 /// The limit for remembered paths, in bytes. No real service has that many databases, but an archive may claim it.
 const MAX_PATHS: usize = 4 << 20;
@@ -139,7 +139,7 @@ impl Databases {
             let shown = Path::new(OsStr::from_bytes(&name)).display().to_string();
             let answer = ask(context, (&path, bytes), &shown, patience)?;
             looked.push(Looked { path: name, answer });
-            crate::scratch::empty(&desk).map_err(Failure::errno(format!("emptying {path}")))?;
+            base::scratch::empty(&desk).map_err(Failure::errno(format!("emptying {path}")))?;
         }
         Ok(looked)
     }

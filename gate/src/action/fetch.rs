@@ -10,18 +10,17 @@ use serde::Deserialize;
 
 use super::Context;
 use super::remote::{Access, Task};
-use crate::error::Failure;
-use crate::host::{Feed, Patience};
-use crate::names::Remote;
 use crate::policy::Wanted;
-use crate::program::Output;
-use crate::progress::{Meter, Phase};
-use crate::rclone;
-use crate::rclone::call;
-use crate::rclone::place::Place;
-use crate::reply::Stream;
-use crate::result_line::WarningCode;
 use crate::retention::{ArchiveName, horizon};
+use base::error::Failure;
+use base::names::Remote;
+use base::progress::{Meter, Phase};
+use base::reply::Stream;
+use base::result_line::WarningCode;
+use host::program::Output;
+use host::{Feed, Patience};
+use rclone::call;
+use rclone::place::Place;
 
 /// The most days that a message names.
 const NAMED: usize = 30;

@@ -5,15 +5,15 @@
 use std::time::{Duration, Instant};
 
 use super::Context;
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::host::lock::ServiceLock;
-use crate::host::lock_name::LockName;
 use crate::keeper;
 use crate::lease::store::Leases;
 use crate::lease::{KeptBy, Lease};
-use crate::names::ServiceName;
-use crate::program::{Output, Tether};
+use base::error::Failure;
+use base::lock::ServiceLock;
+use base::lock_name::LockName;
+use base::names::ServiceName;
+use host::Patience;
+use host::program::{Output, Tether};
 
 /// The time limit for systemd to answer a question about a timer, or to end one. No result depends on either.
 const SYSTEMD: Duration = Duration::from_secs(5);

@@ -44,18 +44,18 @@ pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, unusable};
-use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, private_dir};
-use crate::host::lock::ServiceLock;
-use crate::host::lock_name::LockName;
-use crate::host::slots::Slot;
-use crate::host::{Host, Patience};
-use crate::names::PlainPath;
 use crate::policy::{Grant, Order};
-use crate::program::{Output, Pin, Profile, Program, Source, Tether};
-use crate::reply::Stream;
-use crate::result_line::{ResultLine, WarningCode};
+use base::dirfd::{PinnedDir, private_dir};
+use base::error::Failure;
+use base::lock::ServiceLock;
+use base::lock_name::LockName;
+use base::names::PlainPath;
+use base::reply::Stream;
+use base::result_line::{ResultLine, WarningCode};
+use base::slots::Slot;
+use config::{Config, unusable};
+use host::program::{Output, Pin, Profile, Program, Source, Tether};
+use host::{Host, Patience};
 
 /// The home of a program that has none of its own.
 const NO_HOME: &str = "/run";

@@ -7,16 +7,16 @@
 
 use super::Context;
 use super::remote::{Access, Task};
-use crate::error::{Failure, Interrupt};
-use crate::host::socket::Socket;
-use crate::host::{Ended, Exit, Patience, Request};
-use crate::names::PlainPath;
-use crate::program::{Output, Profile, Program};
-use crate::rclone::call::PROGRESS;
-use crate::rclone::place::Place;
-use crate::rclone::version::ONE_PROCESS;
-use crate::rclone::{self, Call, Listener};
-use crate::scratch::Scratch;
+use base::error::{Failure, Interrupt};
+use base::names::PlainPath;
+use base::scratch::Scratch;
+use host::program::{Output, Profile, Program};
+use host::socket::Socket;
+use host::{Ended, Exit, Patience, Request};
+use rclone::call::PROGRESS;
+use rclone::place::Place;
+use rclone::version::ONE_PROCESS;
+use rclone::{Call, Listener};
 
 /// The local folder that the process may use beside its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Context<'_> {
         if task.output == Output::Relayed {
             for error in heard.errors().get(before..).unwrap_or_default() {
                 self.host
-                    .say(crate::reply::Stream::Err, &format!("error: {error}"));
+                    .say(base::reply::Stream::Err, &format!("error: {error}"));
             }
         }
         Ok(ended)

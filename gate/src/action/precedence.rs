@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::{AGAIN, Context};
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::host::holder::{Suspicion, end};
-use crate::host::lock::{ServiceLock, StartIntent};
-use crate::host::lock_name::LockName;
-use crate::names::ServiceName;
+use base::error::Failure;
+use base::holder::{Suspicion, end};
+use base::lock::{ServiceLock, StartIntent};
+use base::lock_name::LockName;
+use base::names::ServiceName;
+use host::Patience;
 
 /// The time after which a lock holder that is stopped, or waits in the kernel, counts as hung.
 const HUNG: Duration = Duration::from_secs(5);

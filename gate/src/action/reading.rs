@@ -3,16 +3,16 @@
 //! Invariant: a file system that does not answer costs at most the time until the deadline.
 
 use super::Context;
-use crate::archive::estimate::Estimate;
-use crate::archive::pack::Packed;
-use crate::error::{Failure, Interrupt};
-use crate::host::dirfd::PinnedDir;
-use crate::host::{Feed, Next, Patience, Relay};
-use crate::names::PlainPath;
-use crate::program::{Output, Profile, Program, Source, Tether};
-use crate::progress::{Meter, Phase};
-use crate::reply::Stream;
 use crate::walk::{Answer, Line, Pack, Walk, Work};
+use archive::estimate::Estimate;
+use archive::pack::Packed;
+use base::dirfd::PinnedDir;
+use base::error::{Failure, Interrupt};
+use base::names::PlainPath;
+use base::progress::{Meter, Phase};
+use base::reply::Stream;
+use host::program::{Output, Profile, Program, Source, Tether};
+use host::{Feed, Next, Patience, Relay};
 
 /// The longest line of an answer: a hundred names of each kind, with every byte escaped.
 const LONGEST: usize = 4 << 20;

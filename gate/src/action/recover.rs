@@ -9,11 +9,11 @@ use super::keeping::{is_kept, keep};
 use super::restore::Interrupted;
 use super::start::bring_back;
 use super::{Context, restore};
-use crate::credentials;
-use crate::error::Failure;
-use crate::host::Patience;
 use crate::lease::store::Leases;
-use crate::names::ServiceName;
+use base::error::Failure;
+use base::names::ServiceName;
+use host::Patience;
+use rclone::credentials;
 
 /// The pause between the first two attempts. Each further pause is twice as long, up to a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

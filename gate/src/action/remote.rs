@@ -4,20 +4,20 @@
 //! files that rclone may touch on this host.
 
 use super::Context;
-use crate::config::Landlock;
-use crate::credentials::WorkingCopy;
-use crate::error::Failure;
-use crate::host::dirfd::PinnedDir;
-use crate::host::owners::trusted;
-use crate::host::{Ended, Exit, Patience};
-use crate::names::PlainPath;
-use crate::privilege::{Confinement, Offers, files};
-use crate::program::{
+use base::dirfd::PinnedDir;
+use base::error::Failure;
+use base::names::PlainPath;
+use base::owners::trusted;
+use base::progress::Phase;
+use base::scratch::Scratch;
+use config::Landlock;
+use host::program::{
     NotStarted, Output, Profile, Program, Tether, Transfer, WorkingFolder, source_argument,
 };
-use crate::progress::Phase;
-use crate::rclone::{Call, Listener, judge};
-use crate::scratch::Scratch;
+use host::{Ended, Exit, Patience};
+use privilege::{Confinement, Offers, files};
+use rclone::credentials::WorkingCopy;
+use rclone::{Call, Listener, judge};
 
 /// The local files that a transfer may touch.
 #[derive(Debug, Clone, Copy)]

@@ -6,10 +6,10 @@
 use super::Context;
 use super::spool::would_fit;
 use crate::control::State;
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::names::ServiceName;
 use crate::policy::powers;
+use base::error::Failure;
+use base::names::ServiceName;
+use host::Patience;
 
 /// Makes the check if the configuration asks for it. Skips a service that is down: a refusal would not help, and the
 /// archive that follows checks again.

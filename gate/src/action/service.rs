@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{AGAIN, Context};
 use crate::control::{Controls, State};
-use crate::error::{Failure, Interrupt};
-use crate::host::{Exit, Patience};
 use crate::lease::Before;
-use crate::names::ServiceName;
-use crate::program::{Output, Tether};
+use base::error::{Failure, Interrupt};
+use base::names::ServiceName;
+use host::program::{Output, Tether};
+use host::{Exit, Patience};
 
 /// The number of times that an unclear state is asked for before it counts as unclear: between up and down.
 const UNCLEAR: u32 = 10;

@@ -11,15 +11,16 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::Context;
-use crate::archive::extract::free;
-use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, entries};
-use crate::host::lock::ServiceLock;
-use crate::host::lock_name::LockName;
-use crate::measure;
-use crate::names::{PlainPath, ServiceName};
 use crate::retention::{ArchiveName, PARTIAL};
-use crate::{scratch, shelf};
+use crate::shelf;
+use archive::extract::free;
+use base::dirfd::{PinnedDir, entries};
+use base::error::Failure;
+use base::lock::ServiceLock;
+use base::lock_name::LockName;
+use base::measure;
+use base::names::{PlainPath, ServiceName};
+use base::scratch;
 
 /// The folder of a service in the spool.
 #[must_use]

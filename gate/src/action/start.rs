@@ -10,13 +10,13 @@ use super::keeping::{end, fulfil};
 use super::precedence::lock_first;
 use super::service::{bring_up, state, wait_for_answer};
 use crate::control::{Controls, State};
-use crate::error::Failure;
-use crate::host::Patience;
 use crate::lease::Lease;
 use crate::lease::store::Leases;
-use crate::names::ServiceName;
 use crate::replacement::{DATA, Records};
-use crate::result_line::ResultLine;
+use base::error::Failure;
+use base::names::ServiceName;
+use base::result_line::ResultLine;
+use host::Patience;
 
 pub(super) fn start(
     context: &mut Context<'_>,

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Context, stops};
-use crate::config::Service;
 use crate::control::Controls;
-use crate::error::{Failure, Interrupt};
-use crate::host::clock::Moment;
-use crate::host::lock::ServiceLock;
-use crate::host::{Ended, Exit, Patience};
 use crate::lease::Lease;
-use crate::measure;
-use crate::names::ServiceName;
-use crate::program::{Output, Tether};
+use base::clock::Moment;
+use base::error::{Failure, Interrupt};
+use base::lock::ServiceLock;
+use base::measure;
+use base::names::ServiceName;
+use config::Service;
+use host::program::{Output, Tether};
+use host::{Ended, Exit, Patience};
 
 /// The time limit for one service's status command. podmanctl asks systemd and Podman of every possible owner of the
 /// service, and on a small board that packs an archive meanwhile each of them needs seconds.
@@ -127,7 +127,7 @@ pub(super) fn ask(
         return Ok((State::NeverStopped, Vec::new()));
     }
     let controls = Controls::of(context.config, name, ANSWER);
-    let podmanctl = matches!(service.control(), crate::config::Control::Podmanctl);
+    let podmanctl = matches!(service.control(), config::Control::Podmanctl);
     let patience = Patience::attended(until.min(context.host.now() + ANSWER));
     let what = "the status command";
     let ended = context

@@ -14,13 +14,13 @@ use super::room;
 use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
 use super::stops;
 use crate::control::{Controls, State};
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::host::lock_name::LockName;
-use crate::host::owners::trusted;
 use crate::lease::store::Leases;
 use crate::lease::{Before, KeptBy, Lease};
-use crate::names::ServiceName;
+use base::error::Failure;
+use base::lock_name::LockName;
+use base::names::ServiceName;
+use base::owners::trusted;
+use host::Patience;
 
 /// The number of times a service is asked for an answer before it counts as silent.
 const ASK: u32 = 3;

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::Context;
-use crate::error::Failure;
-use crate::host::durable;
-use crate::names::ServiceName;
-use crate::result_line::WarningCode;
+use base::durable;
+use base::error::Failure;
+use base::names::ServiceName;
+use base::result_line::WarningCode;
 
 /// The days in a record.
 const DAYS: usize = 8;

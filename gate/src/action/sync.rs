@@ -18,21 +18,22 @@ use super::circumstances::{Circumstances, tell_bind_mount};
 use super::remote::{Access, Task};
 use super::versions;
 use super::waiting::Pauses;
-use crate::config::Config;
-use crate::error::Failure;
-use crate::host::dirfd::PinnedDir;
-use crate::host::lock_name::LockName;
-use crate::host::{Patience, Waits, clock};
 use crate::mirror::books::{Approval, Books, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
-use crate::names::PlainPath;
 use crate::policy::Mirror;
-use crate::program::Output;
-use crate::progress::Phase;
-use crate::rclone::survey::Survey;
-use crate::rclone::{self, Listener, Scope};
-use crate::result_line::ResultLine;
+use base::clock;
+use base::dirfd::PinnedDir;
+use base::error::Failure;
+use base::lock_name::LockName;
+use base::names::PlainPath;
+use base::progress::Phase;
+use base::result_line::ResultLine;
+use config::Config;
+use host::program::Output;
+use host::{Patience, Waits};
+use rclone::survey::Survey;
+use rclone::{Listener, Scope};
 
 pub(super) fn sync(
     context: &mut Context<'_>,

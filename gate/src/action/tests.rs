@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::error::Interrupt;
-use crate::host::clock::Moment;
-use crate::host::{Ear, Ended, Exit};
 use crate::lease::store::Leases;
-use crate::names::ServiceName;
 use crate::request::Request;
+use base::clock::Moment;
+use base::error::Interrupt;
+use base::names::ServiceName;
+use host::{Ear, Ended, Exit};
 
 struct FakeHost {
     started: Instant,
@@ -62,9 +62,9 @@ impl Host for FakeHost {
         _: &Program<'_>,
         _: &Patience<'_>,
         _: &mut dyn Ear,
-        _: &mut dyn FnMut(&mut dyn crate::host::Feed) -> Result<(), Failure>,
-        _: &mut crate::host::Resume<'_>,
-    ) -> Result<crate::host::Piped, Failure> {
+        _: &mut dyn FnMut(&mut dyn host::Feed) -> Result<(), Failure>,
+        _: &mut host::Resume<'_>,
+    ) -> Result<host::Piped, Failure> {
         panic!("nothing is fetched here")
     }
 
@@ -108,7 +108,7 @@ fn run(
     .unwrap();
     let request = Request::parse(&[verb, "app", "--timeout", "60"]).unwrap();
     let crate::policy::Decision::Granted(grant) =
-        crate::policy::decide(&config, &crate::caller::Caller::over_ssh(), &request)
+        crate::policy::decide(&config, &host::caller::Caller::over_ssh(), &request)
     else {
         panic!("refused");
     };

@@ -12,17 +12,17 @@ use super::Context;
 use super::proof::prove;
 use super::remote::{Access, Task};
 use super::spool::Spool;
-use crate::error::Failure;
-use crate::host::Patience;
 use crate::policy::Archive;
-use crate::program::Output;
-use crate::progress::Phase;
-use crate::rclone::call;
-use crate::rclone::place::Place;
-use crate::rclone::{self, passing};
-use crate::result_line::Checked;
 use crate::retention::{ArchiveName, PREVIOUS};
 use crate::shelf::{self, Step};
+use base::error::Failure;
+use base::progress::Phase;
+use base::result_line::Checked;
+use host::Patience;
+use host::program::Output;
+use rclone::call;
+use rclone::passing;
+use rclone::place::Place;
 
 /// The time limit for cleaning up the folder after a failed action: three requests to OneDrive, each with a token.
 const CLEANUP: Duration = Duration::from_secs(20);

@@ -15,15 +15,15 @@ use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
 use super::one_process::Reach;
 use super::spool::fetched_folder;
-use crate::archive::check::{Comparison, Differences, Report, check};
-use crate::archive::manifest::{Reader, Version};
 use crate::database::Answer;
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::measure;
-use crate::names::ServiceName;
 use crate::policy::Wanted;
-use crate::scratch::Scratch;
+use archive::check::{Comparison, Differences, Report, check};
+use archive::manifest::{Reader, Version};
+use base::error::Failure;
+use base::measure;
+use base::names::ServiceName;
+use base::scratch::Scratch;
+use host::Patience;
 
 /// The most findings in the last line; each finding has a line of its own before.
 const NAMED: usize = 3;

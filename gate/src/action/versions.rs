@@ -9,13 +9,12 @@ use serde::Deserialize;
 
 use super::Context;
 use super::remote::{Access, Task};
-use crate::error::Failure;
-use crate::host::Patience;
 use crate::mirror::versions::{day, give_up};
 use crate::policy::Mirror;
-use crate::program::Output;
-use crate::progress::Phase;
-use crate::rclone;
+use base::error::Failure;
+use base::progress::Phase;
+use host::Patience;
+use host::program::Output;
 
 #[derive(Deserialize)]
 struct Listed {

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use super::remote::{Access, Ran, Task};
-use crate::error::{Failure, Interrupt};
-use crate::host::{Answered, Ended, Feed, Host, Next, Patience, Request, Waits};
-use crate::progress::{Cause, Waiting};
-use crate::rclone::call::end_of_file;
-use crate::rclone::{self, Listener, Shared};
-use crate::reply::Stream;
-use crate::result_line::ResultLine;
+use base::error::{Failure, Interrupt};
+use base::progress::{Cause, Waiting};
+use base::reply::Stream;
+use base::result_line::ResultLine;
+use host::{Answered, Ended, Feed, Host, Next, Patience, Request, Waits};
+use rclone::call::end_of_file;
+use rclone::{Listener, Shared};
 
 /// The first pause; rclone's own tries took some seconds before.
 const FIRST: Duration = Duration::from_secs(2);

@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    backupctl::podmanctl::main()
+    stack::podmanctl::main()
 }

@@ -9,7 +9,7 @@
 mod orders;
 mod process;
 
-use crate::host::{Ended, Exit};
+use host::{Ended, Exit};
 
 pub use orders::{BESIDE, ENTRY, Inspection, MAGIC, NAME, Orders};
 pub use process::inspect;
@@ -40,7 +40,7 @@ impl Answer {
             Exit::Code(0) => Self::Sound,
             Exit::Code(code) if code == i32::from(EXIT_UNKNOWN) => Self::Unknown(word()),
             Exit::Code(code) if code == i32::from(EXIT_BAD) => Self::Bad(lines),
-            Exit::Code(code) if code == crate::program::EXIT_PREPARE => Self::Failed(word()),
+            Exit::Code(code) if code == host::program::EXIT_PREPARE => Self::Failed(word()),
             exit => Self::Bad(vec![format!(
                 "SQLite did not come to an end with it: {exit}"
             )]),

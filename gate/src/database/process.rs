@@ -12,9 +12,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::orders::{EXIT_BAD, EXIT_UNKNOWN, NAME, Orders};
-use crate::hardening::{close_inherited, no_core_file};
-use crate::privilege::{capabilities, files, syscalls};
-use crate::program::EXIT_PREPARE;
+use host::program::EXIT_PREPARE;
+use privilege::hardening::{close_inherited, no_core_file};
+use privilege::{capabilities, files, syscalls};
 
 /// Memory. SQLite takes a bit for each page, beside its cache of two megabytes.
 const MEMORY: u64 = 512 << 20;

@@ -11,12 +11,12 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::held::must;
-use crate::archive::check::{Comparison, Report, check};
-use crate::archive::entry::Kind;
-use crate::archive::extract::{Options, extract};
-use crate::archive::manifest::{Line, Reader, Writer};
-use crate::archive::read::Entries;
-use crate::error::Failure;
+use archive::check::{Comparison, Report, check};
+use archive::entry::Kind;
+use archive::extract::{Options, extract};
+use archive::manifest::{Line, Reader, Writer};
+use archive::read::Entries;
+use base::error::Failure;
 
 /// The block of a tar archive.
 const BLOCK: u64 = 512;

@@ -5,17 +5,17 @@
 use std::collections::BTreeSet;
 
 use super::held::text;
-use crate::config::Config;
-use crate::credentials::history::newest;
-use crate::credentials::ini::{Ini, Token};
-use crate::host::http::Answer;
-use crate::host::{Ear, Ended, Exit};
-use crate::progress::{Phase, Progress};
-use crate::rclone::listener::Listener;
-use crate::rclone::outcome::judge;
-use crate::reply::Stream;
-use crate::stack::naming::{is_container, is_unit};
-use crate::stack::{container, order, unit};
+use base::progress::{Phase, Progress};
+use base::reply::Stream;
+use config::Config;
+use host::http::Answer;
+use host::{Ear, Ended, Exit};
+use rclone::credentials::history::newest;
+use rclone::credentials::ini::{Ini, Token};
+use rclone::listener::Listener;
+use rclone::outcome::judge;
+use stack::naming::{is_container, is_unit};
+use stack::{container, order, unit};
 
 /// Output of `rclone lsjson` for a remote.
 pub fn rclone_listing(bytes: &[u8]) {

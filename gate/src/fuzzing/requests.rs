@@ -10,13 +10,13 @@ use chrono::NaiveDateTime;
 use serde_json::Value;
 
 use super::held::{must, text};
-use crate::caller::Caller;
-use crate::config::Config;
-use crate::error::ExitStatus;
 use crate::explain::explain;
 use crate::policy::{self, Decision, Grant, Order};
 use crate::request::Request;
-use crate::wire::printable;
+use base::error::ExitStatus;
+use base::wire::printable;
+use config::Config;
+use host::caller::Caller;
 
 /// The configuration that the corpora of request lines are decided by.
 fn corpus() -> &'static Config {

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, NaiveDate};
 
 use super::held::{must, text};
-use crate::names::ServiceName;
 use crate::retention::{ArchiveName, Candidate, PARTIAL, PREVIOUS, give_up, horizon};
 use crate::shelf::{self, Step};
+use base::names::ServiceName;
 
 fn carry_out(files: &mut BTreeSet<String>, steps: &[Step]) {
     for step in steps {

@@ -25,22 +25,22 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use nix::unistd::{dup2_stdin, dup2_stdout, setsid};
 
 use super::standby::Standby;
-use crate::audit::Audit;
-use crate::caller::{Caller, Door};
-use crate::config::Config;
-use crate::error::{ExitStatus, Failure};
 use crate::gate::{carry_out, decide};
-use crate::hardening::Surroundings;
-use crate::host::clock;
-use crate::host::holder::{Suspicion, end};
 use crate::lease::Lease;
 use crate::lease::store::Leases;
-use crate::names::ServiceName;
 use crate::policy::Grant;
-use crate::program;
-use crate::program::KEPT;
-use crate::reply::{Reply, Stream};
 use crate::request::{HostVerb, Request};
+use base::clock;
+use base::error::{ExitStatus, Failure};
+use base::holder::{Suspicion, end};
+use base::names::ServiceName;
+use base::reply::{Reply, Stream};
+use config::Config;
+use host::audit::Audit;
+use host::caller::{Caller, Door};
+use host::program;
+use host::program::KEPT;
+use privilege::hardening::Surroundings;
 
 /// The word that marks the second process, which is a keeper or its standby.
 const STAY: &str = "stay";

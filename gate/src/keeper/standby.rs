@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 
-use crate::program;
+use host::program;
 
 /// The word that tells the first process to start a standby.
 pub(super) const BESIDE: &str = "beside";

@@ -20,10 +20,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Before, KeptBy, Lease, Moment};
-use crate::host::dirfd::{entries, private_dir};
-use crate::host::durable;
-use crate::host::holder::holder;
-use crate::names::{PlainPath, ServiceName};
+use base::dirfd::{entries, private_dir};
+use base::durable;
+use base::holder::holder;
+use base::names::{PlainPath, ServiceName};
 
 /// The number of attempts before a lock counts as held by a keeper.
 const ATTEMPTS: u32 = 20;

@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::guard::Recent;
-use crate::host::dirfd::private_dir;
-use crate::host::durable;
-use crate::host::lock_name::LockName;
-use crate::names::PlainPath;
+use base::dirfd::private_dir;
+use base::durable;
+use base::lock_name::LockName;
+use base::names::PlainPath;
 
 /// The time window in which deletions are added up.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
@@ -274,7 +274,7 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Shelf<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::ServiceName;
+    use base::names::ServiceName;
 
     const PLACE: &str = "onedrive:/OdroidBackup/n8n/data";
 

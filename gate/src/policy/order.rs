@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use crate::config::Bounds;
-use crate::host::lock_name::LockName;
-use crate::names::{Day, PlainPath, Remote, ServiceName};
-use crate::rclone::argv;
 use crate::request::Target;
+use base::lock_name::LockName;
+use base::names::{Day, PlainPath, Remote, ServiceName};
+use config::Bounds;
+use rclone::argv;
 
 /// An order to carry out, in terms of the configuration.
 #[derive(Debug)]

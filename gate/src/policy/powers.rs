@@ -5,10 +5,10 @@
 use caps::Capability;
 
 use super::Order;
-use crate::config::Config;
-use crate::names::ServiceName;
-use crate::privilege::capabilities::Children;
 use crate::request::Target;
+use base::names::ServiceName;
+use config::Config;
+use privilege::capabilities::Children;
 
 /// For rclone: read files of other users (`DAC_READ_SEARCH`), make the mount through which rclone sees its source
 /// (`SYS_ADMIN`), drop capabilities in a child (`SETPCAP`), and give rclone's configuration its group back (`CHOWN`).

@@ -4,8 +4,8 @@
 
 use thiserror::Error;
 
-use crate::error::Failure;
-use crate::names::{PlainPath, Remote, Seconds, ServiceName, TargetName};
+use base::error::Failure;
+use base::names::{PlainPath, Remote, Seconds, ServiceName, TargetName};
 
 /// A reason for refusing a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

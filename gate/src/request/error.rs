@@ -4,9 +4,9 @@
 
 use thiserror::Error;
 
-use crate::error::Failure;
-use crate::names::NameError;
-use crate::wire::WireError;
+use base::error::Failure;
+use base::names::NameError;
+use base::wire::WireError;
 
 /// The first word of every request line.
 pub const PROGRAM: &str = "backupctl";

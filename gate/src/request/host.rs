@@ -5,7 +5,7 @@
 
 use super::error::ParseError;
 use super::typed::Typed;
-use crate::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use base::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 
 /// The destination of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::names::{Day, Origin};
+use base::names::{Day, Origin};
 
 fn parse(line: &str) -> Result<Request, ParseError> {
     Request::parse_line(line.as_bytes())

@@ -4,7 +4,7 @@
 
 use super::error::ParseError;
 use super::table::{self, Takes};
-use crate::names::NameError;
+use base::names::NameError;
 
 /// The option that takes the fewest changes of letters: at most two, and fewer than half of the letters.
 fn nearest(word: &str) -> Option<&'static str> {

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::estimate::Estimate;
-use crate::archive::pack::Packed;
-use crate::error::Failure;
+use archive::estimate::Estimate;
+use archive::pack::Packed;
+use base::error::Failure;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]

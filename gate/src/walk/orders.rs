@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::PlainPath;
-use crate::program::Entry;
+use base::names::PlainPath;
+use host::program::Entry;
 
 /// The hidden first argument of the process.
 pub const ENTRY: &str = "__walk";

@@ -18,14 +18,14 @@ use nix::unistd::{geteuid, getppid};
 use super::answer::{Answer, Line, Told};
 use super::orders::{Orders, Pack, Work};
 use crate::action::has_room;
-use crate::archive::estimate::estimate;
-use crate::archive::pack::pack;
-use crate::error::Failure;
-use crate::hardening::{close_inherited, no_core_file};
-use crate::host::dirfd::{PinnedDir, private_dir};
-use crate::names::PlainPath;
-use crate::privilege::capabilities;
-use crate::program::EXIT_PREPARE;
+use archive::estimate::estimate;
+use archive::pack::pack;
+use base::dirfd::{PinnedDir, private_dir};
+use base::error::Failure;
+use base::names::PlainPath;
+use host::program::EXIT_PREPARE;
+use privilege::capabilities;
+use privilege::hardening::{close_inherited, no_core_file};
 
 /// Time between two reports of progress, each with a look at the free space.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -108,7 +108,7 @@ fn carry_out(orders: &Orders) -> Result<Answer, Told> {
     }
 }
 
-fn packed(source: &PinnedDir, order: &Pack) -> Result<crate::archive::pack::Packed, Failure> {
+fn packed(source: &PinnedDir, order: &Pack) -> Result<archive::pack::Packed, Failure> {
     let spool = PlainPath::parse(&order.spool).map_err(|error| Failure::Tool {
         what: "the spool".into(),
         detail: error.to_string(),

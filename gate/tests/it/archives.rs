@@ -9,11 +9,11 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use backupctl::archive::check::{Comparison, check};
-use backupctl::archive::extract::{Options, extract};
-use backupctl::archive::pack::pack;
-use backupctl::host::dirfd::PinnedDir;
-use backupctl::names::PlainPath;
+use archive::check::{Comparison, check};
+use archive::extract::{Options, extract};
+use archive::pack::pack;
+use base::dirfd::PinnedDir;
+use base::names::PlainPath;
 use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
@@ -241,7 +241,7 @@ fn packed(source: &Path) -> PathBuf {
     let pinned = PinnedDir::open(&PlainPath::parse(source.to_str().unwrap()).unwrap()).unwrap();
     let notes = File::create_new(&manifest).unwrap();
     let packed = pack(&pinned, NAME, &archive, &notes, &mut |_| Ok(())).unwrap();
-    assert_eq!(packed.notes, backupctl::archive::pack::Notes::default());
+    assert_eq!(packed.notes, archive::pack::Notes::default());
     let comparison = Comparison::new(File::open(manifest).unwrap(), NAME).unwrap();
     let archive = File::open(&path).unwrap();
     let report = check(archive, Some(comparison), &mut (), &mut |_| Ok(())).unwrap();

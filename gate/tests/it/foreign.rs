@@ -5,9 +5,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backupctl::archive::check::Comparison;
-use backupctl::archive::extract::{Options, extract};
-use backupctl::error::Failure;
+use archive::check::Comparison;
+use archive::extract::{Options, extract};
+use base::error::Failure;
 
 use crate::harness::{World, have, have_rclone, is_root};
 use crate::restore::restored;

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use backupctl::archive::check::Comparison;
-use backupctl::archive::extract::{Options, extract};
+use archive::check::Comparison;
+use archive::extract::{Options, extract};
 
 use crate::archives::adorn;
 use crate::harness::{World, have_rclone, is_root};

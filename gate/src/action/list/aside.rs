@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 
 use super::remote::Stored;
-use crate::names::ServiceName;
 use crate::retention::ArchiveName;
+use base::names::ServiceName;
 
 /// The archives among the files `DAY/NAME` below `.pruned`.
 pub(super) fn put_aside(

@@ -9,12 +9,12 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
 use crate::action::Context;
-use crate::config::unusable::{self, Unusable};
-use crate::host::clock;
-use crate::host::dirfd::{PinnedDir, entries};
-use crate::host::lock::ServiceLock;
 use crate::lease::Lease;
-use crate::names::{PlainPath, ServiceName};
+use base::clock;
+use base::dirfd::{PinnedDir, entries};
+use base::lock::ServiceLock;
+use base::names::{PlainPath, ServiceName};
+use config::unusable::{self, Unusable};
 
 /// A file or folder on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use super::Context;
 use super::one_process::Reach;
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::names::ServiceName;
+use base::error::Failure;
+use base::names::ServiceName;
+use host::Patience;
 
 use local::Here;
 use remote::{Inventory, Look};

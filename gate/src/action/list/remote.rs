@@ -12,16 +12,15 @@ use super::aside::put_aside;
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
-use crate::config::Config;
-use crate::error::{Failure, Interrupt};
-use crate::host::Patience;
-use crate::measure;
-use crate::names::{Remote, ServiceName};
-use crate::program::Output;
-use crate::progress::Phase;
-use crate::rclone;
-use crate::rclone::call::{self, Call};
 use crate::retention::ArchiveName;
+use base::error::{Failure, Interrupt};
+use base::measure;
+use base::names::{Remote, ServiceName};
+use base::progress::Phase;
+use config::Config;
+use host::Patience;
+use host::program::Output;
+use rclone::call::{self, Call};
 
 /// Time limit for one remote to list its files.
 const ANSWER: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::aside::kept_until;
 use super::local::{Found, Here};
 use super::remote::{Holding, Inventory, Mirror};
-use crate::measure;
+use base::measure;
 
 /// A line with a label and its text.
 fn labelled(label: &str, words: &str) -> String {

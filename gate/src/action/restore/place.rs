@@ -14,16 +14,16 @@ use crate::action::precedence::lock_first;
 use crate::action::start::{bring_back, start_held};
 use crate::action::stop::{Purpose, stop_held};
 use crate::control::Controls;
-use crate::error::Failure;
-use crate::host::Patience;
-use crate::host::dirfd::{PinnedDir, find};
-use crate::host::lock::ServiceLock;
-use crate::host::lock_name::LockName;
-use crate::host::owners::trusted;
 use crate::lease::Lease;
-use crate::names::{PlainPath, ServiceName};
 use crate::policy::Restore;
 use crate::replacement::{self, DATA, Records, Replacement, Standing, inode};
+use base::dirfd::{PinnedDir, find};
+use base::error::Failure;
+use base::lock::ServiceLock;
+use base::lock_name::LockName;
+use base::names::{PlainPath, ServiceName};
+use base::owners::trusted;
+use host::Patience;
 
 impl Context<'_> {
     fn records(&self) -> Result<Records, Failure> {

@@ -19,9 +19,9 @@ use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::verify::{SNAPSHOT, has_snapshot};
 use crate::database::Answer;
-use crate::error::Failure;
-use crate::host::Patience;
 use crate::policy::Restore;
+use base::error::Failure;
+use host::Patience;
 
 /// The database in use, and the files beside it.
 const LIVE: [&str; 4] = [

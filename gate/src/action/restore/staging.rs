@@ -15,13 +15,13 @@ use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
 
 use crate::action::Context;
-use crate::error::Failure;
-use crate::host::dirfd::{PinnedDir, entries, find};
-use crate::names::PlainPath;
 use crate::policy::Restore;
 use crate::replacement;
 use crate::request::Target;
-use crate::scratch;
+use base::dirfd::{PinnedDir, entries, find};
+use base::error::Failure;
+use base::names::PlainPath;
+use base::scratch;
 
 /// Name prefix of a tree in the making, in a service's folder.
 const MAKING: &str = ".restoring-";
