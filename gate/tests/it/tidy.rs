@@ -15,7 +15,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The crates of the gate, lowest layer first, with the folder of each.
-const CRATES: [(&str, &str); 8] = [
+const CRATES: [(&str, &str); 9] = [
     ("base", "base"),
     ("privilege", "privilege"),
     ("archive", "archive"),
@@ -23,6 +23,7 @@ const CRATES: [(&str, &str); 8] = [
     ("config", "config"),
     ("rclone", "rclone"),
     ("stack", "stack"),
+    ("mirror", "mirror"),
     ("backupctl", "."),
 ];
 
