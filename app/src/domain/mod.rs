@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod audit;
+pub mod backup;
 pub mod channel;
 pub mod cron;
 pub mod definition;

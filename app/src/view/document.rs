@@ -1,6 +1,8 @@
 //! The whole configuration as one readable TOML document: pools, variables, scripts, tasks.
 
 use super::TaskBody;
+use crate::domain::backup::backup_task;
+use crate::domain::field::FieldError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -25,6 +27,40 @@ pub struct Document {
     /// The tasks.
     #[serde(default)]
     pub tasks: Vec<TaskBody>,
+    /// Tasks made from the template of a backup. An export has them as tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<BackupBody>,
+}
+
+/// A task of the four steps that back up a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupBody {
+    /// The service.
+    pub service: String,
+    /// The task's name; `backup_SERVICE` when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// When it fires; every night at three when absent.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// Its pool; `backup` when absent.
+    #[serde(default)]
+    pub pool: Option<String>,
+}
+
+impl BackupBody {
+    /// The task.
+    ///
+    /// # Errors
+    /// Refuses a name that is no name of a service.
+    pub fn task(&self) -> Result<TaskBody, FieldError> {
+        let mut task = backup_task(&self.service)?;
+        task.name = self.name.clone().unwrap_or(task.name);
+        task.cron = self.cron.clone().or(task.cron);
+        task.pool = self.pool.clone().unwrap_or(task.pool);
+        Ok(task)
+    }
 }
 
 /// What happened, or would happen, to one thing of an import.

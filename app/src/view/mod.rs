@@ -22,7 +22,7 @@ pub use access::{
     TokenBody, TokenList, TokenView, UserList, UserPatch, UserView,
 };
 pub use audit::{AuditList, AuditView, FieldChangeView, differences};
-pub use document::{Document, ImportReport, Imported};
+pub use document::{BackupBody, Document, ImportReport, Imported};
 pub use log::{LogChunk, LogEnd, LogGap, LogMatches, LogPart, ProgressView, TimeMark};
 pub use notification::{
     ChannelBody, ChannelList, ChannelView, DeliveryList, DeliveryView, NoticeView,

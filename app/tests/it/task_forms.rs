@@ -68,6 +68,50 @@ fn a_task_is_created_changed_renamed_and_deleted() {
 }
 
 #[test]
+fn the_template_of_a_backup_is_the_same_in_form_command_and_import() {
+    let server = Server::start();
+    server
+        .post("/api/v1/pools", json!({"name": "backup", "slots": 1}))
+        .expect(201);
+    let asked = [("do", "backup"), ("service", "n8n"), ("step.name", "")];
+    let page = server.form("/add/task", &asked).expect(200).text();
+    for part in [
+        r#"value="backup_n8n""#,
+        "backup.py --archive n8n",
+        r#"name="step.timeout" value="21600""#,
+        r#"name="step.timeout" value="43200""#,
+        "SYNC_TIMEOUT=21540",
+        r#"<option value="backup" selected>"#,
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let bad = [("do", "backup"), ("service", "../x"), ("step.name", "")];
+    let page = server.form("/add/task", &bad).expect(422).text();
+    assert!(page.contains("../x"), "{page}");
+
+    let import = b"[[backups]]\nservice = \"n8n\"\n";
+    server
+        .socket
+        .send("POST", "/api/v1/import", &[], import)
+        .expect(200);
+    let made = std::process::Command::new(crate::harness::BINARY)
+        .env("LIGHTFLOW_DATA_DIR", server.data())
+        .args(["task", "create", "backup_two", "--backup-of", "n8n"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let imported = task(&server, "backup_n8n");
+    assert_eq!(imported["steps"][3]["rule"], "always");
+    assert_eq!(imported["steps"], task(&server, "backup_two")["steps"]);
+    let misspelt = b"[[backups]]\nservice = \"a b\"\n";
+    let refused = server
+        .socket
+        .send("POST", "/api/v1/import", &[], misspelt)
+        .expect(422);
+    assert!(refused.text().contains("backups[0].service"));
+}
+
+#[test]
 fn every_refused_field_has_its_message_and_what_was_typed_stays() {
     let server = Server::start();
     let fields = with(&[

@@ -84,6 +84,12 @@ pub(in crate::web) async fn import(
     let text = std::str::from_utf8(bytes).map_err(|e| ApiError::Malformed(e.to_string()))?;
     let mut document: Document =
         toml::from_str(text).map_err(|e| ApiError::Malformed(e.to_string()))?;
+    for (index, backup) in document.backups.drain(..).enumerate() {
+        let task = backup.task();
+        document
+            .tasks
+            .push(task.map_err(|error| error.inside(&format!("backups[{index}]")))?);
+    }
     let default = default_retention(admin).await?;
     for task in &mut document.tasks {
         task.set_default_retention(default);

@@ -6,7 +6,9 @@ use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
 use super::task_form::{StepChange, StepForm, TaskForm};
 use super::{PageAdmin, PageViewer, html};
+use crate::domain::backup::backup_task;
 use crate::domain::step::RunRule;
+use crate::domain::task::Task;
 use crate::store;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
@@ -25,6 +27,8 @@ pub(super) struct TaskEditPage {
     /// The task that is changed; none for a new one.
     task: Option<String>,
     form: TaskForm,
+    /// The service typed for the template of a backup.
+    service: String,
     /// The fields that JavaScript adds for another step.
     blank: StepForm,
     pools: Vec<(String, u32)>,
@@ -52,6 +56,7 @@ impl TaskEditPage {
             refusals,
             task: task.map(str::to_owned),
             form,
+            service: String::new(),
             blank: StepForm::default(),
             pools: pools
                 .into_iter()
@@ -107,7 +112,9 @@ impl FormPage for TaskEditPage {
                 TaskForm::from(&get.await?.task)
             }
         };
-        Self::new(viewer, name, form, refusals).await
+        let mut page = Self::new(viewer, name, form, refusals).await?;
+        page.service = typed.map(|t| t.line("service")).unwrap_or_default();
+        Ok(page)
     }
 
     /// Saves the task, or shows the form after a button changed its steps.
@@ -121,6 +128,17 @@ impl FormPage for TaskEditPage {
             form.apply(change);
             let page = Self::new(&admin.viewer, name, form, Refusals::default());
             return Ok(html(&page.await?));
+        }
+        if name.is_none() && typed.text("do") == "backup" {
+            let service = typed.line("service");
+            let mut filled = TaskForm::from(&Task::try_from(&backup_task(&service)?)?);
+            (filled.keep_runs, filled.keep_days) = (form.keep_runs, form.keep_days);
+            let page = Self::new(&admin.viewer, name, filled, Refusals::default());
+            let mut page = page.await?;
+            if !page.pools.iter().any(|(pool, _)| *pool == page.form.pool) {
+                page.form.pool = TaskForm::default().pool;
+            }
+            return Ok(html(&Self { service, ..page }));
         }
         let body = form.body()?;
         match name {
