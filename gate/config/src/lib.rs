@@ -85,7 +85,8 @@ pub struct Config {
     pub rclone: Rclone,
     /// The account behind the forced command; `--doctor` looks at it.
     pub account: Account,
-    /// True to start a service as soon as an archive has read its data, and not after the upload.
+    /// The service starts as soon as its data is captured, and not after the upload. Only a service can turn this off:
+    /// `false` here is the default that every configuration of release 0.1 contains, and counts as not set.
     pub early_start: bool,
     /// True to stop a service only if the spool has room for its archive.
     pub room_before_stop: bool,
@@ -130,7 +131,7 @@ impl Default for Config {
             audit_log: None,
             rclone: Rclone::default(),
             account: Account::default(),
-            early_start: false,
+            early_start: true,
             room_before_stop: false,
             ask_before_stop: true,
             lease: LeaseTerms::default(),
@@ -185,13 +186,18 @@ impl Config {
         self.data_root.below(&[service.as_str(), "data"])
     }
 
-    /// True if a service is started before its archive is uploaded.
+    /// True if a service is started as soon as its data is captured, before the upload.
     #[must_use]
     pub fn starts_early(&self, service: &ServiceName) -> bool {
-        self.services
-            .get(service)
-            .and_then(|service| service.early_start)
-            .unwrap_or(self.early_start)
+        let own = self.services.get(service).and_then(|one| one.early_start);
+        own.unwrap_or(true)
+    }
+
+    /// True if the configuration still contains the default of release 0.1, `early_start = false`, which no longer
+    /// counts.
+    #[must_use]
+    pub fn has_former_early_start(&self) -> bool {
+        !self.early_start
     }
 
     /// True if `--stop` first makes sure that an archive would have room.
@@ -369,6 +375,23 @@ mod tests {
             floors("floor_weekly = 1\nfloor_monthly = 3"),
             ((1, 3), false)
         );
+    }
+
+    #[test]
+    fn the_former_default_of_early_start_counts_no_longer() {
+        let read = |top: &str| {
+            let text = format!("{top}[services.a]\n[services.b]\nearly_start = false\n");
+            let config = Config::parse(&text).unwrap();
+            let early: Vec<bool> = config
+                .services
+                .keys()
+                .map(|name| config.starts_early(name))
+                .collect();
+            (early, config.has_former_early_start())
+        };
+        assert_eq!(read(""), (vec![true, false], false));
+        assert_eq!(read("early_start = true\n"), (vec![true, false], false));
+        assert_eq!(read("early_start = false\n"), (vec![true, false], true));
     }
 
     #[test]

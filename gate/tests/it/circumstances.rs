@@ -78,6 +78,7 @@ fn a_service_that_comes_up_while_it_is_packed_is_named_and_replaces_nothing() {
     }
     let world = World::new();
     world.configure("lease = { seconds = 600, keeper = \"process\" }");
+    world.configure_app("early_start = false");
     world.request("backupctl --stop app").expect(0);
     world.write("root/app/data/file", "at rest");
     let answer = world.request(&world.archive()).expect(0);

@@ -262,3 +262,26 @@ fn the_former_floors_are_told_with_a_command_that_takes_them_out() {
     let told = |f: &Value| f["what"].as_str().unwrap().contains("floor");
     assert!(!findings.iter().any(told), "{findings:?}");
 }
+
+#[test]
+fn the_former_default_of_early_start_is_told_with_a_command_that_takes_it_out() {
+    let world = world("");
+    world.configure_app("early_start = false");
+    let before = format!("early_start = false # of old\n{}", world.read("gate.toml"));
+    world.write("gate.toml", &before);
+    let findings = examine(&world, 69);
+    let found = finding(&findings, "config", "WARN", "early_start = false");
+    let fix = found["fix"][0].as_str().unwrap();
+    let fix = fix.strip_prefix("sudo ").unwrap();
+    let done = std::process::Command::new("sh").args(["-c", fix]).status();
+    assert!(done.unwrap().success());
+    let after = before.replacen(
+        "early_start = false # of old",
+        "# early_start = false # of old",
+        1,
+    );
+    assert_eq!(world.read("gate.toml"), after);
+    let findings = examine(&world, 69);
+    let told = |f: &Value| f["what"].as_str().unwrap().contains("early_start");
+    assert!(!findings.iter().any(told), "{findings:?}");
+}

@@ -133,12 +133,13 @@ impl Night {
     fn configure(&self, lease: Duration) {
         self.world.configure_with(
             &format!(
-                "early_start = {}\nlease = {{ seconds = {}, keeper = \"process\" }}",
-                self.early_start,
+                "lease = {{ seconds = {}, keeper = \"process\" }}",
                 lease.as_secs()
             ),
             &self.rclone,
         );
+        let early = format!("early_start = {}", self.early_start);
+        self.world.configure_app(&early);
     }
 
     fn lines(&self) -> [String; 4] {

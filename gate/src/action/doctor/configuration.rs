@@ -56,6 +56,9 @@ pub(super) fn examine(
     if problem.is_none() && doctor.context.config.retention.has_former_floors() {
         findings.push(former_floors(&shown));
     }
+    if problem.is_none() && doctor.context.config.has_former_early_start() {
+        findings.push(former_early_start(&shown));
+    }
     doctor.tell("config", findings)
 }
 
@@ -67,6 +70,17 @@ fn former_floors(file: &str) -> Finding {
     Finding::warn(
         format!(
             "{file}: floor_weekly = 2 and floor_monthly = 3 are the defaults of release 0.1 and count no longer; keep_weekly and keep_monthly are the floors"
+        ),
+        vec![format!("sudo sed -i {} {}", quoted(comment), quoted(file))],
+    )
+}
+
+/// Reports the default that release 0.1 wrote into every configuration, in the same way.
+fn former_early_start(file: &str) -> Finding {
+    let comment = r"0,/^ *\[/s/^ *early_start *= *false *\(#.*\)\?$/# &/";
+    Finding::warn(
+        format!(
+            "{file}: early_start = false at the top level is the default of release 0.1 and counts no longer; services start as soon as their data is captured, unless their own table says early_start = false"
         ),
         vec![format!("sudo sed -i {} {}", quoted(comment), quoted(file))],
     )
