@@ -6,7 +6,7 @@ use crate::webdriver::Browser;
 use serde_json::json;
 
 /// Lines as the gate prints them.
-const STORED: &str = r#"echo 'result: {"version":1,"kind":"archive","subject":"n8n","name":"n8n-2026-03-01.tar.gz","bytes":3145728,"sha256":"ab","checked":"hash"}'"#;
+const STORED: &str = r#"echo 'result: {"version":1,"kind":"archive","subject":"n8n","name":"n8n-2026-03-01.tar.gz","bytes":3145728,"files":12,"sha256":"ab","checked":"hash"}'"#;
 const UP: &str = r#"echo 'result: {"version":1,"kind":"downtime","subject":"n8n","ms":12300}'"#;
 
 /// Gives every task a month of nightly runs that ended before now, as if it had been there.

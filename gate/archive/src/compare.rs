@@ -17,6 +17,8 @@ const MAX_APART: usize = 4 << 20;
 pub struct Report {
     /// Entries of all kinds.
     pub entries: u64,
+    /// Regular files; each name of a file with several names counts.
+    pub files: u64,
     /// Content as it stands in the archive.
     pub bytes: u64,
     /// The size of the `.tar.gz`.

@@ -145,6 +145,15 @@ impl Kind {
         }
     }
 
+    /// True for each name of a regular file.
+    #[must_use]
+    pub fn names_a_file(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Sparse { .. } | Self::HardLink { .. } => true,
+            Self::Directory | Self::Symlink { .. } | Self::Fifo | Self::Other { .. } => false,
+        }
+    }
+
     /// A size that no file can have.
     pub(super) fn too_large(&self) -> Option<u64> {
         let size = match self {

@@ -27,6 +27,7 @@ pub(super) struct Input<A: Read> {
     has_content: bool,
     began: u64,
     count: u64,
+    files: u64,
     bytes: u64,
 }
 
@@ -41,6 +42,7 @@ impl<A: Read> Input<A> {
             has_content: false,
             began: 0,
             count: 0,
+            files: 0,
             bytes: 0,
         }
     }
@@ -98,6 +100,7 @@ impl<A: Read> Input<A> {
         comparison: Option<&mut Comparison<M>>,
     ) -> Result<(), Failure> {
         self.count += 1;
+        self.files += u64::from(entry.kind.names_a_file());
         self.bytes += entry.kind.stored();
         match comparison {
             Some(comparison) => comparison.saw(Record::of(entry, content, self.began)),
@@ -114,6 +117,7 @@ impl<A: Read> Input<A> {
         let (_, archive_bytes, archive) = source.finish();
         let mut report = Report {
             entries: self.count,
+            files: self.files,
             bytes: self.bytes,
             archive_bytes,
             archive,

@@ -59,6 +59,8 @@ pub enum ResultLine {
         name: String,
         /// Its size.
         bytes: u64,
+        /// Regular files in it; each name of a file with several names counts.
+        files: u64,
         /// Its SHA-256, in hexadecimal.
         sha256: String,
         /// The comparison of the uploaded files with the packed ones.
@@ -182,6 +184,7 @@ mod tests {
             subject: subject(),
             name: "n8n-2026-11-22.tar.gz".into(),
             bytes: 3_145_728,
+            files: 321,
             sha256: "ab12".repeat(16),
             checked,
         };

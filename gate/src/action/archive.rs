@@ -17,7 +17,7 @@ use super::upload::Upload;
 use crate::policy::{Archive, powers};
 use crate::retention::ArchiveName;
 use crate::walk::Pack;
-use archive::check::{Comparison, check};
+use archive::check::{Comparison, Report, check};
 use archive::manifest::Totals;
 use archive::pack::Notes;
 use base::dirfd::PinnedDir;
@@ -60,7 +60,7 @@ pub(super) fn archive(
     if !context.config.starts_early(&order.service) {
         context.host.give_up(powers::once_read())?;
     }
-    let totals = read_back(context, &name, packed, &patience)?;
+    let (totals, report) = read_back(context, &name, packed, &patience)?;
     // The remaining work needs the spool alone: from here on, a `--start` does not have to wait or to cancel this
     // action.
     drop(source);
@@ -72,8 +72,9 @@ pub(super) fn archive(
     let line = ResultLine::Archive {
         subject: order.service.to_string(),
         name: name.to_string(),
-        bytes: totals.archive_bytes,
-        sha256: totals.archive.to_string(),
+        bytes: report.archive_bytes,
+        files: report.files,
+        sha256: report.archive.to_string(),
         checked,
     };
     context.say(line.to_string());
@@ -158,13 +159,13 @@ fn pack(
     })
 }
 
-/// Reads the spool back and compares it with its manifest; returns the content of the archive in numbers.
+/// Reads the spool back and compares it with its manifest; returns the numbers of its manifest and of the archive.
 fn read_back(
     context: &mut Context<'_>,
     name: &ArchiveName,
     packed: InSpool,
     patience: &Patience<'_>,
-) -> Result<Totals, Failure> {
+) -> Result<(Totals, Report), Failure> {
     let InSpool {
         archive,
         manifest,
@@ -196,7 +197,7 @@ fn read_back(
             "the spooled archive and its manifest are not those that were written".into(),
         ));
     }
-    Ok(totals)
+    Ok((totals, report))
 }
 
 /// Warns of files that the archive does not hold unchanged. Fails if a file changed while it was read.

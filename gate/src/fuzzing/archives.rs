@@ -161,6 +161,7 @@ pub fn manifest(bytes: &[u8]) {
     }
     let report = Report {
         entries: totals.entries,
+        files: 0,
         bytes: totals.bytes,
         archive_bytes: totals.archive_bytes,
         archive: totals.archive,

@@ -62,6 +62,8 @@ fn the_figures_of_an_archive_are_those_of_the_file() {
         return;
     }
     let world = World::new();
+    fs::hard_link(world.path("root/app/data/file"), world.path("root/app/data/other name")).unwrap();
+    std::os::unix::fs::symlink("file", world.path("root/app/data/link")).unwrap();
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(checked(&answer.out), "hash");
     let archives = world.archives();
@@ -71,8 +73,13 @@ fn the_figures_of_an_archive_are_those_of_the_file() {
     let sum = Command::new("sha256sum").arg(&file).output().unwrap();
     let sum = String::from_utf8(sum.stdout).unwrap();
     let bytes = fs::metadata(&file).unwrap().len();
+    let listed = Command::new("tar").arg("-tvf").arg(&file).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let files = listed.lines().filter(|line| line.starts_with(['-', 'h']));
+    let files = files.count();
+    assert!(files > 1 && files < listed.lines().count(), "{listed}");
     let line = format!(
-        r#"result: {{"version":1,"kind":"archive","subject":"app","name":"{}","bytes":{bytes},"sha256":"{}","checked":"hash"}}"#,
+        r#"result: {{"version":1,"kind":"archive","subject":"app","name":"{}","bytes":{bytes},"files":{files},"sha256":"{}","checked":"hash"}}"#,
         archives[0],
         &sum[..64]
     );
