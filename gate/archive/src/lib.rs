@@ -29,7 +29,7 @@ pub mod gzip;
 pub mod inherit;
 mod input;
 mod layout;
-mod links;
+pub mod links;
 mod listing;
 pub mod manifest;
 pub mod pack;

@@ -25,7 +25,7 @@ struct Known {
 }
 
 /// Facts that change when a file is written, or its owner or mode changes.
-pub(super) type State = (Moment, (i64, i64), i64);
+pub type State = (Moment, (i64, i64), i64);
 
 /// See [`State`].
 #[allow(
@@ -33,7 +33,8 @@ pub(super) type State = (Moment, (i64, i64), i64);
     clippy::allow_attributes,
     reason = "both are narrower on some systems"
 )]
-pub(super) fn state(stat: &FileStat) -> State {
+#[must_use]
+pub fn state(stat: &FileStat) -> State {
     // The change time too: a program may set the modification time back.
     let changed = (i64::from(stat.st_ctime), i64::from(stat.st_ctime_nsec));
     (Moment::modified(stat), changed, stat.st_size)
@@ -41,7 +42,7 @@ pub(super) fn state(stat: &FileStat) -> State {
 
 /// The table's answer for a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub enum Seen {
     /// Nothing yet.
     New,
     /// It is in the archive under this name.
@@ -52,14 +53,14 @@ pub(super) enum Seen {
 
 /// The table.
 #[derive(Default)]
-pub(super) struct Links {
+pub struct Links {
     known: HashMap<(u64, u64), Known>,
     bytes: usize,
 }
 
 impl Links {
     /// Looks for a file with several names.
-    pub(super) fn look(&mut self, stat: &FileStat) -> Seen {
+    pub fn look(&mut self, stat: &FileStat) -> Seen {
         let Identity { device, inode } = stat.into();
         let Some(known) = self.known.get_mut(&(device, inode)) else {
             return Seen::New;
@@ -82,7 +83,7 @@ impl Links {
     }
 
     /// Remembers a file under the name by which it went into the archive; `false` when the table is full.
-    pub(super) fn remember(&mut self, stat: &FileStat, path: &[u8]) -> bool {
+    pub fn remember(&mut self, stat: &FileStat, path: &[u8]) -> bool {
         let size = path.len() + OVERHEAD;
         if self.bytes + size > MAX_BYTES {
             return false;

@@ -11,6 +11,16 @@
 //! memory for any number of entries.
 #![forbid(unsafe_code)]
 
+pub mod changes;
+pub mod diff;
+pub mod fits;
 pub mod names;
 pub mod order;
 pub mod place;
+pub mod plan;
+pub mod reach;
+pub mod scan;
+pub mod stage;
+
+#[cfg(test)]
+mod model;

@@ -166,7 +166,9 @@ impl Record {
         size_of::<Self>() + self.path.len() + self.target.as_ref().map_or(0, Vec::len) + attributes
     }
 
-    pub(super) fn parse(line: &str, version: Version) -> Option<Self> {
+    /// Reads a line, without the line feed; `None` if it is none of this version.
+    #[must_use]
+    pub fn parse(line: &str, version: Version) -> Option<Self> {
         let fields: Vec<&str> = line.split(' ').collect();
         let [letter, mode, uid, gid, modified, size, content, rest @ ..] = fields.as_slice() else {
             return None;
