@@ -72,6 +72,10 @@ class Client:
         """Puts a file in place."""
         self.ask("PUT", f"/file?path={quote(path)}", data)
 
+    def write_folder(self, path: str, source: Path):
+        """Puts all files of a local folder in place, with their times."""
+        self.ask("PUT", f"/folder?path={quote(path)}&from={quote(str(source))}")
+
     def post(self, verb: str, path: str = "", **more):
         """Carries out `flip`, `malware`, `revoke`, `expire`, …"""
         query = "&".join(f"{name}={quote(str(value))}" for name, value in {"path": path, **more}.items())

@@ -40,6 +40,7 @@ class Control:
             "GET /file": lambda query, body: self.read(query["path"]),
             "PUT /file": lambda query, body: self.write(query["path"], body),
             "PUT /files": lambda query, body: self.write_all(json.loads(body)),
+            "PUT /folder": lambda query, body: self.write_folder(query["path"], Path(query["from"])),
             "DELETE /file": lambda query, body: self.drive.delete(self.item(query["path"]), for_good=True),
             "POST /flip": lambda query, body: self.flip(query["path"], query.get("bit")),
             "POST /malware": lambda query, body: self.mark(query["path"], query.get("off") != "1"),
@@ -105,6 +106,13 @@ class Control:
         """Puts many small files in place."""
         for path, text in texts.items():
             self.write(path, text.encode())
+
+    def write_folder(self, path: str, source: Path):
+        """Puts all files of a local folder in place, with their times."""
+        for file in source.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                parent, name = self.drive.place(self.drive.root, f"{path}/{file.relative_to(source)}")
+                self.drive.write(parent, name, file.read_bytes(), modified=file.stat().st_mtime)
 
     def flip(self, path: str, bit: str | None):
         """Flips one bit of a stored file, by default in its middle; the hashes that are told stay those of the intact file."""

@@ -22,6 +22,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--latency", type=float, default=0, metavar="MS")
     parser.add_argument("--tps", type=float, default=0)
+    parser.add_argument("--bandwidth", type=float, default=0, metavar="BYTES")
     parser.add_argument("--quota", type=int, default=5 << 40, metavar="BYTES")
     parser.add_argument("--token-life", type=float, default=3600, metavar="S")
     parser.add_argument("--faults", type=Path, metavar="FILE")
@@ -47,6 +48,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         read_only=options.read_only,
         latency=options.latency / 1000,
         tps=options.tps,
+        bandwidth=options.bandwidth,
         quota=options.quota,
         token_life=options.token_life,
     )

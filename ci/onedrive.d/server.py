@@ -26,6 +26,26 @@ ADDRESS = ("127.0.0.1", 443)
 HANDSHAKE_LIMIT_S = 10
 IDLE_LIMIT_S = 600
 POLL_S = 0.02
+# A body is carried in pieces of this size.
+PIECE = 1 << 16
+
+
+class Line:
+    """One direction of a line that all connections share."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.lock = threading.Lock()
+        self.free_at = 0.0
+
+    def carry(self, count: int):
+        """Waits until so many bytes have passed."""
+        if not self.settings.bandwidth:
+            return
+        with self.lock:
+            self.free_at = max(self.free_at, time.monotonic()) + count / self.settings.bandwidth
+            wait = self.free_at - time.monotonic()
+        time.sleep(max(wait, 0))
 
 
 class Standin:
@@ -38,6 +58,7 @@ class Standin:
         self.graph = Graph(self.drive, self.tokens, settings)
         self.faults = Faults()
         self.counters = Counters()
+        self.upward, self.downward = Line(settings), Line(settings)
         self._bucket = Bucket(0)
         self._bucket_lock = threading.Lock()
 
@@ -161,13 +182,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _read(self, request: Request, fault: Fault | None):
         length = int(request.headers.get("content-length") or 0)
         limit = fault.drop_request_after if fault and fault.drop_request_after >= 0 else length
-        request.body = self.rfile.read(min(length, limit))
+        request.body = self._receive(min(length, limit))
         if request.kind in ("chunk", "put"):
             self.up = len(request.body)
         if len(request.body) < length or limit < length:
             self._abort(bool(fault and fault.reset))
         if fault and fault.drop_request_after >= 0:
             self._abort(fault.reset)
+
+    def _receive(self, length: int) -> bytes:
+        """Reads a body, as fast as the line is."""
+        line, pieces = self.server.standin.upward, []
+        while length:
+            piece = self.rfile.read(min(length, PIECE))
+            if not piece:
+                break
+            line.carry(len(piece))
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+    def _transmit(self, body: bytes):
+        """Sends a body, as fast as the line is."""
+        for at in range(0, len(body), PIECE):
+            piece = body[at : at + PIECE]
+            self.server.standin.downward.carry(len(piece))
+            self.wfile.write(piece)
 
     def _send(self, request: Request, reply: Reply, fault: Fault | None):
         phrase = self.responses.get(reply.status, ("Unknown",))[0]
@@ -185,7 +225,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._count(request, DROPPED if cut else reply.status, down)
         self.wfile.write(text + body if len(body) < 1 << 16 else text)
         if len(body) >= 1 << 16:
-            self.wfile.write(body)
+            self._transmit(body)
         if cut:
             self._abort(fault.reset)
 

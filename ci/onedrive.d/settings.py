@@ -22,6 +22,8 @@ class Settings:
     latency: float = 0.0
     # Requests a second; more get 429 with Retry-After. 0: no limit.
     tps: float = 0.0
+    # Bytes a second in each direction, for all connections together. 0: no limit.
+    bandwidth: float = 0.0
     # The sign-in covers reading only.
     read_only: bool = False
     # Bytes that fit into the drive.

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import ssl
 import unittest
 from urllib.parse import urlencode, urlsplit
@@ -179,6 +180,19 @@ class Protocol(OnStandin):
         self.assertEqual(counters["requests"], {"session": 1, "chunk": 1})
         self.assertEqual((counters["bytes_up"], counters["bytes_down"]), (5, 0))
         self.assertIn(f"chunk PUT {UPLOAD}/up/", self.control.get("/journal")[-1][2])
+
+    def test_a_line_with_little_room_carries_every_byte(self):
+        self.control.settings(bandwidth=2_000_000)
+        data = bytes(range(256)) * 1000
+        self.chunk(201, self.session(), 0, data, len(data))
+        [path] = self.stored()
+        self.assertEqual(self.control.read(path), data)
+
+    def test_a_local_folder_is_put_in_place_with_its_times(self):
+        os.utime(self.file("local/folder/file", b"here"), (0, 1_000_000_000))
+        self.control.write_folder("/there", self.scratch / "local")
+        [(path, item)] = self.control.files().items()
+        self.assertEqual((path, item["modified"]), ("/there/folder/file", 1_000_000_000))
 
     def test_folders_come_in_pages(self):
         self.control.ask("PUT", "/files", {f"/many/{n}": "" for n in range(5)})
