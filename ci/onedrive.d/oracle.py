@@ -24,6 +24,7 @@ FULL = re.compile(rf"mirror (\d{{6}}) ({OWNER}) ({MOMENT})")
 DELTA = re.compile(rf"mirror (\d{{6}})\.(\d{{4}}) ({OWNER}) ({MOMENT}) (\d{{4}}-\d\d-\d\d/\d{{6}}-\d{{3}})")
 ACLS = {"acl": b"system.posix_acl_access", "default": b"system.posix_acl_default"}
 BLOCK = 4096
+ROOT = b"data"
 
 
 class Damaged(Exception):
@@ -87,6 +88,14 @@ def unescape(text: str) -> bytes:
     return ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text.encode("ascii"))
 
 
+def below_data(text: str) -> bytes:
+    """The path of an entry below the data: the paths of a manifest begin with `data`, as in an archive."""
+    path = unescape(text)
+    if path != ROOT and not path.startswith(ROOT + b"/"):
+        raise Damaged(f"the path {path!r} is not below {ROOT!r}")
+    return path[len(ROOT) + 1 :]
+
+
 def acl_bytes(text: str) -> bytes:
     """The kernel's form of an ACL in numbers (linux/posix_acl_xattr.h)."""
     tags = {"user": (1, 2), "group": (4, 8), "mask": (16, 16), "other": (32, 32)}
@@ -107,11 +116,11 @@ def entry_of(line: str) -> Entry:
     letter, mode, uid, gid, sign, seconds, nanos, size, digest, path, rest = match.groups()
     # A decimal number: -1.500000000 is half a second before -1.
     modified = int(f"{sign}1") * (int(seconds) * 10**9 + int(nanos))
-    entry = Entry(letter, int(mode, 8), int(uid), int(gid), modified, int(size), digest, unescape(path))
+    entry = Entry(letter, int(mode, 8), int(uid), int(gid), modified, int(size), digest, below_data(path))
     for one in rest.split():
         key, _, value = one.partition("=")
         if key == "to":
-            entry.target = unescape(value)
+            entry.target = below_data(value) if letter == "h" else unescape(value)
         elif key == "in":
             entry.place = value
         elif key in ACLS:
@@ -124,7 +133,7 @@ def entry_of(line: str) -> Entry:
 
 
 def unpacked(data: bytes) -> list[str] | None:
-    """The lines of a book without its last one, or None when the book is cut off or changed."""
+    """The lines of a book without its last one, or None when it is cut off or changed. The last line counts the entries."""
     try:
         text = gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
@@ -134,9 +143,9 @@ def unpacked(data: bytes) -> list[str] | None:
     if not text.endswith(b"\n") or words[0] != "end" or words[-1] != hashlib.sha256(head + b"\n").hexdigest():
         return None
     lines = head.decode("ascii").split("\n")
-    if words[1] != str(len(lines) - 2):
-        return None
-    return lines
+    gone = sum(line.startswith("gone ") for line in lines[2:])
+    counts = [str(len(lines) - 2 - gone), *([str(gone)] if lines[0].startswith("backupctl-delta ") else [])]
+    return lines if words[1 : 1 + len(counts)] == counts else None
 
 
 def key_of(path: bytes) -> list[bytes]:
@@ -200,7 +209,7 @@ class Mirror:
         night.complete = self._complete(night, books)
         for entry in night.entries.values():
             parent = entry.path.rpartition(b"/")[0]
-            if parent and (parent not in night.entries or night.entries[parent].letter != "d"):
+            if entry.path and (parent not in night.entries or night.entries[parent].letter != "d"):
                 raise Damaged(f"{entry.path!r} has no folder around it")
         return night
 
@@ -225,7 +234,7 @@ class Mirror:
         night.number, night.owner, night.as_of, night.last = f"{number:06}.{delta:04}", head[3], head[4], set()
         before = None
         for line in lines[2:]:
-            path = unescape(line[5:]) if line.startswith("gone ") else (entry := entry_of(line)).path
+            path = below_data(line[5:]) if line.startswith("gone ") else (entry := entry_of(line)).path
             if before is not None and key_of(path) <= before:
                 raise Damaged(f"the lines of delta {delta} are not in order")
             before = key_of(path)
@@ -245,6 +254,8 @@ class Mirror:
         words = dict(line.partition(" ")[::2] for line in said)
         if said[0] != f"backupctl-mirror 1 {self.places.subject}.mirror":
             raise Damaged(f"the first line of the small file is {said[0]!r}")
+        if words["complete"] == "never":
+            return None
         number, digest = words["manifest"].split()
         book = books.get(tuple(map(int, number.split("."))))
         if book is not None and hashlib.sha256(self.store.read(book)).hexdigest() != digest:
@@ -277,10 +288,10 @@ class Mirror:
         data = self.store.read(place)
         if hashlib.sha256(data).hexdigest()[:16] != name:
             raise Damaged(f"the bundle {name} has another content")
-        wanted = os.fsdecode(path)
+        wanted = f"data/{os.fsdecode(path)}"
         with tarfile.open(fileobj=io.BytesIO(data), errors="surrogateescape") as bundle:
             for member in bundle:
-                if member.name in (wanted, f"data/{wanted}") and member.isfile():
+                if member.name == wanted and member.isfile():
                     return bundle.extractfile(member).read()
         raise Damaged(f"{path!r} is not in the bundle {name}")
 
@@ -301,7 +312,7 @@ def compose(mirror: Mirror, night: Night, target: Path):
     top = os.fsencode(target)
     os.mkdir(top)
     order = sorted(night.entries.values(), key=lambda entry: key_of(entry.path))
-    place = lambda path: top if path in (b"", b".") else os.path.join(top, path)  # noqa: E731
+    place = lambda path: top if path == b"" else os.path.join(top, path)  # noqa: E731
     for entry in order:
         match entry.letter:
             case "d" if place(entry.path) != top:

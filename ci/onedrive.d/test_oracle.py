@@ -51,13 +51,15 @@ def digest(data: bytes) -> str:
 def line(letter: str, path: str, data: bytes = b"", more: str = "") -> str:
     """The line of an entry."""
     size, content = (len(data), digest(data)) if letter in "fs" else (0, "-")
-    return f"{letter} {HEAD[letter]} 100000 1000 -1.500000001 {size} {content} {path}{more}"
+    return f"{letter} {HEAD[letter]} 100000 1000 -1.500000001 {size} {content} data{path and '/'}{path}{more}"
 
 
 def book(*lines: str) -> bytes:
     """A manifest or a delta from its lines."""
     text = "".join(f"{one}\n" for one in lines).encode()
-    return gzip.compress(text + f"end {len(lines) - 2} 0 0 {digest(text)}\n".encode())
+    gone = sum(one.startswith("gone ") for one in lines)
+    counts = f"{len(lines) - 2 - gone} {gone} 0" if "delta" in lines[0] else f"{len(lines) - 2} 0 0"
+    return gzip.compress(text + f"end {counts} {digest(text)}\n".encode())
 
 
 def manifest(number: int, *lines: str) -> bytes:
@@ -78,12 +80,12 @@ def incoming(data: bytes, more: str = "") -> str:
 
 OLD = {"changed": b"old", "gone": b"it goes", "kind": b"a file", "same": b"the same"}
 NEW = {"changed": b"newer", "folder/new": b"brand new", "kind/file": b"in a folder", "same": b"the same"}
-OLD_LINES = [line("d", "."), *(line("f", path, data) for path, data in OLD.items())]
+OLD_LINES = [line("d", ""), *(line("f", path, data) for path, data in OLD.items())]
 DELTA_LINES = [
     line("f", "changed", NEW["changed"], incoming(NEW["changed"])),
     line("d", "folder"),
     line("f", "folder/new", NEW["folder/new"], incoming(NEW["folder/new"])),
-    "gone gone",
+    "gone data/gone",
     line("d", "kind"),
     line("f", "kind/file", NEW["kind/file"], incoming(NEW["kind/file"])),
 ]
@@ -148,7 +150,7 @@ class Points(unittest.TestCase):
 
     def test_a_new_full_manifest_is_not_taken_before_it_is_whole(self):
         remote = first_night()
-        fresh = manifest(2, line("d", "."), line("f", "same", OLD["same"]))
+        fresh = manifest(2, line("d", ""), line("f", "same", OLD["same"]))
         remote.put("app/mirror.manifest-000002.gz", fresh[:-20])
         self.assertEqual(read_all(remote), OLD)
         remote.put("app/mirror.manifest-000002.gz", fresh)
@@ -166,13 +168,13 @@ class Points(unittest.TestCase):
     def test_no_manifest_is_no_night(self):
         remote = Remote()
         remote.put("app/data/file", b"content")
-        remote.put("app/mirror.manifest-1.gz", manifest(1, line("d", ".")))
+        remote.put("app/mirror.manifest-1.gz", manifest(1, line("d", "")))
         remote.put("app/mirror.manifest-000001.0001.gz", delta(1))
         self.assertIsNone(Mirror(remote, "app").night())
 
     def test_an_extra_target_has_folders_of_its_own(self):
         remote = Remote()
-        text = book("backupctl-manifest 2 extra-etc.mirror", f"mirror 000001 {OWNER} {FIRST}", line("f", "hosts", b"here"))
+        text = book("backupctl-manifest 2 extra-etc.mirror", f"mirror 000001 {OWNER} {FIRST}", line("d", ""), line("f", "hosts", b"here"))
         remote.put("extra/.manifests/etc.manifest-000001.gz", text)
         remote.put("extra/etc/hosts", b"here")
         mirror = Mirror(remote, "extra:etc")
@@ -212,13 +214,13 @@ class Refused(unittest.TestCase):
         self.damaged(remote, "bytes instead of")
 
     def test_a_damaged_delta_with_another_behind_it(self):
-        remote = self.after("gone gone")
+        remote = self.after("gone data/gone")
         remote.put("app/mirror.manifest-000001.0002.gz", delta(2))
         remote.put("app/mirror.manifest-000001.0001.gz", b"nothing")
         self.damaged(remote, "is damaged, and delta 2 follows")
 
     def test_a_delta_of_another_manifest_or_subject(self):
-        self.damaged(self.after("gone never"), "which is not there")
+        self.damaged(self.after("gone data/never"), "which is not there")
         remote = first_night()
         remote.put("app/mirror.manifest-000001.0001.gz", delta(2))
         self.damaged(remote, "the second line of delta 1")
@@ -257,11 +259,11 @@ class Composed(unittest.TestCase):
         remote.put(f"app/mirror.bundle-{name}.tar.gz", bundled.getvalue())
         remote.put("app/data/holes", holes)
         lines = [
-            line("d", ".", more=" default=user::rwx,user:1234:r-x,group::r-x,mask::r-x,other::---"),
+            line("d", "", more=" default=user::rwx,user:1234:r-x,group::r-x,mask::r-x,other::---"),
             line("f", "CON", b"reserved", f" in=bundle:{name}"),
             line("s", "holes", holes, r" xattr:user.a\x3d=b\x00\x20"),
             line("l", "link", more=r" to=no\x20where"),
-            line("h", "name", more=" to=holes"),
+            line("h", "name", more=" to=data/holes"),
             line("p", r"pipe\xff"),
         ]
         remote.put("app/mirror.manifest-000001.gz", manifest(1, *lines))
