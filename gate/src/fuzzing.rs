@@ -9,11 +9,13 @@
 
 mod archives;
 mod held;
+mod mirrors;
 mod programs;
 mod requests;
 mod shelves;
 
 pub use archives::{manifest, tar_extract, tar_read};
+pub use mirrors::mirror_books;
 pub use programs::{progress, rclone_answer, rclone_conf, rclone_listing, rclone_log, stack};
 pub use requests::{config, request_line};
 pub use shelves::{archive_names, retention};
@@ -75,6 +77,7 @@ mod tests {
         archive_names,
         config,
         manifest,
+        mirror_books,
         progress,
         rclone_answer,
         rclone_conf,

@@ -23,7 +23,7 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-pub use record::{NotedAttributes, Record, RemoteHash};
+pub use record::{NotedAttributes, Record, RemoteHash, escape, unescape};
 pub use version::Version;
 
 use super::digest::Digest;

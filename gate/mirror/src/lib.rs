@@ -4,23 +4,26 @@
 //! says which night the mirror is a copy of. Each night writes a delta on the manifest of the night before.
 //!
 //! `place` and `names` hold the folders and file names, `order` the order of all lists. `manifest` and `delta` are the two
-//! formats, `chain` applies deltas to a manifest, and `compose` decides for each entry where its content is. `complete`
-//! is the small file that says which night `data/` is the copy of.
+//! formats: `heading` is their first two lines, `entry` the others, and `lines` the compressed text. `chain` applies
+//! deltas to a manifest. `complete` is the small file that says which night `data/` is the copy of. `books` chooses the
+//! files of the last night, and `compose` decides for each entry where its content is.
 //!
 //! Invariant: all lists are in the one order of `order`, so everything is read and merged as a stream, in bounded
 //! memory for any number of entries.
 #![forbid(unsafe_code)]
 
-pub mod changes;
-pub mod diff;
-pub mod fits;
+pub mod books;
+pub mod chain;
+pub mod complete;
+pub mod compose;
+pub mod delta;
+pub mod entry;
+pub mod heading;
+mod lines;
+pub mod manifest;
 pub mod names;
 pub mod order;
 pub mod place;
-pub mod plan;
-pub mod reach;
-pub mod scan;
-pub mod stage;
 
 #[cfg(test)]
-mod model;
+mod tests;

@@ -211,6 +211,15 @@ impl IncomingName {
         &self.0
     }
 
+    /// The key as a number, and the `nth`.
+    pub(crate) fn parts(&self) -> (u128, u32) {
+        let (key, nth) = self.0.split_once('.').unwrap_or((&self.0, "1"));
+        (
+            u128::from_str_radix(key, 16).unwrap_or_default(),
+            nth.parse().unwrap_or(1),
+        )
+    }
+
     /// True if it is the name of a file with this content.
     #[must_use]
     pub fn is_of(&self, content: Digest) -> bool {

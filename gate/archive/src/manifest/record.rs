@@ -310,7 +310,8 @@ fn digest(text: &str) -> Option<Option<Digest>> {
 }
 
 /// Printable ASCII stands for itself, but for the space and the backslash; all else is `\xHH`.
-fn escape(bytes: &[u8]) -> String {
+#[must_use]
+pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {
         if byte.is_ascii_graphic() && byte != b'\\' {
@@ -322,7 +323,9 @@ fn escape(bytes: &[u8]) -> String {
     text
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// Reads the form that [`escape`] writes, and other spellings of it.
+#[must_use]
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, more)) = rest.split_first() {
