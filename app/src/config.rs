@@ -5,8 +5,8 @@ mod proxy;
 pub use proxy::Proxy;
 
 use crate::domain::schedule::parse_zone;
+use crate::zones::Zone;
 use anyhow::{Context, Result, bail};
-use chrono_tz::Tz;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct Config {
     /// The trusted reverse proxies.
     pub proxy: Proxy,
     /// Zone of tasks that name none.
-    pub zone: Tz,
+    pub zone: Zone,
     /// Address under which people reach the server, for links; guessed when absent.
     pub base_url: Option<String>,
     /// Time a step gets between being asked to end and being killed.
@@ -160,7 +160,7 @@ pub fn address(text: &str) -> Result<SocketAddr> {
         })
 }
 
-fn zone(env: &impl Fn(&str) -> Option<String>) -> Result<Tz> {
+fn zone(env: &impl Fn(&str) -> Option<String>) -> Result<Zone> {
     for key in ["LIGHTFLOW_TZ", "TZ"] {
         if let Some(name) = env(key) {
             // tzset(3) allows a colon in front of a file name.
@@ -168,7 +168,7 @@ fn zone(env: &impl Fn(&str) -> Option<String>) -> Result<Tz> {
             return parse_zone(name).map_err(|e| anyhow::anyhow!("{key}: {e}"));
         }
     }
-    Ok(Tz::UTC)
+    Ok(Zone::utc())
 }
 
 fn number(
@@ -204,13 +204,13 @@ mod tests {
         assert_eq!(config.data, Path::new("/data"));
         assert_eq!(config.listen, Listen::Tcp("0.0.0.0:8443".parse().unwrap()));
         assert_eq!(config.transport, Transport::Tls);
-        assert_eq!(config.zone, Tz::UTC);
+        assert_eq!(config.zone, Zone::utc());
     }
 
     #[test]
     fn lightflow_tz_wins_over_tz() {
         let config = config(&[("TZ", ":Asia/Tokyo"), ("LIGHTFLOW_TZ", "Europe/Paris")]).unwrap();
-        assert_eq!(config.zone, Tz::Europe__Paris);
+        assert_eq!(config.zone, crate::zones::find("Europe/Paris").unwrap());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The layers depend on each other in one direction; a test reads this list and the sources:
 //!
-//! `panics`, `faults`, `setting` ← `blocking` ← `domain` ← `secrets`, `scripts`, `libraries` ← `store` ← `engine` ← `config`, `view` ← `notify` ← `web` ← `cli`
+//! `panics`, `faults`, `setting`, `zones` ← `blocking` ← `domain` ← `secrets`, `scripts`, `libraries` ← `store` ← `engine` ← `config`, `view` ← `notify` ← `web` ← `cli`
 #![forbid(unsafe_code)]
 
 pub mod blocking;
@@ -20,3 +20,4 @@ pub mod setting;
 pub mod store;
 pub mod view;
 pub mod web;
+pub mod zones;

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::zones::Zone;
 use chrono::{DateTime, Datelike, FixedOffset, Utc};
-use chrono_tz::Tz;
 use clap::Args;
 
 use crate::domain::cron::CronExpr;
@@ -117,7 +117,7 @@ fn looks_like_an_option(word: &str) -> bool {
     name.len() < word.len() && name.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-fn zone(cron: &Cron) -> Result<Tz, String> {
+fn zone(cron: &Cron) -> Result<Zone, String> {
     if let Some(name) = &cron.tz {
         return parse_zone(name).map_err(|error| format!("--tz: {error}"));
     }
@@ -130,7 +130,7 @@ fn zone(cron: &Cron) -> Result<Tz, String> {
         let name = name.strip_prefix(':').unwrap_or(&name);
         return parse_zone(name).map_err(|error| format!("{variable}: {error}"));
     }
-    Ok(Tz::UTC)
+    Ok(Zone::utc())
 }
 
 fn parse_from(text: &str) -> Result<DateTime<Utc>, String> {
@@ -170,7 +170,7 @@ fn text(schedule: &Schedule, from: DateTime<Utc>, fires: &[DateTime<Utc>]) -> St
         if let Some(change) = schedule.change_between(near, *fire) {
             let _ = writeln!(out, "  -- {} --", change_in_words(change));
         }
-        let local = fire.with_timezone(&zone);
+        let local = zone.local(*fire);
         let _ = write!(out, "  {}", local.format("%a %Y-%m-%d %H:%M %:z"));
         if !schedule.expr().matches(local.naive_local()) {
             let _ = write!(out, "  (due in the skipped time)");

@@ -42,6 +42,7 @@ mod token;
 mod user;
 mod variable;
 mod watch;
+mod zone_data;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use error::CliError;

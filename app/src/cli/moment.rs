@@ -2,15 +2,15 @@
 
 use crate::domain::schedule::parse_zone;
 use crate::engine::{Clock, SystemClock};
+use crate::zones::Zone;
 use chrono::{DateTime, Datelike, FixedOffset, Local, Utc};
-use chrono_tz::Tz;
 
 /// Now and here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Here {
     now: DateTime<Utc>,
     /// The zone that LIGHTFLOW_TZ or TZ names; the system's own without one.
-    zone: Option<Tz>,
+    zone: Option<Zone>,
 }
 
 impl Here {
@@ -28,7 +28,7 @@ impl Here {
 
     fn local(&self, time: DateTime<Utc>) -> DateTime<FixedOffset> {
         match self.zone {
-            Some(zone) => time.with_timezone(&zone).fixed_offset(),
+            Some(zone) => zone.local(time),
             None => time.with_timezone(&Local).fixed_offset(),
         }
     }
@@ -124,7 +124,7 @@ mod tests {
     fn here() -> Here {
         Here {
             now: "2026-03-29T10:00:00Z".parse().unwrap(),
-            zone: Some(Tz::Europe__Paris),
+            zone: Some(crate::zones::find("Europe/Paris").unwrap()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `lightflow serve`: puts the layers together and runs until it is told to stop.
 
 use super::readiness::{Manager, State};
+use super::zone_data;
 use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::libraries::Libraries;
@@ -11,6 +12,7 @@ use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::{self, Store};
 use crate::web::{self, App, AppParts, Certificates, Listeners, SetupLink};
+use crate::zones;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
@@ -41,6 +43,8 @@ use tracing_subscriber::util::SubscriberInitExt;
              LIGHTFLOW_PROXY_USER_HEADER\n                        \
              header in which they name the user, such as Remote-User\n  \
              LIGHTFLOW_TZ, TZ      zone of tasks that name none (default UTC)\n  \
+             TZDIR                 folder of the zone data (default /usr/share/zoneinfo)
+  \
              LIGHTFLOW_BASE_URL    address under which people reach the server\n  \
              LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
              LIGHTFLOW_LOG_LIMIT   bytes kept of one step's log (default 64 MiB)\n  \
@@ -238,6 +242,11 @@ impl Server {
         tokio::spawn(restarted("renewal of the certificate", move || {
             web::renew_in_time(renewed.clone())
         }));
+        let (zone_clock, zone_engine) = (app.clock.clone(), engine.clone());
+        tokio::spawn(restarted("renewal of the zone data", move || {
+            zone_data::follow(zone_clock.clone(), zone_engine.clone())
+        }));
+        tracing::info!("time zones: {}", zones::source());
         let zone_name = app.zone.get().name();
         let router = web::router(app);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone_name, "lightflow serves {usual}");

@@ -327,7 +327,7 @@ fn cron(text: Option<&str>) -> Result<Option<CronExpr>, FieldError> {
     }
 }
 
-fn zone(text: Option<&str>) -> Result<Option<chrono_tz::Tz>, FieldError> {
+fn zone(text: Option<&str>) -> Result<Option<crate::zones::Zone>, FieldError> {
     match text.map(str::trim) {
         None | Some("") => Ok(None),
         Some(text) => parse_zone(text)

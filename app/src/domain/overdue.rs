@@ -21,10 +21,10 @@ pub fn overdue_at(schedule: &Schedule, good: DateTime<Utc>) -> Option<DateTime<U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono_tz::Tz;
+    use crate::zones::Zone;
 
     fn at(cron: &str, good: &str) -> String {
-        let schedule = Schedule::new(cron.parse().unwrap(), Tz::UTC);
+        let schedule = Schedule::new(cron.parse().unwrap(), Zone::utc());
         let good = good.parse().unwrap();
         overdue_at(&schedule, good).unwrap().to_rfc3339()
     }

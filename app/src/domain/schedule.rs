@@ -15,8 +15,8 @@ mod changes;
 mod tests;
 mod zone;
 
+use crate::zones::Zone;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
 
 use super::cron::CronExpr;
 pub use changes::ClockChange;
@@ -30,7 +30,7 @@ const LOOK_BACK: i64 = 6 * 3600;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     expr: CronExpr,
-    zone: Tz,
+    zone: Zone,
 }
 
 /// The position of a search: everything due at or before `done` (local seconds) has run, and the
@@ -44,7 +44,7 @@ struct Cursor {
 impl Schedule {
     /// Puts an expression on the clock of `zone`.
     #[must_use]
-    pub fn new(expr: CronExpr, zone: Tz) -> Self {
+    pub fn new(expr: CronExpr, zone: Zone) -> Self {
         Self { expr, zone }
     }
 
@@ -56,7 +56,7 @@ impl Schedule {
 
     /// The time zone.
     #[must_use]
-    pub fn zone(&self) -> Tz {
+    pub fn zone(&self) -> Zone {
         self.zone
     }
 
@@ -120,7 +120,7 @@ impl Schedule {
         } else {
             now.checked_sub(LOOK_BACK)?
         };
-        let offset = changes::offset_at(self.zone, begin)?;
+        let offset = self.zone.offset_at(begin)?;
         let mut cursor = Cursor {
             done: begin.checked_add(offset)?,
             since: begin,

@@ -4,7 +4,7 @@ use super::cron::CronExpr;
 use super::field::FieldError;
 use super::names::{PoolName, TaskName};
 use super::step::Step;
-use chrono_tz::Tz;
+use crate::zones::Zone;
 use std::str::FromStr;
 
 /// Most steps in one task.
@@ -97,7 +97,7 @@ pub struct Task {
     /// Its CRON expression; a task without one runs on demand only.
     pub cron: Option<CronExpr>,
     /// The zone its CRON expression is read in; the server's own when absent.
-    pub zone: Option<Tz>,
+    pub zone: Option<Zone>,
     /// The pool its steps queue in.
     pub pool: PoolName,
     /// True if its CRON expression is followed.

@@ -2,7 +2,7 @@
 
 use crate::domain::lifecycle::Run;
 use crate::domain::variable::Variable;
-use chrono_tz::Tz;
+use crate::zones::Zone;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ pub(super) fn build(
     position: usize,
     variables: &[Variable],
     folders: &Folders,
-    zone: Tz,
+    zone: Zone,
 ) -> BTreeMap<String, String> {
     let path_text = |path: &Path| path.to_string_lossy().into_owned();
     let mut env: BTreeMap<String, String> = BTreeMap::new();

@@ -6,7 +6,7 @@ use super::log_file::LogStore;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::Store;
-use chrono_tz::Tz;
+use crate::zones::Zone;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Parts {
     /// The folders steps get to know.
     pub folders: Folders,
     /// The zone of tasks that name none, and of every step's TZ.
-    pub zone: Setting<Tz>,
+    pub zone: Setting<Zone>,
     /// The binary that supervises a step: this program itself.
     pub supervisor: PathBuf,
     /// Time a step gets between being asked to end and being killed.

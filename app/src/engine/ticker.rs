@@ -4,8 +4,8 @@ use crate::domain::names::TaskName;
 use crate::domain::schedule::Schedule;
 use crate::domain::task::{MissedPolicy, TaskId};
 use crate::store::Fire;
+use crate::zones::Zone;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use std::collections::BTreeMap;
 
 /// A fire that is dealt with later than this counts as missed: the machine was off,
@@ -54,7 +54,7 @@ pub(super) struct Ticker {
 impl Ticker {
     /// Replaces all schedules; `zone` is the default of tasks without one. Returns the tasks with a last fire so far in the
     /// future that the clock must have been wrong; they count from `now` on.
-    pub(super) fn load(&mut self, fires: Vec<Fire>, zone: Tz, now: DateTime<Utc>) -> Vec<TaskId> {
+    pub(super) fn load(&mut self, fires: Vec<Fire>, zone: Zone, now: DateTime<Utc>) -> Vec<TaskId> {
         self.planned.clear();
         let mut reset = Vec::new();
         for fire in fires {
@@ -151,7 +151,7 @@ mod tests {
                 on_missed: MissedPolicy::RunOnce,
                 scheduled_through: time(through),
             }],
-            Tz::UTC,
+            Zone::utc(),
             time(now),
         );
         ticker
@@ -189,7 +189,7 @@ mod tests {
             on_missed: MissedPolicy::RunOnce,
             scheduled_through: time("2036-01-01T03:00:00Z"),
         };
-        let reset = ticker.load(vec![fire], Tz::UTC, time("2026-03-01T12:00:00Z"));
+        let reset = ticker.load(vec![fire], Zone::utc(), time("2026-03-01T12:00:00Z"));
         assert_eq!(reset, [TaskId(1)]);
         assert_eq!(ticker.wake_at(), Some(time("2026-03-02T03:00:00Z")));
     }

@@ -5,7 +5,7 @@ use crate::panics::Panicked;
 use crate::secrets::{SecretError, SecretKey};
 use crate::setting::Setting;
 use crate::store::{Store, StoreError};
-use chrono_tz::Tz;
+use crate::zones::Zone;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct NotifierParts {
     /// Tells when runs end and tasks change.
     pub feed: Feed,
     /// The zone of tasks that name none.
-    pub zone: Setting<Tz>,
+    pub zone: Setting<Zone>,
     /// Address under which people reach the server, for links; without a slash at the end.
     pub base_url: Setting<String>,
     /// The trusted certificate authorities, in PEM form.

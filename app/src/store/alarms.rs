@@ -10,8 +10,8 @@ use crate::domain::lifecycle::{Run, RunState};
 use crate::domain::names::TaskName;
 use crate::domain::schedule::{Schedule, parse_zone};
 use crate::domain::task::TaskId;
+use crate::zones::Zone;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rusqlite::OptionalExtension;
 
 /// A task that fires by itself, does not run just now and was not reported as overdue.
@@ -87,7 +87,7 @@ fn what_failed(run: &Run) -> String {
 }
 
 /// The tasks that may become overdue; `zone` is that of those that name none.
-pub fn watched(tx: &Tx<'_>, zone: Tz) -> Result<Vec<Watched>, StoreError> {
+pub fn watched(tx: &Tx<'_>, zone: Zone) -> Result<Vec<Watched>, StoreError> {
     tx.0.prepare_cached(
         "SELECT * FROM (
              SELECT id, name, cron, zone, overdue_from, max(watched_from, coalesce((

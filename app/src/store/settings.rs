@@ -7,7 +7,7 @@ use super::transaction::Tx;
 use crate::domain::field::FieldError;
 use crate::domain::schedule::parse_zone;
 use crate::domain::task::Retention;
-use chrono_tz::Tz;
+use crate::zones::Zone;
 use rusqlite::OptionalExtension;
 
 /// Days for which audit entries are kept by default.
@@ -19,7 +19,7 @@ const MOST_AUDIT_DAYS: u32 = 3650;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Zone of tasks that name none, and of times on pages.
-    pub zone: Option<Tz>,
+    pub zone: Option<Zone>,
     /// The address under which people reach the server, without a slash at the end.
     pub base_url: Option<String>,
     /// The retention of new tasks.

@@ -8,8 +8,8 @@ use crate::domain::cron::CronExpr;
 use crate::domain::definition::TaskBody;
 use crate::domain::names::{PoolName, TaskName};
 use crate::domain::task::{MissedPolicy, Task, TaskId};
+use crate::zones::Zone;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row};
 
 /// A task with its number.
@@ -31,7 +31,7 @@ pub struct Fire {
     /// Its CRON expression.
     pub cron: CronExpr,
     /// The zone of its own, if any.
-    pub zone: Option<Tz>,
+    pub zone: Option<Zone>,
     /// The policy for missed fires.
     pub on_missed: MissedPolicy,
     /// Fires up to and including this time are handled.

@@ -29,7 +29,7 @@ fn task(name: &str) -> Task {
     Task {
         name: TaskName::new(name).unwrap(),
         cron: Some("0 3 * * *".parse().unwrap()),
-        zone: Some(chrono_tz::Europe::Paris),
+        zone: Some(crate::zones::find("Europe/Paris").unwrap()),
         pool: PoolName::default_pool(),
         auto: true,
         on_missed: MissedPolicy::Skip,

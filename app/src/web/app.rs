@@ -11,8 +11,8 @@ use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::Store;
+use crate::zones::Zone;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct AppParts {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The zone in which pages show times, and of tasks that name none.
-    pub zone: Setting<Tz>,
+    pub zone: Setting<Zone>,
     /// The transport: with TLS, cookies are bound to it.
     pub transport: Transport,
     /// The trusted reverse proxies.

@@ -86,6 +86,36 @@ fn the_list_of_licences_is_that_of_the_crates_that_are_compiled_in() {
     }
 }
 
+#[test]
+fn the_source_of_the_zone_data_is_on_the_page_and_in_the_log() {
+    let version = std::fs::read_to_string("/usr/share/zoneinfo/tzdata.zi").unwrap();
+    let version = version
+        .lines()
+        .next()
+        .unwrap()
+        .trim_start_matches("# version ");
+    let server = Server::start();
+    let said = format!("{version} of /usr/share/zoneinfo");
+    assert!(server.log().contains(&said), "{}", server.log());
+    assert!(
+        server
+            .get("/settings/about")
+            .expect(200)
+            .text()
+            .contains(&said)
+    );
+    let server = Server::start_with(&[("TZDIR", "/nowhere"), ("TZ", "Europe/Paris")]);
+    let said = "compiled in, because /nowhere holds no zone data";
+    assert!(server.log().contains(said), "{}", server.log());
+    assert!(
+        server
+            .get("/settings/about")
+            .expect(200)
+            .text()
+            .contains(said)
+    );
+}
+
 /// The samples of a scrape, each under its family, as a strict reader takes them.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut kinds = BTreeMap::new();

@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use lightflow::domain::cron::CronExpr;
 use lightflow::domain::schedule::{Schedule, parse_zone};
+use lightflow::zones::Zone;
 
 /// Made by `ci/cron-oracle table`.
 const TABLE: &str = include_str!("../data/cron_oracle.tsv");
@@ -31,7 +31,7 @@ struct Coverage {
 fn check(table: &str) -> Coverage {
     let mut coverage = Coverage::default();
     let mut wrong = Vec::new();
-    let mut group: Option<(Tz, DateTime<Utc>)> = None;
+    let mut group: Option<(Zone, DateTime<Utc>)> = None;
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         if let Some(header) = line.strip_prefix("@ ") {
             let (zone, from) = header.split_once(' ').expect("a zone and a time");
@@ -58,7 +58,7 @@ fn check(table: &str) -> Coverage {
         coverage.fires += expected.len();
         if found != expected {
             wrong.push(format!(
-                "{text:?} in {zone} after {from}\n  oracle    {expected:?}\n  lightflow {found:?}"
+                "{text:?} in {zone:?} after {from}\n  oracle    {expected:?}\n  lightflow {found:?}"
             ));
         }
     }
@@ -192,6 +192,115 @@ fn the_zone_comes_from_the_option_then_the_environment() {
         first(cron(&noon).env("LIGHTFLOW_TZ", "").env("TZ", "")),
         "2026-10-25T12:00:00Z"
     );
+}
+
+/// A folder of zone data with these zones, each of them a copy of another one of the system.
+fn zone_data(zones: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, like) in zones {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(format!("/usr/share/zoneinfo/{like}"), path).expect("zone data");
+    }
+    dir
+}
+
+#[test]
+fn a_zone_is_what_the_system_says_and_the_compiled_in_copy_where_it_says_nothing() {
+    let dir = zone_data(&[
+        ("UTC", "UTC"),
+        ("Europe/Paris", "Asia/Tokyo"),
+        ("Moon/Base", "Asia/Kolkata"),
+    ]);
+    std::fs::write(dir.path().join("Asia/Broken"), "TZif2 and no more").ok();
+    let noon = |zone: &str, folder: &std::path::Path| {
+        let mut command = cron(&["0 12 * * *", "--tz", zone]);
+        json(command.args(FROM).env("TZDIR", folder))["fires"][0].clone()
+    };
+    assert_eq!(noon("Europe/Paris", dir.path()), "2026-10-25T03:00:00Z");
+    assert_eq!(noon("Moon/Base", dir.path()), "2026-10-25T06:30:00Z");
+    // Debian keeps older names in a package of its own.
+    assert_eq!(noon("US/Pacific", dir.path()), "2026-10-25T19:00:00Z");
+    let nowhere = dir.path().join("nowhere");
+    assert_eq!(noon("Europe/Paris", &nowhere), "2026-10-25T11:00:00Z");
+}
+
+#[test]
+fn a_name_leads_to_no_file_outside_of_the_zone_data() {
+    let dir = zone_data(&[
+        ("zones/UTC", "UTC"),
+        ("outside", "Asia/Tokyo"),
+        ("zones/right/UTC", "UTC"),
+    ]);
+    let absolute = dir.path().join("outside").display().to_string();
+    for name in [
+        "../outside",
+        &absolute,
+        "./UTC",
+        "UTC/",
+        "/UTC",
+        "right/UTC",
+        "utc",
+        "",
+        "Etc/Unknown",
+        "UTC\n",
+    ] {
+        let mut command = cron(&["@daily", "--tz", name]);
+        let output = command
+            .env("TZDIR", dir.path().join("zones"))
+            .output()
+            .expect("lightflow starts");
+        assert_eq!(output.status.code(), Some(2), "{name:?}");
+    }
+}
+
+/// Compares the system's zones with Python's `zoneinfo`, which reads the same files by other code.
+#[test]
+fn all_zones_of_the_system_fire_as_python_says() {
+    let output = Command::new("python3")
+        .args([ORACLE, "zones", "2026", "2028"])
+        .output();
+    let output = output.expect("python3 starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("the oracle writes text");
+    let (mut zones, mut changes, mut fires) = (0, 0, 0);
+    for line in text.lines() {
+        let (name, rest) = line.split_once('\t').expect("a zone");
+        let (expected_changes, expected_fires) = rest.split_once('\t').expect("two lists");
+        let zone = parse_zone(name).expect("a zone of the system");
+        let nightly = Schedule::new("30 2 * * *".parse().expect("an expression"), zone);
+        let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let end: DateTime<Utc> = "2029-01-01T00:00:00Z".parse().expect("a time");
+        let mut found = Vec::new();
+        let mut after = start;
+        while let Some(change) = nightly.change_between(after, end) {
+            found.push(format!("{}:{}:{}", change.at, change.before, change.after));
+            after = DateTime::from_timestamp(change.at, 0).expect("a time");
+        }
+        assert_eq!(found.join(" "), expected_changes, "clock changes of {name}");
+        // Written as the difference to a fire of each day, so that the table is short.
+        let times: Vec<i64> = nightly
+            .fires_after(start)
+            .take_while(|at| *at < end)
+            .map(|at| at.timestamp())
+            .collect();
+        let steps: Vec<String> = times
+            .windows(2)
+            .filter(|pair| pair[1] - pair[0] != 86_400)
+            .map(|pair| format!("{}+{}", pair[0], pair[1] - pair[0]))
+            .collect();
+        let written = format!("{} {} {}", times.len(), times[0], steps.join(" "));
+        assert_eq!(written.trim(), expected_fires, "fires in {name}");
+        zones += 1;
+        changes += found.len();
+        fires += times.len();
+    }
+    eprintln!("{zones} zones, {changes} clock changes, {fires} fires");
+    assert!(zones > 300 && changes > 500 && fires > zones * 1000);
 }
 
 #[test]

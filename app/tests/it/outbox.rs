@@ -41,7 +41,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),
-            zone: Setting::new(chrono_tz::Tz::UTC, None),
+            zone: Setting::new(lightflow::zones::Zone::utc(), None),
             supervisor: BINARY.into(),
             grace: Duration::from_secs(1),
         };
@@ -52,7 +52,7 @@ impl World {
                 secrets: secrets.clone(),
                 clock: Arc::new(clock.clone()),
                 feed: engine.feed().clone(),
-                zone: Setting::new(chrono_tz::Tz::UTC, None),
+                zone: Setting::new(lightflow::zones::Zone::utc(), None),
                 base_url: Setting::new("http://board".to_owned(), None),
                 ca_bundle: "/nonexistent".into(),
             })

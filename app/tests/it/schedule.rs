@@ -17,7 +17,7 @@ struct World {
     clock: ManualClock,
     store: Store,
     engine: Engine,
-    zone: Setting<chrono_tz::Tz>,
+    zone: Setting<lightflow::zones::Zone>,
     runtime: tokio::runtime::Runtime,
     dir: Arc<tempfile::TempDir>,
 }
@@ -40,7 +40,7 @@ impl World {
             .build()
             .unwrap();
         let clock = ManualClock::new(time(now));
-        let zone = Setting::new(chrono_tz::Tz::UTC, None);
+        let zone = Setting::new(lightflow::zones::Zone::utc(), None);
         let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
         let parts = Parts {
             store: store.clone(),
@@ -231,7 +231,9 @@ fn another_zone_is_followed_from_then_on_and_makes_up_for_nothing() {
         .store
         .write(move |tx| store::tasks::change_zone(tx, now));
     world.runtime.block_on(change).unwrap();
-    world.zone.set(Some(chrono_tz::Tz::America__New_York));
+    world
+        .zone
+        .set(Some(lightflow::zones::find("America/New_York").unwrap()));
     world.runtime.block_on(world.engine.tasks_changed());
     world.settle();
     assert!(world.runs().is_empty());

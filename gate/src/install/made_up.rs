@@ -52,6 +52,7 @@ impl MadeUp {
             "/usr/bin/newuidmap",
             "/usr/lib/systemd/user/dbus.socket",
             "/usr/bin/loginctl",
+            "/usr/share/zoneinfo/Etc/UTC",
             "/usr/bin/pasta",
             "/usr/lib/systemd/user-generators/podman-user-generator",
             "/sys/fs/cgroup/cgroup.controllers",

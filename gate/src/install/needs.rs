@@ -43,8 +43,8 @@ impl Need {
     }
 }
 
-/// Programs, each with the package of Debian's that brings it.
-const PROGRAMS_NEEDED: [(&str, &str); 8] = [
+/// Programs and data, each with the package of Debian's that brings it.
+const PROGRAMS_NEEDED: [(&str, &str); 9] = [
     ("/usr/bin/podman", "podman"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
@@ -53,6 +53,8 @@ const PROGRAMS_NEEDED: [(&str, &str); 8] = [
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/lib/systemd/user/dbus.socket", "dbus-user-session"),
     ("/usr/bin/loginctl", "systemd"),
+    // The container mounts the folder.
+    ("/usr/share/zoneinfo/Etc/UTC", "tzdata"),
 ];
 
 /// Everything that is missing.

@@ -1,9 +1,8 @@
 //! Names of time zones, with help for those that are nearly right.
 
 use std::fmt;
-use std::str::FromStr;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
+use crate::zones::{self, Zone};
 
 /// The longest name worth comparing; the longest that exists has 30 bytes.
 const MAX_NAME: usize = 64;
@@ -45,8 +44,8 @@ impl fmt::Display for ZoneError {
 /// # Errors
 /// [`ZoneError`] when there is no such zone; it proposes names that differ by case, by a few
 /// letters, or by a missing region.
-pub fn parse_zone(name: &str) -> Result<Tz, ZoneError> {
-    Tz::from_str(name).map_err(|_| ZoneError {
+pub fn parse_zone(name: &str) -> Result<Zone, ZoneError> {
+    zones::find(name).ok_or_else(|| ZoneError {
         name: name.chars().take(MAX_NAME).collect(),
         near: near(name),
     })
@@ -58,13 +57,12 @@ fn near(name: &str) -> Vec<&'static str> {
     }
     let wanted = folded(name);
     let allowed = (wanted.len() / 4).clamp(1, 3);
-    let mut found: Vec<(usize, &'static str)> = TZ_VARIANTS
-        .iter()
+    let mut found: Vec<(usize, &'static str)> = zones::names()
         .filter_map(|zone| {
-            let known = folded(zone.name());
+            let known = folded(zone);
             let city = known.rsplit('/').next().unwrap_or_default();
             let apart = distance(&wanted, &known).min(distance(&wanted, city) + 1);
-            (apart <= allowed).then(|| (apart, zone.name()))
+            (apart <= allowed).then_some((apart, zone))
         })
         .collect();
     found.sort_unstable();

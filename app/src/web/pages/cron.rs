@@ -8,11 +8,11 @@ use crate::store;
 use crate::web::App;
 use crate::web::error::ApiError;
 use crate::web::extract::Params;
+use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -114,7 +114,7 @@ pub(super) async fn preview(app: &App, question: &Question) -> Result<Preview, A
     Ok(Preview::Right(Box::new(meaning)))
 }
 
-fn read(question: &Question, server: Tz) -> Result<Option<Schedule>, String> {
+fn read(question: &Question, server: Zone) -> Result<Option<Schedule>, String> {
     if question.cron.trim().is_empty() {
         return Ok(None);
     }
@@ -205,10 +205,12 @@ impl NextChange {
 }
 
 /// A time with its weekday and the zone's abbreviation, which tells summer from winter.
-fn local(time: DateTime<Utc>, zone: Tz) -> String {
-    time.with_timezone(&zone)
-        .format("%a %Y-%m-%d %H:%M %Z")
-        .to_string()
+fn local(time: DateTime<Utc>, zone: Zone) -> String {
+    format!(
+        "{} {}",
+        zone.local(time).format("%a %Y-%m-%d %H:%M"),
+        zone.abbreviation(time)
+    )
 }
 
 #[cfg(test)]
@@ -220,7 +222,7 @@ mod tests {
     }
 
     fn schedule(cron: &str, zone: &str) -> Schedule {
-        Schedule::new(cron.parse().unwrap(), zone.parse().unwrap())
+        Schedule::new(cron.parse().unwrap(), parse_zone(zone).unwrap())
     }
 
     #[test]

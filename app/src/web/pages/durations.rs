@@ -3,8 +3,8 @@
 use super::grid::run_mark;
 use super::{lasted, shown};
 use crate::domain::lifecycle::Run;
+use crate::zones::Zone;
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 
 /// Room for a bar, and the height of the drawing, in its own units.
 pub(super) const PITCH: usize = 20;
@@ -37,7 +37,7 @@ pub(super) struct Durations {
 
 impl Durations {
     /// The chart of `runs`, newest first, as the store gives them; none before two of them ran.
-    pub(super) fn new(runs: &[Run], zone: Tz) -> Option<Self> {
+    pub(super) fn new(runs: &[Run], zone: Zone) -> Option<Self> {
         let ran: Vec<(&Run, TimeDelta)> = runs
             .iter()
             .rev()
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_longest_reaches_the_top_and_the_newest_is_right() {
         let runs = [run(3, 50), run(2, 0), run(1, 100)];
-        let chart = Durations::new(&runs, Tz::UTC).unwrap();
+        let chart = Durations::new(&runs, Zone::utc()).unwrap();
         let heights: Vec<i64> = chart.bars.iter().map(|bar| bar.height).collect();
         assert_eq!(heights, [100, 3, 50]);
         assert_eq!(chart.bars[2].x, chart.width - PITCH);
@@ -128,6 +128,6 @@ mod tests {
                 .label
                 .ends_with("shortest 0.0 s, median 50 s, longest 1 min 40 s")
         );
-        assert_eq!(Durations::new(&runs[..1], Tz::UTC), None);
+        assert_eq!(Durations::new(&runs[..1], Zone::utc()), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{lasted, shown};
 use crate::domain::lifecycle::{Run, RunState, StepRun, StepState};
-use chrono_tz::Tz;
+use crate::zones::Zone;
 
 /// A colour with the shape that says the same to those who cannot tell the colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub(super) struct Grid {
 impl Grid {
     /// The grid of `runs` (newest first, as the store gives them); rows are the task's
     /// present `steps`, then those that only older runs had.
-    pub(super) fn new(steps: &[String], runs: &[Run], zone: Tz) -> Self {
+    pub(super) fn new(steps: &[String], runs: &[Run], zone: Zone) -> Self {
         let mut names: Vec<String> = steps.to_vec();
         for step in runs.iter().flat_map(|run| &run.steps) {
             if !names.iter().any(|name| name == step.step.name.as_str()) {
@@ -99,7 +99,7 @@ impl Grid {
     }
 }
 
-fn column(run: &Run, zone: Tz) -> Cell {
+fn column(run: &Run, zone: Zone) -> Cell {
     let mark = run_mark(run.state);
     let when = run.due.unwrap_or(run.created_at);
     let note = run
@@ -119,7 +119,7 @@ fn column(run: &Run, zone: Tz) -> Cell {
     }
 }
 
-fn cell(run: &Run, name: &str, zone: Tz) -> Option<Cell> {
+fn cell(run: &Run, name: &str, zone: Zone) -> Option<Cell> {
     let (position, step) = (0usize..)
         .zip(&run.steps)
         .find(|(_, step)| step.step.name.as_str() == name)?;
@@ -131,7 +131,7 @@ fn cell(run: &Run, name: &str, zone: Tz) -> Option<Cell> {
 }
 
 /// A box in words.
-fn describe(step: &StepRun, zone: Tz) -> String {
+fn describe(step: &StepRun, zone: Zone) -> String {
     let mut text = step_mark(step).word.to_owned();
     let coded = step
         .reason

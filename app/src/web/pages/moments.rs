@@ -1,7 +1,7 @@
 //! Times in words, seen from now: how long ago something was, and when something will be.
 
+use crate::zones::Zone;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 /// `just now`, `5 min ago`, `26 h ago`, `3 days ago`.
 pub(super) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
@@ -15,8 +15,8 @@ pub(super) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// `today at 14:00`, `tomorrow at 03:00`, `Sunday at 03:00`, `Mar 12 at 03:00`.
-pub(super) fn upcoming(time: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> String {
-    let (time, today) = (time.with_timezone(&zone), day(now, zone));
+pub(super) fn upcoming(time: DateTime<Utc>, now: DateTime<Utc>, zone: Zone) -> String {
+    let (time, today) = (zone.local(time), day(now, zone));
     let date = time.date_naive();
     let days = (date - today).num_days();
     let day = match days {
@@ -30,8 +30,8 @@ pub(super) fn upcoming(time: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> Str
 }
 
 /// The day on which a time falls for people in `zone`.
-pub(super) fn day(time: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    time.with_timezone(&zone).date_naive()
+pub(super) fn day(time: DateTime<Utc>, zone: Zone) -> NaiveDate {
+    zone.local(time).date_naive()
 }
 
 /// A time not after the beginning of `day` in any zone: none is more than 14 hours from UTC.
@@ -40,10 +40,8 @@ pub(super) fn before(day: NaiveDate) -> DateTime<Utc> {
 }
 
 /// A time as pages show it: in the server's zone, to the second.
-pub(super) fn shown(time: DateTime<Utc>, zone: Tz) -> String {
-    time.with_timezone(&zone)
-        .format("%Y-%m-%d %H:%M:%S")
-        .to_string()
+pub(super) fn shown(time: DateTime<Utc>, zone: Zone) -> String {
+    zone.local(time).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A duration as pages show it: `0.3 s`, `42 s`, `3 min 5 s`, `2 h 10 min`.
@@ -81,7 +79,7 @@ mod tests {
     fn the_future_is_told_by_the_days_of_the_zone() {
         // In Paris it is Tuesday, half past midnight.
         let now = at("2026-03-09T23:30:00Z");
-        let text = |time| upcoming(at(time), now, chrono_tz::Europe::Paris);
+        let text = |time| upcoming(at(time), now, crate::zones::find("Europe/Paris").unwrap());
         assert_eq!(text("2026-03-10T02:00:00Z"), "today at 03:00");
         assert_eq!(text("2026-03-11T02:00:00Z"), "tomorrow at 03:00");
         assert_eq!(text("2026-03-15T02:00:00Z"), "Sunday at 03:00");

@@ -12,11 +12,11 @@ use crate::domain::schedule::Schedule;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
 use crate::web::operations::once::{LIBRARIES, SCRATCH};
+use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -111,7 +111,7 @@ async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
     })
 }
 
-fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Tz) -> OverviewRow {
+fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Zone) -> OverviewRow {
     let task = &fare.stored.task;
     let overdue = overdue_since(fare, zone).filter(|since| *since <= now);
     let last = fare.last.as_ref().map(|run| {
@@ -156,13 +156,13 @@ fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Tz) -
 }
 
 /// From when on a task that fires by itself counts as overdue.
-fn overdue_since(fare: &Fare, zone: Tz) -> Option<DateTime<Utc>> {
+fn overdue_since(fare: &Fare, zone: Zone) -> Option<DateTime<Utc>> {
     let task = &fare.stored.task;
     let cron = task.cron.clone().filter(|_| task.auto)?;
     overdue_at(&Schedule::new(cron, task.zone.unwrap_or(zone)), fare.good)
 }
 
-fn past(time: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> Moment {
+fn past(time: DateTime<Utc>, now: DateTime<Utc>, zone: Zone) -> Moment {
     Moment {
         words: ago(time, now),
         exact: shown(time, zone),

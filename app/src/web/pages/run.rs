@@ -14,11 +14,11 @@ use crate::store;
 use crate::web::App;
 use crate::web::extract::{Params, Path};
 use crate::web::operations::runs;
+use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -174,7 +174,7 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             attempt: step.attempt,
             started: step
                 .started_at
-                .map(|time| time.with_timezone(&zone).format("%H:%M:%S").to_string()),
+                .map(|time| zone.local(time).format("%H:%M:%S").to_string()),
             took: step
                 .started_at
                 .map(|from| lasted(from, step.finished_at.unwrap_or(now))),
@@ -258,7 +258,7 @@ fn command_line(step: &StepRun) -> String {
     format!("{}…", line.chars().take(MOST_COMMAND).collect::<String>())
 }
 
-fn log_view(run: &Run, position: usize, attempt: Option<u32>, zone: Tz) -> LogView {
+fn log_view(run: &Run, position: usize, attempt: Option<u32>, zone: Zone) -> LogView {
     let (id, latest) = (run.id.0, run.steps[position].attempt.max(1));
     let attempt = attempt
         .filter(|a| (1..=latest).contains(a))

@@ -4,8 +4,8 @@ use super::grid::{Mark, run_mark};
 use super::moments::day;
 use crate::domain::lifecycle::RunState;
 use crate::store::fares::Ended;
+use crate::zones::Zone;
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use chrono_tz::Tz;
 use std::collections::BTreeMap;
 
 /// Days shown.
@@ -27,13 +27,13 @@ pub(super) struct Day {
 }
 
 /// The first day that is shown.
-pub(super) fn first_day(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
+pub(super) fn first_day(now: DateTime<Utc>, zone: Zone) -> NaiveDate {
     let today = day(now, zone);
     today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today)
 }
 
 /// The days up to today.
-pub(super) fn days(lately: &[Ended], now: DateTime<Utc>, zone: Tz) -> Vec<Day> {
+pub(super) fn days(lately: &[Ended], now: DateTime<Utc>, zone: Zone) -> Vec<Day> {
     let mut by_day: BTreeMap<NaiveDate, Vec<&Ended>> = BTreeMap::new();
     for ended in lately {
         by_day.entry(day(ended.at, zone)).or_default().push(ended);
@@ -127,7 +127,7 @@ mod tests {
                 ended(4, RunState::Success, "2026-03-10T02:00:00Z"),
             ],
             now,
-            chrono_tz::Europe::Paris,
+            crate::zones::find("Europe/Paris").unwrap(),
         );
         assert_eq!(days.len(), 30);
         let [.., before, yesterday, today] = days.as_slice() else {

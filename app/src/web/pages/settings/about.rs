@@ -5,6 +5,7 @@ use crate::web::App;
 use crate::web::COMMIT;
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageViewer, html, shown};
+use crate::zones;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -22,6 +23,7 @@ struct AboutPage {
     commit: &'static str,
     sqlite: &'static str,
     zone: &'static str,
+    zone_data: String,
     started: String,
     crates: Vec<Crate>,
 }
@@ -48,6 +50,7 @@ pub(super) async fn page(viewer: PageViewer, State(app): State<Arc<App>>) -> Res
         commit: COMMIT,
         sqlite: sqlite_version(),
         zone: app.zone.get().name(),
+        zone_data: zones::source(),
         started: shown(app.started_at, app.zone.get()),
         crates: crates.collect(),
     })
