@@ -62,7 +62,11 @@ fn the_figures_of_an_archive_are_those_of_the_file() {
         return;
     }
     let world = World::new();
-    fs::hard_link(world.path("root/app/data/file"), world.path("root/app/data/other name")).unwrap();
+    fs::hard_link(
+        world.path("root/app/data/file"),
+        world.path("root/app/data/other name"),
+    )
+    .unwrap();
     std::os::unix::fs::symlink("file", world.path("root/app/data/link")).unwrap();
     let answer = world.request(&world.archive()).expect(0);
     assert_eq!(checked(&answer.out), "hash");
