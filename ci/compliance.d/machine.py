@@ -42,6 +42,9 @@ class Machine(RemoteMachine):
         self.put(HERE / "tutorial", "/tmp/tutorial")
         public = self.key.with_suffix(".pub").read_text().strip()
         self.do(f"runuser -u debian -- /tmp/tutorial {shlex.quote(public)}")
+        # The tutorial is older than this program, which backupctl needs for --doctor.
+        self.put(self.binaries / "backupctl-setup", "/tmp/backupctl-setup")
+        self.do("install -m 0755 /tmp/backupctl-setup /usr/local/bin/backupctl-setup")
 
     def down(self):
         """Ends the host and deletes the key."""

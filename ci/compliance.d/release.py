@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-PROGRAMS = ("backupctl", "podmanctl", "lightflow")
+PROGRAMS = ("backupctl", "backupctl-setup", "podmanctl", "lightflow")
 IMAGES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 

@@ -90,7 +90,7 @@ class Requests(OnHost):
 
     def test_a_write_probe_takes_at_most_twenty_five(self):
         self.step("archive")
-        self.assertLessEqual(self.cost(lambda: self.on_host("__probe", f"onedrive:{FOLDER}"))["all"], 25)
+        self.assertLessEqual(self.cost(lambda: self.on_host("__facts", "probe", f"onedrive:{FOLDER}"))["all"], 25)
 
 
 @unittest.skipIf(VERSION < (1, 68), "needs an rclone that answers on a socket")

@@ -21,7 +21,7 @@ import rclone  # noqa: E402
 import sbom  # noqa: E402
 
 REPO = HERE.parents[1]
-PROGRAMS = ("backupctl", "podmanctl", "lightflow")
+PROGRAMS = ("backupctl", "backupctl-setup", "podmanctl", "lightflow")
 ARCHES = {"aarch64": "arm64", "x86_64": "amd64"}
 COMPLETIONS = {"bash": "lightflow.bash", "zsh": "_lightflow", "fish": "lightflow.fish"}
 

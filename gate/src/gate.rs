@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use facts::Question;
+
 use crate::action::{self, Context};
 use crate::database;
 use crate::explain::explain;
-use crate::install::{self, Verb};
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order, powers};
 use crate::request::{HostVerb, ParseError, Request};
@@ -20,16 +21,20 @@ use crate::walk;
 use base::clock;
 use base::error::{ExitStatus, Failure};
 use base::reply::{Reply, Stream};
-use config::{Config, DEFAULT_PATH, Landlock};
+use config::{Config, Landlock};
 use host::Host;
 use host::audit::Audit;
 use host::caller::{Caller, Door};
 use host::door::door;
+use host::handover::become_program;
 use host::linux::LinuxHost;
 use privilege::hardening::Surroundings;
 use privilege::{Offers, capabilities, thinking};
 
 const HELP: &str = include_str!("help.txt");
+
+/// The program that installs and examines the gate.
+const SETUP: &str = "backupctl-setup";
 
 /// The program `backupctl`.
 #[must_use]
@@ -71,8 +76,8 @@ enum Invocation {
     Explain(OsString),
     Completions(OsString),
     Gate,
-    Installer(Verb, Vec<OsString>),
-    Probe(OsString),
+    Setup(Vec<OsString>),
+    Facts(Vec<OsString>),
     Request(Vec<OsString>),
 }
 
@@ -85,13 +90,10 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         [word] if ["--help", "-h", "help"].iter().any(|help| word == help) => Invocation::Help,
         [word] if word == "--version" => Invocation::Version,
         [word] if word == "--ssh-gate" => Invocation::Gate,
-        [word, rest @ ..] if word == "--install" => {
-            Invocation::Installer(Verb::Install, rest.to_vec())
+        [word, ..] if word == "--install" || word == "--uninstall" => {
+            Invocation::Setup(rest.to_vec())
         }
-        [word, rest @ ..] if word == "--uninstall" => {
-            Invocation::Installer(Verb::Uninstall, rest.to_vec())
-        }
-        [word, remote] if word == action::probe::ENTRY => Invocation::Probe(remote.clone()),
+        [word, rest @ ..] if word == facts::ENTRY => Invocation::Facts(rest.to_vec()),
         [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
         [word, shell] if word == "--completions" => Invocation::Completions(shell.clone()),
         words => Invocation::Request(words.to_vec()),
@@ -115,18 +117,19 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         }
         Invocation::Explain(line) => return explained(config, &line, reply),
         Invocation::Completions(shell) => return completions(&shell, reply),
-        Invocation::Installer(verb, words) => {
-            let audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
-            return install::command(verb, &words, &audit, reply);
-        }
-        Invocation::Probe(remote) => return probed(config, &remote, surroundings, reply),
+        Invocation::Setup(words) => return hand_over(&words, reply),
+        Invocation::Facts(words) => return told(config, &words, surroundings, reply),
         Invocation::Gate => (Door::Ssh, Vec::new()),
         Invocation::Request(words) => (Door::Host, words),
     };
     if door == Door::Host
         && let Some(Request::Host(HostVerb::Doctor { json })) = asked_for(&words)
     {
-        return doctored(config, json, &Caller::new(door, surroundings), reply);
+        let file = config.map(|file| ["--config".into(), file.into_os_string()]);
+        let mut words: Vec<OsString> = file.into_iter().flatten().collect();
+        words.push("--doctor".into());
+        words.extend(json.then(|| "--json".into()));
+        return hand_over(&words, reply);
     }
     let caller = Caller::new(door, surroundings);
     let line = match door {
@@ -251,50 +254,27 @@ fn asked_for(words: &[OsString]) -> Option<Request> {
     Request::parse(&words?).ok()
 }
 
-/// Runs `--doctor`, which checks the configuration too and so works without a valid one.
-fn doctored(config: Option<PathBuf>, json: bool, caller: &Caller, reply: Reply) -> ExitStatus {
-    let started = Instant::now();
-    let path = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let loaded = Config::find(config);
-    let mut audit = Audit::new(caller.facts());
-    audit.also_to(
-        loaded
-            .as_ref()
-            .ok()
-            .and_then(|config| config.audit_log.as_ref()),
-    );
-    let prepared = capabilities::give_up(powers::at_first(None)).and_then(|()| {
-        let preparing = Failure::errno("preparing for child processes");
-        LinuxHost::take_over(reply).map_err(preparing)
-    });
-    let mut host = match prepared {
-        Ok(host) => host,
-        Err(failure) => {
-            Reply::default().line(Stream::Err, &format!("backupctl: {failure}"));
-            return failure.status();
-        }
-    };
-    let outcome = action::doctor(&path, loaded, &mut host, started, json);
-    let (status, words) = conclude(&mut host, &outcome);
-    audit.line(
-        "looked",
-        &[
-            ("request", "backupctl --doctor".into()),
-            ("status", status.code().to_string()),
-            ("outcome", words),
-        ],
-    );
-    status
+/// Becomes `backupctl-setup`, which installs and examines the gate.
+fn hand_over(words: &[OsString], mut reply: Reply) -> ExitStatus {
+    let failure = become_program(SETUP, words);
+    reply.line(Stream::Err, &format!("backupctl: {failure}"));
+    failure.status()
 }
 
-/// Runs a write probe of one remote, for `--doctor`.
-fn probed(
+/// Answers a question of the doctor.
+fn told(
     config: Option<PathBuf>,
-    remote: &OsString,
+    words: &[OsString],
     surroundings: &Surroundings,
     mut reply: Reply,
 ) -> ExitStatus {
     let started = Instant::now();
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    let Some(question) = words.and_then(|words| Question::parse(&words)) else {
+        let words = format!("backupctl: {} is for backupctl-setup itself", facts::ENTRY);
+        reply.line(Stream::Err, &words);
+        return ExitStatus::Usage;
+    };
     let mut audit = Audit::new(Caller::new(Door::Host, surroundings).facts());
     let prepared = Config::find(config).and_then(|config| {
         capabilities::give_up(powers::at_first(None))?;
@@ -312,14 +292,26 @@ fn probed(
         }
     };
     audit.also_to(config.audit_log.as_ref());
-    let word = remote.to_string_lossy();
-    let (report, status) = action::probe::entry(&config, &mut host, started, &word);
-    audit.line(
-        "probed",
-        &[("remote", word.into_owned()), ("outcome", report.clone())],
-    );
-    host.say(Stream::Out, &report);
-    status
+    let mut context = Context {
+        config: &config,
+        host: &mut host,
+        started,
+        one_process: None,
+    };
+    match action::facts::answer(&mut context, &question) {
+        Ok((answer, status)) => {
+            // Every other question only reads.
+            if let Question::Probe(remote) = question {
+                audit.line("probed", &[("remote", remote), ("outcome", answer.clone())]);
+            }
+            host.say(Stream::Out, &answer);
+            status
+        }
+        Err(failure) => {
+            host.say(Stream::Err, &format!("backupctl: {failure}"));
+            failure.status()
+        }
+    }
 }
 
 /// Reports the outcome.

@@ -13,7 +13,6 @@ pub use privilege::hardening;
 pub use stack::podmanctl;
 
 pub mod gate;
-pub mod install;
 
 pub mod explain;
 pub mod policy;

@@ -10,6 +10,7 @@ pub mod caller;
 pub mod descendants;
 pub mod door;
 mod ear;
+pub mod handover;
 pub mod http;
 pub mod leftovers;
 pub mod linux;

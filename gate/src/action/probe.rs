@@ -1,44 +1,41 @@
 //! A write probe: store, compare, read back, rename and delete a small file below a remote's folder, as a backup would.
 //!
 //! The probe finds at once an rclone that is too old, a read-only sign-in, a full drive and a wrong drive. Its rclone
-//! is confined as in any transfer. `--doctor` makes the probe through a hidden entry of this program ([`ENTRY`]),
-//! because only this program can confine rclone.
+//! is confined as in any transfer. `--doctor` asks for a probe through a hidden entry, see [`super::facts`], because only
+//! this program can confine rclone.
 //!
 //! Invariant: a probe stores its files in one folder of its own on the remote, and removes the folder at the end; one
 //! probe at a time.
 
 use std::fmt;
 use std::io::Read;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use ::facts::remote::{Report, Step};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::doctor::remedy;
 use super::fetch;
 use super::fit_rclone::ends_the_action;
 use super::one_process::Reach;
 use super::proof::Pair;
+use super::remedy::remedy;
 use super::remote::{Access, Ran, Task};
-use base::error::{ExitStatus, Failure};
+use base::error::Failure;
 use base::lock_name::LockName;
 use base::names::{PlainPath, Remote};
 use base::progress::Phase;
 use base::scratch::Scratch;
 use config::Config;
+use host::Patience;
 use host::program::Output;
-use host::{Host, Patience};
 use rclone::Call;
 use rclone::call;
 use rclone::credentials;
 use rclone::credentials::backends::is_encrypted;
 use rclone::credentials::ini::Ini;
 use rclone::place::Place;
-
-/// The hidden first argument for a probe; a remote follows.
-pub(crate) const ENTRY: &str = "__probe";
 
 /// The folder of probes below the backup folder. No service's name begins with a dot.
 pub(super) const FOLDER: &str = ".probe";
@@ -49,34 +46,6 @@ const RENAMED: &str = "probe-renamed";
 
 /// The time limit for removing the folder at the end.
 const CLEANUP: Duration = Duration::from_secs(20);
-
-/// The steps, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Step {
-    /// Store the file.
-    Store,
-    /// Compare size and hash with the local file.
-    Compare,
-    /// Download the file.
-    ReadBack,
-    /// Rename the file.
-    Rename,
-    /// Delete the file.
-    Delete,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Store => "storing a small file",
-            Self::Compare => "comparing the stored file",
-            Self::ReadBack => "reading the file back",
-            Self::Rename => "renaming the file",
-            Self::Delete => "deleting the file",
-        })
-    }
-}
 
 /// The result of a probe whose steps all passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,27 +68,6 @@ impl fmt::Display for Broken {
         // The failure begins with the name of the step.
         self.failure.fmt(f)
     }
-}
-
-/// The output of the hidden entry: one line of JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Report {
-    /// Every step passed.
-    #[serde(rename = "passed")]
-    Passed {
-        /// A hash was compared.
-        hash: bool,
-    },
-    /// A step failed.
-    #[serde(rename = "failed")]
-    Failed {
-        /// The step; `None` if not even the first one could be tried.
-        step: Option<Step>,
-        /// The reason.
-        words: String,
-        /// The command that repairs the cause.
-        fix: String,
-    },
 }
 
 /// Makes a probe. The inner error is the result of the probe; the outer one ends the action.
@@ -319,47 +267,29 @@ impl Probe<'_, '_> {
     }
 }
 
-/// The hidden entry: makes a probe of one remote and returns its report.
-pub(crate) fn entry(
-    config: &Config,
-    host: &mut dyn Host,
-    started: Instant,
-    word: &str,
-) -> (String, ExitStatus) {
-    let mut context = Context {
-        config,
-        host,
-        started,
-        one_process: None,
-    };
-    let until = started + super::fit_rclone::PROBE;
+/// Makes a probe of one remote for the doctor, and returns its report.
+pub(super) fn report(context: &mut Context<'_>, word: &str) -> Report {
+    let config = context.config;
+    let until = context.started + super::fit_rclone::PROBE;
     let named = config
         .remotes
         .iter()
         .find(|remote| remote.to_string() == word);
-    let report = match named {
-        None => Report::Failed {
+    let Some(remote) = named else {
+        return Report::Failed {
             step: None,
             words: format!("{word} is not among the remotes of the configuration"),
             fix: "# name one of the remotes of the configuration".into(),
-        },
-        Some(remote) => match context.probe_and_remember(remote, &Patience::attended(until)) {
-            Ok(Ok(Passed { hash })) => Report::Passed { hash },
-            Ok(Err(Broken { step, failure })) => Report::Failed {
-                step: Some(step),
-                words: failure.to_string(),
-                fix: remedy(config, remote.name(), &failure),
-            },
-            Err(failure) => Report::Failed {
-                step: None,
-                words: failure.to_string(),
-                fix: remedy(config, remote.name(), &failure),
-            },
-        },
+        };
     };
-    let status = match &report {
-        Report::Passed { .. } => ExitStatus::Done,
-        Report::Failed { .. } => ExitStatus::Unavailable,
+    let (step, failure) = match context.probe_and_remember(remote, &Patience::attended(until)) {
+        Ok(Ok(Passed { hash })) => return Report::Passed { hash },
+        Ok(Err(Broken { step, failure })) => (Some(step), failure),
+        Err(failure) => (None, failure),
     };
-    (serde_json::to_string(&report).unwrap_or_default(), status)
+    Report::Failed {
+        step,
+        words: failure.to_string(),
+        fix: remedy(config, remote.name(), &failure),
+    }
 }

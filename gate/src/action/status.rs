@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use ::facts::service::State;
 use serde_json::{Value, json};
 
 use super::{Context, stops};
@@ -24,23 +25,6 @@ pub(super) const ANSWER: Duration = Duration::from_secs(60);
 
 /// podmanctl's exit code for a stack that is neither up nor down.
 const PARTLY: i32 = 1;
-
-/// The state of a service, as its status command reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
-    /// The service is copied while it runs.
-    NeverStopped,
-    /// Every part is up.
-    Up,
-    /// Every part is down.
-    Down,
-    /// podmanctl reports that some units are up.
-    Partly,
-    /// There is no such service.
-    Missing,
-    /// The service could not be asked, or gave another answer.
-    Unclear(String),
-}
 
 /// The table row of one service.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 /// The remaining circles, each named by the first of its files. None may be added.
 const LEFT: [&str; 6] = [
     "backupctl: action",
-    "backupctl: install::apply",
-    "backupctl: install::change",
     "host: linux",
     "host: program",
     "privilege: syscalls",
+    "setup: install::apply",
+    "setup: install::change",
 ];
 
 type Modules = BTreeMap<String, String>;

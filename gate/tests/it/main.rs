@@ -54,6 +54,7 @@ mod remotes;
 mod restore;
 mod retention;
 mod room;
+mod setup;
 mod stopping;
 mod tidy;
 mod token;

@@ -162,7 +162,7 @@ fn the_doctor_says_which_step_failed() {
 fn the_hidden_entry_takes_configured_remotes_alone_and_is_closed_to_ssh() {
     let world = World::new();
     for remote in ["onedrive:/Other", "--help", ":local:/etc"] {
-        let answer = world.on_host(&["__probe", remote]).expect(69);
+        let answer = world.on_host(&["__facts", "probe", remote]).expect(69);
         assert!(
             answer.out.contains("not among the remotes"),
             "{}",
@@ -170,7 +170,7 @@ fn the_hidden_entry_takes_configured_remotes_alone_and_is_closed_to_ssh() {
         );
     }
     world
-        .request("backupctl __probe onedrive:/OdroidBackup")
+        .request("backupctl __facts probe onedrive:/OdroidBackup")
         .expect(64);
     assert!(!world.exists("state/rclone.json"));
 }

@@ -28,7 +28,10 @@ struct SnapshotRow {
 pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
     let zone = admin.zone.get();
     let row = |one: SnapshotFile| SnapshotRow {
-        size: readable::size(one.bytes),
+        size: match one.bytes {
+            bytes if bytes < 10 * 1024 * 1024 => format!("{} KiB", bytes.div_ceil(1024)),
+            bytes => format!("{} MiB", bytes / (1024 * 1024)),
+        },
         at: shown(one.at, zone),
         name: one.name,
     };

@@ -1,0 +1,74 @@
+//! The command line of `backupctl-setup`.
+//!
+//! Invariant: each line has one verb; an unknown word is refused before the host is examined.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use base::error::ExitStatus;
+use base::reply::{Reply, Stream};
+use host::audit::Audit;
+use host::caller::{Caller, Door};
+use host::door::door;
+use privilege::hardening::Surroundings;
+
+use crate::doctor;
+use crate::install::{self, Verb};
+
+const HELP: &str = "\
+backupctl-setup --install [OPTIONS]
+backupctl-setup --uninstall [--dry-run]
+backupctl-setup --doctor [--json]
+
+backupctl hands these verbs over to this program; see backupctl(8).
+--install --help lists the options of an installation.
+
+--config FILE before --doctor names another configuration than
+/etc/backupctl/backupctl.toml.";
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    door("backupctl", &arguments, |arguments, surroundings, reply| {
+        command(arguments, surroundings, reply).code()
+    })
+}
+
+fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply) -> ExitStatus {
+    let caller = Caller::new(Door::Host, surroundings);
+    let installer = |verb, words: &[OsString], reply| {
+        install::command(verb, words, &Audit::new(caller.facts()), reply)
+    };
+    let (config, rest) = match arguments {
+        [option, file, rest @ ..] if option == "--config" => (Some(PathBuf::from(file)), rest),
+        all => (None, all),
+    };
+    match rest {
+        _ if config.is_some() && rest.first().is_some_and(|word| word != "--doctor") => {
+            usage(reply)
+        }
+        [word, words @ ..] if word == "--install" => installer(Verb::Install, words, reply),
+        [word, words @ ..] if word == "--uninstall" => installer(Verb::Uninstall, words, reply),
+        [word] if word == "--doctor" => doctor::command(config, false, &caller, reply),
+        [word, json] if word == "--doctor" && json == "--json" => {
+            doctor::command(config, true, &caller, reply)
+        }
+        [word] if word == "--help" => {
+            HELP.lines().for_each(|line| reply.line(Stream::Out, line));
+            ExitStatus::Done
+        }
+        [word] if word == "--version" => {
+            let words = concat!("backupctl-setup ", env!("CARGO_PKG_VERSION"));
+            reply.line(Stream::Out, words);
+            ExitStatus::Done
+        }
+        _ => usage(reply),
+    }
+}
+
+fn usage(mut reply: Reply) -> ExitStatus {
+    HELP.lines().for_each(|line| reply.line(Stream::Err, line));
+    ExitStatus::Usage
+}

@@ -1,0 +1,8 @@
+//! The door of backupctl-setup: everything else is in the library.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    setup::main()
+}

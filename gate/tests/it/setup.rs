@@ -1,0 +1,129 @@
+//! `backupctl-setup`: the program that takes `--install`, `--uninstall` and `--doctor` over.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::harness::{Answer, World};
+
+/// A copy of the gate in the folder of a world, and beside it the setup program if that is wanted.
+fn installed(world: &World, with_setup: bool) -> PathBuf {
+    let mut programs = vec![("backupctl", env!("CARGO_BIN_EXE_backupctl"))];
+    if with_setup {
+        programs.push(("backupctl-setup", env!("CARGO_BIN_EXE_backupctl-setup")));
+    }
+    fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, source) in programs {
+        let place = world.path("bin").join(name);
+        fs::copy(source, &place).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::set_permissions(world.path("bin"), fs::Permissions::from_mode(0o755)).unwrap();
+    world.path("bin/backupctl")
+}
+
+fn answer(gate: &PathBuf, words: &[&str]) -> Answer {
+    Answer::of(&Command::new(gate).args(words).output().unwrap())
+}
+
+#[test]
+fn a_missing_setup_program_is_named_with_the_way_to_get_it() {
+    let world = World::new();
+    let gate = installed(&world, false);
+    for words in [
+        &["--doctor"][..],
+        &["--doctor", "--json"],
+        &["--install", "--help"],
+        &["--uninstall"],
+    ] {
+        let answer = answer(&gate, words).expect(69);
+        assert!(
+            answer.err.contains("bin/backupctl-setup") && answer.err.contains("`install`"),
+            "{}",
+            answer.err
+        );
+    }
+}
+
+#[test]
+fn a_loose_setup_program_is_refused() {
+    let world = World::new();
+    let gate = installed(&world, true);
+    let help = answer(&gate, &["--install", "--help"]).expect(0);
+    assert!(help.out.contains("--data-root"), "{}", help.out);
+    for loose in ["bin/backupctl-setup", "bin"] {
+        world.set_mode(loose, 0o775);
+        let answer = answer(&gate, &["--install", "--help"]).expect(78);
+        let path = world.path(loose).display().to_string();
+        assert!(
+            answer.err.contains(&format!("chmod go-w {path}")),
+            "{}",
+            answer.err
+        );
+        assert!(answer.out.is_empty());
+        world.set_mode(loose, 0o755);
+    }
+    // A folder, or a link to a program of another user, is no program of the gate.
+    fs::remove_file(world.path("bin/backupctl-setup")).unwrap();
+    std::os::unix::fs::symlink("/bin/true", world.path("bin/backupctl-setup")).unwrap();
+    let answer = answer(&gate, &["--doctor"]).expect(69);
+    assert!(
+        answer.err.contains("not a program of the gate"),
+        "{}",
+        answer.err
+    );
+}
+
+#[test]
+fn the_setup_program_is_closed_to_ssh() {
+    let world = World::new();
+    for line in [
+        "backupctl --install",
+        "backupctl --uninstall --dry-run",
+        "backupctl --doctor",
+        "backupctl __facts leases",
+        "backupctl-setup --doctor",
+    ] {
+        let answer = world.request(line);
+        assert!(
+            [64, 77].contains(&answer.code) && answer.out.is_empty(),
+            "{line}: {} {}",
+            answer.code,
+            answer.out
+        );
+    }
+}
+
+#[test]
+fn unknown_words_are_refused_before_anything_is_examined() {
+    let setup = PathBuf::from(env!("CARGO_BIN_EXE_backupctl-setup"));
+    for words in [
+        &[][..],
+        &["--doctor", "--fix"],
+        &["--stop", "app"],
+        &["--config", "/x", "--install"],
+    ] {
+        answer(&setup, words).expect(64);
+    }
+    let help = answer(&setup, &["--help"]).expect(0);
+    assert!(help.out.lines().all(|line| line.len() <= 80));
+}
+
+#[test]
+fn a_fact_is_told_only_for_a_known_question() {
+    let world = World::new();
+    for words in [
+        &["__facts"][..],
+        &["__facts", "secrets"],
+        &["__facts", "leases", "app"],
+    ] {
+        world.on_host(words).expect(64);
+    }
+    let answer = world
+        .on_host(&["__facts", "service", "nextcloud"])
+        .expect(77);
+    assert!(answer.err.contains("nextcloud is not in the configuration"));
+    let answer = world.on_host(&["__facts", "service", "app"]).expect(0);
+    assert_eq!(answer.out, "{\"state\":\"up\",\"stops_today\":0}\n");
+}
