@@ -1,12 +1,12 @@
 //! `lightflow task`: tasks, and starting their runs.
 
-use super::client::{path, query, read};
+use super::client::{path, read};
 use super::error::CliError;
 use super::session::{JsonOption, Session, Yes};
 use super::task_edit::{CreateTask, EditTask};
 use super::task_run::Waiting;
 use super::task_text;
-use crate::view::{CancelBody, RunList, TaskBody, TaskList, TaskPatch, TaskView};
+use crate::view::{CancelBody, TaskBody, TaskList, TaskPatch, TaskView};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -162,10 +162,8 @@ async fn switch(mut session: Session, task: Named, auto: bool) -> Result<ExitCod
 
 async fn cancel(mut session: Session, task: Named, force: Force) -> Result<ExitCode, CliError> {
     let Named { name, json } = task;
-    let pairs = [("task", name.clone()), ("limit", "50".to_owned())];
-    let list: RunList = session.client.get(&query(&path(&["runs"]), &pairs)).await?;
-    // A fire that came due meanwhile is recorded as missed, with a higher number.
-    let Some(run) = list.runs.iter().find(|run| !run.finished) else {
+    let view: TaskView = session.client.get(&path(&["tasks", &name])).await?;
+    let Some(run) = view.last_run.filter(|run| !run.finished) else {
         return Err(CliError::Local(format!("no run of {name} goes on")));
     };
     let (id, body) = (run.id.to_string(), CancelBody { force: force.force });

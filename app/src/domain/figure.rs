@@ -4,7 +4,9 @@
 //! Invariant: only a whole line of a known version and kind counts, so that text which merely looks like it changes
 //! nothing. Of figures the last such line counts; different warnings add up, to [`MOST_WARNINGS`] at most.
 
+use super::mirror::MirrorState;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The version of the lines that is understood.
 const VERSION: u32 = 1;
@@ -33,6 +35,8 @@ pub struct Figures {
     pub bytes: Option<u64>,
     /// Files that the mirror holds after it.
     pub files: Option<u64>,
+    /// The state of the mirror after it.
+    pub mirror: Option<MirrorState>,
     /// Its different warnings, in the order in which they came.
     pub warnings: Vec<Warning>,
 }
@@ -45,7 +49,11 @@ enum Reported {
         bytes: u64,
     },
     Mirror {
-        files: u64,
+        files: Option<u64>,
+        mirror: Option<Value>,
+    },
+    Sync {
+        mirror: Option<Value>,
     },
     Downtime {
         ms: u64,
@@ -71,12 +79,22 @@ impl Figures {
         match serde_json::from_str::<Versioned>(json) {
             Ok(line) if line.version == VERSION => match line.reported {
                 Reported::Archive { bytes } => self.bytes = Some(bytes),
-                Reported::Mirror { files } => self.files = Some(files),
+                Reported::Mirror { files, mirror } => {
+                    self.files = files.or(self.files);
+                    self.hear_mirror(mirror);
+                }
+                Reported::Sync { mirror } => self.hear_mirror(mirror),
                 Reported::Downtime { ms } => self.down_ms = Some(ms),
                 Reported::Warning(warning) => self.warn(warning),
                 Reported::Unknown => {}
             },
             _ => {}
+        }
+    }
+
+    fn hear_mirror(&mut self, mirror: Option<Value>) {
+        if let Some(state) = mirror.as_ref().and_then(MirrorState::from_json) {
+            self.mirror = Some(state);
         }
     }
 
@@ -114,11 +132,25 @@ mod tests {
                 down_ms: expected("down_ms"),
                 bytes: expected("bytes"),
                 files: expected("files"),
+                // Fields of the mirror have a test of their own.
+                mirror: figures.mirror.clone(),
                 warnings: serde_json::from_value(entry["warning"].clone())
                     .into_iter()
                     .collect(),
             };
             assert_eq!(figures, expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn the_state_of_the_mirror_is_taken_from_its_line() {
+        for kind in ["mirror", "sync"] {
+            let mut figures = Figures::default();
+            figures.hear(&format!(
+                r#"result: {{"version":1,"kind":"{kind}","subject":"n8n","files":12,"mirror":{{"complete_as_of":null,"left_bytes":7}}}}"#
+            ));
+            figures.hear(r#"result: {"version":1,"kind":"mirror","mirror":5}"#);
+            assert_eq!(figures.mirror.unwrap().left_bytes, Some(7), "{kind}");
         }
     }
 

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod field;
 pub mod figure;
 pub mod lifecycle;
+pub mod mirror;
 pub mod names;
 pub mod outcome;
 pub mod overdue;

@@ -19,6 +19,8 @@ pub enum Outcome {
         limit: Duration,
         /// The command itself had ended, but a process it left behind held the log open.
         command_had_ended: bool,
+        /// The last progress of the upload that the limit ended.
+        uploading: Option<String>,
     },
     /// The command could not be started; the text says why.
     CannotStart(String),
@@ -68,11 +70,21 @@ impl Outcome {
             Self::Signalled(signal) => Some(format!("ended by signal {signal}")),
             Self::TimedOut {
                 limit,
+                uploading: Some(progress),
+                ..
+            } => Some(format!(
+                "timed out after {} s: the step's own limit ended an upload ({progress}); the next run continues it. If this happens often, give the step a longer timeout",
+                limit.as_secs()
+            )),
+            Self::TimedOut {
+                limit,
                 command_had_ended: false,
+                ..
             } => Some(format!("timed out after {} s", limit.as_secs())),
             Self::TimedOut {
                 limit,
                 command_had_ended: true,
+                ..
             } => Some(format!(
                 "timed out after {} s: the command had ended, but a process it started in the background held its output open",
                 limit.as_secs()

@@ -42,6 +42,24 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Reports if the gate sends files to the remote, by the phase at the end of its line.
+    #[must_use]
+    pub fn uploads(&self) -> bool {
+        let phase = self.text.rsplit_once('(').map_or("", |(_, phase)| phase);
+        phase.starts_with("uploading") || phase.starts_with("mirroring")
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.percent {
+            Some(percent) => write!(f, "{percent} %, {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
 /// Numbers of bytes as people read them, where the line is one of the gate's.
 fn readable(text: &str) -> String {
     let shorter = || {

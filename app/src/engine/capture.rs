@@ -169,6 +169,11 @@ impl Captured {
         self.append(&text);
     }
 
+    /// The last progress of the step, if it was that of an upload.
+    pub(super) fn upload(&self) -> Option<String> {
+        self.listener.upload()
+    }
+
     /// The figures and warnings that the step reported. JSON may spell a secret in another way than the log, so its
     /// texts are masked once more.
     pub(super) fn figures(&mut self) -> Figures {

@@ -36,6 +36,15 @@ impl Listener {
         self.figures.clone()
     }
 
+    /// The last progress, if it was that of an upload.
+    pub(super) fn upload(&self) -> Option<String> {
+        let progress = self.progress.borrow();
+        progress
+            .as_ref()
+            .filter(|p| p.uploads())
+            .map(ToString::to_string)
+    }
+
     /// Takes the next bytes of the log.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -149,6 +149,7 @@ impl Dispatcher {
                     // Once: a run that is over is not saved again.
                     if run.state.is_final() {
                         store::alarms::run_ended(tx, run, now)?;
+                        store::task_facts::run_ended(tx, run)?;
                     }
                 }
                 for (at, (actor, deed)) in &audit {

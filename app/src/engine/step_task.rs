@@ -123,7 +123,7 @@ impl Attempt {
                 }
                 () = sleep_until(deadline), if state.stopped.is_none() => {
                     let command_had_ended = state.ended.is_some();
-                    state.stopped = Some(Outcome::TimedOut { limit, command_had_ended });
+                    state.stopped = Some(Outcome::TimedOut { limit, command_had_ended, uploading: None });
                     state.kill_at = Some(Instant::now() + self.grace);
                     supervised.terminate().await;
                 }
@@ -157,6 +157,11 @@ impl Attempt {
                     capture.finished().await
                 }
             };
+        }
+        if let (Some(Outcome::TimedOut { uploading, .. }), Some(log)) =
+            (&mut state.stopped, &captured)
+        {
+            *uploading = log.upload();
         }
         let (outcome, notes) = state.verdict(vanished, how);
         let mut figures = Figures::default();

@@ -3,12 +3,12 @@
 use super::codec::{millis, optional_time, time};
 use super::error::StoreError;
 use super::runs::{self, read_count, run_state};
+use super::task_facts::{self, TaskFacts};
 use super::tasks::{self, StoredTask};
 use super::transaction::Tx;
 use crate::domain::lifecycle::{Run, RunId, RunState};
 use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
-use rusqlite::OptionalExtension;
 
 /// Most sizes of a task that make its trend.
 const SIZES: u32 = 30;
@@ -30,6 +30,8 @@ pub struct Fare {
     pub lately: Vec<Ended>,
     /// The sizes of its backups, oldest first.
     pub sizes: Vec<Kept>,
+    /// The last figures that its steps reported.
+    pub facts: TaskFacts,
 }
 
 /// A run that is over.
@@ -56,21 +58,23 @@ pub struct Kept {
 
 /// The overview of all tasks, with their results since `since`.
 pub fn fares(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
+    let mut facts = task_facts::all(tx)?;
     let all = tasks::list(tx)?.into_iter();
-    all.map(|stored| fare(tx, stored, since)).collect()
+    all.map(|stored| {
+        let facts = facts.remove(&stored.id).unwrap_or_default();
+        fare(tx, stored, facts, since)
+    })
+    .collect()
 }
 
-fn fare(tx: &Tx<'_>, stored: StoredTask, since: DateTime<Utc>) -> Result<Fare, StoreError> {
+fn fare(
+    tx: &Tx<'_>,
+    stored: StoredTask,
+    facts: TaskFacts,
+    since: DateTime<Utc>,
+) -> Result<Fare, StoreError> {
     let id = stored.id;
-    let newest = |states: &str| -> Result<Option<i64>, StoreError> {
-        let sql = format!(
-            "SELECT id FROM runs WHERE task_id = ?1 AND state {states} ORDER BY id DESC LIMIT 1"
-        );
-        let mut statement = tx.0.prepare_cached(&sql)?;
-        Ok(statement.query_row([id.0], |row| row.get(0)).optional()?)
-    };
-    let running = newest("IN ('queued', 'running')")?;
-    let last = newest("NOT IN ('queued', 'running', 'missed')")?;
+    let last = runs::newest_finished(tx, id)?;
     let (succeeded, good): (Option<i64>, i64) =
         tx.0.prepare_cached(
             "SELECT good, max(watched_from, coalesce(good, 0)) FROM (
@@ -80,12 +84,13 @@ fn fare(tx: &Tx<'_>, stored: StoredTask, since: DateTime<Utc>) -> Result<Fare, S
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Fare {
-        running: running.map(RunId),
-        last: last.map(|run| runs::get(tx, RunId(run))).transpose()?,
+        running: runs::running(tx, id)?,
+        last: last.map(|run| runs::get(tx, run)).transpose()?,
         succeeded: optional_time(succeeded)?,
         good: time(good)?,
         lately: lately(tx, id, since)?,
         sizes: sizes(tx, id)?,
+        facts,
         stored,
     })
 }

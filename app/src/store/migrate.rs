@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_access.sql"),
     include_str!("migrations/0007_warnings.sql"),
     include_str!("migrations/0008_definition.sql"),
+    include_str!("migrations/0009_facts.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

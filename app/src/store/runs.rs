@@ -6,6 +6,7 @@ use super::transaction::Tx;
 use crate::domain::definition::StepBody;
 use crate::domain::figure::{Figures, Warning};
 use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
+use crate::domain::mirror::MirrorState;
 use crate::domain::names::TaskName;
 use crate::domain::step::Step;
 use crate::domain::task::TaskId;
@@ -112,7 +113,7 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
     // Boxes that did not change are left alone, so that a commit writes few pages.
     let mut statement = tx.0.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
-         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13
+         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13, mirror = ?14
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
     )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
@@ -130,6 +131,10 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
             count(box_.figures.bytes),
             count(box_.figures.files),
             written_warnings(&box_.figures.warnings)?,
+            box_.figures
+                .mirror
+                .as_ref()
+                .map(|mirror| mirror.to_json().to_string()),
         ))?;
     }
     Ok(())
@@ -185,6 +190,60 @@ pub fn remove(tx: &Tx<'_>, id: RunId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The unfinished run of a task, if any.
+pub fn running(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
+    Ok(tx
+        .0
+        .prepare_cached(
+            "SELECT id FROM runs INDEXED BY runs_unfinished
+             WHERE task_id = ?1 AND state IN ('queued', 'running') ORDER BY id LIMIT 1",
+        )?
+        .query_row([task.0], |row| row.get(0).map(RunId))
+        .optional()?)
+}
+
+/// The run of a task that people ask for: the one that goes on, else the newest that did run. A missed fire time is
+/// no run.
+pub fn last(tx: &Tx<'_>, task: TaskId) -> Result<Option<Run>, StoreError> {
+    let running = running(tx, task)?;
+    let last = match running {
+        Some(run) => Some(run),
+        None => newest_finished(tx, task)?,
+    };
+    last.map(|run| get(tx, run)).transpose()
+}
+
+/// The newest run of a task that is over and did run.
+pub fn newest_finished(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
+    Ok(tx
+        .0
+        .prepare_cached(
+            "SELECT id FROM runs WHERE task_id = ?1 AND state NOT IN ('queued', 'running', 'missed')
+             ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([task.0], |row| row.get(0).map(RunId))
+        .optional()?)
+}
+
+/// The newest runs of a task, newest first. The unfinished one is always among them, however many fire times it missed.
+pub fn newest(tx: &Tx<'_>, task: TaskId, limit: u32) -> Result<Vec<Run>, StoreError> {
+    let mut runs = list(
+        tx,
+        &RunQuery {
+            task: Some(task),
+            before: None,
+            limit,
+        },
+    )?;
+    if let Some(running) = running(tx, task)?
+        && !runs.iter().any(|run| run.id == running)
+    {
+        runs.pop();
+        runs.push(get(tx, running)?);
+    }
+    Ok(runs)
+}
+
 /// Runs that were not over when the runner last went down, oldest first.
 pub fn unfinished(tx: &Tx<'_>) -> Result<Vec<Run>, StoreError> {
     tx.0.prepare(&format!(
@@ -198,7 +257,7 @@ fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
     let mut statement = tx.0.prepare_cached(
         "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files, warnings FROM step_runs WHERE run_id = ?1 ORDER BY position",
+         down_ms, stored_bytes, mirrored_files, warnings, mirror FROM step_runs WHERE run_id = ?1 ORDER BY position",
     )?;
     let steps = statement
         .query_and_then([id.0], read_box)?
@@ -228,7 +287,7 @@ fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
 }
 
 /// A figure as SQLite keeps it; one beyond its range is no real downtime or size.
-fn count(figure: Option<u64>) -> Option<i64> {
+pub(super) fn count(figure: Option<u64>) -> Option<i64> {
     figure.and_then(|figure| i64::try_from(figure).ok())
 }
 
@@ -255,6 +314,16 @@ fn read_warnings(row: &Row<'_>) -> Result<Vec<Warning>, StoreError> {
     })
 }
 
+/// The column `mirror` of a row.
+pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreError> {
+    let text: Option<String> = row.get("mirror")?;
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let value = serde_json::from_str(&text).map_err(corrupt("mirror"))?;
+    Ok(MirrorState::from_json(&value))
+}
+
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
     let definition: StepBody = from_json("step", &row.get::<_, String>("definition")?)?;
@@ -268,6 +337,7 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
             down_ms: read_count(row, "down_ms")?,
             bytes: read_count(row, "stored_bytes")?,
             files: read_count(row, "mirrored_files")?,
+            mirror: read_mirror(row)?,
             warnings: read_warnings(row)?,
         },
         queued_at: optional_time(row.get("queued_at")?)?,

@@ -4,6 +4,7 @@ use super::StepBody;
 use super::rfc3339;
 use crate::domain::figure::Warning;
 use crate::domain::lifecycle::{Run, StepRun};
+use crate::domain::mirror::{Completeness, MirrorState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,6 +63,9 @@ pub struct StepRunView {
     pub stored_bytes: Option<u64>,
     /// Files in the mirror after it, where it said so.
     pub mirrored_files: Option<u64>,
+    /// The state of the mirror after it, where it said so.
+    #[serde(default)]
+    pub mirror: Option<MirrorView>,
     /// Warnings that it gave in lines `result: {json}`.
     #[serde(default)]
     pub warnings: Vec<WarningView>,
@@ -113,6 +117,7 @@ impl StepRunView {
             down_ms: step.figures.down_ms,
             stored_bytes: step.figures.bytes,
             mirrored_files: step.figures.files,
+            mirror: step.figures.mirror.as_ref().map(MirrorView::from),
             warnings: step
                 .figures
                 .warnings
@@ -126,6 +131,46 @@ impl StepRunView {
                 .started_at
                 .zip(step.finished_at)
                 .map(|(from, to)| (to - from).num_milliseconds()),
+        }
+    }
+}
+
+/// The state of a mirror; a field is absent or null where the gate did not report it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorView {
+    /// The time of which the mirror holds all data, RFC 3339; null also before the first complete upload.
+    #[serde(default)]
+    pub complete_as_of: Option<String>,
+    /// Files in the mirror.
+    #[serde(default)]
+    pub files: Option<u64>,
+    /// Bytes in the mirror.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Bytes that the step uploaded.
+    #[serde(default)]
+    pub uploaded_bytes: Option<u64>,
+    /// Bytes that are left for the next one.
+    #[serde(default)]
+    pub left_bytes: Option<u64>,
+    /// The finished share of the upload.
+    #[serde(default)]
+    pub percent: Option<u64>,
+}
+
+impl From<&MirrorState> for MirrorView {
+    fn from(state: &MirrorState) -> Self {
+        let complete = match state.complete {
+            Completeness::AsOf(time) => Some(rfc3339(time)),
+            Completeness::Never | Completeness::Unknown => None,
+        };
+        Self {
+            complete_as_of: complete,
+            files: state.files,
+            bytes: state.bytes,
+            uploaded_bytes: state.uploaded_bytes,
+            left_bytes: state.left_bytes,
+            percent: state.percent,
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct TaskView {
     pub schedule: Option<String>,
     /// When it fires next, RFC 3339; absent where it does not fire by itself.
     pub next_fire: Option<String>,
-    /// Its newest run.
+    /// Its run that goes on, else the newest that did run; a missed fire time is none.
     pub last_run: Option<super::RunView>,
 }
 

@@ -54,6 +54,124 @@ fn it_tells_what_the_gate_said_and_shows_what_is_wrong_first() {
 }
 
 #[test]
+fn the_mirror_stands_on_the_overview_and_in_the_metrics_longer_than_its_run() {
+    let server = Server::start();
+    let sync = |mirror: &str| {
+        format!(
+            r#"echo 'result: {{"version":1,"kind":"mirror","subject":"n8n","files":12,"added":3,"replaced":2,"deleted":1,"mirror":{mirror}}}'"#
+        )
+    };
+    let complete =
+        sync(r#"{"complete_as_of":"2026-03-01T03:00:00Z","bytes":5242880,"left_bytes":0,"new":1}"#);
+    let first = sync(r#"{"complete_as_of":null,"left_bytes":1073741824,"percent":31}"#);
+    server.shell_task(
+        "a_n8n",
+        &[("sync", &complete, json!({})), ("start", UP, json!({}))],
+    );
+    server.shell_task("b_immich", &[("sync", &first, json!({}))]);
+    let run = server.run_to_end("a_n8n");
+    assert_eq!(
+        run["steps"][0]["mirror"]["complete_as_of"],
+        "2026-03-01T03:00:00.000Z"
+    );
+    server.run_to_end("b_immich");
+    // The run that said so is gone, and a later one reports nothing.
+    let silent = json!({"name": "a_n8n", "steps": [{"name": "s", "command": "false"}]});
+    server
+        .json("PUT", "/api/v1/tasks/a_n8n", silent)
+        .expect(200);
+    server.run_to_end("a_n8n");
+    server
+        .json("DELETE", "/api/v1/runs/1", json!({}))
+        .expect(204);
+    let server = server.restart();
+    let page = server.get("/").expect(200).text();
+    for text in [
+        "Mirror complete as of",
+        "(5.0 MiB)",
+        "Mirror never complete",
+        "31 % uploaded, 1.0 GiB left",
+        ">12 s",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let metrics = server.get("/metrics").expect(200).text();
+    for line in [
+        "lightflow_task_mirror_complete_timestamp_seconds{task=\"a_n8n\"} 1772334000",
+        "lightflow_task_mirror_complete_timestamp_seconds{task=\"b_immich\"} 0",
+        "lightflow_task_mirror_left_bytes{task=\"b_immich\"} 1073741824",
+        "lightflow_task_mirror_size_bytes{task=\"a_n8n\"} 5242880",
+        "lightflow_task_downtime_seconds{task=\"a_n8n\"} 12.300",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
+fn an_upload_that_its_own_limit_ended_says_so() {
+    let server = Server::start();
+    let upload = "echo 'progress: 31% 1073741824 of 2147483648 bytes, 3 of 9 files, 1.0 MB/s, 900 s left (uploading)'; sleep 600";
+    let quiet = "echo 'progress: 31% 1 of 2 bytes, 3 of 9 files, 1.0 MB/s, 900 s left (comparing)'; sleep 600";
+    server.shell_task(
+        "t",
+        &[
+            ("sync", upload, json!({"timeout": 1})),
+            ("quiet", quiet, json!({"timeout": 1, "rule": "always"})),
+        ],
+    );
+    server.run_to_end("t");
+    let page = server.get("/runs/1").expect(200).text();
+    assert!(
+        page.contains("own limit ended an upload (31 %, 1.0 GiB of 2.0 GiB"),
+        "{page}"
+    );
+    assert!(page.contains("longer timeout"), "{page}");
+    assert_eq!(page.matches("ended an upload").count(), 1, "{page}");
+}
+
+#[test]
+fn missed_fires_hide_neither_the_run_that_goes_on_nor_the_last_success() {
+    let server = Server::start();
+    server.shell_task("long", &[("s", "echo up; exec sleep 600", json!({}))]);
+    server.shell_task("good", &[("s", "true", json!({}))]);
+    server.run_to_end("good");
+    let run = server.trigger("long");
+    server.step_is(run, 0, "running");
+    // As the clock would write them: sixty fire times that came due meanwhile, and sixty failures since the success.
+    let database = rusqlite::Connection::open(server.data().join("lightflow.db")).unwrap();
+    database
+        .execute_batch(
+            "INSERT INTO runs (id, task_id, task_name, trigger, due, state, created_at, finished_at)
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60)
+             SELECT 100 + n, 1, 'long', 'schedule', n, 'missed', 1000 * unixepoch(), 1000 * unixepoch() FROM n
+             UNION ALL SELECT 200 + n, 2, 'good', 'manual', NULL, 'failed', 1000 * unixepoch(), 1000 * unixepoch() FROM n",
+        )
+        .unwrap();
+    let task = server.get("/api/v1/tasks/long").expect(200).json();
+    assert_eq!(task["last_run"]["id"], run);
+    let list = server.get("/api/v1/tasks").expect(200).json();
+    assert_eq!(list["tasks"][1]["last_run"]["id"], run);
+    for path in ["/tasks", "/tasks/long", "/"] {
+        let page = server.get(path).expect(200).text();
+        assert!(page.contains(&format!("/runs/{run}\"")), "{path}: {page}");
+    }
+    let metrics = server.get("/metrics").expect(200).text();
+    let good = "lightflow_task_last_success_timestamp_seconds{task=\"good\"}";
+    assert!(metrics.contains(good), "{metrics}");
+    assert!(
+        !metrics.contains("lightflow_task_last_run_ok{task=\"long\"}"),
+        "{metrics}"
+    );
+    let cancelled = std::process::Command::new(crate::harness::BINARY)
+        .env("LIGHTFLOW_DATA_DIR", server.data())
+        .args(["task", "cancel", "long"])
+        .output()
+        .unwrap();
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    assert_eq!(server.finished(run)["state"], "cancelled");
+}
+
+#[test]
 fn a_task_that_did_not_succeed_for_too_long_is_overdue() {
     let server = Server::start();
     let step = json!({"name": "s", "command": "true"});

@@ -2,40 +2,47 @@
 //! conventions: a unit at the end, `_total` for counters, base units.
 
 use crate::domain::lifecycle::{Run, RunState};
+use crate::domain::mirror::Completeness;
 use crate::engine::PoolState;
 use crate::panics;
 use crate::store::measure::{Measured, measure};
-use crate::store::{self, PoolUse, RunQuery, StoreError, StoredTask, Tx};
+use crate::store::{self, PoolUse, StoreError, StoredTask, TaskFacts, Tx};
 use crate::web::caller::Viewer;
 use crate::web::error::ApiError;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::fs;
 
-/// Runs of a task in which its last success is looked for.
-const LOOKED_AT: u32 = 50;
+/// One task with its newest facts.
+struct TaskMetrics {
+    task: StoredTask,
+    /// Its newest run that is over and did run.
+    last: Option<Run>,
+    facts: TaskFacts,
+}
 
 /// Everything that is told, read in one transaction.
 struct Read {
-    tasks: Vec<(StoredTask, Vec<Run>)>,
+    tasks: Vec<TaskMetrics>,
     pools: Vec<PoolUse>,
     measured: Measured,
 }
 
 fn read(tx: &Tx<'_>) -> Result<Read, StoreError> {
-    let runs = |task: StoredTask| {
-        let query = RunQuery {
-            task: Some(task.id),
-            limit: LOOKED_AT,
-            ..RunQuery::default()
-        };
-        Ok((task, store::runs::list(tx, &query)?))
+    let mut facts = store::task_facts::all(tx)?;
+    let of = |task: StoredTask| {
+        let last = store::runs::newest_finished(tx, task.id)?;
+        Ok(TaskMetrics {
+            last: last.map(|run| store::runs::get(tx, run)).transpose()?,
+            facts: facts.remove(&task.id).unwrap_or_default(),
+            task,
+        })
     };
     Ok(Read {
         tasks: store::tasks::list(tx)?
             .into_iter()
-            .map(runs)
+            .map(of)
             .collect::<Result<_, StoreError>>()?,
         pools: store::pools::list(tx)?,
         measured: measure(tx)?,
@@ -47,7 +54,7 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
     let found = app.store.read(read).await?;
     let next = app
         .engine
-        .next_fires(found.tasks.iter().map(|(task, _)| task.id).collect())
+        .next_fires(found.tasks.iter().map(|found| found.task.id).collect())
         .await;
     let states = app.engine.pools().await;
     let mut text = MetricsText::default();
@@ -65,7 +72,7 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
         "gauge",
         "When the task fires next by itself, Unix time.",
     );
-    for (task, _) in &found.tasks {
+    for TaskMetrics { task, .. } in &found.tasks {
         if let Some(time) = next.get(&task.id) {
             let name = task.task.name.as_str();
             text.sample(
@@ -131,7 +138,7 @@ impl MetricsText {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let escape = |text: &str| {
             text.replace('\\', "\\\\")
                 .replace('"', "\\\"")
@@ -148,19 +155,25 @@ impl MetricsText {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    fn tasks(&mut self, tasks: &[(StoredTask, Vec<Run>)]) {
-        type Of = fn(&StoredTask, &[Run]) -> Option<i64>;
-        let families: [(&str, &str, Of); 5] = [
+    fn tasks(&mut self, tasks: &[TaskMetrics]) {
+        type Of = fn(&TaskMetrics) -> Option<i64>;
+        let families: [(&str, &str, Of); 9] = [
             (
                 "lightflow_task_auto",
                 "1 where the task follows its schedule.",
-                |task, _| task.task.cron.as_ref().map(|_| i64::from(task.task.auto)),
+                |of| {
+                    of.task
+                        .task
+                        .cron
+                        .as_ref()
+                        .map(|_| i64::from(of.task.task.auto))
+                },
             ),
             (
                 "lightflow_task_last_run_ok",
                 "1 when the task's newest finished run did not fail.",
-                |_, runs| {
-                    let run = last(runs)?;
+                |of| {
+                    let run = of.last.as_ref()?;
                     let good = matches!(run.state, RunState::Success | RunState::Skipped);
                     Some(i64::from(good))
                 },
@@ -168,31 +181,60 @@ impl MetricsText {
             (
                 "lightflow_task_last_run_timestamp_seconds",
                 "When the task's newest finished run ended, Unix time.",
-                |_, runs| Some(last(runs)?.finished_at?.timestamp()),
+                |of| Some(of.last.as_ref()?.finished_at?.timestamp()),
             ),
             (
                 "lightflow_task_last_run_duration_seconds",
                 "How long the task's newest finished run took.",
-                |_, runs| {
-                    let run = last(runs)?;
+                |of| {
+                    let run = of.last.as_ref()?;
                     Some((run.finished_at? - run.started_at?).num_seconds())
                 },
             ),
             (
                 "lightflow_task_last_success_timestamp_seconds",
                 "When the task last succeeded, Unix time.",
-                |_, runs| {
-                    let good = runs.iter().find(|run| run.state == RunState::Success)?;
-                    Some(good.finished_at?.timestamp())
+                |of| Some(of.facts.succeeded?.timestamp()),
+            ),
+            (
+                "lightflow_task_archive_size_bytes",
+                "Size of the newest archive that the task stored.",
+                |of| i64::try_from(of.facts.bytes?).ok(),
+            ),
+            (
+                "lightflow_task_mirror_complete_timestamp_seconds",
+                "Time of which the mirror holds all data, Unix time; 0 before the first complete upload.",
+                |of| match of.facts.mirror.as_ref()?.complete {
+                    Completeness::Unknown => None,
+                    Completeness::Never => Some(0),
+                    Completeness::AsOf(time) => Some(time.timestamp()),
                 },
+            ),
+            (
+                "lightflow_task_mirror_size_bytes",
+                "Bytes in the task's mirror.",
+                |of| i64::try_from(of.facts.mirror.as_ref()?.bytes?).ok(),
+            ),
+            (
+                "lightflow_task_mirror_left_bytes",
+                "Bytes that the mirror of the task still lacks.",
+                |of| i64::try_from(of.facts.mirror.as_ref()?.left_bytes?).ok(),
             ),
         ];
         for (name, help, of) in families {
             self.family(name, "gauge", help);
-            for (task, runs) in tasks {
-                if let Some(value) = of(task, runs) {
-                    self.sample(name, &[("task", task.task.name.as_str())], value);
+            for found in tasks {
+                if let Some(value) = of(found) {
+                    self.sample(name, &[("task", found.task.task.name.as_str())], value);
                 }
+            }
+        }
+        let name = "lightflow_task_downtime_seconds";
+        self.family(name, "gauge", "How long the task's service was last down.");
+        for found in tasks {
+            if let Some(ms) = found.facts.down_ms {
+                let labels = [("task", found.task.task.name.as_str())];
+                self.sample(name, &labels, format!("{}.{:03}", ms / 1000, ms % 1000));
             }
         }
     }
@@ -265,9 +307,4 @@ impl MetricsText {
             }
         }
     }
-}
-
-/// The newest finished run.
-fn last(runs: &[Run]) -> Option<&Run> {
-    runs.iter().find(|run| run.state.is_final())
 }

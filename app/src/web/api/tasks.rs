@@ -1,7 +1,7 @@
 //! Tasks.
 
 use crate::domain::task::TaskId;
-use crate::store::{self, RunQuery, StoreError, StoredTask, Tx};
+use crate::store::{self, StoreError, StoredTask, Tx};
 use crate::view::{PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
 use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
@@ -12,14 +12,9 @@ use axum::http::StatusCode;
 
 type Shown = (StoredTask, Option<RunView>);
 
-/// A task and its newest run.
+/// A task and its run that goes on, or else its newest one.
 fn with_last_run(tx: &Tx<'_>, task: StoredTask) -> Result<Shown, StoreError> {
-    let query = RunQuery {
-        task: Some(task.id),
-        limit: 1,
-        ..RunQuery::default()
-    };
-    let last = store::runs::list(tx, &query)?.first().map(RunView::from);
+    let last = store::runs::last(tx, task.id)?.as_ref().map(RunView::from);
     Ok((task, last))
 }
 

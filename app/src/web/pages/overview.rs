@@ -7,7 +7,9 @@ use super::strip::{Day, days, first_day};
 use super::task::schedule;
 use super::trend::{self, Trend};
 use super::{PageError, PageViewer, html, lasted, shown};
+use crate::domain::mirror::{Completeness, MirrorState};
 use crate::domain::overdue::overdue_at;
+use crate::domain::progress::Size;
 use crate::domain::schedule::Schedule;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
@@ -47,6 +49,7 @@ struct OverviewRow {
     overdue: Option<String>,
     next: Option<Moment>,
     down: Option<String>,
+    mirror: Option<MirrorLine>,
     days: Vec<Day>,
     trend: Option<Trend>,
     /// True if the last run failed or the task is overdue.
@@ -60,6 +63,14 @@ struct LastResult {
     reason: Option<String>,
     when: Moment,
     took: Option<String>,
+}
+
+/// The state of a mirror in words.
+struct MirrorLine {
+    words: String,
+    exact: String,
+    /// Files and bytes that are uploaded or missing.
+    amounts: Option<String>,
 }
 
 /// A time in words, and exactly.
@@ -131,10 +142,7 @@ fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Zone)
                 .map(|(from, to)| lasted(from, to)),
         }
     });
-    let down = fare.last.as_ref().and_then(|run| {
-        let said = run.steps.iter().rev().find_map(|step| step.figures.down_ms);
-        said.map(in_words)
-    });
+    let down = fare.facts.down_ms.map(in_words);
     OverviewRow {
         name: task.name.to_string(),
         schedule: schedule(&fare.stored),
@@ -150,9 +158,36 @@ fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Zone)
             exact: shown(time, zone),
         }),
         down,
+        mirror: fare
+            .facts
+            .mirror
+            .as_ref()
+            .and_then(|mirror| mirror_line(mirror, now, zone)),
         days: days(&fare.lately, now, zone),
         trend: Trend::new(&fare.sizes),
     }
+}
+
+fn mirror_line(mirror: &MirrorState, now: DateTime<Utc>, zone: Zone) -> Option<MirrorLine> {
+    let (words, exact) = match mirror.complete {
+        Completeness::Unknown => return None,
+        Completeness::Never => ("never complete".to_owned(), String::new()),
+        Completeness::AsOf(time) => (
+            format!("complete as of {}", ago(time, now)),
+            shown(time, zone),
+        ),
+    };
+    let left = mirror.left_bytes.filter(|left| *left > 0).map(|left| {
+        let percent = mirror
+            .percent
+            .map(|percent| format!("{percent} % uploaded, "));
+        format!("{}{} left", percent.unwrap_or_default(), Size(left))
+    });
+    Some(MirrorLine {
+        words,
+        exact,
+        amounts: left.or_else(|| mirror.bytes.map(|bytes| Size(bytes).to_string())),
+    })
 }
 
 /// From when on a task that fires by itself counts as overdue.

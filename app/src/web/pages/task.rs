@@ -4,8 +4,8 @@ use super::durations::{self, Durations};
 use super::frame::{Frame, Section};
 use super::grid::{Grid, Mark, run_mark};
 use super::{PageError, PageViewer, html, lasted, shown};
-use crate::domain::lifecycle::Run;
-use crate::store::{self, RunQuery, StoreError, StoredTask};
+use crate::domain::lifecycle::{Run, RunState};
+use crate::store::{self, StoreError, StoredTask};
 use crate::web::App;
 use crate::web::extract::Path;
 use askama::Template;
@@ -103,7 +103,7 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
         durations: Durations::new(&runs, app.zone.get()),
         last: runs
             .iter()
-            .find(|run| run.state.is_final())
+            .find(|run| run.state.is_final() && run.state != RunState::Missed)
             .map(|run| LastRun {
                 id: run.id.0,
                 mark: run_mark(run.state),
@@ -126,14 +126,7 @@ pub(super) fn newest(
     task: &StoredTask,
     limit: u32,
 ) -> Result<Vec<Run>, StoreError> {
-    store::runs::list(
-        tx,
-        &RunQuery {
-            task: Some(task.id),
-            before: None,
-            limit,
-        },
-    )
+    store::runs::newest(tx, task.id, limit)
 }
 
 /// The schedule of a task in words.

@@ -113,7 +113,7 @@ async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError
         next: next
             .get(&stored.id)
             .map(|time| shown(*time, app.zone.get())),
-        running: runs.first().is_some_and(|run| !run.state.is_final()),
+        running: runs.iter().any(|run| !run.state.is_final()),
         runs: runs.iter().rev().map(mini).collect(),
     };
     let shown = found.iter().filter(|(_, stored)| has_words(stored, q));
