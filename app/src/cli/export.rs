@@ -5,10 +5,13 @@ use super::error::{CliError, notice};
 use super::prompt;
 use super::session::{JsonOption, Session};
 use super::table::Table;
+use crate::store::snapshot_place::outside_or_in;
 use crate::view::{ImportReport, Imported};
 use clap::{Args, ValueHint};
 use hyper::Method;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Write pools, variables, scripts and tasks as one TOML file
@@ -43,7 +46,7 @@ impl Export {
         let text = session.client.fetch(&path(&["export"])).await?;
         match self.file {
             Some(file) if file.as_os_str() != "-" => {
-                std::fs::write(&file, &text).map_err(|error| {
+                write(&session.data, &file, &text).map_err(|error| {
                     CliError::Local(format!("cannot write {}: {error}", file.display()))
                 })?;
                 let written = format!("written to {}", file.display());
@@ -53,6 +56,26 @@ impl Export {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes an export, but never over a file of the server: `lightflow export lightflow.db` would end it.
+fn write(data: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
+    if data.is_dir() {
+        outside_or_in(data, file, Some(Path::new("backup")))?;
+    }
+    let (folder, name) = file
+        .parent()
+        .zip(file.file_name().and_then(|name| name.to_str()))
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    if std::fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        // A pipe or a device, such as /dev/stdout.
+        return std::fs::write(file, text);
+    }
+    durable::replace(File::open(folder)?, name, text)
 }
 
 impl Import {

@@ -11,7 +11,9 @@ use crate::scripts::Scripts;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::{self, Store};
-use crate::web::{self, App, AppParts, Certificates, Listeners, SetupLink};
+use crate::web::{
+    self, App, AppParts, Certificates, Listeners, Problems, SetupLink, lost_database, watch_secrets,
+};
 use crate::zones;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -147,6 +149,7 @@ pub fn start_logging() {
 /// A server that runs.
 pub struct Server {
     engine: Engine,
+    store: Store,
     url: String,
     setup_url: Option<String>,
     serving: tokio::task::JoinHandle<()>,
@@ -176,7 +179,11 @@ impl Server {
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         make_folders(&config.data)?;
         let lock = lock(&config.data)?;
-        let store = Store::open(&config.data.join("lightflow.db"))?;
+        let database = config.data.join("lightflow.db");
+        // A clean stop empties the log of changes; what is left is from a crash or a power cut.
+        let unclean = fs::metadata(config.data.join("lightflow.db-wal")).is_ok_and(|m| m.len() > 0);
+        let has_key = config.data.join("secret.key").is_file();
+        let store = Store::open(&database)?;
         let secrets = Arc::new(SecretKey::load_or_create(&config.data.join("secret.key"))?);
         let host = host_name();
         let certificates = match config.transport {
@@ -196,6 +203,17 @@ impl Server {
         let libraries = Libraries::new(folders.python_libs.clone());
         let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
         let logs = LogStore::new(config.data.join("logs"), config.log_limit);
+        let problems = Problems::default();
+        if logs.has_logs() {
+            let traces: &[&str] = match has_key {
+                true => &["a secret.key", "logs of runs"],
+                false => &["logs of runs"],
+            };
+            let last = store.read(store::runs::last_id).await?;
+            if let Some(problem) = lost_database(last, traces) {
+                problems.database(problem);
+            }
+        }
         let engine = Engine::start(Parts {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -221,6 +239,7 @@ impl Server {
             ca_bundle: config.ca_bundle.clone(),
         });
         let (setup, setup_url) = setup_link(&store, &base).await?;
+        let kept = store.clone();
         let app = Arc::new(App::new(AppParts {
             store,
             engine: engine.clone(),
@@ -237,6 +256,14 @@ impl Server {
             certificates,
             base_url,
             backups: config.data.join("backup"),
+            problems,
+        }));
+        if unclean {
+            tokio::spawn(check_database(app.clone()));
+        }
+        let watched = app.clone();
+        tokio::spawn(restarted("check of the secrets", move || {
+            watch_secrets(watched.clone())
         }));
         let renewed = app.clone();
         tokio::spawn(restarted("renewal of the certificate", move || {
@@ -255,6 +282,7 @@ impl Server {
         }
         Ok(Self {
             engine,
+            store: kept,
             url: base,
             setup_url,
             serving: tokio::spawn(async move {
@@ -295,6 +323,19 @@ impl Server {
     pub async fn stop(self) {
         self.engine.shutdown().await;
         self.serving.abort();
+        if let Err(error) = self.store.checkpoint().await {
+            tracing::warn!(%error, "the log of changes stays beside the database; the next start reads it");
+        }
+    }
+}
+
+/// After a crash or a power cut: looks for damage in the database while the server already works.
+async fn check_database(app: Arc<App>) {
+    match app.store.check().await {
+        Ok(()) => tracing::info!("the last stop was not clean; the database is undamaged"),
+        Err(error) => app.problems.database(format!(
+            "the database is damaged ({error}): stop the server and restore a snapshot, such as backup/lightflow.db"
+        )),
     }
 }
 

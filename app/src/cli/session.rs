@@ -1,7 +1,7 @@
 //! The tools of a command: the client, standard output, the time, and the acts that commands share
 //! with them.
 
-use super::address::Address;
+use super::address::{Address, data_directory};
 use super::client::{ApiClient, Body, path, read};
 use super::error::CliError;
 use super::moment::Here;
@@ -14,6 +14,7 @@ use hyper::body::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The option `--json`.
@@ -50,6 +51,8 @@ pub(super) struct Session {
     pub(super) out: Out,
     /// Time and time zone.
     pub(super) here: Here,
+    /// The data directory of this machine.
+    pub(super) data: PathBuf,
 }
 
 impl Session {
@@ -57,6 +60,7 @@ impl Session {
     pub(super) fn new(matches: &ArgMatches) -> Result<Self, CliError> {
         Ok(Self {
             client: ApiClient::new(Address::from_matches(matches)?),
+            data: data_directory(matches),
             out: Out::new(),
             here: Here::new(),
         })

@@ -189,6 +189,15 @@ impl Captured {
         figures
     }
 
+    /// Puts the log on the disk.
+    pub(super) fn sync(&mut self) {
+        if let Some(writer) = &self.writer
+            && let Err(error) = writer.sync()
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
     /// The reason why the log is not complete, if so.
     pub(super) fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()

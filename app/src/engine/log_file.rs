@@ -13,6 +13,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Beginning of the names of log folders that wait for their removal.
+const ASIDE: &str = ".removed-";
+
 /// The folder of logs, and the limit of one log.
 #[derive(Debug, Clone)]
 pub struct LogStore {
@@ -173,15 +176,45 @@ impl LogStore {
         }
     }
 
-    /// Removes the logs of runs that are not among `known`: a crash came between the
-    /// removal of the run and that of its logs.
-    pub fn sweep(&self, known: &HashSet<i64>) {
+    /// Sets aside the logs of runs that are not among `known`: a crash came between the removal of the run and that
+    /// of its logs, or an older snapshot was restored. To be called before the first run starts, since a new run may
+    /// get the number of a stray one; [`Self::remove_set_aside`] takes the time for the removal.
+    pub fn set_aside(&self, known: &HashSet<i64>) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let stray = entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|run| !known.contains(run))
-            .collect();
-        self.remove_runs(stray);
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i64>().ok())
+            .filter(|run| !known.contains(run));
+        for run in stray {
+            let aside = self.folder.join(format!("{ASIDE}{run}"));
+            // One of the same number that an earlier start left behind.
+            let _ = fs::remove_dir_all(&aside);
+            if let Err(error) = fs::rename(self.run_folder(run), aside) {
+                tracing::warn!(run, %error, "the logs of a removed run stay behind");
+            }
+        }
+    }
+
+    /// Removes the logs that [`Self::set_aside`] found.
+    pub fn remove_set_aside(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(ASIDE))
+                && let Err(error) = fs::remove_dir_all(entry.path())
+            {
+                tracing::warn!(folder = ?name, %error, "the logs of a removed run stay behind");
+            }
+        }
+    }
+
+    /// Reports if there is a log of any run.
+    pub fn has_logs(&self) -> bool {
+        let mut entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.any(|entry| {
+            let name = entry.file_name();
+            name.to_str()
+                .is_some_and(|name| name.parse::<i64>().is_ok())
+        })
     }
 
     /// Removes all logs of a run; one that has none is fine.
@@ -252,6 +285,23 @@ impl LogWriter {
             bytes = later;
         }
         Ok(())
+    }
+
+    /// Puts all of the log on the disk, its name included. Without it a power cut minutes later empties the log of a
+    /// step that was shown green.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()?;
+        // Segments before the current one: the first, and those of the tail.
+        if !self.tail.is_empty() {
+            let first = self.store.segment_path(self.id, 0);
+            let older = self.tail.iter().rev().skip(1).map(|segment| &segment.path);
+            for path in older.chain([&first]) {
+                File::open(path)?.sync_data()?;
+            }
+        }
+        self.marks.sync();
+        File::open(self.store.run_folder(self.id.run.0))?.sync_all()?;
+        File::open(&self.store.folder)?.sync_all()
     }
 
     fn rotate(&mut self) -> io::Result<()> {

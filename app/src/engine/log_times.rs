@@ -37,6 +37,11 @@ impl MarkWriter {
         }
     }
 
+    /// Puts the marks on the disk. Without them a log has no times.
+    pub(super) fn sync(&self) {
+        let _ = self.file.as_ref().map(File::sync_data);
+    }
+
     /// Notes that the bytes at `offset` are printed now.
     pub(super) fn mark(&mut self, offset: u64, now: DateTime<Utc>) {
         let second = now.timestamp();

@@ -59,12 +59,21 @@ impl Engine {
     /// Where the store cannot be read or written.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let known = parts.store.read(crate::store::runs::ids).await?;
-        let logs = parts.logs.clone();
-        tokio::spawn(async move {
-            if let Err(error) = blocking::run(move || logs.sweep(&known)).await {
-                tracing::warn!(%error, "the logs of removed runs stay until the next start");
-            }
-        });
+        // A database without any run beside logs is a lost one: its logs are all that is left.
+        if !known.is_empty() {
+            let logs = parts.logs.clone();
+            let set_aside = blocking::run(move || logs.set_aside(&known)).await;
+            let logs = parts.logs.clone();
+            tokio::spawn(async move {
+                let removed = match set_aside {
+                    Ok(()) => blocking::run(move || logs.remove_set_aside()).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "the logs of removed runs stay until the next start");
+                }
+            });
+        }
         let parts = Parts {
             store: parts.store.for_engine(),
             ..parts

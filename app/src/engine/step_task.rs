@@ -7,6 +7,7 @@ use super::listen::Listener;
 use super::log_file::LogStore;
 use super::process::{Launch, Said, Supervised, launch};
 use super::supervisor::is_shortage;
+use crate::blocking;
 use crate::domain::figure::Figures;
 use crate::domain::outcome::Outcome;
 use crate::domain::step::Step;
@@ -94,6 +95,7 @@ impl Attempt {
         // The pipe has no writer any more, so the capture ends by itself.
         if let Some(mut log) = capture.finished().await {
             log.note(&outcome.reason().into_iter().collect::<Vec<_>>());
+            synced(log).await;
         }
     }
 
@@ -168,6 +170,9 @@ impl Attempt {
         if let Some(mut log) = captured {
             figures = log.figures();
             log.note(&notes);
+            let Some(log) = synced(log).await else {
+                return (outcome, figures);
+            };
             if let Some(error) = log.failure() {
                 tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step's log is not complete");
             }
@@ -182,6 +187,22 @@ impl Attempt {
             format!("{program}: {why}")
         } else {
             format!("{program}: {why} (looked in PATH {path})")
+        }
+    }
+}
+
+/// Puts a log on the disk, on a thread of its own: the disk may be slow. Where there is no thread the log is written
+/// by the kernel later.
+async fn synced(mut log: Captured) -> Option<Captured> {
+    let work = move || {
+        log.sync();
+        log
+    };
+    match blocking::run(work).await {
+        Ok(log) => Some(log),
+        Err(error) => {
+            tracing::warn!(%error, "the log of a step is not on the disk yet");
+            None
         }
     }
 }

@@ -62,6 +62,30 @@ fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes the log of changes back into the database and empties it.
+pub(super) fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
+    let busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(StoreError::InUse(
+            "another connection reads the database; its log of changes stays".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Looks for damage in the whole database, which takes about a second for each GB.
+pub(super) fn quick_check(connection: &Connection) -> Result<(), StoreError> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt {
+        what: "page",
+        why: found,
+    })
+}
+
 /// Explains an error of the file in words that help.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let why = match error.sqlite_error_code() {

@@ -65,6 +65,23 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Reports if the disk refused it: no space, or a fault.
+    pub fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    rusqlite::ErrorCode::SystemIoFailure
+                        | rusqlite::ErrorCode::DiskFull
+                        | rusqlite::ErrorCode::CannotOpen
+                )
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// Turns "not found" into a value, for a caller that continues without the thing.
 pub trait Found<T> {
     /// The thing, or none where there is none of that name or number.

@@ -18,7 +18,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).
-const APPLICATION_ID: i32 = 0x4c46_6c77;
+pub(super) const APPLICATION_ID: i32 = 0x4c46_6c77;
 
 /// Brings the schema up to date.
 ///

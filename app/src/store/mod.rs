@@ -20,6 +20,7 @@ pub mod runs;
 pub mod sessions;
 pub mod settings;
 pub mod snapshot;
+pub mod snapshot_place;
 pub mod task_facts;
 pub mod tasks;
 pub mod tokens;
@@ -44,7 +45,8 @@ use crate::panics::{Panicked, abort, caught};
 use connection::Mode;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use tokio::sync::oneshot;
 
@@ -57,6 +59,8 @@ pub struct Store {
     reader: mpsc::Sender<Job>,
     path: PathBuf,
     on_panic: OnPanic,
+    /// A write failed by a fault of the disk since the last checkpoint.
+    faulty: Arc<AtomicBool>,
 }
 
 /// The consequence of a panic in work on the database.
@@ -85,7 +89,31 @@ impl Store {
             reader: serve("store-reader", path, reader)?,
             path: path.to_owned(),
             on_panic: OnPanic::Report,
+            faulty: Arc::default(),
         })
+    }
+
+    /// Writes the log of changes back into the database and empties it.
+    ///
+    /// # Errors
+    /// Where the disk does not take it, or a reader of another process needs the log.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        ask(&self.writer, self.on_panic, |connection| {
+            connection::checkpoint(connection)
+        })
+        .await
+    }
+
+    /// Looks for damage in the whole database, on a connection and a thread of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] with the first damage, and those of reading.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let checked = crate::blocking::run(move || {
+            connection::quick_check(&connection::open(&path, Mode::Reader)?)
+        });
+        checked.await.map_err(std::io::Error::from)?
     }
 
     /// A handle for the engine: a panic in its work ends the process, see [`crate::panics`].
@@ -111,12 +139,22 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        ask(&self.writer, self.on_panic, |connection| {
-            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let tx = Tx(tx);
-            let value = work(&tx)?;
-            tx.0.commit()?;
-            Ok(value)
+        let faulty = self.faulty.clone();
+        ask(&self.writer, self.on_panic, move |connection| {
+            let written = commit(connection, work);
+            match &written {
+                Err(error) if error.is_of_the_disk() => faulty.store(true, Ordering::Relaxed),
+                // After a failed fsync the kernel may have dropped pages of the log that later commits build on
+                // (fsync(2), "errseq"): what it still holds in memory is written to the database itself.
+                Ok(_) if faulty.load(Ordering::Relaxed) => match connection::checkpoint(connection) {
+                    Ok(()) => faulty.store(false, Ordering::Relaxed),
+                    Err(error) => {
+                        tracing::warn!(%error, "the log of changes is not written back yet; trying again with the next change");
+                    }
+                },
+                _ => {}
+            }
+            written
         })
         .await
     }
@@ -145,6 +183,18 @@ impl Store {
         })
         .await
     }
+}
+
+/// Runs `work` in one transaction and commits it.
+fn commit<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = Tx(tx);
+    let value = work(&tx)?;
+    tx.0.commit()?;
+    Ok(value)
 }
 
 /// Gives a connection to a thread of its own, which works off jobs until no handle is left.

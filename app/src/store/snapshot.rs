@@ -3,6 +3,7 @@
 
 use super::connection::{self, Mode};
 use super::error::StoreError;
+use super::snapshot_place;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
@@ -53,6 +54,8 @@ pub fn write(live: &Path, target: &Path) -> Result<u64, SnapshotError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    let data = live.parent().unwrap_or(Path::new("."));
+    snapshot_place::check(data, target).map_err(|error| cannot(&error))?;
     fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
     let mut partial = name.to_owned();
     partial.push(format!(".partial-{}", std::process::id()));
@@ -70,7 +73,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
     // One step copies all pages under one read lock; in WAL mode writers continue.
     backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(50), None)?;
-    Ok(())
+    drop(backup);
+    // Before an older copy goes: a damaged one must not take its place.
+    connection::quick_check(&target)
 }
 
 /// A file that is removed again unless it becomes the real one.

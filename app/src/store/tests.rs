@@ -337,6 +337,33 @@ fn open_error(prepare: impl FnOnce(&Path)) -> String {
     Store::open(&path).map(|_| ()).unwrap_err().to_string()
 }
 
+#[tokio::test]
+async fn after_a_fault_of_the_disk_the_next_change_empties_the_log_of_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lightflow.db");
+    let store = Store::open(&path).unwrap();
+    let log = || {
+        std::fs::metadata(dir.path().join("lightflow.db-wal"))
+            .unwrap()
+            .len()
+    };
+    let change = |tx: &Tx<'_>| {
+        tasks::paused(tx).map(|_| drop(tx.0.execute("UPDATE tasks SET paused = 0", [])))
+    };
+    store.write(change).await.unwrap();
+    assert!(log() > 0);
+    for code in [
+        rusqlite::ffi::SQLITE_IOERR_FSYNC,
+        rusqlite::ffi::SQLITE_FULL,
+    ] {
+        let fault = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let failed = store.write(move |_| Err::<(), _>(fault.into())).await;
+        assert!(failed.unwrap_err().is_of_the_disk());
+        store.write(change).await.unwrap();
+        assert_eq!(log(), 0);
+    }
+}
+
 #[test]
 fn a_database_from_the_future_is_refused() {
     let error = open_error(|path| {
@@ -370,7 +397,7 @@ fn the_database_of_another_program_is_refused() {
 fn a_snapshot_opens_like_the_original() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("lightflow.db");
-    let to = dir.path().join("copy.db");
+    let to = dir.path().join("backup/copy.db");
     let _live = Store::open(&from).unwrap();
     snapshot::write(&from, &to).unwrap();
     Store::open(&to).unwrap();

@@ -2,6 +2,7 @@
 
 use super::certificate::Certificates;
 use super::login_limit::LoginLimit;
+use super::problems::Problems;
 use super::session::{Passwords, SetupLink};
 use crate::config::{Proxy, Transport};
 use crate::engine::{Clock, Engine, LogStore};
@@ -56,6 +57,8 @@ pub struct AppParts {
     pub base_url: Setting<String>,
     /// The folder of copies of the database.
     pub backups: PathBuf,
+    /// Problems of the server itself.
+    pub problems: Problems,
 }
 
 /// The application as the handlers see it.

@@ -73,6 +73,8 @@ pub(super) enum ApiError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
+    NotReady(String),
+    #[error("{0}")]
     Internal(String),
     #[error(transparent)]
     Blocking(#[from] BlockingError),
@@ -230,6 +232,11 @@ impl ApiError {
                 StatusCode::BAD_GATEWAY,
                 "not-sent",
                 "The notification was not sent",
+            ),
+            Self::NotReady(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-ready",
+                "The server has a problem",
             ),
             Self::Blocking(BlockingError::NoThread(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -20,6 +20,7 @@ mod operations;
 mod pages;
 mod patience;
 mod peer;
+mod problems;
 mod serve;
 mod session;
 mod sse;
@@ -27,6 +28,7 @@ mod x509;
 
 pub use app::{App, AppParts};
 pub use certificate::Certificates;
+pub use problems::{Problems, lost_database, watch_secrets};
 pub use serve::{Listeners, ServeError, serve};
 pub use session::SetupLink;
 pub use x509::CertificateError;

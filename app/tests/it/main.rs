@@ -17,6 +17,7 @@ mod browser;
 mod cli;
 mod cron;
 mod cross_site;
+mod data_safety;
 mod demo;
 mod downloads;
 mod every_page;

@@ -22,6 +22,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, A
     if !app.engine.is_alive().await {
         return Err(ApiError::Internal("the engine does not answer".to_owned()));
     }
+    let problems = app.problems.list();
+    if !problems.is_empty() {
+        return Err(ApiError::NotReady(problems.join("; ")));
+    }
     Ok("ready\n")
 }
 

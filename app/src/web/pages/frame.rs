@@ -94,6 +94,8 @@ pub(super) struct Frame {
     pub(super) user: String,
     /// True for an admin.
     pub(super) admin: bool,
+    /// Problems of the server itself.
+    pub(super) problems: Vec<String>,
     section: Section,
     part: Option<Part>,
 }
@@ -104,6 +106,7 @@ impl Frame {
         Self {
             user: viewer.actor().name.clone(),
             admin: viewer.admin,
+            problems: viewer.problems.list(),
             section,
             part: None,
         }
