@@ -4,6 +4,7 @@ The gate keeps its own limit of ten requests a second, as on a new configuration
 """
 
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ from world import World
 LATENCY_S = 0.12
 SERVICES = [f"service{number}" for number in range(1, 7)]
 FOLDERS, FILES, CHANGED, OLD = 21, 10, 30, 8
-DOWN = re.compile(r"was down for ([\d.]+) s")
+DOWN = re.compile(r'^result: (\{.*"kind":"downtime".*\})$', re.M)
 
 
 class Figures:
@@ -43,7 +44,7 @@ class Figures:
             if one.returncode not in (0, 69 if "doctor" in title else 0):
                 sys.exit(f"{title}: exit code {one.returncode}\n{one.stdout}{one.stderr}")
         figures = self.control.counters()
-        down = [float(seconds) for one in done for seconds in DOWN.findall(one.stdout)]
+        down = [json.loads(line)["ms"] / 1000 for one in done for line in DOWN.findall(one.stdout)]
         text = f"{title:42} {figures['total']:5} requests  {sum(one.seconds for one in done):6.1f} s"
         print(text + (f", down {min(down):.1f} to {max(down):.1f} s each" if down else ""), flush=True)
 

@@ -4,6 +4,7 @@
 //! [`replace`] or [`remove`] has returned, the change stays.
 #![forbid(unsafe_code)]
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -56,7 +57,7 @@ pub fn create(directory: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<File
 #[derive(Debug)]
 pub struct Staged<'d> {
     directory: BorrowedFd<'d>,
-    fresh: String,
+    fresh: OsString,
     file: File,
 }
 
@@ -67,11 +68,17 @@ impl<'d> Staged<'d> {
     /// When the disk does not take them.
     pub fn write(directory: BorrowedFd<'d>, fresh: String, bytes: &[u8]) -> io::Result<Self> {
         let file = create(directory, &fresh, bytes)?;
-        Ok(Self {
+        Ok(Self::written(directory, fresh.into(), file))
+    }
+
+    /// A file that another library wrote beside the place, under the name `fresh`.
+    #[must_use]
+    pub fn written(directory: BorrowedFd<'d>, fresh: OsString, file: File) -> Self {
+        Self {
             directory,
             fresh,
             file,
-        })
+        }
     }
 
     /// The file, whose owner and mode may still change.
@@ -84,10 +91,9 @@ impl<'d> Staged<'d> {
     ///
     /// # Errors
     /// When the disk does not take it; then the former one, if any, is as it was.
-    pub fn place(self, name: &str) -> io::Result<()> {
+    pub fn place(self, name: impl AsRef<OsStr>) -> io::Result<()> {
         self.file.sync_all()?;
-        renameat(self.directory, self.fresh.as_str(), self.directory, name)?;
-        Ok(fsync(self.directory)?)
+        rename(self.directory, self.fresh, name)
     }
 }
 
@@ -97,6 +103,20 @@ impl<'d> Staged<'d> {
 /// When the disk does not take it; then the former one, if any, is as it was.
 pub fn replace(directory: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
     Staged::write(directory.as_fd(), format!("{name}.new"), bytes)?.place(name)
+}
+
+/// Gives a file that is completely on the disk another name, in place of the file that had this name.
+///
+/// # Errors
+/// When the disk does not take it; then both are as they were.
+pub fn rename(
+    directory: impl AsFd,
+    from: impl AsRef<OsStr>,
+    to: impl AsRef<OsStr>,
+) -> io::Result<()> {
+    let directory = directory.as_fd();
+    renameat(directory, from.as_ref(), directory, to.as_ref())?;
+    Ok(fsync(directory)?)
 }
 
 /// Makes the folder itself last, which may be new.
@@ -123,6 +143,23 @@ pub fn remove(directory: impl AsFd, name: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_written_elsewhere_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let fd = File::open(folder.path()).unwrap();
+        std::fs::write(folder.path().join("copy"), "new").unwrap();
+        replace(&fd, "a", b"old").unwrap();
+        let copy = File::open(folder.path().join("copy")).unwrap();
+        Staged::written(fd.as_fd(), "copy".into(), copy)
+            .place("a")
+            .unwrap();
+        assert_eq!(read(&fd, "a", 10).unwrap().unwrap(), b"new");
+        assert_eq!(read(&fd, "copy", 10).unwrap(), None);
+        let missing = rename(&fd, "copy", "a").unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert_eq!(read(&fd, "a", 10).unwrap().unwrap(), b"new");
+    }
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_links_are_not_followed() {

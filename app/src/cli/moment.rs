@@ -89,32 +89,9 @@ fn parse(rfc3339: &str) -> Option<DateTime<Utc>> {
     Some(time.with_timezone(&Utc))
 }
 
-/// A duration with two figures that matter, for example `1.2 s` or `3 min 20 s`.
+/// A duration like `1.2 s` or `3 min 20 s`; a negative one counts as zero.
 pub(super) fn took(milliseconds: i64) -> String {
-    let ms = milliseconds.max(0);
-    let s = ms / 1000;
-    match s {
-        0 => format!("{ms} ms"),
-        1..10 => format!("{s}.{} s", ms % 1000 / 100),
-        10..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
-    }
-}
-
-/// A size like `1.4 KiB`.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut tenths = u128::from(bytes) * 10 / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    readable::duration(u64::try_from(milliseconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -148,13 +125,5 @@ mod tests {
         assert_eq!(here().age("2026-03-29T10:00:42Z"), "in 42 s");
         assert_eq!(here().age("2026-03-29T09:15:00Z"), "45 min ago");
         assert_eq!(here().age("2026-03-20T09:15:00Z"), "9 d ago");
-    }
-
-    #[test]
-    fn durations_and_sizes_are_short() {
-        let shown: Vec<String> = [7, 1234, 12_345, 200_000, 7_300_000].map(took).into();
-        assert_eq!(shown, ["7 ms", "1.2 s", "12 s", "3 min 20 s", "2 h 1 min"]);
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1_500_000), "1.4 MiB");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::client::{Body, path};
 use super::error::CliError;
-use super::moment::{Here, size};
+use super::moment::Here;
 use super::prompt;
 use super::session::{JsonOption, Session, Yes};
 use super::table::Table;
@@ -63,7 +63,7 @@ impl ScriptCommand {
                     let mut table = Table::new(&["SCRIPT", "SIZE", "CHANGED"], 0).right(&[1]);
                     for script in scripts {
                         let changed = here.full(&script.modified_at);
-                        table.row(vec![script.name, size(script.size), changed]);
+                        table.row(vec![script.name, readable::size(script.size), changed]);
                     }
                     table
                 };
@@ -106,7 +106,7 @@ impl EditScript {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let (url, body) = (path(&["scripts", &name]), Body::Bytes(bytes.into()));
         let answer = session.client.send(Method::PUT, &url, body).await?;
-        let sentence = format!("script {name} written ({})", size(length));
+        let sentence = format!("script {name} written ({})", readable::size(length));
         session.done(self.json, &answer, &sentence)
     }
 }

@@ -4,7 +4,6 @@
 //! when it is complete and on the disk, never before.
 
 use super::error::CliError;
-use super::moment::size;
 use super::output::Out;
 use crate::store::snapshot;
 use clap::{Args, ValueHint};
@@ -39,7 +38,7 @@ impl Snapshot {
             .unwrap_or_else(|| data.join("backup").join("lightflow.db"));
         let written = snapshot::write(&live, &target);
         let bytes = written.map_err(|error| CliError::Local(error.to_string()))?;
-        let (path, size) = (target.display(), size(bytes));
+        let (path, size) = (target.display(), readable::size(bytes));
         Out::new().line(&format!("snapshot written: {path} ({size})"))?;
         Ok(ExitCode::SUCCESS)
     }

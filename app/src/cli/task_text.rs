@@ -5,6 +5,7 @@ use super::output::Out;
 use super::run_text::{boxes, state};
 use super::table::Table;
 use crate::view::{Args, RunView, StepBody, TaskView};
+use readable::quoted;
 
 /// Tasks, one a line.
 pub(super) fn list(out: &Out, here: &Here, tasks: &[TaskView]) -> String {
@@ -125,24 +126,22 @@ fn more(step: &StepBody) -> Vec<String> {
     more.extend(
         step.env
             .iter()
-            .map(|(key, value)| format!("{key}={}", quoted(value))),
+            .map(|(key, value)| format!("{key}={}", on_one_line(value))),
     );
     more
 }
 
 /// The command as one would type it.
 pub(super) fn command_line(step: &StepBody) -> String {
-    let mut words = vec![quoted(&step.command)];
+    let mut words = vec![on_one_line(&step.command)];
     match &step.args {
-        Args::List(args) => words.extend(args.iter().map(|arg| quoted(arg))),
+        Args::List(args) => words.extend(args.iter().map(|arg| on_one_line(arg))),
         Args::Line(line) => words.push(line.clone()),
     }
     words.join(" ")
 }
 
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(
-        |_| format!("{word:?}"),
-        |quoted| quoted.replace('\n', "\\n"),
-    )
+/// A word on one line, for reading.
+fn on_one_line(word: &str) -> String {
+    quoted(word).replace('\n', "\\n")
 }

@@ -1,7 +1,7 @@
 //! The progress that a step reports: a line `progress: 42% …`. The gate prints one a second
 //! (its `GRAMMAR.md` has the whole form) and any script may print its own.
 
-use std::fmt;
+use readable::size;
 
 /// Longest text after the percentage that is shown.
 const MOST_TEXT: usize = 160;
@@ -37,7 +37,7 @@ impl Progress {
         };
         Some(Self {
             percent,
-            text: readable(text).chars().take(MOST_TEXT).collect(),
+            text: with_sizes(text).chars().take(MOST_TEXT).collect(),
         })
     }
 }
@@ -61,38 +61,18 @@ impl fmt::Display for Progress {
 }
 
 /// Numbers of bytes as people read them, where the line is one of the gate's.
-fn readable(text: &str) -> String {
+fn with_sizes(text: &str) -> String {
     let shorter = || {
         let (bytes, rest) = text.split_once(" bytes, ")?;
         let (done, total) = bytes.split_once(" of ")?;
-        let done = Size(done.parse().ok()?);
+        let done = size(done.parse().ok()?);
         let total = match total {
             "?" => "?".to_owned(),
-            total => Size(total.parse().ok()?).to_string(),
+            total => size(total.parse().ok()?),
         };
         Some(format!("{done} of {total}, {rest}"))
     };
     shorter().unwrap_or_else(|| text.to_owned())
-}
-
-/// A number of bytes in words: `1.1 GiB`, in powers of 1024 and rounded down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        if self.0 < 1024 {
-            return write!(f, "{} B", self.0);
-        }
-        let mut tenths = u128::from(self.0) * 10 / 1024;
-        let mut unit = 0;
-        while tenths >= 10_240 && unit + 1 < UNITS.len() {
-            tenths /= 1024;
-            unit += 1;
-        }
-        write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-    }
 }
 
 #[cfg(test)]
@@ -134,12 +114,5 @@ mod tests {
         ] {
             assert_eq!(of(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn sizes_read_well() {
-        assert_eq!(Size(1023).to_string(), "1023 B");
-        assert_eq!(Size(1024).to_string(), "1.0 KiB");
-        assert_eq!(Size(u64::MAX).to_string(), "15.9 EiB");
     }
 }

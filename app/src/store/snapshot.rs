@@ -5,9 +5,11 @@ use super::connection::{self, Mode};
 use super::error::StoreError;
 use super::snapshot_place;
 use chrono::{DateTime, Utc};
+use durable::Staged;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -90,11 +92,13 @@ impl Partial {
     }
 
     fn become_file(&self, target: &Path, folder: &Path) -> io::Result<u64> {
+        let (Some(fresh), Some(name)) = (self.0.file_name(), target.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         let file = File::open(&self.0)?;
-        file.sync_all()?;
-        fs::rename(&self.0, target)?;
-        File::open(folder)?.sync_all()?;
-        Ok(file.metadata()?.len())
+        let bytes = file.metadata()?.len();
+        Staged::written(File::open(folder)?.as_fd(), fresh.into(), file).place(name)?;
+        Ok(bytes)
     }
 }
 

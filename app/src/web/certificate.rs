@@ -191,13 +191,13 @@ fn finish_exchange(folder: &Path) -> io::Result<()> {
     if !folder.join("cert.pem.new").exists() {
         return Ok(());
     }
-    match fs::rename(folder.join("key.pem.new"), folder.join("key.pem")) {
+    let opened = File::open(folder)?;
+    match durable::rename(&opened, "key.pem.new", "key.pem") {
         // It was moved already.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         other => other?,
     }
-    fs::rename(folder.join("cert.pem.new"), folder.join("cert.pem"))?;
-    File::open(folder)?.sync_all()
+    durable::rename(&opened, "cert.pem.new", "cert.pem")
 }
 
 #[cfg(test)]

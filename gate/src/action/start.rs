@@ -198,7 +198,7 @@ fn back(
 }
 
 fn words(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+    base::measure::duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn tell_downtime(context: &mut Context<'_>, service: &ServiceName, time: Duration) {

@@ -126,7 +126,7 @@ mod tests {
         assert!(
             chart
                 .label
-                .ends_with("shortest 0.0 s, median 50 s, longest 1 min 40 s")
+                .ends_with("shortest 0 ms, median 50 s, longest 1 min 40 s")
         );
         assert_eq!(Durations::new(&runs[..1], Zone::utc()), None);
     }

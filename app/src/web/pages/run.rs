@@ -19,6 +19,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use readable::quoted;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -249,9 +250,7 @@ pub(super) async fn delete(admin: PageAdmin, Path(id): Path<i64>) -> Result<Resp
 fn command_line(step: &StepRun) -> String {
     let words = std::iter::once(step.step.command.program())
         .chain(step.step.command.args().iter().map(String::as_str));
-    // Only for reading: a word that cannot be quoted is shown as it is.
-    let line =
-        shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "));
+    let line = words.map(quoted).collect::<Vec<_>>().join(" ");
     if line.chars().count() <= MOST_COMMAND {
         return line;
     }

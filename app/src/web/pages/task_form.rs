@@ -6,6 +6,7 @@ use crate::domain::names::PoolName;
 use crate::domain::step::Step;
 use crate::domain::task::{MissedPolicy, Retention, Task};
 use crate::view::{Args, StepBody, TaskBody};
+use readable::quoted;
 use std::collections::BTreeMap;
 
 /// A task as typed.
@@ -150,11 +151,6 @@ impl From<&Step> for StepForm {
             working_dir: step.working_dir.clone().unwrap_or_default(),
         }
     }
-}
-
-/// A word as it has to be typed. Only a NUL byte cannot be quoted, and no task has one.
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }
 
 impl TaskForm {

@@ -1,6 +1,5 @@
 //! The growth of a task's backups: the newest size, and a line through the last ones.
 
-use crate::domain::progress::Size;
 use crate::store::fares::Kept;
 
 /// Size of the drawing, in its own units.
@@ -23,7 +22,7 @@ impl Trend {
     pub(super) fn new(sizes: &[Kept]) -> Option<Self> {
         let bytes: Vec<u64> = sizes.iter().filter_map(|kept| kept.bytes).collect();
         if !bytes.is_empty() {
-            return Self::of("archive", &bytes, |bytes| Size(bytes).to_string());
+            return Self::of("archive", &bytes, readable::size);
         }
         let files: Vec<u64> = sizes.iter().filter_map(|kept| kept.files).collect();
         Self::of("mirror", &files, |files| match files {

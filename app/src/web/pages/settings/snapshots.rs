@@ -28,10 +28,7 @@ struct SnapshotRow {
 pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
     let zone = admin.zone.get();
     let row = |one: SnapshotFile| SnapshotRow {
-        size: match one.bytes {
-            bytes if bytes < 10 * 1024 * 1024 => format!("{} KiB", bytes.div_ceil(1024)),
-            bytes => format!("{} MiB", bytes / (1024 * 1024)),
-        },
+        size: readable::size(one.bytes),
         at: shown(one.at, zone),
         name: one.name,
     };
