@@ -4,14 +4,6 @@
 //! operating system, the answer.
 #![forbid(unsafe_code)]
 
-// For `install` and the doctor, until they are a crate of their own.
-pub use ::{archive, config, host, privilege, rclone, stack};
-pub use ::rclone::credentials;
-pub use base::{error, measure, names, progress, reply, wire};
-pub use host::{audit, program};
-pub use privilege::hardening;
-pub use stack::podmanctl;
-
 pub mod gate;
 
 pub mod explain;

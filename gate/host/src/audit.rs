@@ -9,7 +9,7 @@ mod file;
 
 use std::os::unix::net::UnixDatagram;
 
-use crate::clock;
+use base::clock;
 use base::names::PlainPath;
 use base::wire::printable;
 

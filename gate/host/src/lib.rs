@@ -22,10 +22,6 @@ pub mod socket;
 mod streams;
 mod together;
 
-pub use base::{
-    clock, dirfd, durable, holder, lock, lock_name, mounts, owners, repair, slots, trusted,
-};
-
 use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
@@ -34,7 +30,9 @@ use caps::Capability;
 use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::program::{NotStarted, Program};
+use base::clock::{self, Moment};
 use base::error::{Failure, Interrupt};
+use base::lock::ServiceLock;
 use base::names::ServiceName;
 use base::ready::ReadyUrl;
 use base::reply::Stream;
@@ -43,8 +41,6 @@ use privilege::capabilities::Children;
 pub use asked::{Answered, Continue, Read, Request};
 pub use ear::{Ear, Mute, Relay};
 
-use clock::Moment;
-use lock::ServiceLock;
 use socket::Socket;
 
 /// Deadline and sources of interruption of an action.

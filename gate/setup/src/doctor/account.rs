@@ -13,7 +13,7 @@ use super::examination::Examination;
 use super::finding::Finding;
 use super::ownership::{levels, loose};
 use base::error::Failure;
-use host::repair::quoted;
+use base::repair::quoted;
 
 use super::known_account::{Account, Entry, entry};
 

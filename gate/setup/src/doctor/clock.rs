@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::examination::Examination;
 use super::finding::Finding;
+use base::clock;
 use base::error::Failure;
-use host::clock;
 
 const TIMEDATECTL: &str = "/usr/bin/timedatectl";
 

@@ -10,8 +10,8 @@ use super::finding::Finding;
 use super::ownership::{levels, loose};
 use base::error::Failure;
 use base::measure;
+use base::repair::quoted;
 use config::unusable;
-use host::repair::quoted;
 
 /// Time limit for a program to print its version.
 const ANSWER: Duration = Duration::from_secs(10);

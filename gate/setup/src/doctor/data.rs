@@ -13,15 +13,15 @@ use super::examination::Examination;
 use super::finding::Finding;
 use super::folders;
 use archive::estimate::estimate;
+use base::dirfd::PinnedDir;
 use base::error::Failure;
 use base::measure;
+use base::mounts::{self, Mount};
 use base::names::{PlainPath, ServiceName, UserName};
+use base::repair::{self, Closed, Seen, quoted};
 use config::Config;
 use config::unusable;
 use host::Patience;
-use host::dirfd::PinnedDir;
-use host::mounts::{self, Mount};
-use host::repair::{self, Closed, Seen, quoted};
 
 /// Time limit for measuring all directories.
 const MEASURING: Duration = Duration::from_secs(20);

@@ -12,7 +12,7 @@ use super::finding::Finding;
 use super::ownership::{Level, levels, loose};
 use base::error::Failure;
 use base::measure;
-use host::repair::quoted;
+use base::repair::quoted;
 
 /// Facts about one folder.
 #[derive(Debug)]

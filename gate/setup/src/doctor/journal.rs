@@ -8,8 +8,8 @@ use super::examination::Examination;
 use super::finding::Finding;
 use super::ownership::{levels, loose};
 use base::error::Failure;
+use base::repair::quoted;
 use host::audit::{JOURNAL, SYSLOG};
-use host::repair::quoted;
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let taken =

@@ -6,7 +6,7 @@
 use super::examination::Examination;
 use super::finding::Finding;
 use base::error::Failure;
-use host::repair::quoted;
+use base::repair::quoted;
 
 /// Maximum number of bytes read from a file of keys.
 const MAX_BYTES: u64 = 1 << 20;

@@ -1,12 +1,12 @@
 //! Users who may change a file, by its own owner and mode and those of every directory above it.
 //!
 //! Invariant: links are resolved once, here, and every level of the real path is checked. A sticky directory counts as
-//! safe for the entries that a trusted user owns in it, as in `host::dirfd`.
+//! safe for the entries that a trusted user owns in it, as in `base::dirfd`.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use host::repair::{self, Closed, Seen};
+use base::repair::{self, Closed, Seen};
 
 /// One level of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

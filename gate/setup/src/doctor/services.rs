@@ -14,8 +14,8 @@ use super::finding::Finding;
 use super::ownership::{levels, loose};
 use base::error::Failure;
 use base::names::ServiceName;
+use base::repair::quoted;
 use config::Control;
-use host::repair::quoted;
 
 /// Time limit for `backupctl` to report one service: a little longer than that of the service's status command.
 const ASKING: Duration = Duration::from_secs(75);

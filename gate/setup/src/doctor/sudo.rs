@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::examination::Examination;
 use super::finding::Finding;
 use base::error::Failure;
-use host::repair::quoted;
+use base::repair::quoted;
 
 const SUDO: &str = "/usr/bin/sudo";
 const VISUDO: &str = "/usr/sbin/visudo";

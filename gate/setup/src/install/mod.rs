@@ -35,11 +35,11 @@ use nix::fcntl::{Flock, FlockArg};
 
 use base::error::ExitStatus;
 use base::reply::{Reply, Stream};
+use base::trusted::Trusted;
 use change::{Change, NewFile, Owner, Proof};
 use config::{Config, DEFAULT_PATH};
 use eyes::{Eyes, Own};
 use host::audit::Audit;
-use host::trusted::Trusted;
 use needs::Need;
 use options::{Asked, Options};
 use privilege::hardening::umask_of_a_boot;

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use super::owner::{Owner, PODMAN, everybody};
 use super::question::{Part, Question};
 use crate::{Container, Memory, Stack, Unit, container, unit};
+use base::clock;
 use base::error::{Failure, Interrupt};
 use base::names::{PlainPath, ServiceName};
 use base::reply::Stream;
 use config::Config;
 use host::program::{Output, Profile, Program, Tether};
-use host::{Ended, Host, Patience, clock};
+use host::{Ended, Host, Patience};
 
 /// The most members that a stack may have.
 pub(super) const MOST_MEMBERS: usize = 200;
