@@ -7,7 +7,8 @@
 //! (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves space (`dense`), `digest`
 //! hashes the stream, and `manifest` notes each entry. Reading: `gunzip` and `read` return the entries, `layout` finds
 //! the data in archives of other tools, `check` compares them with the manifest, `extract` makes a tree of them below
-//! one directory (`place`).
+//! one directory (`place`, `maker`). `contents` hands out the contents of files alone, and `assemble` makes a tree of a
+//! list and contents that are there already.
 //!
 //! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a tree
 //! is packed nor when one is made; memory is bounded for any tree and any archive.
@@ -15,10 +16,12 @@
 
 mod acl;
 pub mod adopt;
+pub mod assemble;
 pub mod attributes;
 mod before;
 pub mod check;
 mod compare;
+pub mod contents;
 mod dense;
 pub mod digest;
 pub mod entry;
@@ -31,6 +34,7 @@ mod input;
 mod layout;
 pub mod links;
 mod listing;
+mod maker;
 pub mod manifest;
 pub mod pack;
 mod pax;
