@@ -9,7 +9,7 @@ use base::names::{PlainPath, Remote, ServiceName};
 use config::Config;
 use host::program::{Pin, source_argument};
 
-fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
+pub(super) fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let rclone = &config.rclone;
     let mut argv = vec![rclone.program.to_string(), verb.to_owned()];
     argv.extend(arguments.iter().map(|&word| word.to_owned()));
@@ -35,7 +35,7 @@ fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 /// Adds the options for bulk transfers.
-fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
+pub(super) fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
     let rclone = &config.rclone;
     let mut add = |option: &str, value: String| argv.extend([option.to_owned(), value]);
     add("--transfers", rclone.transfers.to_string());
@@ -50,7 +50,7 @@ fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
-fn with_progress(mut argv: Vec<String>) -> Vec<String> {
+pub(super) fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     for word in ["--stats", "1s", "--stats-log-level", "NOTICE"] {
         argv.push(word.into());
     }

@@ -2,7 +2,7 @@
 //!
 //! | modules | content |
 //! |---|---|
-//! | `argv`, `call`, `place` | its work: the arguments of a run, and the request that does the same in a process that stays |
+//! | `argv`, `contents`, `call`, `place`, `name` | its work: the arguments of a run, and the request that does the same in a process that stays |
 //! | `log`, `listener`, `survey` | its messages: one line, the state of a run, the changes that a dry run reports |
 //! | `outcome` | the meaning of its exit, and the advice for it |
 //! | `version`, `known` | the table of its versions, and facts about the installed program |
@@ -14,10 +14,12 @@
 
 pub mod argv;
 pub mod call;
+mod contents;
 pub mod credentials;
 pub mod known;
 pub mod listener;
 pub mod log;
+pub mod name;
 pub mod outcome;
 pub mod place;
 pub mod survey;
@@ -29,6 +31,7 @@ pub use argv::{
     serve, size, sync, upload, upload_probe, version,
 };
 pub use call::Call;
+pub use contents::{digests, digests_listed, fetch_contents, fetch_listed};
 pub use listener::{Listener, Shared};
 pub use outcome::{folder_missing, judge, no_hash_below, passing};
 pub use version::Version;
