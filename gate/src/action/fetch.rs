@@ -45,6 +45,45 @@ struct Listed {
     size: i64,
 }
 
+/// The files of a remote folder with their sizes; `None` if there is no such folder. `waits` lets the gate wait for the
+/// remote.
+pub(super) fn files(
+    context: &mut Context<'_>,
+    what: &str,
+    folder: &str,
+    waits: bool,
+    patience: &Patience<'_>,
+) -> Result<Option<Vec<(String, u64)>>, Failure> {
+    let listing = Task {
+        what,
+        argv: rclone::list(context.config, folder),
+        call: Some(call::list(&Place::of(context.config, folder))),
+        remote: folder,
+        access: Access::Remote,
+        // A folder that does not exist is not an error.
+        output: Output::Silent,
+        phase: Phase::Downloading,
+    };
+    let ran = if waits {
+        context.rclone_patient(&listing, patience)?
+    } else {
+        context.rclone(&listing, patience)?
+    };
+    if rclone::folder_missing(&ran.ended) {
+        return Ok(None);
+    }
+    context.judge(&listing, &ran.ended, &ran.heard)?;
+    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout)
+        .map_err(|error| Failure::Verification(format!("{what}: rclone's answer: {error}")))?;
+    let size = |file: &Listed| u64::try_from(file.size).unwrap_or(0);
+    Ok(Some(
+        files
+            .into_iter()
+            .map(|file| (file.name.clone(), size(&file)))
+            .collect(),
+    ))
+}
+
 /// The archives of a service on one remote.
 fn archives(
     context: &mut Context<'_>,
@@ -54,36 +93,18 @@ fn archives(
 ) -> Result<Vec<Stored>, Failure> {
     let folder = remote.join(&format!("{}/archives", wanted.service));
     let what = format!("listing the archives in {folder}");
-    let listing = Task {
-        what: &what,
-        argv: rclone::list(context.config, &folder),
-        call: Some(call::list(&Place::of(context.config, &folder))),
-        remote: &folder,
-        access: Access::Remote,
-        // A folder that does not exist is not an error.
-        output: Output::Silent,
-        phase: Phase::Downloading,
-    };
     // Another remote may have the archive, so the gate does not wait for this one.
-    let ran = if wanted.remotes.len() > 1 {
-        context.rclone(&listing, patience)?
-    } else {
-        context.rclone_patient(&listing, patience)?
-    };
-    if rclone::folder_missing(&ran.ended) {
+    let waits = wanted.remotes.len() == 1;
+    let Some(files) = files(context, &what, &folder, waits, patience)? else {
         return Ok(Vec::new());
-    }
-    context.judge(&listing, &ran.ended, &ran.heard)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives: {error}"))
-    })?;
+    };
     let size = |name: &str| {
-        let file = files.iter().find(|file| file.name == name)?;
-        u64::try_from(file.size).ok()
+        let file = files.iter().find(|(file, _)| file == name)?;
+        Some(file.1)
     };
     Ok(files
         .iter()
-        .filter_map(|file| ArchiveName::parse(&wanted.service, &file.name))
+        .filter_map(|file| ArchiveName::parse(&wanted.service, &file.0))
         .map(|name| Stored {
             bytes: size(&name.to_string()).unwrap_or(0),
             manifest: size(&name.manifest()),
@@ -246,9 +267,20 @@ pub(super) fn manifest(
 ) -> Result<(), Failure> {
     let name = format!("{}/{}", stored.folder, stored.name.manifest());
     let bytes = stored.manifest.unwrap_or(0);
+    file(context, (&name, bytes), into, patience, room)
+}
+
+/// Downloads a file of the remote, of a known size, into a local file. `room` checks that a number of bytes fits.
+pub(super) fn file(
+    context: &mut Context<'_>,
+    (name, bytes): (&str, u64),
+    into: &File,
+    patience: &Patience<'_>,
+    room: &dyn Fn(u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     room(bytes)?;
     let what = format!("fetching {name}");
-    read(context, (&what, &name, bytes), patience, &mut |coming| {
+    read(context, (&what, name, bytes), patience, &mut |coming| {
         // One byte too many is enough to detect a wrong size.
         let mut out = into;
         let copied = io::copy(&mut coming.take(bytes + 1), &mut out)

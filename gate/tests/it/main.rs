@@ -39,6 +39,7 @@ mod links;
 mod manual;
 mod mirrors;
 mod naming;
+mod night;
 mod one_process;
 mod outages;
 mod overview;

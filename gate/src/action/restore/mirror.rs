@@ -1,293 +1,406 @@
-//! From the mirror: rclone brings back names, content and times; the manifest of an archive supplies the rest.
+//! `--from mirror`: the last complete night, exactly as its manifest says.
 //!
-//! Invariant: rclone writes only to the tree in the making, and makes no links. The gate reports everything that a
-//! mirror cannot bring back.
+//! rclone downloads the contents into a folder beside the tree in the making: those of `data/` in one run, and in the
+//! middle of a transition those of the incoming folder in a second one. The tree is made of the manifest, and each
+//! content is moved into it and compared.
+//!
+//! Invariant: rclone writes only to the folder of contents, and makes no links. A tree that differs from its manifest
+//! in one entry keeps the name `.incomplete`.
 
 use std::collections::BTreeSet;
-use std::io::Seek;
+use std::ffi::OsStr;
+use std::io::{BufWriter, Write};
 
-use serde::Deserialize;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat};
 
-use super::staging::Staging;
-use super::{ENTRY, has_room, manifest};
+use super::download::{Partial, download};
+use super::plain_mirror;
+use super::staging::{CONTENTS, INCOMING, Parts, Staging};
+use super::{ENTRY, has_room};
 use crate::action::Context;
 use crate::action::databases::Databases;
-use crate::action::fetch::{Stored, find_where};
+use crate::action::night::{MirrorBooks, Unbundling, flat_name, look};
 use crate::action::remote::{Access, Task};
-use crate::action::waiting::Pauses;
 use crate::policy::Restore;
-use crate::replacement::DATA;
-use archive::adopt::{Adopted, Owner, adopt, settle};
+use archive::assemble::{Assembled, Assembly, Source, Tree};
 use archive::extract::Options;
-use archive::inherit::{inherit, mark};
-use archive::manifest::Reader;
-use base::dirfd::PinnedDir;
 use base::error::Failure;
 use base::measure;
 use base::names::Remote;
 use base::progress::Phase;
 use host::Patience;
 use host::program::Output;
-use rclone::{Listener, call};
+use mirror::complete::Standing;
+use mirror::entry::Stored;
+use mirror::names::BundleName;
+use mirror::place::Places;
 
-/// Files are given up after this number of further failures in the same way.
-const REPEATED: u32 = 2;
+/// The list of files to download from the incoming folder, one name in a line.
+const NAMES: &str = "names";
 
-/// Properties that a mirror does not keep.
-const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, the extended attributes and ACLs of files that no archive knows, named pipes, and fractions of a second that the remote does not keep";
-
-#[derive(Deserialize)]
-struct Size {
-    count: u64,
-    bytes: i64,
-}
-
+/// Restores the mirror of the first remote that has one.
 pub(super) fn fetch(
     context: &mut Context<'_>,
     order: &Restore,
-    staging: &Staging,
+    staging: &mut Staging,
     databases: &Databases,
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {
     let service = &order.wanted.service;
-    let mut found = None;
-    for remote in &order.wanted.remotes {
-        let folder = remote.join(&format!("{service}/{DATA}"));
-        if let Some(size) = size(context, &folder, patience)? {
-            found = Some((folder, remote.clone(), size));
-            break;
+    let remotes = &order.wanted.remotes;
+    for remote in remotes {
+        let places = Places::of_service(remote, service);
+        let waits = remotes.len() == 1;
+        if let Some(books) = look(context, places.clone(), databases, waits, patience)? {
+            return from_books(context, order, remote, books, staging, databases, patience);
+        }
+        if let Some(size) = plain_mirror::size(context, &places.data, patience)? {
+            let place = (remote, places.data.as_str());
+            return plain_mirror::fetch(context, order, place, &size, staging, databases, patience);
         }
     }
-    let Some((folder, remote, size)) = found else {
-        let places: Vec<String> = order.wanted.remotes.iter().map(Remote::to_string).collect();
-        return Err(Failure::NoArchive(format!(
-            "there is no mirror of {service} in {}",
-            places.join(", ")
-        )));
-    };
-    let bytes = u64::try_from(size.bytes).unwrap_or(0);
-    has_room(context, staging, bytes.saturating_add(size.count * ENTRY))?;
-    context.say(format!(
-        "restoring {} ({}) from {folder}",
-        measure::count(size.count, "file"),
-        measure::size(bytes)
-    ));
-    let making = staging.making();
-    let what = format!("restoring {folder}");
-    let task = Task {
-        what: &what,
-        argv: rclone::fetch(context.config, &folder, &making.to_string()),
-        call: None,
-        remote: &folder,
-        access: Access::Writes(&making),
-        output: Output::Relayed,
-        phase: Phase::Downloading,
-    };
-    let missing = download(context, &task, patience)?;
-    let adopted = owners(context, order, &remote, staging, databases, patience)?;
-    context.warn(LOST);
-    if let Some(missing) = missing {
-        return Err(Failure::Verification(missing));
-    }
-    Ok(format!(
-        "the mirror {folder} is restored ({}, {bytes} bytes, {})",
-        measure::count(size.count, "file"),
-        measure::count(adopted.links, "link"),
-    ))
+    let places: Vec<String> = remotes.iter().map(Remote::to_string).collect();
+    Err(Failure::NoArchive(format!(
+        "there is no mirror of {service} in {}",
+        places.join(", ")
+    )))
 }
 
-/// Copies the mirror. If only some of the files could be downloaded, returns a sentence about the missing ones.
-fn download(
-    context: &mut Context<'_>,
-    task: &Task<'_>,
-    patience: &Patience<'_>,
-) -> Result<Option<String>, Failure> {
-    let mut pauses = Pauses::new();
-    let (mut last, mut repeated) = (BTreeSet::new(), 0);
-    let mut any = false;
-    loop {
-        let mut heard = Listener::new(task.phase);
-        let ended = context.rclone_attempt(task, &mut heard, patience)?;
-        any |= heard.stats().transfers > 0;
-        let failed = heard.failed().0.clone();
-        // The same files failed again: the files are the cause, not the remote.
-        repeated = match !failed.is_empty() && failed == last {
-            true => repeated + 1,
-            false => 0,
-        };
-        last = failed;
-        if repeated < REPEATED
-            && context.waits_after(task, &ended, &heard, &mut pauses, patience)?
-        {
-            continue;
-        }
-        return match context.judge(task, &ended, &heard) {
-            Ok(()) => Ok(None),
-            Err(failure) if any && heard.failed().1 > 0 => {
-                Ok(Some(tell_missing(context, &heard, &failure)))
-            }
-            Err(failure) => Err(failure),
-        };
-    }
-}
-
-/// Lists the files that could not be downloaded; returns a sentence that sums them up.
-fn tell_missing(context: &mut Context<'_>, heard: &Listener, failure: &Failure) -> String {
-    let (named, count) = heard.failed();
-    for name in named {
-        context.warn(format!("missing: {name}"));
-    }
-    let more = count.saturating_sub(named.len() as u64);
-    if more > 0 {
-        context.warn(format!("missing: {more} more files"));
-    }
-    format!(
-        "{} could not be downloaded; each has a line above that begins with \"missing: \" ({failure})",
-        measure::count(count, "file")
-    )
-}
-
-/// The number and size of the files in a mirror; `None` if there is no mirror.
-fn size(
-    context: &mut Context<'_>,
-    folder: &str,
-    patience: &Patience<'_>,
-) -> Result<Option<Size>, Failure> {
-    let what = format!("measuring {folder}");
-    let task = Task {
-        what: &what,
-        argv: rclone::size(context.config, folder),
-        call: Some(call::size(folder)),
-        remote: folder,
-        access: Access::Remote,
-        output: Output::Silent,
-        phase: Phase::Comparing,
-    };
-    let ran = context.rclone_patient(&task, patience)?;
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(None);
-    }
-    context.judge(&task, &ran.ended, &ran.heard)?;
-    serde_json::from_slice(&ran.ended.stdout)
-        .map(Some)
-        .map_err(|error| Failure::Verification(format!("rclone's answer: {error}")))
-}
-
-/// The newest archive beside the mirror that has a manifest, if there is one.
-fn newest(
+fn from_books(
     context: &mut Context<'_>,
     order: &Restore,
     remote: &Remote,
+    mut books: MirrorBooks,
+    staging: &mut Staging,
+    databases: &Databases,
     patience: &Patience<'_>,
-) -> Result<Option<Stored>, Failure> {
-    let wanted = crate::policy::Wanted {
-        service: order.wanted.service.clone(),
-        day: None,
-        remotes: vec![remote.clone()],
-        hot: order.wanted.hot,
+) -> Result<String, Failure> {
+    for fault in &books.faults {
+        context.warn(format!("finding: {fault}"));
+    }
+    let needs = match &mut books.night {
+        Ok(night) => match needs(night) {
+            Ok(needs) => Ok(needs),
+            Err(Failure::Verification(fault)) => Err(vec![fault]),
+            Err(failure) => return Err(failure),
+        },
+        Err(faults) => Err(std::mem::take(faults)),
     };
-    let found = find_where(context, &wanted, patience, |stored| {
-        stored.manifest.is_some()
-    });
-    match found {
-        Ok(stored) => Ok(Some(stored)),
-        Err(Failure::NoArchive(_)) => Ok(None),
+    match needs {
+        Ok(needs) => {
+            let made = exactly(context, order, &mut books, &needs, staging, patience);
+            if matches!(made, Err(Failure::Verification(_)))
+                && books.was_replaced(context, patience)?
+            {
+                return Err(Failure::Tool {
+                    what: format!("restoring {}", books.places.data),
+                    detail: "a --sync changed the mirror meanwhile; run this again".into(),
+                });
+            }
+            made
+        }
+        Err(faults) => without_night(
+            context, order, remote, &books, &faults, staging, databases, patience,
+        ),
+    }
+}
+
+/// Restores the files of a mirror without a complete night.
+#[expect(clippy::too_many_arguments, reason = "the parts of one restore")]
+fn without_night(
+    context: &mut Context<'_>,
+    order: &Restore,
+    remote: &Remote,
+    books: &MirrorBooks,
+    faults: &[String],
+    staging: &Staging,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<String, Failure> {
+    for fault in faults {
+        context.warn(format!("finding: {fault}"));
+    }
+    let data = books.places.data.as_str();
+    let reason = match books.complete.as_ref().map(|complete| complete.standing) {
+        Some(Standing::FirstUpload { done, all }) if faults.is_empty() => format!(
+            "the first upload to {data} is not complete ({})",
+            crate::action::night::share(done, all)
+        ),
+        _ => format!("no manifest of {data} can be read"),
+    };
+    let Some(size) = plain_mirror::size(context, data, patience)? else {
+        return Err(Failure::NoArchive(format!("{reason}, and it has no files")));
+    };
+    let place = (remote, data);
+    match plain_mirror::fetch(context, order, place, &size, staging, databases, patience) {
+        Ok(made) => Err(Failure::Verification(format!(
+            "{reason}; its files came without a comparison: {made}"
+        ))),
+        Err(Failure::Verification(words)) => {
+            Err(Failure::Verification(format!("{reason}; {words}")))
+        }
         Err(failure) => Err(failure),
     }
 }
 
-fn owners(
+/// Facts about a night, from a first look at its entries.
+#[derive(Default)]
+struct Needs {
+    entries: u64,
+    files: u64,
+    bytes: u64,
+    /// True if a content is at its path in `data/`, as far as the manifests know.
+    any_in_data: bool,
+    /// True if a content may be in the incoming folder.
+    any_incoming: bool,
+    bundles: BTreeSet<BundleName>,
+}
+
+fn needs(night: &mut mirror::books::Night<std::fs::File>) -> Result<Needs, Failure> {
+    let mut needs = Needs::default();
+    let mut chain = night.entries()?;
+    while let Some(current) = chain.entry()? {
+        let entry = &current.entry;
+        needs.entries += 1;
+        needs.bytes = needs.bytes.saturating_add(entry.bytes());
+        if !entry.has_content() {
+            continue;
+        }
+        needs.files += 1;
+        match &entry.stored {
+            Stored::Data => needs.any_in_data = true,
+            // It is in one of two places.
+            Stored::Incoming(_) => {
+                needs.any_in_data = true;
+                needs.any_incoming = true;
+            }
+            Stored::Bundle(bundle) => {
+                needs.bundles.insert(bundle.clone());
+            }
+        }
+    }
+    Ok(needs)
+}
+
+/// Restores a night.
+fn exactly(
     context: &mut Context<'_>,
     order: &Restore,
-    remote: &Remote,
-    staging: &Staging,
-    databases: &Databases,
+    books: &mut MirrorBooks,
+    needs: &Needs,
+    staging: &mut Staging,
     patience: &Patience<'_>,
-) -> Result<Adopted, Failure> {
-    let root = nix::unistd::geteuid().is_root();
-    let mut adopted = Adopted::default();
-    let mut watch = |_| Ok(());
-    let known = match newest(context, order, remote, patience)? {
-        Some(stored) => {
-            let read = manifest(context, &stored, databases, patience)?;
-            read.map(|(file, _)| (stored, file))
-        }
-        None => None,
-    };
-    let Some((stored, mut file)) = known else {
-        let owner = present(order);
-        settle(
-            staging.tree(),
-            owner.filter(|_| root),
-            &mut adopted,
-            &mut watch,
-        )?;
-        context.warn(match owner {
-            Some((uid, gid)) => format!(
-                "no archive with a manifest says whose files these were; all of them belong to {uid}:{gid}, as the present data does, and are for their owner alone"
-            ),
-            None => "no archive with a manifest says whose files these were; all of them belong to root and are for root alone".to_owned(),
-        });
-        return Ok(adopted);
-    };
-    let reading = || Failure::io("reading the manifest");
-    let mark = mark(&mut Reader::new(&file)?, &mut watch)?;
-    file.rewind().map_err(reading())?;
-    let mut manifest = Reader::new(&file)?;
-    let first = manifest
-        .record()?
-        .ok_or_else(|| Failure::Verification("the manifest is empty".to_owned()))?;
-    let whole = (first.uid, first.gid);
-    let marked = root.then_some((mark, first.gid));
-    settle(staging.tree(), marked, &mut adopted, &mut watch)?;
-    adopt(
-        staging.tree(),
-        &mut manifest,
-        first,
-        Options {
-            owners: root,
-            powers: order.keep_privileges,
-            reserve: 0,
-        },
-        &mut adopted,
-        &mut watch,
-    )?;
-    if root {
-        inherit(staging.tree(), mark, whole, &mut watch)?;
-    }
-    tell(context, &stored, &adopted);
-    Ok(adopted)
-}
-
-/// The owner of the present data.
-fn present(order: &Restore) -> Option<Owner> {
-    let data = PinnedDir::open(&order.folder.below(&[DATA])).ok()?;
-    let stat = nix::sys::stat::fstat(data.fd()).ok()?;
-    Some((stat.st_uid, stat.st_gid))
-}
-
-fn tell(context: &mut Context<'_>, stored: &Stored, adopted: &Adopted) {
+) -> Result<String, Failure> {
+    let data = books.places.data.clone();
+    let room = needs
+        .bytes
+        .saturating_add(needs.entries.saturating_mul(ENTRY));
+    has_room(context, staging, room)?;
     context.say(format!(
-        "owners and modes of {} files and directories are those of {}, and the content of {} is; a newer entry belongs to the owner of the nearest directory that the archive knows, and is for that owner alone",
-        adopted.known, stored.name, adopted.same
+        "restoring {} ({}) from {data}, {}",
+        measure::count(needs.files, "file"),
+        measure::size(needs.bytes),
+        books.standing()
     ));
+    let parts = staging.make_parts()?;
+    let mut partial = Vec::new();
+    if needs.any_in_data {
+        let to = parts.path.below(&[CONTENTS]).to_string();
+        let argv = rclone::fetch_contents(context.config, &data, &to);
+        partial.extend(bring(context, &data, argv, &parts, patience)?);
+    }
+    if needs.any_incoming && write_names(books, &parts)? {
+        let folder = books.places.incoming.clone();
+        let to = parts.path.below(&[INCOMING]).to_string();
+        let names = parts.path.below(&[NAMES]).to_string();
+        let argv = rclone::fetch_listed(context.config, &folder, &to, &names);
+        partial.extend(bring(context, &folder, argv, &parts, patience)?);
+    }
+    for bundle in &needs.bundles {
+        // The entries of a missing bundle are named one by one.
+        if books.bundle(bundle).is_none() {
+            continue;
+        }
+        let mut unbundling = Unbundling::into(&parts.bundled);
+        let unpacked = books.read_bundle(context, bundle, patience, &mut |entry, part| {
+            unbundling.write(entry, part)
+        });
+        match unpacked {
+            Err(Failure::Verification(fault)) => context.warn(format!("finding: {fault}")),
+            other => other?,
+        }
+    }
+    let options = Options {
+        owners: nix::unistd::geteuid().is_root(),
+        powers: order.keep_privileges,
+        reserve: context.config.limits.spool_reserve,
+    };
+    let as_of = books.night.as_ref().map(|night| night.heading.as_of);
+    let as_of = as_of.map_or_else(|_| String::new(), |as_of| as_of.to_string());
+    let made = assemble(books, staging, &parts, options)?;
+    staging.remove_parts();
+    tell(context, &made);
+    let mut faults: Vec<String> = books.faults.clone();
+    if let Ok(night) = &mut books.night {
+        for fault in &night.findings {
+            context.warn(format!("finding: {fault}"));
+        }
+        faults.append(&mut night.findings);
+    }
+    verdict(&made, &partial, &faults)?;
+    let unknown = match made.unknown {
+        0 => String::new(),
+        unknown => format!("; the manifest has no digest of {unknown} others yet"),
+    };
+    Ok(format!(
+        "the mirror {data} is restored as of {as_of} ({} entries, {} bytes, {} with the digest of the manifest{unknown})",
+        made.entries,
+        made.bytes,
+        measure::count(made.same, "file")
+    ))
+}
+
+/// Downloads contents; a folder that does not exist has none.
+fn bring(
+    context: &mut Context<'_>,
+    folder: &str,
+    argv: Vec<String>,
+    parts: &Parts,
+    patience: &Patience<'_>,
+) -> Result<Option<Partial>, Failure> {
+    let what = format!("restoring {folder}");
+    let task = Task {
+        what: &what,
+        argv,
+        call: None,
+        remote: folder,
+        access: Access::Writes(&parts.path),
+        output: Output::Relayed,
+        phase: Phase::Downloading,
+    };
+    download(context, &task, patience)
+}
+
+/// Writes the names of the contents that are in the incoming folder; false if there are none.
+fn write_names(books: &mut MirrorBooks, parts: &Parts) -> Result<bool, Failure> {
+    let failure = || Failure::io(format!("writing {}", parts.path.below(&[NAMES])));
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let file = openat(&parts.fd, NAMES, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map(std::fs::File::from)
+        .map_err(Failure::errno("making a list of names"))?;
+    let mut out = BufWriter::new(file);
+    let mut any = false;
+    if let Ok(night) = &mut books.night {
+        let mut chain = night.entries()?;
+        while let Some(current) = chain.entry()? {
+            if !current.entry.has_content() {
+                continue;
+            }
+            if let Stored::Incoming(name) = books.incoming.place(&current) {
+                any = true;
+                writeln!(out, "{name}").map_err(failure())?;
+            }
+        }
+    }
+    out.flush().map_err(failure())?;
+    Ok(any)
+}
+
+/// Makes the tree.
+fn assemble(
+    books: &mut MirrorBooks,
+    staging: &Staging,
+    parts: &Parts,
+    options: Options,
+) -> Result<Assembled, Failure> {
+    let mut watch = |_| Ok(());
+    let contents = parts
+        .contents
+        .try_clone()
+        .map_err(Failure::io("the downloaded contents"))?;
+    let mut tree = Tree::new(contents);
+    let mut assembly = Assembly::new(staging.tree(), options)?;
+    if let Ok(night) = &mut books.night {
+        let mut chain = night.entries()?;
+        while let Some(current) = chain.entry()? {
+            let record = &current.entry.record;
+            let name;
+            let source = match books.incoming.place(&current) {
+                _ if !current.entry.has_content() => None,
+                Stored::Incoming(incoming) if is_there(parts, incoming.as_str()) => {
+                    name = incoming.to_string();
+                    Some(Source {
+                        folder: std::os::fd::AsFd::as_fd(&parts.incoming),
+                        name: OsStr::new(&name),
+                    })
+                }
+                // A --sync at the same time may have moved it to its place.
+                Stored::Data | Stored::Incoming(_) => tree.source(&record.path)?,
+                Stored::Bundle(_) => {
+                    name = flat_name(&record.path);
+                    Some(Source {
+                        folder: std::os::fd::AsFd::as_fd(&parts.bundled),
+                        name: OsStr::new(&name),
+                    })
+                }
+            };
+            assembly.put(record, source, &mut watch)?;
+        }
+    }
+    assembly.finish()
+}
+
+fn is_there(parts: &Parts, name: &str) -> bool {
+    fstatat(&parts.incoming, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Warns about entries that did not come back unchanged.
+fn tell(context: &mut Context<'_>, made: &Assembled) {
+    let below = |line: &str| line.strip_prefix("data/").unwrap_or(line).to_owned();
+    for line in made.missing.lines() {
+        context.warn(format!("missing: {}", below(&line)));
+    }
+    for line in made.different.lines() {
+        context.warn(format!("different: {}", below(&line)));
+    }
     for (what, named) in [
         (
-            "of the size and time that the archive has, and of other content",
-            &adopted.doubtful,
-        ),
-        ("in the archive, and not in the mirror", &adopted.absent),
-        (
             "made without set-user-ID, set-group-ID or capabilities (--keep-privileges restores them)",
-            &adopted.powerless,
+            &made.powerless,
         ),
         (
             "made without attributes that cannot be set here",
-            &adopted.attributes,
+            &made.attributes,
         ),
     ] {
         if !named.is_empty() {
             context.warn(format!("{what}: {named}"));
         }
+    }
+}
+
+/// An error unless the tree is exactly the night of the last manifest.
+fn verdict(made: &Assembled, partial: &[Partial], faults: &[String]) -> Result<(), Failure> {
+    let mut words: Vec<String> = faults.to_vec();
+    if !made.missing.is_empty() {
+        let reason = partial
+            .first()
+            .map(|partial| format!(" ({})", partial.failure));
+        words.push(format!(
+            "{} of its entries could not be restored; each has a line above that begins with \"missing: \"{}",
+            made.missing.count,
+            reason.unwrap_or_default()
+        ));
+    }
+    if !made.different.is_empty() {
+        words.push(format!(
+            "{} with another content than the manifest says; each has a line above that begins with \"different: \"",
+            measure::count(made.different.count, "file")
+        ));
+    }
+    match words.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Verification(words.join("; "))),
     }
 }

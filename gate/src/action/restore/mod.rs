@@ -3,8 +3,10 @@
 //! Invariant: a service's data is complete at every moment: the former data until all of the new data is there and
 //! compared, and then the new data. A tree with its final name is complete.
 
+mod download;
 mod mirror;
 mod place;
+mod plain_mirror;
 mod snapshot;
 mod staging;
 
@@ -58,11 +60,14 @@ pub(super) fn restore(
     let mut staging = Staging::make(context, order, &stamp)?;
     context.begin_one_process(Reach::Remote, &patience)?;
     let made = if order.mirror {
-        mirror::fetch(context, order, &staging, &databases, &patience)
+        mirror::fetch(context, order, &mut staging, &databases, &patience)
     } else {
         from_archive(context, order, &staging, &databases, &patience)
     };
     context.end_one_process();
+    if order.mirror && made.as_ref().is_err_and(is_out_of_time) {
+        staging.keep_parts()?;
+    }
     let made = match made {
         Ok(made) => made,
         Err(Failure::Verification(words)) => {

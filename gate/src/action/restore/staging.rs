@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
 
@@ -32,6 +32,20 @@ const RESTORED: &str = "restored-";
 /// Name prefix of the data that a restore in place has replaced.
 pub(super) const BEFORE: &str = "data.before-restore-";
 
+/// Contents that are downloaded before the tree is made of them, each kind in a folder of its own.
+pub(super) struct Parts {
+    /// Files of the mirror, under their paths.
+    pub(super) contents: OwnedFd,
+    /// Files of a night that has not come to its place yet.
+    pub(super) incoming: OwnedFd,
+    /// Files of the bundle.
+    pub(super) bundled: OwnedFd,
+    /// The folder of all.
+    pub(super) fd: OwnedFd,
+    /// Its path.
+    pub(super) path: PlainPath,
+}
+
 /// A tree in the making.
 pub(super) struct Staging {
     parent: OwnedFd,
@@ -44,7 +58,14 @@ pub(super) struct Staging {
     pub(super) name: String,
     tree: OwnedFd,
     named: bool,
+    /// The folder for contents that are downloaded before the tree is made of them.
+    parts: Option<String>,
 }
+
+/// Names in the folder of parts.
+pub(super) const CONTENTS: &str = "data";
+pub(super) const INCOMING: &str = "incoming";
+pub(super) const BUNDLED: &str = "bundle";
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
@@ -108,7 +129,55 @@ impl Staging {
             name,
             tree,
             named: false,
+            parts: None,
         })
+    }
+
+    /// Makes a folder beside the tree for downloaded contents, with a folder in it for each kind of them.
+    pub(super) fn make_parts(&mut self) -> Result<Parts, Failure> {
+        let name = format!("{}.parts", self.making);
+        let path = self.folder.below(&[&name]);
+        let what = || Failure::errno(format!("making {path}"));
+        mkdirat(&self.parent, name.as_str(), Mode::S_IRWXU).map_err(what())?;
+        self.parts = Some(name.clone());
+        let fd = openat(&self.parent, name.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
+        let make = |name: &str| {
+            mkdirat(&fd, name, Mode::S_IRWXU).map_err(what())?;
+            openat(&fd, name, DIRECTORY, Mode::empty()).map_err(what())
+        };
+        Ok(Parts {
+            contents: make(CONTENTS)?,
+            incoming: make(INCOMING)?,
+            bundled: make(BUNDLED)?,
+            fd,
+            path,
+        })
+    }
+
+    /// Removes the downloaded contents that the tree does not need.
+    pub(super) fn remove_parts(&mut self) {
+        if let Some(name) = self.parts.take() {
+            remove(&self.parent, &name);
+        }
+    }
+
+    /// Puts the contents downloaded so far in the place of the empty tree: the deadline passed before more was made of
+    /// them.
+    pub(super) fn keep_parts(&mut self) -> Result<(), Failure> {
+        let Some(name) = &self.parts else {
+            return Ok(());
+        };
+        let what = || Failure::errno(format!("keeping {}/{name}", self.folder));
+        let parts = openat(&self.parent, name.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
+        match unlinkat(&self.parent, self.making.as_str(), UnlinkatFlags::RemoveDir) {
+            // The tree holds something already.
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => return Ok(()),
+            other => other.map_err(what())?,
+        }
+        renameat(&parts, CONTENTS, &self.parent, self.making.as_str()).map_err(what())?;
+        self.tree =
+            openat(&self.parent, self.making.as_str(), DIRECTORY, Mode::empty()).map_err(what())?;
+        Ok(())
     }
 
     /// The folder that contains the tree.
@@ -176,6 +245,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        self.remove_parts();
         if !self.named {
             remove(&self.parent, &self.making);
         }

@@ -1,0 +1,291 @@
+//! The books of a mirror, fetched from the remote: the last complete night, and the place of each of its contents.
+//!
+//! Invariant: a night counts only if its manifests were read to their ends and found intact. Nothing is changed on the
+//! remote.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use super::Context;
+use super::databases::Databases;
+use super::fetch::{self, files};
+use archive::Watch;
+use archive::contents::{Part, contents};
+use archive::digest::{Digest, Hasher, Hashing};
+use base::error::Failure;
+use base::measure;
+use host::Patience;
+use mirror::books::{Catalog, Night};
+use mirror::complete::{Complete, Standing};
+use mirror::compose::Incoming;
+use mirror::names::{Book, BundleName};
+use mirror::place::Places;
+
+/// The largest `complete` file.
+const LARGEST: u64 = 64 << 10;
+
+/// The books of one mirror.
+pub(super) struct MirrorBooks {
+    /// The folders of the mirror.
+    pub(super) places: Places,
+    /// The names of the books.
+    pub(super) catalog: Catalog,
+    /// The sizes of the books.
+    sizes: Vec<(String, u64)>,
+    /// The file `complete`, if there is one that can be read.
+    pub(super) complete: Option<Complete>,
+    /// The last night; without one the faults of its manifests.
+    pub(super) night: Result<Night<File>, Vec<String>>,
+    /// Contents that have not come to their places yet.
+    pub(super) incoming: Incoming,
+    /// True if `data/` is completely the copy of the last night.
+    pub(super) is_settled: bool,
+    /// Faults of the file `complete`.
+    pub(super) faults: Vec<String>,
+}
+
+/// Fetches the books of a mirror; `None` if it has none. `waits` lets the gate wait for the remote.
+pub(super) fn look(
+    context: &mut Context<'_>,
+    places: Places,
+    databases: &Databases,
+    waits: bool,
+    patience: &Patience<'_>,
+) -> Result<Option<MirrorBooks>, Failure> {
+    let what = format!("listing the manifests of {}", places.data);
+    let Some(sizes) = files(context, &what, &places.books, waits, patience)? else {
+        return Ok(None);
+    };
+    let catalog = Catalog::of(&places.prefix, sizes.iter().map(|(name, _)| name.as_str()));
+    if catalog.is_empty() {
+        return Ok(None);
+    }
+    let mut books = MirrorBooks {
+        places,
+        catalog,
+        sizes,
+        complete: None,
+        night: Err(Vec::new()),
+        incoming: Incoming::default(),
+        is_settled: false,
+        faults: Vec::new(),
+    };
+    if books.catalog.complete {
+        match complete(context, &books, databases, patience) {
+            Ok(complete) => books.complete = Some(complete),
+            Err(Failure::Verification(fault)) => books.faults.push(fault),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let catalog = books.catalog.clone();
+    books.night = Night::choose(&catalog, &books.places.subject, |number| {
+        let file = databases.create(&format!("manifest-{number}"))?;
+        let book = Book::Manifest(number);
+        books.fetch(context, &book, &file, databases, patience)?;
+        Ok(file)
+    })?;
+    let complete = books.complete.as_ref();
+    if let Ok(night) = &books.night {
+        books.is_settled = night.is_settled(complete);
+        if night.is_disputed(complete) {
+            books.faults.push(format!(
+                "the file `complete` names another manifest {} than the one that is there; two hosts may write to this mirror",
+                night.heading.number
+            ));
+        }
+    }
+    if books.night.is_ok() && !books.is_settled {
+        let folder = books.places.incoming.clone();
+        let what = format!("listing {folder}");
+        let listed = files(context, &what, &folder, true, patience)?.unwrap_or_default();
+        books.incoming = Incoming::of(listed.iter().map(|(name, size)| (name.as_str(), *size)));
+    }
+    Ok(Some(books))
+}
+
+fn complete(
+    context: &mut Context<'_>,
+    books: &MirrorBooks,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<Complete, Failure> {
+    use std::io::{Read, Seek};
+    if books.size(&Book::Complete) > LARGEST {
+        return Err(Failure::Verification(
+            "the file `complete` is too large".into(),
+        ));
+    }
+    let mut file = databases.create("complete")?;
+    books.fetch(context, &Book::Complete, &file, databases, patience)?;
+    let mut text = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut text))
+        .map_err(Failure::io("reading the file `complete`"))?;
+    let complete = Complete::parse(&text)?;
+    if complete.subject != books.places.subject {
+        return Err(Failure::Verification(format!(
+            "the file `complete` is that of {}",
+            complete.subject
+        )));
+    }
+    Ok(complete)
+}
+
+impl MirrorBooks {
+    fn size(&self, book: &Book) -> u64 {
+        let name = book.name(&self.places.prefix);
+        let found = self.sizes.iter().find(|(known, _)| *known == name);
+        found.map_or(0, |(_, size)| *size)
+    }
+
+    fn fetch(
+        &self,
+        context: &mut Context<'_>,
+        book: &Book,
+        into: &File,
+        databases: &Databases,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
+        let name = format!("{}/{}", self.places.books, book.name(&self.places.prefix));
+        let room = |bytes| databases.has_room(bytes);
+        fetch::file(context, (&name, self.size(book)), into, patience, &room)
+    }
+
+    /// The size of a bundle; `None` if it is not there.
+    pub(super) fn bundle(&self, name: &BundleName) -> Option<u64> {
+        let is_there = self.catalog.bundles.contains(name);
+        is_there.then(|| self.size(&Book::Bundle(name.clone())))
+    }
+
+    /// Reads a bundle while it is downloaded, and hands out the contents in it.
+    pub(super) fn read_bundle(
+        &self,
+        context: &mut Context<'_>,
+        bundle: &BundleName,
+        patience: &Patience<'_>,
+        each: &mut dyn FnMut(&archive::entry::Entry, Part<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let book = Book::Bundle(bundle.clone());
+        let name = format!("{}/{}", self.places.books, book.name(&self.places.prefix));
+        let what = format!("reading {name}");
+        let mut watch = |_| Ok(());
+        let mut digest = None;
+        fetch::read(
+            context,
+            (&what, &name, self.size(&book)),
+            patience,
+            &mut |coming| {
+                let mut coming = Hashing::new(coming);
+                let watch: Watch<'_> = &mut watch;
+                contents(&mut coming, watch, each)?;
+                digest = Some(coming.finish().2);
+                Ok(())
+            },
+        )?;
+        match digest {
+            Some(digest) if BundleName::of(digest) == *bundle => Ok(()),
+            _ => Err(Failure::Verification(format!(
+                "{name} does not have the digest in its name"
+            ))),
+        }
+    }
+
+    /// True if another night was written meanwhile.
+    pub(super) fn was_replaced(
+        &self,
+        context: &mut Context<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<bool, Failure> {
+        let what = format!("listing the manifests of {}", self.places.data);
+        let now = files(context, &what, &self.places.books, true, patience)?.unwrap_or_default();
+        let names = now.iter().map(|(name, _)| name.as_str());
+        Ok(Catalog::of(&self.places.prefix, names) != self.catalog)
+    }
+
+    /// Says which night the mirror is the copy of.
+    pub(super) fn standing(&self) -> String {
+        match (&self.night, self.complete.as_ref().map(|one| one.standing)) {
+            (Ok(night), _) if self.is_settled => {
+                format!("complete as of {}", night.heading.as_of)
+            }
+            (Ok(night), _) => format!(
+                "complete as of {}; a --sync was interrupted before all files of that night were at their places, and the next --sync puts them there",
+                night.heading.as_of
+            ),
+            (Err(_), Some(Standing::FirstUpload { done, all })) => {
+                format!("complete as of: never; first upload: {}", share(done, all))
+            }
+            (Err(_), _) => "no manifest of it can be read".to_owned(),
+        }
+    }
+}
+
+/// The progress of a first upload.
+pub(super) fn share(done: (u64, u64), all: (u64, u64)) -> String {
+    let (part, whole) = if all.1 > 0 {
+        (done.1, all.1)
+    } else {
+        (done.0, all.0)
+    };
+    let percent = (u128::from(part) * 100)
+        .checked_div(u128::from(whole))
+        .unwrap_or(0);
+    format!("{percent} % of {}", measure::size(all.1))
+}
+
+/// The name of a content of the bundle in a flat folder: the digest of its path, because paths may be too long for a
+/// name, or clash.
+pub(super) fn flat_name(path: &[u8]) -> String {
+    digest_of(path).to_string()
+}
+
+/// The digest of some bytes.
+pub(super) fn digest_of(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::default();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// Writes the contents of a bundle into a flat folder, one part after the other.
+pub(super) struct Unbundling<'f> {
+    folder: &'f OwnedFd,
+    file: Option<File>,
+}
+
+impl<'f> Unbundling<'f> {
+    pub(super) fn into(folder: &'f OwnedFd) -> Self {
+        Self { folder, file: None }
+    }
+
+    /// Writes one part.
+    pub(super) fn write(
+        &mut self,
+        entry: &archive::entry::Entry,
+        part: Part<'_>,
+    ) -> Result<(), Failure> {
+        use nix::fcntl::{OFlag, openat};
+        use nix::sys::stat::Mode;
+        use std::os::unix::fs::FileExt;
+        let what = || format!("unpacking {} of the bundle", entry.display());
+        match part {
+            Part::Begin { size } => {
+                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+                let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+                let name = flat_name(&entry.path);
+                let file = openat(self.folder, name.as_str(), flags, mode)
+                    .map(File::from)
+                    .map_err(Failure::errno(what()))?;
+                file.set_len(size).map_err(Failure::io(what()))?;
+                self.file = Some(file);
+            }
+            Part::Piece(piece) => {
+                if let Some(file) = &self.file {
+                    file.write_all_at(piece.bytes, piece.offset)
+                        .map_err(Failure::io(what()))?;
+                }
+            }
+            Part::End => self.file = None,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! A download of many files, of which some may fail.
+//!
+//! Invariant: files that failed again and again end the download only when none came at all.
+
+use std::collections::BTreeSet;
+
+use crate::action::Context;
+use crate::action::remote::Task;
+use crate::action::waiting::Pauses;
+use base::error::Failure;
+use host::Patience;
+use rclone::Listener;
+
+/// Files are given up after this number of further failures in the same way.
+const REPEATED: u32 = 2;
+
+/// The end of a download that brought only some of the files.
+pub(super) struct Partial {
+    /// The names of the files that failed.
+    pub(super) heard: Listener,
+    /// The reason of the last failure.
+    pub(super) failure: Failure,
+}
+
+/// Downloads files. Returns the failure if only some of them came, and `None` if all did.
+pub(super) fn download(
+    context: &mut Context<'_>,
+    task: &Task<'_>,
+    patience: &Patience<'_>,
+) -> Result<Option<Partial>, Failure> {
+    let mut pauses = Pauses::new();
+    let (mut last, mut repeated) = (BTreeSet::new(), 0);
+    let mut any = false;
+    loop {
+        let mut heard = Listener::new(task.phase);
+        let ended = context.rclone_attempt(task, &mut heard, patience)?;
+        any |= heard.stats().transfers > 0;
+        let failed = heard.failed().0.clone();
+        // The same files failed again: the files are the cause, not the remote.
+        repeated = match !failed.is_empty() && failed == last {
+            true => repeated + 1,
+            false => 0,
+        };
+        last = failed;
+        if repeated < REPEATED
+            && context.waits_after(task, &ended, &heard, &mut pauses, patience)?
+        {
+            continue;
+        }
+        return match context.judge(task, &ended, &heard) {
+            Ok(()) => Ok(None),
+            Err(failure) if any && heard.failed().1 > 0 => Ok(Some(Partial { heard, failure })),
+            Err(failure) => Err(failure),
+        };
+    }
+}
