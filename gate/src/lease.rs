@@ -44,6 +44,13 @@ pub struct Lease {
     /// The state of the service before its stop. The lease promises this state and no more.
     #[serde(default)]
     pub before: Before,
+    /// The downtime of earlier stops under this lease, in milliseconds: an archive may stop the service once more after
+    /// an early start.
+    #[serde(default)]
+    pub earlier_ms: u64,
+    /// The time of the first of several stops.
+    #[serde(default)]
+    pub first: Option<DateTime<Utc>>,
 }
 
 /// Signs of health that a service lacked before its stop.
@@ -72,6 +79,8 @@ impl Lease {
             kept_by: KeptBy::Nobody,
             back: None,
             before: Before::default(),
+            earlier_ms: 0,
+            first: None,
         }
     }
 
@@ -130,13 +139,38 @@ impl Lease {
         }
     }
 
-    /// The downtime of the service; `None` after a reboot in between, and for a lost lease.
+    /// The downtime of the service, of all stops together; `None` after a reboot in between, and for a lost lease.
     #[must_use]
     pub fn downtime(&self, now: &Moment) -> Option<Duration> {
         if self.stopped.utc == DateTime::UNIX_EPOCH {
             return None;
         }
-        self.back.as_ref().unwrap_or(now).since(&self.stopped)
+        let last = self.back.as_ref().unwrap_or(now).since(&self.stopped)?;
+        Some(last + Duration::from_millis(self.earlier_ms))
+    }
+
+    /// Identifies the promise: the time of its first stop, in milliseconds.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.first.unwrap_or(self.stopped.utc).timestamp_millis()
+    }
+
+    /// The same promise after one more stop of a service that was back early. The time that the service may stay down
+    /// counts for all stops together; `seconds` is that of a new lease.
+    #[must_use]
+    pub fn stopped_again(&self, now: Moment, seconds: u32) -> Self {
+        let earlier = self.downtime(&now).unwrap_or_default();
+        let gone = u32::try_from(earlier.as_secs()).unwrap_or(u32::MAX);
+        Self {
+            was_up: true,
+            first: Some(self.first.unwrap_or(self.stopped.utc)),
+            stopped: now,
+            seconds: seconds.saturating_sub(gone).max(1),
+            kept_by: KeptBy::Nobody,
+            back: None,
+            before: self.before,
+            earlier_ms: u64::try_from(earlier.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 }
 
@@ -160,6 +194,8 @@ mod tests {
             kept_by: KeptBy::Process,
             back: None,
             before: Before::default(),
+            earlier_ms: 0,
+            first: None,
         }
     }
 
@@ -186,6 +222,24 @@ mod tests {
         now.utc += chrono::TimeDelta::days(400);
         assert!(!lease().due(&now));
         assert_eq!(lease().downtime(&now), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn downtimes_of_one_promise_add_up_and_share_its_length() {
+        let mut lease = lease();
+        lease.back = Some(at("a", 7_500));
+        let again = lease.stopped_again(at("a", 20_000), 60);
+        assert_eq!(again.id(), lease.id());
+        assert!(again.owed() && again.kept_by == KeptBy::Nobody);
+        assert_eq!(again.seconds, 58);
+        assert!(!again.due(&at("a", 77_999)) && again.due(&at("a", 78_000)));
+        let mut back = again.clone();
+        back.back = Some(at("a", 21_000));
+        let sum = Duration::from_millis(3_500);
+        assert_eq!(back.downtime(&at("a", 99_000)), Some(sum));
+        let third = back.stopped_again(at("a", 30_000), 2);
+        assert_eq!((third.id(), third.seconds), (lease.id(), 1));
+        assert_eq!(third.earlier_ms, 3_500);
     }
 
     #[test]

@@ -7,9 +7,10 @@
 //! Invariant: the gate itself waits for no file system that holds a service's data.
 
 mod answer;
+mod copies;
 mod orders;
 mod process;
 
 pub use answer::{Answer, Line, Told};
-pub use orders::{ENTRY, Orders, Pack, Walk, Work};
+pub use orders::{Duplicate, ENTRY, Orders, Pack, Walk, Work};
 pub use process::walk;

@@ -9,7 +9,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
+use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
 use super::acl;
@@ -129,4 +129,11 @@ pub fn write(fd: &impl AsFd, attributes: &Attributes) -> Vec<String> {
         }
     }
     refused
+}
+
+/// Removes an attribute that the original of a copy does not have; one that stays is found when the copy is compared.
+pub(super) fn remove(fd: &impl AsFd, name: &[u8]) {
+    if let Ok(key) = CString::new(name) {
+        let _ = removexattr(path(fd), &key);
+    }
 }

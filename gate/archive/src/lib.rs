@@ -7,8 +7,8 @@
 //! (`ustar`, `pax`, `sparse`, `acl`), `gzip` compresses it on all cores where that saves space (`dense`), `digest`
 //! hashes the stream, and `manifest` notes each entry. Reading: `gunzip` and `read` return the entries, `layout` finds
 //! the data in archives of other tools, `check` compares them with the manifest, `extract` makes a tree of them below
-//! one directory (`place`, `maker`). `contents` hands out the contents of files alone, and `assemble` makes a tree of a
-//! list and contents that are there already.
+//! one directory (`place`, `maker`). `contents` hands out the contents of files alone, `assemble` makes a tree of a
+//! list and contents that are there already, and `duplicate` makes the same tree elsewhere on this host.
 //!
 //! Invariant: entries are reached by descriptor from the pinned directory and no link is followed, neither when a tree
 //! is packed nor when one is made; memory is bounded for any tree and any archive.
@@ -24,6 +24,7 @@ mod compare;
 pub mod contents;
 mod dense;
 pub mod digest;
+pub mod duplicate;
 pub mod entry;
 pub mod estimate;
 pub mod extract;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod comparing;
+mod duplicates;
 mod hostile;
 mod round_trip;
 

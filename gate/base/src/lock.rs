@@ -4,8 +4,9 @@
 //! lease that waits for a stop holds `NAME.next`. A sync or an archive looks at the second one while it works, and gives way. No
 //! signal goes to a process id that might belong to another process by now, and the kernel releases the locks when a holder dies.
 //!
-//! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, and that of the service only while it
-//! reads. [`LockName`] names the files.
+//! An archive has a lock of its own (`archive.NAME.lock`) until it is uploaded, as has a sync (`mirror.NAME.lock`), and
+//! that of the service only while it reads. The lock of a service is the last that an action waits for while it holds
+//! others, apart from the turn to upload. [`LockName`] names the files.
 //!
 //! Invariant: the holder of a [`ServiceLock`] is alone with the service.
 
@@ -94,6 +95,7 @@ impl ServiceLock {
     #[must_use]
     pub fn busy(directory: &PlainPath, service: &ServiceName) -> Option<String> {
         Self::holder(directory, &LockName::service(service))
+            .or_else(|| Self::holder(directory, &LockName::mirror(service)))
             .or_else(|| Self::holder(directory, &LockName::archives(service)))
     }
 

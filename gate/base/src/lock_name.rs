@@ -1,7 +1,7 @@
 //! The names of locks, and of the records that belong to the same thing.
 //!
-//! A service has a lock for the service itself, one for its archives and one for its restores; an extra target has one.
-//! Their names are `NAME`, `archive.NAME`, `restore.NAME` and `extra.NAME`, where each dot of NAME is a comma: no name
+//! A service has a lock for the service itself, one for its archives, one for its restores and one for its mirrors; an
+//! extra target has one. Their names are `NAME`, `archive.NAME`, `restore.NAME`, `mirror.NAME` and `extra.NAME`, where each dot of NAME is a comma: no name
 //! holds a comma, so the kind is before the only dot. Names without a dot give the file names of the gate's first versions,
 //! so that a gate that is being replaced and the new one see each other's locks.
 //!
@@ -15,6 +15,8 @@ enum Kind {
     Service(ServiceName),
     Archives(ServiceName),
     Restores(ServiceName),
+    Mirror(ServiceName),
+    Upload(String),
     Extra(TargetName),
     Probe,
 }
@@ -44,6 +46,19 @@ impl LockName {
         Self(Kind::Restores(service.clone()))
     }
 
+    /// The lock of a service's mirrors. A sync holds it until the upload ends, and the lock of the service only while it
+    /// captures the data.
+    #[must_use]
+    pub fn mirror(service: &ServiceName) -> Self {
+        Self(Kind::Mirror(service.clone()))
+    }
+
+    /// The turn to upload to a remote, by its name in rclone's configuration.
+    #[must_use]
+    pub fn upload(remote: &str) -> Self {
+        Self(Kind::Upload(remote.to_owned()))
+    }
+
     /// The lock of an extra target.
     #[must_use]
     pub fn extra(target: &TargetName) -> Self {
@@ -64,6 +79,8 @@ impl LockName {
             Kind::Service(name) => encoded(name.as_str()),
             Kind::Archives(name) => format!("archive.{}", encoded(name.as_str())),
             Kind::Restores(name) => format!("restore.{}", encoded(name.as_str())),
+            Kind::Mirror(name) => format!("mirror.{}", encoded(name.as_str())),
+            Kind::Upload(remote) => format!(".upload.{}", encoded(remote)),
             Kind::Extra(name) => format!("extra.{}", encoded(name.as_str())),
             Kind::Probe => ".probe".to_owned(),
         }
@@ -73,7 +90,11 @@ impl LockName {
     #[must_use]
     pub fn subject(&self) -> &str {
         match &self.0 {
-            Kind::Service(name) | Kind::Archives(name) | Kind::Restores(name) => name.as_str(),
+            Kind::Service(name)
+            | Kind::Archives(name)
+            | Kind::Restores(name)
+            | Kind::Mirror(name) => name.as_str(),
+            Kind::Upload(remote) => remote,
             Kind::Extra(name) => name.as_str(),
             Kind::Probe => "a write probe",
         }
@@ -104,6 +125,8 @@ mod tests {
                 LockName::service(&name),
                 LockName::archives(&name),
                 LockName::restores(&name),
+                LockName::mirror(&name),
+                LockName::upload(name.as_str()),
             ]
         });
         let target = TargetName::parse(word).into_iter();
@@ -115,8 +138,8 @@ mod tests {
     proptest! {
         #[test]
         fn different_locks_have_different_files(
-            word in "(archive|restore|extra)?[.]?[A-Za-z0-9][A-Za-z0-9._-]{0,5}([.](lock|start|new|json))?",
-            prefix in "(archive|restore|extra)[.,]",
+            word in "(archive|restore|mirror|extra)?[.]?[A-Za-z0-9][A-Za-z0-9._-]{0,5}([.](lock|start|new|json))?",
+            prefix in "(archive|restore|mirror|extra)[.,]",
         ) {
             let mut locks = all(&word);
             locks.extend(all(&format!("{prefix}{word}")));

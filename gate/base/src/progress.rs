@@ -20,6 +20,8 @@ pub enum Phase {
     Measuring,
     /// The archive is written into the spool.
     Packing,
+    /// The data is copied on this host, so that its service can start.
+    Capturing,
     /// The written archive is read back.
     Checking,
     /// Source and copy are compared, and nothing is changed.
@@ -34,9 +36,10 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Measuring,
         Self::Packing,
+        Self::Capturing,
         Self::Checking,
         Self::Comparing,
         Self::Mirroring,
@@ -50,6 +53,7 @@ impl Phase {
         match self {
             Self::Measuring => "measuring",
             Self::Packing => "packing",
+            Self::Capturing => "capturing",
             Self::Checking => "checking",
             Self::Comparing => "comparing",
             Self::Mirroring => "mirroring",

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod capture;
 mod lease;
 mod limits;
 mod rclone;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use account::Account;
+pub use capture::{Capture, CaptureCommands};
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Bounds, Limits, OwnLimits, Timeout};
 pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};
@@ -92,6 +94,8 @@ pub struct Config {
     pub room_before_stop: bool,
     /// True to stop a service over SSH only if a remote may take its backup.
     pub ask_before_stop: bool,
+    /// Terms for captures of data.
+    pub capture: Capture,
     /// For how long a backup may keep a service down.
     pub lease: LeaseTerms,
     /// Deadlines and dangerous quantities.
@@ -134,6 +138,7 @@ impl Default for Config {
             early_start: true,
             room_before_stop: false,
             ask_before_stop: true,
+            capture: Capture::default(),
             lease: LeaseTerms::default(),
             limits: Limits::default(),
             retention: Retention::default(),
@@ -247,10 +252,14 @@ impl Config {
         let config = Self::read(text)?;
         for (name, service) in &config.services {
             service.check(name)?;
+            if let Some(commands) = &service.capture {
+                commands.check(name, &config.data_of(name))?;
+            }
         }
         if config.remotes.is_empty() {
             return Err("remotes: name at least one, as in [\"onedrive:/OdroidBackup\"]".into());
         }
+        config.capture.check()?;
         config.lease.check()?;
         config.limits.check()?;
         config.retention.check()?;
@@ -322,6 +331,12 @@ mod tests {
         check("remotes = []", "remotes");
         check("remotes = [\":local:/etc\"]", ":local:/etc");
         check("[lease]\nseconds = 0", "lease.seconds");
+        check("[capture]\nseconds = 0", "capture.seconds");
+        check(
+            "[services.a.capture]\ntake = [\"/bin/true\"]\nrelease = [\"/bin/true\"]\npath = \"/media/ssd/podman/a\"",
+            "services.a.capture.path",
+        );
+        check("[services.a.capture]\ntake = [\"/bin/true\"]", "release");
         check("[lease]\nkeeper = \"cron\"", "cron");
         check(
             "[services.a]\nready = [\"/bin/true\"]\nready_url = \"http://127.0.0.1\"",

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::capture::CaptureCommands;
 use super::lease::check_seconds;
 use super::limits::OwnLimits;
 use base::names::{PlainPath, ServiceName, UserName};
@@ -23,8 +24,10 @@ pub struct Service {
     pub ready: Option<CommandLine>,
     /// Answers with 2xx or 3xx when it is ready, asked likewise.
     pub ready_url: Option<ReadyUrl>,
-    /// This service's own value of `early_start`.
+    /// False: the service stays down until `--start` comes.
     pub early_start: Option<bool>,
+    /// Commands that capture its data.
+    pub capture: Option<CaptureCommands>,
     /// This service's own value of `room_before_stop`.
     pub room_before_stop: Option<bool>,
     /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.

@@ -30,7 +30,7 @@ impl SetAside {
 }
 
 /// Keys of a service or extra target that are tables themselves.
-const TABLES: [&str; 1] = ["limits"];
+const TABLES: [&str; 2] = ["capture", "limits"];
 
 /// Takes the tables with unusable names out of a configuration.
 pub(super) fn take_out(root: &mut Table) -> Vec<SetAside> {

@@ -8,11 +8,11 @@ use std::io::Seek;
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::capture::{Capture, Need, Wish};
 use super::circumstances::{Circumstances, stayed_down, tell_bind_mount};
 use super::one_process::Reach;
 use super::prune::{self, New};
 use super::spool::Spool;
-use super::start::start_early;
 use super::upload::Upload;
 use crate::policy::{Archive, powers};
 use crate::retention::ArchiveName;
@@ -39,34 +39,34 @@ pub(super) fn archive(
     let waiting = Patience::attended(until);
     let _archives = context.lock(&LockName::archives(&order.service), "--archive", &waiting)?;
     let lock = context.lock(&LockName::service(&order.service), "--archive", &waiting)?;
-    let patience = Patience::attended(until).yielding(&lock);
-    context.rclone_fits(&order.folder, &patience)?;
+    context.rclone_fits(&order.folder, &waiting.yielding(&lock))?;
     tell_raised(context, order);
-    let name = ArchiveName::new(order.service.clone(), context.host.today());
-    let source = context.open_source(&order.source, &patience)?;
-    let mut down = !order.hot && circumstances.is_down(context, &order.service);
     tell_bind_mount(context, order.service.as_str(), &order.source);
-    if keeps_todays(context, order, &name, down, &patience)? {
-        return Ok(format!("{name} was not made again"));
-    }
-    let spool = Spool::open(context, &order.service, &name)?;
-    let packed = pack(context, order, &name, &source, &spool, &patience)?;
-    if down {
-        down = stayed_down(context, &order.service, &patience);
-        if keeps_todays(context, order, &name, down, &patience)? {
-            return Ok(format!("{name} was not replaced"));
-        }
-    }
-    if !context.config.starts_early(&order.service) {
-        context.host.give_up(powers::once_read())?;
-    }
-    let (totals, report) = read_back(context, &name, packed, &patience)?;
-    // The remaining work needs the spool alone: from here on, a `--start` does not have to wait or to cancel this
-    // action.
-    drop(source);
-    start_early(context, &order.service);
-    drop(lock);
+    let need = Need {
+        wish: Wish::Archive,
+        service: &order.service,
+        hot: order.hot,
+        data: &order.source,
+        circumstances,
+    };
+    let mut capture = Capture::begin(context, &need, lock, &waiting)?;
+    let made = spooled(context, order, &mut capture, until);
+    // A whole capture stays for a second remote until the lease ends.
+    capture.release(context, Wish::Archive, until);
+    let made = match made? {
+        Outcome::Spooled(made) => *made,
+        Outcome::Kept(words) => return Ok(words),
+    };
     let patience = Patience::attended(until).keeping_down(&waits);
+    let service = (!order.hot).then_some(&order.service);
+    let _turn = context.upload_turn(service, Wish::Archive, &order.folder, &patience)?;
+    let Made {
+        name,
+        spool,
+        totals,
+        report,
+        down,
+    } = made;
     context.begin_one_process(Reach::Reads(spool.path.clone()), &patience)?;
     let checked = Upload::new(order, &name, &spool).store(context, &patience)?;
     let line = ResultLine::Archive {
@@ -88,6 +88,63 @@ pub(super) fn archive(
         "{name} is stored in {} ({} bytes, SHA-256 {}, {checked}, {pruned} old archives put aside)",
         order.folder, totals.archive_bytes, totals.archive
     ))
+}
+
+/// The result of the part of an archive that needs the data.
+enum Outcome {
+    /// The archive lies in the spool.
+    Spooled(Box<Made>),
+    /// The archive of today stays in its place, for the reason in this sentence.
+    Kept(String),
+}
+
+/// An archive in the spool, read back.
+struct Made {
+    name: ArchiveName,
+    spool: Spool,
+    totals: Totals,
+    report: Report,
+    /// The service was down while its data was as it is in the archive.
+    down: bool,
+}
+
+/// Makes the archive in the spool, and starts the service as soon as its data is read.
+fn spooled(
+    context: &mut Context<'_>,
+    order: &Archive,
+    capture: &mut Capture,
+    until: Instant,
+) -> Result<Outcome, Failure> {
+    let name = ArchiveName::new(order.service.clone(), context.host.today());
+    let mut down = capture.is_down();
+    let patience = capture.patience(until);
+    if keeps_todays(context, order, &name, down, &patience)? {
+        return Ok(Outcome::Kept(format!("{name} was not made again")));
+    }
+    let spool = Spool::open(context, &order.service, &name)?;
+    let packed = pack(context, order, &name, capture.tree(), &spool, &patience)?;
+    // A whole capture is packed while the service is up.
+    if down && !capture.is_whole() {
+        down = stayed_down(context, &order.service, &patience);
+        if keeps_todays(context, order, &name, down, &patience)? {
+            return Ok(Outcome::Kept(format!("{name} was not replaced")));
+        }
+    }
+    // The remaining work needs the spool alone: from here on, a `--start` does not have to wait or to cancel this
+    // action.
+    capture.start(context);
+    if !capture.is_whole() {
+        context.host.give_up(powers::once_read())?;
+    }
+    let patience = Patience::attended(until);
+    let (totals, report) = read_back(context, &name, packed, &patience)?;
+    Ok(Outcome::Spooled(Box::new(Made {
+        name,
+        spool,
+        totals,
+        report,
+        down,
+    })))
 }
 
 /// Tells that more archives are kept than the request asked for.

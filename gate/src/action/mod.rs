@@ -6,6 +6,7 @@
 mod approve;
 mod archive;
 mod ask_remotes;
+mod capture;
 mod circumstances;
 mod databases;
 pub(crate) mod facts;
@@ -159,6 +160,9 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         return;
     }
     context.host.sweep();
+    if !matches!(grant.order(), Order::Start(_)) {
+        capture::sweep_all(context, None, context.started + grant.timeout());
+    }
     // `--recover` and `--start` look after leases later.
     if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
         keeping::guard(context, except, context.started + grant.timeout());
@@ -168,6 +172,7 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
 /// Looks after the leases of other services once a start has given its answer, in the remaining time.
 pub fn guard_after(grant: &Grant, context: &mut Context<'_>) {
     if let Order::Start(service) = grant.order() {
+        capture::sweep_all(context, None, context.started + grant.timeout());
         keeping::guard(context, Some(service), context.started + grant.timeout());
     }
 }

@@ -78,6 +78,18 @@ impl Context<'_> {
         }
     }
 
+    /// Does other work on the data, with a progress line for long work.
+    pub(super) fn work(
+        &mut self,
+        path: &PlainPath,
+        source: Option<&PinnedDir>,
+        work: Work,
+        patience: &Patience<'_>,
+    ) -> Result<Answer, Failure> {
+        let progress = source.map(|_| (Phase::Capturing, None));
+        self.walk(path, source, work, patience, progress)
+    }
+
     fn walk(
         &mut self,
         path: &PlainPath,
@@ -86,7 +98,11 @@ impl Context<'_> {
         patience: &Patience<'_>,
         progress: Option<(Phase, Option<u64>)>,
     ) -> Result<Answer, Failure> {
-        let what = progress.map_or("opening the source", |(phase, _)| phase.as_str());
+        let what = match (&work, progress) {
+            (Work::Empty, _) => "removing captured data",
+            (_, Some((phase, _))) => phase.as_str(),
+            (_, None) => "opening the source",
+        };
         let source = match source {
             Some(directory) => Some(Source {
                 directory,

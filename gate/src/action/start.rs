@@ -100,8 +100,8 @@ pub(super) fn start_held(
     Ok(back(context, service, lease.as_ref(), up))
 }
 
-/// Starts a service before its archive is uploaded, if the configuration says so and the gate stopped the service. The
-/// archive continues in any case.
+/// Starts a service whose data is captured, if the configuration says so and the gate stopped the service, with all that
+/// its stop took down. The backup continues in any case.
 pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
     if !context.config.starts_early(service) {
         return;
@@ -115,7 +115,9 @@ pub(super) fn start_early(context: &mut Context<'_>, service: &ServiceName) {
         Ok((_, None)) => return,
         Err(failure) => return context.warn(failure.to_string()),
     };
-    context.say(format!("the data of {service} is read, so it is started"));
+    context.say(format!(
+        "the data of {service} is captured, so it is started"
+    ));
     let limit = Duration::from_secs(context.config.limits.start.default.into());
     // Needs no client: this is the promised start.
     let patience = Patience::unattended(context.host.now() + limit);
@@ -189,7 +191,7 @@ fn back(
     }
     match time.map(words) {
         Some(time) if early => {
-            format!("{service} is up since its archive was packed; it was down for {time}")
+            format!("{service} is up since its data was captured; it was down for {time}")
         }
         Some(time) => format!("{service} is up; it was down for {time}"),
         None if up => format!("{service} was up already"),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use super::ask_remotes;
-use super::keeping::{end, keep};
+use super::capture;
+use super::keeping::{end, fulfil, keep};
 use super::room;
 use super::service::{ASK_AGAIN, bring_down, bring_up, settled_state, silent};
 use super::stops;
@@ -98,6 +99,8 @@ pub(super) fn stop_held(
         }
     }
     if fresh {
+        // The captured data of the last backup is of no use any more, and its removal takes time.
+        capture::forget(context, service, patience);
         // The service was up while the remotes were asked: that time is not part of the lease.
         lease.stopped = context.host.moment();
         leases.save(service, &lease).map_err(leasing())?;
@@ -125,6 +128,58 @@ pub(super) fn stop_held(
     } else {
         format!("{service} is down")
     })
+}
+
+/// Stops a service once more that was brought back early, under the same promise: the lease is on disk and kept before
+/// anything is stopped, and all downtimes together count against its length. Returns `None` for a service that was
+/// stopped by another hand meanwhile. The caller holds the service's lock.
+pub(super) fn stop_again(
+    context: &mut Context<'_>,
+    service: &ServiceName,
+    former: &Lease,
+    patience: &Patience<'_>,
+) -> Result<Option<Lease>, Failure> {
+    let limit = Duration::from_secs(context.config.limits.stop.default.into());
+    let controls = Controls::of(context.config, service, limit);
+    let start = Duration::from_secs(context.config.limits.start.default.into());
+    let back = Controls::of(context.config, service, start);
+    for argv in [&controls.stop, &controls.start, &controls.status] {
+        trusted(argv)?;
+    }
+    let until = patience.until.min(context.host.now() + limit);
+    let within = Patience { until, ..*patience };
+    let state = settled_state(context, service, &controls, &within)?;
+    if state == State::Down {
+        return Ok(None);
+    }
+    stops::count(context, service)?;
+    let leases = context.leases()?;
+    let leasing = || Failure::io(format!("the lease of {service}"));
+    let now = context.host.moment();
+    let mut lease = former.stopped_again(now, context.config.lease_of(service));
+    leases.save(service, &lease).map_err(leasing())?;
+    if let Err(failure) = keep(context, &leases, service, &mut lease, &within) {
+        // Nothing was stopped.
+        leases.save(service, former).map_err(leasing())?;
+        return Err(failure);
+    }
+    context.say(format!(
+        "stopping {service} once more, because its data is not captured"
+    ));
+    if let Err(failure) = bring_down(context, service, &controls, &within) {
+        context.warn(format!("{failure}; bringing {service} back"));
+        let patience = start_time(context);
+        match bring_up(context, service, &back, lease.before, &patience)
+            .and_then(|()| fulfil(context, &leases, service, &mut lease, &patience))
+        {
+            Ok(()) => context.warn(format!("{service} is up again")),
+            Err(second) => context.warn(format!(
+                "{service} could not be brought back ({second}); run --start {service} again"
+            )),
+        }
+        return Err(failure);
+    }
+    Ok(Some(lease))
 }
 
 /// Returns true if an existing lease still decides the future of the service.
@@ -157,6 +212,8 @@ fn promise(
         kept_by: KeptBy::Nobody,
         back: None,
         before,
+        earlier_ms: 0,
+        first: None,
     })
 }
 

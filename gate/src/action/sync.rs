@@ -14,6 +14,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::Context;
+use super::capture::{Capture, Need, Wish};
 use super::circumstances::{Circumstances, tell_bind_mount};
 use super::remote::{Access, Task};
 use super::versions;
@@ -21,7 +22,7 @@ use super::waiting::Pauses;
 use crate::mirror::books::{Approval, Books, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
-use crate::policy::Mirror;
+use crate::policy::{Mirror, powers};
 use base::clock;
 use base::dirfd::PinnedDir;
 use base::error::Failure;
@@ -41,29 +42,61 @@ pub(super) fn sync(
     circumstances: &Circumstances,
     until: Instant,
 ) -> Result<String, Failure> {
-    let lock = context.lock(&mirror.lock, "--sync", &Patience::attended(until))?;
+    let waiting = Patience::attended(until);
     // An extra target is not a service, so no service is down for its sync.
+    let service = mirror.lock.as_service();
+    let mirrors = service.map(LockName::mirror);
+    let _mirrors = match &mirrors {
+        Some(name) => Some(context.lock(name, "--sync", &waiting)?),
+        None => None,
+    };
+    let lock = context.lock(&mirror.lock, "--sync", &waiting)?;
+    context.rclone_fits(&mirror.destination, &waiting.yielding(&lock))?;
+    tell_bind_mount(context, mirror.lock.subject(), &mirror.source);
+    let capture = match service {
+        Some(service) => {
+            let need = Need {
+                wish: Wish::Sync,
+                service,
+                hot: mirror.hot,
+                data: &mirror.source,
+                circumstances,
+            };
+            Capture::begin(context, &need, lock, &waiting)?
+        }
+        None => Capture::live(context, &mirror.source, lock, &waiting)?,
+    };
+    if capture.is_plain() {
+        context.host.give_up(powers::once_read())?;
+    }
+    let outcome = make_equal(context, mirror, &capture, until);
+    capture.release(context, Wish::Sync, until);
+    outcome
+}
+
+/// Makes the copy like the captured data.
+fn make_equal(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    capture: &Capture,
+    until: Instant,
+) -> Result<String, Failure> {
     let service = mirror.lock.as_service();
     let waits = service.map(Waits::of);
     let patience = Patience {
         waits: waits.as_ref(),
-        ..Patience::attended(until).yielding(&lock)
+        ..capture.patience(until)
     };
-    let directory = context.open_source(&mirror.source, &patience)?;
-    if let Some(service) = service
-        && !mirror.hot
-    {
-        circumstances.is_down(context, service);
-    }
-    tell_bind_mount(context, mirror.lock.subject(), &mirror.source);
-    context.rclone_fits(&mirror.destination, &patience)?;
+    let directory = capture.tree();
+    let owner = service.filter(|_| !mirror.hot);
+    let _turn = context.upload_turn(owner, Wish::Sync, &mirror.destination, &patience)?;
     let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping(mirror)())?;
-    let heard = compare(context, mirror, &directory, &patience)?;
+    let heard = compare(context, mirror, directory, &patience)?;
     let change = change(&heard);
     context.say(format!("{}: {change}", mirror.source));
     let mut sync = Sync {
         mirror,
-        directory: &directory,
+        directory,
         books,
         began: clock::utc(),
         change,

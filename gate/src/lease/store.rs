@@ -89,6 +89,8 @@ impl Leases {
             kept_by: KeptBy::Nobody,
             back: None,
             before: Before::default(),
+            earlier_ms: 0,
+            first: None,
         })
     }
 

@@ -118,7 +118,7 @@ pub fn once_measured() -> (&'static [Capability], Children) {
     (SERVICE, Children::Root)
 }
 
-/// The capabilities of an archive after its data was read, if the gate starts no service.
+/// The capabilities of an archive after its data was read, if no capture has to be removed later.
 #[must_use]
 pub fn once_read() -> (&'static [Capability], Children) {
     (TRANSFER, Children::Same)
@@ -129,11 +129,13 @@ pub fn once_read() -> (&'static [Capability], Children) {
 #[must_use]
 pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
     match order {
-        Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
-        // The gate asks the service for its status again after its data was read.
-        Order::Archive(archive) if !archive.hot || config.starts_early(&archive.service) => {
+        // The gate starts the service when its data is captured, and may stop it once more before.
+        Order::Sync(mirror) if !mirror.hot && starts(config, mirror.lock.as_service()) => {
             (BOTH, Children::Root)
         }
+        Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
+        // The gate asks the service for its status again after its data was read.
+        Order::Archive(archive) if !archive.hot => (BOTH, Children::Root),
         Order::Verify(_) => (FETCH, Children::Same),
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
         Order::Restore(_) => (RESTORE, Children::Same),
@@ -148,4 +150,9 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         // A recovery looks after rclone's configuration as well.
         Order::Recover { .. } => (RECOVER, Children::Root),
     }
+}
+
+/// True if a sync starts its service.
+fn starts(config: &Config, service: Option<&ServiceName>) -> bool {
+    service.is_some_and(|service| config.starts_early(service))
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use archive::duplicate::Duplicated;
 use archive::estimate::Estimate;
 use archive::pack::Packed;
 use base::error::Failure;
@@ -28,6 +29,10 @@ pub enum Answer {
     Measured(Estimate),
     /// The archive is packed.
     Packed(Box<Packed>),
+    /// The tree is copied.
+    Duplicated(Box<Duplicated>),
+    /// The folder is empty.
+    Emptied,
 }
 
 /// A failure on its way from one process to the other.

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use archive::duplicate::Way;
 use base::names::PlainPath;
 use host::program::Entry;
 
@@ -20,6 +21,26 @@ pub enum Work {
     Measure,
     /// Packs an archive into the spool.
     Pack(Pack),
+    /// Makes the same tree in a folder of the gate's own.
+    Duplicate(Duplicate),
+    /// Empties the folder of the gate's own that `path` names.
+    Empty,
+}
+
+/// A copy of the whole tree.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Duplicate {
+    /// The folder of the gate's own.
+    pub folder: String,
+    /// The name of the tree in it.
+    pub tree: String,
+    /// The kind of copies.
+    pub way: Way,
+    /// The service is up, and another pass follows.
+    pub live: bool,
+    /// Bytes that stay free on the disk of the folder.
+    pub reserve: u64,
 }
 
 /// The place of an archive.

@@ -16,6 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, getppid};
 
 use super::answer::{Answer, Line, Told};
+use super::copies;
 use super::orders::{Orders, Pack, Work};
 use crate::action::has_room;
 use archive::estimate::estimate;
@@ -36,6 +37,18 @@ const READ: &[Capability] = &[Capability::CAP_DAC_READ_SEARCH];
 /// The same, and attributes that the kernel shows to an administrator alone (`trusted.*`).
 const READ_ATTRIBUTES: &[Capability] =
     &[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_ADMIN];
+
+/// The same, and what it takes to give copies the owners, modes and attributes of their originals, and to remove copies
+/// again.
+const COPY: &[Capability] = &[
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_SETFCAP,
+    Capability::CAP_SYS_ADMIN,
+];
 
 /// The life of the process: its exit code. All else it says on standard output.
 #[must_use]
@@ -81,6 +94,7 @@ fn prepare(orders: &OsString) -> Result<Orders, String> {
     let kept = match orders.work {
         Work::Open | Work::Measure => READ,
         Work::Pack(_) => READ_ATTRIBUTES,
+        Work::Duplicate(_) | Work::Empty => COPY,
     };
     capabilities::keep(kept, capabilities::Children::Same)?;
     Ok(orders)
@@ -94,17 +108,21 @@ fn carry_out(orders: &Orders) -> Result<Answer, Told> {
         let directory = PinnedDir::open(&path).map_err(opening)?;
         return Ok(Answer::Opened(directory.is_empty().map_err(opening)?));
     }
+    if matches!(orders.work, Work::Empty) {
+        return Ok(copies::emptied(&path)?);
+    }
     let fd: OwnedFd = stdin()
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| Told::Io("the source".into(), error.raw_os_error().unwrap_or(0)))?;
     let source = PinnedDir::of(fd, path).map_err(opening)?;
     match &orders.work {
-        Work::Open | Work::Measure => {
+        Work::Open | Work::Measure | Work::Empty => {
             let mut watch = watcher(|| Ok(()));
             Ok(Answer::Measured(estimate(&source, &mut watch)?))
         }
         Work::Pack(order) => Ok(Answer::Packed(Box::new(packed(&source, order)?))),
+        Work::Duplicate(order) => Ok(copies::duplicated(&source, order, &mut watcher(|| Ok(())))?),
     }
 }
 

@@ -13,6 +13,7 @@ mod archives;
 mod archiving;
 mod asking;
 mod attributes;
+mod capture;
 mod circles;
 mod circumstances;
 mod cli;

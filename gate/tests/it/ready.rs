@@ -97,7 +97,7 @@ fn with_early_start_the_service_is_up_before_its_archive_is_uploaded() {
     assert!(
         answer
             .out
-            .contains("app is up since its archive was packed; it was down for "),
+            .contains("app is up since its data was captured; it was down for "),
         "{}",
         answer.out
     );

@@ -90,6 +90,7 @@ fn programs_are_started_in_one_place() {
     only_in(
         "Command::new",
         &[
+            "archive/tests/duplicates.rs",
             "host/handover.rs",
             "host/program.rs",
             "host/program/enter.rs",

@@ -1,0 +1,108 @@
+//! The record of a capture on disk, written before the capture is begun.
+//!
+//! Invariant: there is a record as long as there may be any part of a capture.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Context;
+use archive::duplicate::Way;
+use base::dirfd::entries;
+use base::durable;
+use base::error::Failure;
+use base::names::{PlainPath, ServiceName};
+
+/// The size limit of a record, far more than one needs.
+const MAX_BYTES: u64 = 16 << 10;
+
+/// The way in which a capture was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Made {
+    /// By commands of the administrator.
+    Commands,
+    /// As a snapshot of btrfs.
+    Snapshot,
+    /// As a tree of copies.
+    Tree(Way),
+}
+
+/// A capture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The lease that it belongs to, see [`crate::lease::Lease::id`].
+    pub(super) lease: i64,
+    /// The way in which it is made.
+    pub(super) made: Made,
+    /// The folder of the gate's own that holds it.
+    pub(super) folder: Option<String>,
+    /// The directory with the data, once the capture is complete.
+    pub(super) tree: Option<String>,
+}
+
+impl Record {
+    /// The directory with the data, and the folder that holds it.
+    pub(super) fn path(text: Option<&String>) -> Option<PlainPath> {
+        text.and_then(|text| PlainPath::parse(text).ok())
+    }
+}
+
+fn folder(context: &Context<'_>) -> PlainPath {
+    context.config.state_dir.below(&["captures"])
+}
+
+fn name(service: &ServiceName) -> String {
+    format!("{service}.json")
+}
+
+fn keeping(service: &ServiceName) -> impl FnOnce(std::io::Error) -> Failure {
+    Failure::io(format!("the record of the captured data of {service}"))
+}
+
+/// The record of a service's capture. One that cannot be read counts as that of an unfinished snapshot: everything
+/// that it may stand for is removed.
+pub(super) fn load(
+    context: &Context<'_>,
+    service: &ServiceName,
+) -> Result<Option<Record>, Failure> {
+    let directory = context.own_directory(&folder(context))?;
+    let bytes = durable::read(directory, &name(service), MAX_BYTES).map_err(keeping(service))?;
+    Ok(bytes.map(|bytes| {
+        serde_json::from_slice(&bytes).unwrap_or(Record {
+            lease: 0,
+            made: Made::Snapshot,
+            folder: None,
+            tree: None,
+        })
+    }))
+}
+
+/// Writes the record of a service's capture.
+pub(super) fn save(
+    context: &Context<'_>,
+    service: &ServiceName,
+    record: &Record,
+) -> Result<(), Failure> {
+    let directory = context.own_directory(&folder(context))?;
+    let bytes = serde_json::to_vec(record).map_err(|error| keeping(service)(error.into()))?;
+    durable::replace(&directory, &name(service), &bytes)
+        .and_then(|()| durable::keep_folder(&directory))
+        .map_err(keeping(service))
+}
+
+/// Removes the record.
+pub(super) fn clear(context: &Context<'_>, service: &ServiceName) -> Result<(), Failure> {
+    let directory = context.own_directory(&folder(context))?;
+    durable::remove(directory, &name(service)).map_err(keeping(service))
+}
+
+/// The services that have a record.
+pub(super) fn services(context: &Context<'_>) -> Vec<ServiceName> {
+    let Ok(directory) = context.own_directory(&folder(context)) else {
+        return Vec::new();
+    };
+    let names = entries(&directory).unwrap_or_default();
+    names
+        .iter()
+        .filter_map(|name| ServiceName::parse(name.to_str()?.strip_suffix(".json")?).ok())
+        .collect()
+}
