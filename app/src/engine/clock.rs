@@ -6,6 +6,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use std::future::Future;
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
@@ -16,6 +17,8 @@ pub type Alarm = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> DateTime<Utc>;
+    /// Time that passed since a fixed moment, also while the machine slept. No setting of the clock changes it.
+    fn steady(&self) -> Duration;
     /// Waits until the clock shows `due` or later. It may end early, when the clock is
     /// set: the caller looks at the time again.
     fn alarm(&self, due: DateTime<Utc>) -> Alarm;
@@ -32,6 +35,13 @@ impl Clock for SystemClock {
             reason = "this is the one home of the system's time"
         )]
         Utc::now()
+    }
+
+    fn steady(&self) -> Duration {
+        // Fails for unknown clocks only.
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+            .map(Duration::from)
+            .unwrap_or_default()
     }
 
     /// A timer on the wall clock itself: it ends at the right time also when the
@@ -65,30 +75,57 @@ async fn wall_clock_timer(due: DateTime<Utc>) -> std::io::Result<()> {
 
 /// A clock that stands still until a test moves it.
 #[derive(Debug, Clone)]
-pub struct ManualClock(watch::Sender<DateTime<Utc>>);
+pub struct ManualClock(watch::Sender<Shown>);
+
+/// The time that a clock shows, and the time that passed.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    now: DateTime<Utc>,
+    passed: Duration,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self(watch::Sender::new(now))
+        Self(watch::Sender::new(Shown {
+            now,
+            passed: Duration::ZERO,
+        }))
     }
 
-    /// Sets the clock.
+    /// Lets the time pass until `now`. Where that is earlier, the clock is set.
     pub fn set(&self, now: DateTime<Utc>) {
-        self.0.send_replace(now);
+        self.0.send_modify(|shown| {
+            // A negative span is no duration: no time passes.
+            shown.passed += (now - shown.now).to_std().unwrap_or_default();
+            shown.now = now;
+        });
+    }
+
+    /// Sets the clock; no time passes.
+    pub fn jump(&self, now: DateTime<Utc>) {
+        self.0.send_modify(|shown| shown.now = now);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.borrow()
+        self.0.borrow().now
     }
 
+    fn steady(&self) -> Duration {
+        self.0.borrow().passed
+    }
+
+    /// As the system's timer does, it ends also when the clock goes back.
     fn alarm(&self, due: DateTime<Utc>) -> Alarm {
         let mut time = self.0.subscribe();
+        let begin = time.borrow().now;
         Box::pin(async move {
             // Fails only when the clock is gone, and then nothing waits for it.
-            let _ = time.wait_for(|now| *now >= due).await;
+            let _ = time
+                .wait_for(|shown| shown.now >= due || shown.now < begin)
+                .await;
         })
     }
 }

@@ -10,6 +10,7 @@ use super::feed::{Change, Feed};
 use super::plan::Plan;
 use super::pool_slots::PoolSlots;
 use super::ticker::{Due, Ticker};
+use super::timekeeping::{ClockNote, ClockWatch, Held};
 use super::{Parts, PoolState};
 use crate::domain::audit::{Actor, Deed};
 use crate::domain::lifecycle::{Event, Run, RunId, Trigger};
@@ -39,7 +40,11 @@ pub(super) struct Dispatcher {
     pub(super) parts: Parts,
     pub(super) feed: Feed,
     pub(super) own: mpsc::Sender<EngineCommand>,
-    ticker: Ticker,
+    pub(super) ticker: Ticker,
+    pub(super) watch: ClockWatch,
+    pub(super) notes: watch::Sender<Option<ClockNote>>,
+    /// Present while no schedule is followed, because the clock cannot be right.
+    pub(super) held: Option<Held>,
     pub(super) pools: BTreeMap<PoolName, PoolSlots>,
     pub(super) active: BTreeMap<RunId, Active>,
     /// Runs with a last state that could not be written yet.
@@ -57,6 +62,7 @@ impl Dispatcher {
         parts: Parts,
         feed: Feed,
         own: mpsc::Sender<EngineCommand>,
+        notes: watch::Sender<Option<ClockNote>>,
     ) -> Result<Self, StoreError> {
         let (unfinished, last_run) = parts
             .store
@@ -70,6 +76,9 @@ impl Dispatcher {
             .await?;
         let mut dispatcher = Self {
             ticker: Ticker::default(),
+            watch: ClockWatch::new(&*parts.clock),
+            notes,
+            held: None,
             parts,
             feed,
             own,
@@ -82,7 +91,7 @@ impl Dispatcher {
             save_pending: false,
         };
         dispatcher.load_pools().await?;
-        dispatcher.load_tasks().await?;
+        dispatcher.check_clock().await?;
         let mut plan = Plan::default();
         for (task, run) in unfinished {
             tracing::warn!(
@@ -111,8 +120,11 @@ impl Dispatcher {
         let mut wake_at = None;
         let mut alarm = None;
         loop {
-            if wake_at != self.ticker.wake_at() {
-                wake_at = self.ticker.wake_at();
+            let next = self
+                .held
+                .map_or_else(|| self.ticker.wake_at(), |held| Some(held.until()));
+            if wake_at != next {
+                wake_at = next;
                 alarm = wake_at.map(|due| self.parts.clock.alarm(due));
             }
             tokio::select! {
@@ -226,10 +238,10 @@ impl Dispatcher {
             return;
         }
         let now = self.parts.clock.now();
-        if self.ticker.clock_was_wrong(now)
-            && let Err(error) = self.load_tasks().await
-        {
-            tracing::error!(%error, "cannot read the schedules");
+        match self.follow_clock(now).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::error!(%error, "cannot write down that the clock was set"),
         }
         for due in self.ticker.due(now) {
             let (task, at) = (due.task, due.at);
@@ -372,24 +384,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn load_tasks(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn load_tasks(&mut self) -> Result<(), StoreError> {
         let fires = self.parts.store.read(store::tasks::fires).await?;
-        let now = self.parts.clock.now();
-        let reset = self.ticker.load(fires, self.parts.zone.get(), now);
-        if !reset.is_empty() {
-            tracing::warn!(
-                tasks = reset.len(),
-                "fire times lie in the future: the clock was wrong; counting from now"
-            );
-            self.parts
-                .store
-                .write(move |tx| {
-                    reset
-                        .into_iter()
-                        .try_for_each(|task| store::tasks::reschedule(tx, task, now))
-                })
-                .await?;
-        }
+        self.ticker.load(fires, self.parts.zone.get());
         Ok(())
     }
 

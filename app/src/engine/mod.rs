@@ -24,6 +24,7 @@ mod step_task;
 pub mod supervisor;
 pub mod syntax;
 mod ticker;
+mod timekeeping;
 
 pub use audited::AuditedAct;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -33,6 +34,7 @@ pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::PrintMark;
 pub use parts::Parts;
+pub use timekeeping::ClockNote;
 
 use crate::blocking;
 use crate::domain::lifecycle::{Cancel, RunId};
@@ -43,13 +45,14 @@ use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use command::EngineCommand;
 use std::collections::BTreeMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A handle on the engine.
 #[derive(Debug, Clone)]
 pub struct Engine {
     commands: mpsc::Sender<EngineCommand>,
     feed: Feed,
+    notes: watch::Receiver<Option<ClockNote>>,
 }
 
 impl Engine {
@@ -80,9 +83,20 @@ impl Engine {
         };
         let (commands, inbox) = mpsc::channel(64);
         let feed = Feed::default();
-        let dispatcher = dispatcher::Dispatcher::new(parts, feed.clone(), commands.clone()).await?;
+        let (note, notes) = watch::channel(None);
+        let dispatcher =
+            dispatcher::Dispatcher::new(parts, feed.clone(), commands.clone(), note).await?;
         tokio::spawn(fatal(dispatcher.run(inbox)));
-        Ok(Self { commands, feed })
+        Ok(Self {
+            commands,
+            feed,
+            notes,
+        })
+    }
+
+    /// The last decision about the clock since the start.
+    pub fn clock_note(&self) -> Option<ClockNote> {
+        self.notes.borrow().clone()
     }
 
     /// The changes, and the logs that grow.

@@ -23,6 +23,7 @@ pub mod snapshot;
 pub mod snapshot_place;
 pub mod task_facts;
 pub mod tasks;
+pub mod timekeeping;
 pub mod tokens;
 mod transaction;
 pub mod variables;

@@ -1,6 +1,6 @@
 //! Fire times, with a clock that the test moves.
 
-use crate::harness::{BINARY, wait_for};
+use crate::harness::{BINARY, Server, wait_for};
 use chrono::{DateTime, TimeDelta, Utc};
 use lightflow::domain::lifecycle::{Run, RunState, Trigger};
 use lightflow::domain::task::{Task, TaskId};
@@ -34,13 +34,17 @@ impl World {
     }
 
     fn on(dir: Arc<tempfile::TempDir>, now: &str) -> Self {
+        Self::in_zone(dir, now, "UTC")
+    }
+
+    fn in_zone(dir: Arc<tempfile::TempDir>, now: &str, zone: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let clock = ManualClock::new(time(now));
-        let zone = Setting::new(lightflow::zones::Zone::utc(), None);
+        let zone = Setting::new(lightflow::zones::find(zone).unwrap(), None);
         let store = Store::open(&dir.path().join("lightflow.db")).unwrap();
         let parts = Parts {
             store: store.clone(),
@@ -65,10 +69,25 @@ impl World {
 
     /// The machine is off until `now`.
     fn off_until(self, now: &str) -> Self {
+        self.moved_until(now, "UTC")
+    }
+
+    /// The same, and the environment names another time zone then.
+    fn moved_until(self, now: &str, zone: &str) -> Self {
         let dir = self.dir.clone();
         self.runtime.block_on(self.engine.shutdown());
         drop(self);
-        Self::on(dir, now)
+        Self::in_zone(dir, now, zone)
+    }
+
+    fn note(&self) -> String {
+        self.engine
+            .clock_note()
+            .map_or_else(String::new, |note| note.text)
+    }
+
+    fn dues(&self) -> Vec<Option<DateTime<Utc>>> {
+        self.runs().iter().map(|run| run.due).collect()
     }
 
     fn task(&self, now: &str, body: serde_json::Value) -> TaskId {
@@ -285,4 +304,173 @@ fn a_clock_set_right_after_years_ahead_does_not_silence_a_task() {
         world.wait_runs(2)[1].due,
         Some(time("2026-03-01T03:00:00Z"))
     );
+}
+
+fn cron(name: &str, cron: &str) -> serde_json::Value {
+    json!({"name": name, "cron": cron, "steps": [{"name": "s", "command": "true"}]})
+}
+
+#[test]
+fn a_clock_that_goes_back_an_hour_silences_wildcards_not_at_all_and_repeats_no_fixed_time() {
+    let world = World::new("2026-03-01T09:50:00Z");
+    let begin = "2026-03-01T09:50:00Z";
+    let wild = world.task(begin, cron("wild", "*/30 * * * *"));
+    let fixed = world.task(begin, cron("fixed", "0 10 * * *"));
+    world.clock.set(time("2026-03-01T10:00:00Z"));
+    world.wait_runs(2);
+    world.clock.set(time("2026-03-01T10:30:00Z"));
+    world.wait_runs(3);
+    world.clock.set(time("2026-03-01T09:40:00Z"));
+    wait_for("the note", || {
+        world.note().contains("went back 50 min").then_some(())
+    });
+    world.clock.set(time("2026-03-01T10:00:00Z"));
+    let runs = world.wait_runs(4);
+    assert_eq!(runs[3].task, wild);
+    assert_eq!(runs[3].due, Some(time("2026-03-01T10:00:00Z")));
+    world.settle();
+    assert_eq!(
+        world.runs().iter().filter(|run| run.task == fixed).count(),
+        1
+    );
+    // The run of the same time before the change keeps no fire time, and says why.
+    let earlier = world
+        .runs()
+        .into_iter()
+        .find(|run| run.task == wild)
+        .unwrap();
+    assert_eq!(
+        (earlier.due, earlier.note.as_deref()),
+        (None, Some("after it the clock went back"))
+    );
+}
+
+#[test]
+fn a_clock_that_was_hours_ahead_is_followed_by_all_tasks_at_once() {
+    let world = World::new("2026-03-01T09:00:00Z");
+    world.task("2026-03-01T09:00:00Z", cron("t", "0 10 * * *"));
+    world.clock.set(time("2026-03-01T10:00:00Z"));
+    world.wait_runs(1);
+    world.clock.set(time("2026-03-01T04:00:00Z"));
+    wait_for("the note", || {
+        world.note().contains("went back 6 h").then_some(())
+    });
+    world.clock.set(time("2026-03-01T10:00:00Z"));
+    assert_eq!(
+        world.wait_runs(2)[1].due,
+        Some(time("2026-03-01T10:00:00Z"))
+    );
+}
+
+#[test]
+fn a_clock_that_was_ahead_while_the_runner_was_off_is_followed_too() {
+    let world = World::new("2026-03-01T09:50:00Z");
+    world.task("2026-03-01T09:50:00Z", cron("t", "*/30 * * * *"));
+    world.clock.set(time("2026-03-01T10:00:00Z"));
+    world.wait_runs(1);
+    let world = world.off_until("2026-03-01T02:10:00Z");
+    assert!(world.note().contains("went back 7 h"), "{}", world.note());
+    world.clock.set(time("2026-03-01T02:30:00Z"));
+    assert_eq!(
+        world.wait_runs(2)[1].due,
+        Some(time("2026-03-01T02:30:00Z"))
+    );
+}
+
+#[test]
+fn a_start_in_1970_follows_no_schedule_and_makes_up_for_nothing_that_ran() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    world.task("2026-03-01T02:00:00Z", daily("true", "run_once"));
+    world.task("2026-03-01T02:00:00Z", cron("wild", "*/5 * * * *"));
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    let before = world.wait_runs(2).len();
+    let world = world.off_until("1970-01-01T00:00:10Z");
+    world.settle();
+    assert!(
+        world.note().contains("clock shows 1970-01-01"),
+        "{}",
+        world.note()
+    );
+    world.clock.jump(time("2026-03-01T03:02:00Z"));
+    wait_for("the note", || {
+        world.note().contains("followed again").then_some(())
+    });
+    world.settle();
+    assert_eq!(world.runs().len(), before, "{:?}", world.dues());
+    world.clock.set(time("2026-03-01T03:05:00Z"));
+    assert_eq!(
+        world.wait_runs(before + 1)[before].due,
+        Some(time("2026-03-01T03:05:00Z"))
+    );
+}
+
+#[test]
+fn a_correction_of_a_wrong_correction_repeats_nothing() {
+    let world = World::new("2026-03-01T02:00:00Z");
+    world.task("2026-03-01T02:00:00Z", daily("true", "run_once"));
+    world.clock.set(time("2026-03-01T03:00:00Z"));
+    world.wait_runs(1);
+    world.clock.set(time("2026-02-20T00:00:00Z"));
+    wait_for("the note", || {
+        world.note().contains("went back 9 days").then_some(())
+    });
+    world.clock.jump(time("2026-03-01T03:10:00Z"));
+    wait_for("the note", || {
+        world.note().contains("forward").then_some(())
+    });
+    world.settle();
+    assert_eq!(world.runs().len(), 1, "{:?}", world.dues());
+    world.clock.set(time("2026-03-02T03:00:00Z"));
+    world.wait_runs(2);
+}
+
+#[test]
+fn a_fixed_time_that_a_small_correction_skips_runs_at_once_and_is_not_missed() {
+    let world = World::new("2026-03-01T02:50:00Z");
+    world.task("2026-03-01T02:50:00Z", daily("true", "skip"));
+    world.clock.jump(time("2026-03-01T04:10:00Z"));
+    let runs = world.wait_runs(1);
+    assert_eq!(
+        (runs[0].state, runs[0].trigger),
+        (RunState::Success, Trigger::Schedule)
+    );
+}
+
+#[test]
+fn another_zone_in_the_environment_makes_up_for_nothing_and_is_said() {
+    let world = World::new("2026-03-01T04:00:00Z");
+    world.task("2026-03-01T04:00:00Z", daily("true", "run_once"));
+    // Three in the morning in New York is over; in UTC it was dealt with before the task was made.
+    let world = world.moved_until("2026-03-01T10:00:00Z", "America/New_York");
+    world.settle();
+    assert!(world.runs().is_empty(), "{:?}", world.dues());
+    assert!(
+        world.note().contains("was UTC and is America/New_York"),
+        "{}",
+        world.note()
+    );
+    let world = world.moved_until("2026-03-01T10:05:00Z", "America/New_York");
+    assert_eq!(world.note(), "");
+    world.clock.set(time("2026-03-02T08:00:00Z"));
+    assert_eq!(
+        world.wait_runs(1)[0].due,
+        Some(time("2026-03-02T08:00:00Z"))
+    );
+}
+
+#[test]
+fn a_lost_clock_is_said_on_the_overview_and_in_the_log() {
+    let server = Server::start();
+    server.shell_task("t", &[("s", "true", json!({}))]);
+    let server = server.restart_after(|data| {
+        let sql = "UPDATE tasks SET scheduled_through = (unixepoch() + 200000) * 1000";
+        let done = std::process::Command::new("sqlite3")
+            .arg(data.join("lightflow.db"))
+            .arg(sql)
+            .status();
+        assert!(done.unwrap().success());
+    });
+    let said = "No schedule is followed until the clock is set";
+    assert!(server.get("/").expect(200).text().contains(said));
+    assert!(server.log().contains(said));
 }

@@ -18,8 +18,11 @@ use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
+
+/// The time for which a decision about the clock is shown.
+const NEWS: TimeDelta = TimeDelta::days(1);
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -32,6 +35,8 @@ struct OverviewPage {
 #[template(path = "overview_list.html")]
 struct OverviewFragment {
     admin: bool,
+    /// The last decision about the clock, while it is news.
+    clock: Option<Moment>,
     /// Number of tasks with a problem.
     wrong: usize,
     rows: Vec<OverviewRow>,
@@ -117,6 +122,14 @@ async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
     rows.sort_by_key(|row| !row.wrong);
     Ok(OverviewFragment {
         admin,
+        clock: app
+            .engine
+            .clock_note()
+            .filter(|note| (now - note.at).abs() < NEWS)
+            .map(|note| Moment {
+                words: note.text,
+                exact: shown(note.at, zone),
+            }),
         wrong: rows.iter().filter(|row| row.wrong).count(),
         rows,
     })
