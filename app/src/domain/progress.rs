@@ -2,6 +2,7 @@
 //! (its `GRAMMAR.md` has the whole form) and any script may print its own.
 
 use readable::size;
+use std::fmt;
 
 /// Longest text after the percentage that is shown.
 const MOST_TEXT: usize = 160;

@@ -9,7 +9,6 @@ use super::trend::{self, Trend};
 use super::{PageError, PageViewer, html, lasted, shown};
 use crate::domain::mirror::{Completeness, MirrorState};
 use crate::domain::overdue::overdue_at;
-use crate::domain::progress::Size;
 use crate::domain::schedule::Schedule;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
@@ -194,12 +193,16 @@ fn mirror_line(mirror: &MirrorState, now: DateTime<Utc>, zone: Zone) -> Option<M
         let percent = mirror
             .percent
             .map(|percent| format!("{percent} % uploaded, "));
-        format!("{}{} left", percent.unwrap_or_default(), Size(left))
+        format!(
+            "{}{} left",
+            percent.unwrap_or_default(),
+            readable::size(left)
+        )
     });
     Some(MirrorLine {
         words,
         exact,
-        amounts: left.or_else(|| mirror.bytes.map(|bytes| Size(bytes).to_string())),
+        amounts: left.or_else(|| mirror.bytes.map(readable::size)),
     })
 }
 
