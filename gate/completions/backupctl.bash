@@ -78,7 +78,7 @@ _backupctl_kind() {
     '--list --list') echo maybe services ;;
     '--status --status') echo maybe services ;;
     '--verify --verify') echo services ;;
-    '--verify --from') echo unknown ;;
+    '--verify --from') echo origin ;;
     '--verify --remote') echo remote ;;
     '--verify --timeout') echo unknown ;;
     '--restore --restore') echo services ;;

@@ -131,6 +131,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         | Order::Approve { .. }
         | Order::List { .. }
         | Order::Verify(_)
+        | Order::VerifyMirror(_)
         | Order::Restore(_)
         | Order::Status { .. } => Vec::new(),
     }

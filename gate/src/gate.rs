@@ -183,7 +183,11 @@ pub(crate) fn carry_out(
     let mut facts = vec![asked.clone()];
     if matches!(
         grant.order(),
-        Order::Sync(_) | Order::Archive(_) | Order::Verify(_) | Order::Restore(_)
+        Order::Sync(_)
+            | Order::Archive(_)
+            | Order::Verify(_)
+            | Order::VerifyMirror(_)
+            | Order::Restore(_)
     ) {
         let offers = Offers::ask();
         facts.push(("confinement", offers.to_string()));

@@ -118,8 +118,13 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             remote,
             timeout,
         }) => {
-            let wanted = wanted(config, service, *from, remote.as_ref())?;
-            (Order::Verify(wanted), FETCHING, *timeout)
+            let wanted = |day| wanted(config, service, day, remote.as_ref());
+            let order = match from {
+                Some(Origin::Mirror) => Order::VerifyMirror(wanted(None)?),
+                Some(Origin::Archive(day)) => Order::Verify(wanted(Some(*day))?),
+                None => Order::Verify(wanted(None)?),
+            };
+            (order, FETCHING, *timeout)
         }
         Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {

@@ -89,6 +89,22 @@ impl Databases {
         has_room(self.scratch.fd(), self.scratch.path(), bytes, self.reserve)
     }
 
+    /// The folder.
+    pub(super) fn path(&self) -> &PlainPath {
+        self.scratch.path()
+    }
+
+    /// Opens a file in the folder that a program wrote.
+    pub(super) fn open(&self, name: &str) -> Result<File, Failure> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(self.scratch.fd(), name, flags, Mode::empty())
+            .map(File::from)
+            .map_err(Failure::errno(format!(
+                "opening {}/{name}",
+                self.scratch.path()
+            )))
+    }
+
     /// Creates a file in the folder.
     pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
         let flags =

@@ -9,6 +9,7 @@ mod ask_remotes;
 mod capture;
 mod circumstances;
 mod databases;
+mod download;
 pub(crate) mod facts;
 mod fetch;
 mod fit_rclone;
@@ -35,6 +36,7 @@ mod stops;
 mod sync;
 mod upload;
 mod verify;
+mod verify_mirror;
 mod versions;
 mod waiting;
 
@@ -118,6 +120,7 @@ fn carry_out(
         Order::Approve { lock } => approve::approve(context, lock),
         Order::Restore(order) => restore::restore(context, order, until),
         Order::Verify(wanted) => verify::verify(context, wanted, until),
+        Order::VerifyMirror(wanted) => verify_mirror::verify(context, wanted, until),
         Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
         Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
     }
@@ -151,6 +154,7 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         | Order::Start(_)
         | Order::Recover { .. }
         | Order::Verify(_)
+        | Order::VerifyMirror(_)
         | Order::Restore(_) => None,
     };
     // Enough requests are looking after leases already; one more would only slow them down.

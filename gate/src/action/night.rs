@@ -3,8 +3,14 @@
 //! Invariant: a night counts only if its manifests were read to their ends and found intact. Nothing is changed on the
 //! remote.
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 
 use super::Context;
 use super::databases::Databases;
@@ -16,8 +22,10 @@ use base::error::Failure;
 use base::measure;
 use host::Patience;
 use mirror::books::{Catalog, Night};
+use mirror::chain::Current;
 use mirror::complete::{Complete, Standing};
 use mirror::compose::Incoming;
+use mirror::entry::Stored;
 use mirror::names::{Book, BundleName};
 use mirror::place::Places;
 
@@ -42,6 +50,19 @@ pub(super) struct MirrorBooks {
     pub(super) is_settled: bool,
     /// Faults of the file `complete`.
     pub(super) faults: Vec<String>,
+}
+
+/// Facts about a night.
+#[derive(Default)]
+pub(super) struct Needs {
+    pub(super) entries: u64,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    /// True if a content may be at its path in `data/`.
+    pub(super) any_in_data: bool,
+    /// True if a content may be in the incoming folder.
+    pub(super) any_incoming: bool,
+    pub(super) bundles: BTreeSet<BundleName>,
 }
 
 /// Fetches the books of a mirror; `None` if it has none. `waits` lets the gate wait for the remote.
@@ -109,7 +130,6 @@ fn complete(
     databases: &Databases,
     patience: &Patience<'_>,
 ) -> Result<Complete, Failure> {
-    use std::io::{Read, Seek};
     if books.size(&Book::Complete) > LARGEST {
         return Err(Failure::Verification(
             "the file `complete` is too large".into(),
@@ -190,6 +210,73 @@ impl MirrorBooks {
         }
     }
 
+    /// Calls with each entry of the last night, and the place of its content at this moment.
+    pub(super) fn each(
+        &mut self,
+        see: &mut dyn FnMut(&Current, Stored) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Ok(night) = &mut self.night else {
+            return Ok(());
+        };
+        let mut chain = night.entries()?;
+        while let Some(current) = chain.entry()? {
+            let place = self.incoming.place(&current);
+            see(&current, place)?;
+        }
+        Ok(())
+    }
+
+    /// Does the same for entries with a content.
+    pub(super) fn each_content(
+        &mut self,
+        see: &mut dyn FnMut(&Current, Stored) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.each(&mut |current, place| match current.entry.has_content() {
+            true => see(current, place),
+            false => Ok(()),
+        })
+    }
+
+    /// Reads the last night once, for facts about the whole.
+    pub(super) fn needs(&mut self) -> Result<Needs, Failure> {
+        let mut needs = Needs::default();
+        self.each(&mut |current, _| {
+            let entry = &current.entry;
+            needs.entries += 1;
+            needs.bytes = needs.bytes.saturating_add(entry.bytes());
+            if !entry.has_content() {
+                return Ok(());
+            }
+            needs.files += 1;
+            match &entry.stored {
+                Stored::Data => needs.any_in_data = true,
+                // It is in one of two places.
+                Stored::Incoming(_) => {
+                    needs.any_in_data = true;
+                    needs.any_incoming = true;
+                }
+                Stored::Bundle(bundle) => {
+                    needs.bundles.insert(bundle.clone());
+                }
+            }
+            Ok(())
+        })?;
+        Ok(needs)
+    }
+
+    /// Writes the names of the contents in the incoming folder, one in a line; false if there are none.
+    pub(super) fn write_incoming_names(&mut self, out: &mut impl Write) -> Result<bool, Failure> {
+        let mut any = false;
+        self.each_content(&mut |_, place| {
+            if let Stored::Incoming(name) = place {
+                any = true;
+                writeln!(out, "{name}").map_err(Failure::io("writing a list of names"))?;
+            }
+            Ok(())
+        })?;
+        Ok(any)
+    }
+
     /// True if another night was written meanwhile.
     pub(super) fn was_replaced(
         &self,
@@ -263,9 +350,6 @@ impl<'f> Unbundling<'f> {
         entry: &archive::entry::Entry,
         part: Part<'_>,
     ) -> Result<(), Failure> {
-        use nix::fcntl::{OFlag, openat};
-        use nix::sys::stat::Mode;
-        use std::os::unix::fs::FileExt;
         let what = || format!("unpacking {} of the bundle", entry.display());
         match part {
             Part::Begin { size } => {

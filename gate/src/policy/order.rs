@@ -41,6 +41,8 @@ pub enum Order {
     },
     /// Read an archive back and check its whole content.
     Verify(Wanted),
+    /// Read a mirror back, and check all its contents.
+    VerifyMirror(Wanted),
     /// Bring data back.
     Restore(Restore),
     /// List the existing backups.

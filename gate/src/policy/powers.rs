@@ -136,7 +136,7 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
         // The gate asks the service for its status again after its data was read.
         Order::Archive(archive) if !archive.hot => (BOTH, Children::Root),
-        Order::Verify(_) => (FETCH, Children::Same),
+        Order::Verify(_) | Order::VerifyMirror(_) => (FETCH, Children::Same),
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
         Order::Restore(_) => (RESTORE, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),

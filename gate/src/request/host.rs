@@ -5,7 +5,7 @@
 
 use super::error::ParseError;
 use super::typed::Typed;
-use base::names::{Day, NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
+use base::names::{NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 
 /// The destination of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +46,13 @@ pub enum HostVerb {
     Approve(ServiceName),
     /// `--approve-extra NAME`: let the next sync of an extra target make the refused change.
     ApproveExtra(TargetName),
-    /// `--verify SVC [--from DAY] [--remote R] [--timeout S]`: read an archive back and check its whole content.
+    /// `--verify SVC [--from DAY|mirror] [--remote R] [--timeout S]`: read an archive or the mirror back and check its
+    /// whole content.
     Verify {
         /// The service.
         service: ServiceName,
-        /// The day of the archive; `None` for the newest.
-        from: Option<Day>,
+        /// The source; `None` for the newest archive.
+        from: Option<Origin>,
         /// The remote; `None` to search every remote of the configuration.
         remote: Option<Remote>,
         /// The time limit.
@@ -106,7 +107,7 @@ impl HostVerb {
         if verb == "--verify" {
             return Ok(Self::Verify {
                 service: service.ok_or(ParseError::NoValue(verb))?,
-                from: typed.take("--from", Day::parse)?,
+                from: typed.take("--from", Origin::parse)?,
                 remote: typed.take("--remote", Remote::parse)?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             });

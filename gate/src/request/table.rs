@@ -20,8 +20,6 @@ pub enum Value {
     Seconds,
     /// A number of archives.
     Count,
-    /// The day of an archive.
-    Day,
     /// The day of an archive, or the word `mirror`.
     Origin,
     /// A directory of this host.
@@ -45,7 +43,6 @@ impl Value {
             Self::Remote => "R",
             Self::Seconds => "S",
             Self::Count => "N",
-            Self::Day => "DAY",
             Self::Origin => "DAY|mirror",
             Self::Directory => "DIR",
             Self::User => "USER",
@@ -165,7 +162,6 @@ const BOOT: Opt = option(
     Takes::Nothing,
     "also services left stopped across a reboot",
 );
-const DAY: Opt = option("--from", Takes::One(Value::Day), "the archive of this day");
 const ORIGIN: Opt = option(
     "--from",
     Takes::One(Value::Origin),
@@ -296,7 +292,7 @@ pub const VERBS: [Verb; 20] = [
         Place::Host,
         "--verify",
         SERVICE,
-        &[Use::May(DAY), Use::May(REMOTE), Use::May(TIMEOUT)],
+        &[Use::May(ORIGIN), Use::May(REMOTE), Use::May(TIMEOUT)],
         "read the newest archive back and check it fully",
     ),
     verb(

@@ -168,7 +168,7 @@ fn request() -> impl Strategy<Value = Request> {
             ),
         (
             name(),
-            proptest::option::of(day()),
+            proptest::option::of(origin()),
             proptest::option::of(remote()),
             timeout()
         )

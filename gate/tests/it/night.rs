@@ -328,3 +328,81 @@ fn a_mirror_without_a_complete_night_is_named() {
         "one"
     );
 }
+
+#[test]
+fn a_whole_mirror_is_good() {
+    if !ready() {
+        return;
+    }
+    let world = World::new();
+    mirrored(&world);
+    let verify = || world.on_host(&["--verify", "app", "--from", "mirror"]);
+    let told = verify().expect(0).out;
+    assert!(
+        told.contains("is good: 27 entries, 15 files")
+            && told.contains("complete as of 2026-12-01"),
+        "{told}"
+    );
+    let data = world.path("remote/OdroidBackup/app/data");
+    // Of the same size and time as before.
+    run(
+        "touch -r \"$1\"/big \"$2\"; printf x | dd of=\"$1\"/big conv=notrunc status=none; touch -r \"$2\" \"$1\"/big",
+        &[&data, &world.path("time")],
+    );
+    fs::remove_file(data.join("new\nline")).unwrap();
+    fs::write(data.join("dir/stranger"), "x").unwrap();
+    let told = verify().expect(65).err;
+    for line in [
+        "finding: other than the manifest says: data/big",
+        "finding: missing: data/new?line",
+        "finding: not in the manifest: dir/stranger",
+    ] {
+        assert!(told.lines().any(|one| one == line), "{line}: {told}");
+    }
+    let app = world.path("remote/OdroidBackup/app");
+    let bundle = names(&app)
+        .into_iter()
+        .find(|name| name.starts_with("mirror.bundle-"))
+        .unwrap();
+    fs::remove_file(app.join(bundle)).unwrap();
+    let told = verify().expect(65).err;
+    assert!(told.contains("missing: data/CON"), "{told}");
+    fs::remove_dir_all(&data).unwrap();
+    let told = verify().expect(65).err;
+    assert!(told.contains("missing: data/file"), "{told}");
+    fs::remove_dir_all(&app).unwrap();
+    let told = verify().expect(69).err;
+    assert!(told.contains("no mirror of app with a manifest"), "{told}");
+}
+
+#[test]
+fn a_mirror_in_the_middle_of_a_transition_is_good() {
+    if !ready() {
+        return;
+    }
+    let world = World::new();
+    let (first, second) = (world.path("first"), world.path("second"));
+    run(NASTY, &[&first]);
+    run("rm \"$1\"/‛quote; cp -a \"$1\" \"$2\"", &[&first, &second]);
+    run(SECOND, &[&second]);
+    let app = world.path("remote/OdroidBackup/app");
+    let words = [&first, &second, &app].map(|path| path.to_str().unwrap().to_owned());
+    let commit = write_mirror(&["steps", &words[0], &words[1], &words[2], "0"])[2];
+    for (point, night) in [
+        (commit - 1, "2026-12-01"),
+        (commit, "2026-12-02"),
+        (commit + 4, "2026-12-02"),
+    ] {
+        fs::remove_dir_all(&app).unwrap();
+        write_mirror(&["steps", &words[0], &words[1], &words[2], &point.to_string()]);
+        let told = world
+            .on_host(&["--verify", "app", "--from", "mirror"])
+            .expect(0)
+            .out;
+        assert!(
+            told.contains("is good") && told.contains(&format!("complete as of {night}")),
+            "{told}"
+        );
+        assert_eq!(told.contains("interrupted"), point >= commit, "{told}");
+    }
+}

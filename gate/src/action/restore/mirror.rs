@@ -7,20 +7,20 @@
 //! Invariant: rclone writes only to the folder of contents, and makes no links. A tree that differs from its manifest
 //! in one entry keeps the name `.incomplete`.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
 
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::download::{Partial, download};
 use super::plain_mirror;
 use super::staging::{CONTENTS, INCOMING, Parts, Staging};
 use super::{ENTRY, has_room};
 use crate::action::Context;
 use crate::action::databases::Databases;
-use crate::action::night::{MirrorBooks, Unbundling, flat_name, look};
+use crate::action::download::{Partial, download};
+use crate::action::night::{MirrorBooks, Needs, Unbundling, flat_name, look};
 use crate::action::remote::{Access, Task};
 use crate::policy::Restore;
 use archive::assemble::{Assembled, Assembly, Source, Tree};
@@ -33,7 +33,6 @@ use host::Patience;
 use host::program::Output;
 use mirror::complete::Standing;
 use mirror::entry::Stored;
-use mirror::names::BundleName;
 use mirror::place::Places;
 
 /// The list of files to download from the incoming folder, one name in a line.
@@ -80,7 +79,7 @@ fn from_books(
         context.warn(format!("finding: {fault}"));
     }
     let needs = match &mut books.night {
-        Ok(night) => match needs(night) {
+        Ok(_) => match books.needs() {
             Ok(needs) => Ok(needs),
             Err(Failure::Verification(fault)) => Err(vec![fault]),
             Err(failure) => return Err(failure),
@@ -142,45 +141,6 @@ fn without_night(
         }
         Err(failure) => Err(failure),
     }
-}
-
-/// Facts about a night, from a first look at its entries.
-#[derive(Default)]
-struct Needs {
-    entries: u64,
-    files: u64,
-    bytes: u64,
-    /// True if a content is at its path in `data/`, as far as the manifests know.
-    any_in_data: bool,
-    /// True if a content may be in the incoming folder.
-    any_incoming: bool,
-    bundles: BTreeSet<BundleName>,
-}
-
-fn needs(night: &mut mirror::books::Night<std::fs::File>) -> Result<Needs, Failure> {
-    let mut needs = Needs::default();
-    let mut chain = night.entries()?;
-    while let Some(current) = chain.entry()? {
-        let entry = &current.entry;
-        needs.entries += 1;
-        needs.bytes = needs.bytes.saturating_add(entry.bytes());
-        if !entry.has_content() {
-            continue;
-        }
-        needs.files += 1;
-        match &entry.stored {
-            Stored::Data => needs.any_in_data = true,
-            // It is in one of two places.
-            Stored::Incoming(_) => {
-                needs.any_in_data = true;
-                needs.any_incoming = true;
-            }
-            Stored::Bundle(bundle) => {
-                needs.bundles.insert(bundle.clone());
-            }
-        }
-    }
-    Ok(needs)
 }
 
 /// Restores a night.
@@ -290,19 +250,7 @@ fn write_names(books: &mut MirrorBooks, parts: &Parts) -> Result<bool, Failure> 
         .map(std::fs::File::from)
         .map_err(Failure::errno("making a list of names"))?;
     let mut out = BufWriter::new(file);
-    let mut any = false;
-    if let Ok(night) = &mut books.night {
-        let mut chain = night.entries()?;
-        while let Some(current) = chain.entry()? {
-            if !current.entry.has_content() {
-                continue;
-            }
-            if let Stored::Incoming(name) = books.incoming.place(&current) {
-                any = true;
-                writeln!(out, "{name}").map_err(failure())?;
-            }
-        }
-    }
+    let any = books.write_incoming_names(&mut out)?;
     out.flush().map_err(failure())?;
     Ok(any)
 }
@@ -321,33 +269,30 @@ fn assemble(
         .map_err(Failure::io("the downloaded contents"))?;
     let mut tree = Tree::new(contents);
     let mut assembly = Assembly::new(staging.tree(), options)?;
-    if let Ok(night) = &mut books.night {
-        let mut chain = night.entries()?;
-        while let Some(current) = chain.entry()? {
-            let record = &current.entry.record;
-            let name;
-            let source = match books.incoming.place(&current) {
-                _ if !current.entry.has_content() => None,
-                Stored::Incoming(incoming) if is_there(parts, incoming.as_str()) => {
-                    name = incoming.to_string();
-                    Some(Source {
-                        folder: std::os::fd::AsFd::as_fd(&parts.incoming),
-                        name: OsStr::new(&name),
-                    })
-                }
-                // A --sync at the same time may have moved it to its place.
-                Stored::Data | Stored::Incoming(_) => tree.source(&record.path)?,
-                Stored::Bundle(_) => {
-                    name = flat_name(&record.path);
-                    Some(Source {
-                        folder: std::os::fd::AsFd::as_fd(&parts.bundled),
-                        name: OsStr::new(&name),
-                    })
-                }
-            };
-            assembly.put(record, source, &mut watch)?;
-        }
-    }
+    books.each(&mut |current, place| {
+        let record = &current.entry.record;
+        let name;
+        let source = match place {
+            _ if !current.entry.has_content() => None,
+            Stored::Incoming(incoming) if is_there(parts, incoming.as_str()) => {
+                name = incoming.to_string();
+                Some(Source {
+                    folder: parts.incoming.as_fd(),
+                    name: OsStr::new(&name),
+                })
+            }
+            // A --sync at the same time may have moved it to its place.
+            Stored::Data | Stored::Incoming(_) => tree.source(&record.path)?,
+            Stored::Bundle(_) => {
+                name = flat_name(&record.path);
+                Some(Source {
+                    folder: parts.bundled.as_fd(),
+                    name: OsStr::new(&name),
+                })
+            }
+        };
+        assembly.put(record, source, &mut watch)
+    })?;
     assembly.finish()
 }
 

@@ -3,7 +3,6 @@
 //! Invariant: a service's data is complete at every moment: the former data until all of the new data is there and
 //! compared, and then the new data. A tree with its final name is complete.
 
-mod download;
 mod mirror;
 mod place;
 mod plain_mirror;

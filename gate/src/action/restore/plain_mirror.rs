@@ -8,11 +8,11 @@ use std::io::Seek;
 
 use serde::Deserialize;
 
-use super::download::{Partial, download};
 use super::staging::Staging;
 use super::{ENTRY, has_room, manifest};
 use crate::action::Context;
 use crate::action::databases::Databases;
+use crate::action::download::{Partial, download};
 use crate::action::fetch::{Stored, find_where};
 use crate::action::remote::{Access, Task};
 use crate::policy::Restore;

@@ -13,7 +13,6 @@ fn completes(value: Value) -> &'static str {
         Value::Remote => "remote:_backupctl_remotes",
         Value::Seconds => "seconds:",
         Value::Count => "count:",
-        Value::Day => "day (YYYY-MM-DD):",
         Value::Origin => "day (YYYY-MM-DD) or mirror:(mirror)",
         Value::Directory => "directory:_files -/",
         Value::User => "user:_users",

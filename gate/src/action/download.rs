@@ -1,12 +1,13 @@
 //! A download of many files, of which some may fail.
 //!
-//! Invariant: files that failed again and again end the download only when none came at all.
+//! Invariant: files that failed again and again end the download only when none came at all, and their folder is
+//! there.
 
 use std::collections::BTreeSet;
 
-use crate::action::Context;
-use crate::action::remote::Task;
-use crate::action::waiting::Pauses;
+use super::Context;
+use super::remote::Task;
+use super::waiting::Pauses;
 use base::error::Failure;
 use host::Patience;
 use rclone::Listener;
@@ -49,6 +50,8 @@ pub(super) fn download(
         }
         return match context.judge(task, &ended, &heard) {
             Ok(()) => Ok(None),
+            // A folder that does not exist has no files.
+            Err(failure) if rclone::folder_missing(&ended) => Ok(Some(Partial { heard, failure })),
             Err(failure) if any && heard.failed().1 > 0 => Ok(Some(Partial { heard, failure })),
             Err(failure) => Err(failure),
         };
