@@ -3,33 +3,14 @@
 use serde::Deserialize;
 
 use super::service::CommandLine;
+use crate::key::section;
 use base::names::{PlainPath, ServiceName};
 
-/// The longest time for copying, an hour: a service that is down for longer is better uploaded while it is up.
-const MAX_SECONDS: u32 = 3600;
-
-/// Terms for captures.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Capture {
-    /// The longest time, in seconds, for which a service stays down while its data is copied on this host.
-    pub seconds: u32,
-}
-
-impl Default for Capture {
-    fn default() -> Self {
-        Self { seconds: 120 }
-    }
-}
-
-impl Capture {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if (1..=MAX_SECONDS).contains(&self.seconds) {
-            Ok(())
-        } else {
-            Err(format!("capture.seconds: give 1 to {MAX_SECONDS} seconds"))
-        }
-    }
+section! {
+    /// Terms for captures.
+    Capture is "capture", "The data of a service is captured, so that it starts before the upload.";
+    // A service that would be down for more than an hour is better uploaded while it is up.
+    seconds: u32 = 120, in 1..=3600, "The longest time, in seconds, for which a service stays down while its data is copied on this host. Data that takes longer is uploaded while the service is down.";
 }
 
 /// An administrator's own way to capture the data of a service, for ZFS and LVM.

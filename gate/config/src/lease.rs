@@ -2,14 +2,13 @@
 
 use serde::Deserialize;
 
-/// For how long a backup may keep a service down, and who brings it back after that.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LeaseTerms {
-    /// In seconds from `--stop` on; a service may have a number of its own.
-    pub seconds: u32,
-    /// The part that starts it again.
-    pub keeper: Keeper,
+use crate::key::section;
+
+section! {
+    /// The time for which a backup may keep a service down.
+    LeaseTerms is "lease", "";
+    seconds: u32 = 7200, in 1..=604_800, "Seconds for which a backup may keep a service down. After that the service is started in any case; a sync or archive that still reads its data is cancelled. A second `--stop` does not extend the lease. The steps of the tutorial take 930 s at most.";
+    keeper: Keeper = Keeper::Auto, "The part that starts it. `systemd`: a transient timer, and `backupctl-recover.service` after a reboot. `process`: a process of the gate's own that sleeps until then, and one that replaces it if it dies; after a reboot run `backupctl --recover --boot` yourself. `auto`: systemd if it runs and the gate is root, else a process.";
 }
 
 /// The part that starts a service again when no `--start` comes.
@@ -27,18 +26,9 @@ pub enum Keeper {
 /// The longest lease, a week: a service that stays down for longer is not merely being backed up.
 const MAX_SECONDS: u32 = 604_800;
 
-impl Default for LeaseTerms {
-    fn default() -> Self {
-        Self {
-            seconds: 7200,
-            keeper: Keeper::Auto,
-        }
-    }
-}
-
 impl LeaseTerms {
     pub(super) fn check(&self) -> Result<(), String> {
-        check_seconds("lease.seconds", self.seconds)
+        self.check_ranges()
     }
 }
 

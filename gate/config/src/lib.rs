@@ -7,6 +7,7 @@
 
 mod account;
 mod capture;
+pub mod key;
 mod lease;
 mod limits;
 mod rclone;
@@ -18,7 +19,6 @@ pub mod unusable;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use thiserror::Error;
 
 pub use account::Account;
@@ -34,6 +34,7 @@ use base::error::Failure;
 use base::names::{PlainPath, Remote, ServiceName, TargetName};
 use base::repair::Closed;
 use base::trusted::{Trusted, read_trusted};
+use key::section;
 
 /// The default path of the configuration.
 pub const DEFAULT_PATH: &str = "/etc/backupctl/backupctl.toml";
@@ -65,90 +66,50 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Everything the administrator decided.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Services keep their data in `<data_root>/<service>/data`.
-    pub data_root: PlainPath,
-    /// Records of stopped services, and the home of the programs that the gate runs.
-    pub state_dir: PlainPath,
-    /// One lock file a service.
-    pub lock_dir: PlainPath,
-    /// Archives are packed and checked here before they are uploaded.
-    pub spool_dir: PlainPath,
-    /// Remote folders that requests may name.
-    pub remotes: Vec<Remote>,
-    /// The program that stops and starts services without commands of their own.
-    pub podmanctl: PlainPath,
-    /// A file that gets a copy of every audit line, as JSON.
-    pub audit_log: Option<PlainPath>,
-    /// The transfer program.
-    pub rclone: Rclone,
-    /// The account behind the forced command; `--doctor` looks at it.
-    pub account: Account,
-    /// The service starts as soon as its data is captured, and not after the upload. Only a service can turn this off:
-    /// `false` here is the default that every configuration of release 0.1 contains, and counts as not set.
-    pub early_start: bool,
-    /// True to stop a service only if the spool has room for its archive.
-    pub room_before_stop: bool,
-    /// True to stop a service over SSH only if a remote may take its backup.
-    pub ask_before_stop: bool,
-    /// Terms for captures of data.
-    pub capture: Capture,
-    /// For how long a backup may keep a service down.
-    pub lease: LeaseTerms,
-    /// Deadlines and dangerous quantities.
-    pub limits: Limits,
-    /// Numbers of archives to keep.
-    pub retention: Retention,
-    /// Ages and numbers of replaced and deleted files to keep.
-    pub versions: Versions,
-    /// The allow-list of services.
-    pub services: BTreeMap<ServiceName, Service>,
-    /// The allow-list of extra directories.
-    pub extra: BTreeMap<TargetName, Extra>,
-    /// The file that all this was read from, for the process that is to read it again.
-    #[serde(skip)]
-    pub file: Option<PathBuf>,
-    /// Tables of services and extra targets with a name that cannot be used.
-    #[serde(skip)]
-    pub set_aside: Vec<SetAside>,
+section! {
+    /// Everything the administrator decided.
+    Config is "", "";
+    data_root: PlainPath = plain("/media/ssd/podman"), "The data of a service lies in `DATA_ROOT/SERVICE/data`; requests may name no other path.";
+    state_dir: PlainPath = plain("/var/lib/backupctl"), "Leases of stopped services, and the home of the programs that the gate runs. Must survive a reboot. The gate creates this folder, `lock_dir` and `spool_dir` if they are missing, but not the folder above: that may be a disk to be mounted.";
+    lock_dir: PlainPath = plain("/run/backupctl"), "One lock file for each service.";
+    spool_dir: PlainPath = plain("/var/cache/backupctl"), "Archives are packed and checked here before they are uploaded. Needs room for the largest service and for `limits.spool_reserve`.";
+    remotes: Vec<Remote> = Remote::parse("onedrive:/OdroidBackup").into_iter().collect(), "Remote folders that requests may name, exactly as written here.";
+    podmanctl: PlainPath = plain("/usr/local/bin/podmanctl"), "The program that stops and starts the services that have no commands of their own.";
+    early_start: bool = true, "The service starts again as soon as its data is captured, and does not wait for `--start` after the upload. Only the parts that `--stop` stopped are started. Only the table of a service can turn this off: `early_start = false` above all tables is the default of release 0.1, and counts as not set.";
+    room_before_stop: bool = false, "If true, `--stop` first measures the room that an archive may need, and leaves the service up (exit code 73) when the spool has less than that besides `limits.spool_reserve`. Measuring looks at every name in the data, within the `--timeout` of the `--stop`. A service may have its own key of this name.";
+    ask_before_stop: bool = true, "If true, a `--stop` over SSH first asks each remote with one cheap request, for at most 5 seconds in all, and leaves the service up when every remote says for certain that no backup can go there: the sign-in was revoked, the drive is full, rclone does not know the remote or has failed a write probe because it is too old. A remote that does not answer does not prevent the stop. A `--stop` on the host never asks.";
+    audit_log: Option<PlainPath> = None, like "\"/var/log/backupctl.jsonl\"", "A file for a copy of every audit line as JSON, besides the journal. At 8 MiB it is renamed to `FILE.1`, and so on to `FILE.4`; older ones are removed.";
+    + {
+        /// The transfer program.
+        rclone: Rclone = Rclone::default();
+        /// The account behind the forced command; `--doctor` looks at it.
+        account: Account = Account::default();
+        /// Terms for captures of data.
+        capture: Capture = Capture::default();
+        /// For how long a backup may keep a service down.
+        lease: LeaseTerms = LeaseTerms::default();
+        /// Deadlines and dangerous quantities.
+        limits: Limits = Limits::default();
+        /// Numbers of archives to keep.
+        retention: Retention = Retention::default();
+        /// Ages and numbers of replaced and deleted files to keep.
+        versions: Versions = Versions::default();
+        /// The allow-list of services.
+        services: BTreeMap<ServiceName, Service> = BTreeMap::new();
+        /// The allow-list of extra directories.
+        extra: BTreeMap<TargetName, Extra> = BTreeMap::new();
+        /// The file that all this was read from, for the process that is to read it again.
+        #[serde(skip)]
+        file: Option<PathBuf> = None;
+        /// Tables of services and extra targets with a name that cannot be used.
+        #[serde(skip)]
+        set_aside: Vec<SetAside> = Vec::new();
+    }
 }
 
 fn plain(path: &str) -> PlainPath {
     // Constants of this file, each covered by `defaults_are_well_formed`.
     PlainPath::parse(path).unwrap_or_else(|_| unreachable!("{path}"))
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data_root: plain("/media/ssd/podman"),
-            state_dir: plain("/var/lib/backupctl"),
-            lock_dir: plain("/run/backupctl"),
-            spool_dir: plain("/var/cache/backupctl"),
-            remotes: Remote::parse("onedrive:/OdroidBackup")
-                .into_iter()
-                .collect(),
-            podmanctl: plain("/usr/local/bin/podmanctl"),
-            audit_log: None,
-            rclone: Rclone::default(),
-            account: Account::default(),
-            early_start: true,
-            room_before_stop: false,
-            ask_before_stop: true,
-            capture: Capture::default(),
-            lease: LeaseTerms::default(),
-            limits: Limits::default(),
-            retention: Retention::default(),
-            versions: Versions::default(),
-            services: BTreeMap::new(),
-            extra: BTreeMap::new(),
-            file: None,
-            set_aside: Vec::new(),
-        }
-    }
 }
 
 impl Config {
@@ -259,7 +220,9 @@ impl Config {
         if config.remotes.is_empty() {
             return Err("remotes: name at least one, as in [\"onedrive:/OdroidBackup\"]".into());
         }
-        config.capture.check()?;
+        config.check_ranges()?;
+        config.account.check_ranges()?;
+        config.capture.check_ranges()?;
         config.lease.check()?;
         config.limits.check()?;
         config.retention.check()?;

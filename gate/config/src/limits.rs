@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::key::section;
+
 /// Limits for changes without an approval. See `[limits]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -27,38 +29,23 @@ pub struct Timeout {
     pub max: u32,
 }
 
-/// Deadlines and dangerous quantities.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// For `--stop`.
-    pub stop: Timeout,
-    /// For `--start`.
-    pub start: Timeout,
-    /// For `--sync` and `--sync-extra`.
-    pub sync: Timeout,
-    /// For `--archive`.
-    pub archive: Timeout,
-    /// The most files that syncs may delete from a mirror within 24 hours.
-    pub max_delete: u32,
-    /// The largest share of a mirror that syncs may delete within 24 hours, in percent.
-    pub max_delete_percent: u8,
-    /// The largest share of a mirror that a sync may replace, in percent; 100 is no limit.
-    pub max_change_percent: u8,
-    /// The smallest share of a mirror's files that must be there after a sync, in percent; 0 is no limit.
-    pub min_left_percent: u8,
-    /// Up to this number of deleted or replaced files the shares for them do not count.
-    pub few_files: u32,
-    /// Hours for which the approval of a refused sync is valid.
-    pub approval_hours: u32,
-    /// The most requests that wait for other actions at the same time. Starts do not count.
-    pub waiting: u32,
-    /// More stops of one service a day than this are told as unusually many.
-    pub stops_per_day: u32,
-    /// True to refuse a stop beyond `stops_per_day`.
-    pub refuse_more_stops: bool,
-    /// Bytes that an archive leaves free on the disk of the spool, for other programs that write there.
-    pub spool_reserve: u64,
+section! {
+    /// Deadlines and dangerous quantities.
+    Limits is "limits", "A sync is compared before it is made. It is refused with exit code 76, and nothing is changed, if the comparison exceeds a limit for mirrors.";
+    max_delete: u32 = 1000, "The most files that syncs may delete from a mirror within 24 hours.";
+    max_delete_percent: u8 = 25, in 0..=100, "The largest share of a mirror that syncs may delete within 24 hours, in percent.";
+    max_change_percent: u8 = 50, in 0..=100, "The largest share of a mirror that a sync may replace, in percent, as when everything was encrypted; 100 is no limit.";
+    min_left_percent: u8 = 10, in 0..=100, "The smallest share of a mirror's files that must be there after a sync, in percent; 0 is no limit.";
+    few_files: u32 = 20, "Up to this number of deleted or replaced files `max_delete_percent` and `max_change_percent` do not apply: three of six databases change every day.";
+    approval_hours: u32 = 24, in 1..=720, "`--approve` on the host, or `--approve-extra` for an extra target, allows the next sync within this many hours to make the refused change, and not much more, once.";
+    waiting: u32 = 24, in 1..=1000, "Requests that may wait for other actions at the same time. More are refused with exit code 69. A `--start` always has room, and comes before all that wait.";
+    stops_per_day: u32 = 24, in 1..=1000, "More stops of one service a day than this are a warning.";
+    refuse_more_stops: bool = false, "If true, a stop beyond `stops_per_day` is refused with exit code 77.";
+    spool_reserve: u64 = 256 << 20, "Bytes that an archive leaves free on the disk of `spool_dir`. An archive is refused with exit code 73 when it could need more than the rest, and ended when others fill the disk meanwhile.";
+    stop: Timeout = Timeout { default: 120, max: 900 }, "Seconds: `default` for a `--stop` without `--timeout`, and `max` as the largest `--timeout` of a request.";
+    start: Timeout = Timeout { default: 300, max: 1800 }, "The same for `--start`.";
+    sync: Timeout = Timeout { default: 3600, max: 86_400 }, "The same for `--sync` and `--sync-extra`.";
+    archive: Timeout = Timeout { default: 3600, max: 86_400 }, "The same for `--archive`.";
 }
 
 /// Limits of one service or extra target in the place of the general ones.
@@ -75,39 +62,6 @@ pub struct OwnLimits {
     pub min_left_percent: Option<u8>,
     /// As in [`Limits`].
     pub few_files: Option<u32>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            stop: Timeout {
-                default: 120,
-                max: 900,
-            },
-            start: Timeout {
-                default: 300,
-                max: 1800,
-            },
-            sync: Timeout {
-                default: 3600,
-                max: 86_400,
-            },
-            archive: Timeout {
-                default: 3600,
-                max: 86_400,
-            },
-            max_delete: 1000,
-            max_delete_percent: 25,
-            max_change_percent: 50,
-            min_left_percent: 10,
-            few_files: 20,
-            approval_hours: 24,
-            waiting: 24,
-            stops_per_day: 24,
-            refuse_more_stops: false,
-            spool_reserve: 256 << 20,
-        }
-    }
 }
 
 impl OwnLimits {
@@ -151,24 +105,7 @@ impl Limits {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        for (key, percent) in [
-            ("limits.max_delete_percent", self.max_delete_percent),
-            ("limits.max_change_percent", self.max_change_percent),
-            ("limits.min_left_percent", self.min_left_percent),
-        ] {
-            check_percent(key, percent)?;
-        }
-        if !(1..=720).contains(&self.approval_hours) {
-            return Err("limits.approval_hours: give 1 to 720 hours".into());
-        }
-        for (key, number) in [
-            ("limits.waiting", self.waiting),
-            ("limits.stops_per_day", self.stops_per_day),
-        ] {
-            if !(1..=1000).contains(&number) {
-                return Err(format!("{key}: give 1 to 1000"));
-            }
-        }
+        self.check_ranges()?;
         for (key, timeout) in [
             ("stop", self.stop),
             ("start", self.start),

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::plain;
+use crate::key::section;
 use base::names::PlainPath;
 use host::program::Pin;
 
@@ -12,48 +13,28 @@ pub const BUNDLED_RCLONE: &str = "/usr/local/lib/backupctl/rclone";
 /// The default before a release brought an rclone: Debian's.
 pub const FORMER_RCLONE: &str = "/usr/bin/rclone";
 
-/// The transfer program and how it is run.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rclone {
-    /// Absolute path of the program.
-    pub program: PlainPath,
-    /// Its configuration, which stays writable for it: the token rotates.
-    pub config: PlainPath,
-    /// The way in which rclone gets the source directory.
-    pub pin: Pin,
-    /// Files transferred at the same time.
-    pub transfers: u8,
-    /// Files compared, and folders listed, at the same time.
-    pub checkers: u8,
-    /// Behaviour on a kernel that cannot confine it.
-    pub landlock: Landlock,
-    /// The ports that it may connect to by TCP; none listed, all.
-    pub ports: Vec<u16>,
-    /// Folders of this host that remotes lead to, for example a mounted disk.
-    pub local_folders: Vec<PlainPath>,
-    /// Files that `config` refers to and programs that it has rclone run.
-    pub helpers: Vec<PlainPath>,
-    /// Requests a second, 0 for no limit. OneDrive answers who asks more often for long with pauses of minutes.
-    pub tpslimit: u16,
-    /// Requests that may come at once after a pause.
-    pub tpslimit_burst: u16,
-    /// Memory that each transfer reads ahead into, in MiB.
-    pub buffer_mib: u16,
-    /// Memory that each transfer to OneDrive sends from, in MiB; multiples of 5.
-    pub chunk_mib: u16,
-    /// Tries of a whole run.
-    pub retries: u8,
-    /// Tries of a single request.
-    pub low_level_retries: u8,
-    /// Seconds for making a connection.
-    pub contimeout: u32,
-    /// Seconds that a connection may be silent.
-    pub timeout: u32,
-    /// Total seconds that one action waits for a remote that does not answer while a lease keeps its service down.
-    pub wait_while_down: u32,
-    /// Bytes a second, as rclone's `--bwlimit` has it; no limit where there is none.
-    pub bwlimit: Option<Bandwidth>,
+section! {
+    /// The transfer program.
+    Rclone is "rclone", "";
+    program: PlainPath = plain(BUNDLED_RCLONE), "The rclone of the release. A remote of type onedrive, also behind an alias, crypt, union or combine, needs 1.67 and works well from 1.70 on; others work from 1.60 on. An older program is kept: the gate warns with each action, and refuses an action only after a small file could not be stored because of the version.";
+    config: PlainPath = plain("/etc/backupctl/rclone.conf"), "The configuration of rclone. Must be writable: rclone stores the token here each time Microsoft rotates it.";
+    pin: Pin = Pin::Mount, "The way in which rclone gets the opened directory. `mount`: a read-only bind mount in a mount namespace of its own; symbolic links are stored as `NAME.rclonelink`. `descriptor`: `/proc/self/fd/9`, for hosts that forbid mounts; symbolic links are left out of the mirror. Archives have them in either case.";
+    transfers: u8 = 4, in 1..=255, "Files transferred at the same time.";
+    checkers: u8 = 8, in 1..=255, "Files compared, and folders listed, at the same time.";
+    tpslimit: u16 = 10, "Requests a second; 0 is no limit. A client that sends more for long has to wait for minutes at OneDrive. To list a folder takes one request, so 10 a second are 36000 folders an hour.";
+    tpslimit_burst: u16 = 20, "Requests that may come at once after a pause.";
+    buffer_mib: u16 = 4, "Memory in MiB that each transfer reads ahead into. Besides this and `chunk_mib` rclone takes some 60 MiB, and 1 MiB for every thousand files of the largest folder.";
+    chunk_mib: u16 = 10, in 5..=250, "Memory in MiB that each transfer to OneDrive sends from, a multiple of 5.";
+    retries: u8 = 3, in 1..=255, "Tries of a whole run.";
+    low_level_retries: u8 = 10, in 1..=255, "Tries of a single request.";
+    contimeout: u32 = 30, in 1..=4_294_967_295, "Seconds for making a connection.";
+    timeout: u32 = 300, in 1..=4_294_967_295, "Seconds that a connection may be silent.";
+    wait_while_down: u32 = 60, "Total seconds that an action waits for a remote that throttles or does not answer while a lease keeps its service down. If the service is up, an action waits until its deadline.";
+    bwlimit: Option<Bandwidth> = None, like "\"08:00,2M 23:00,off\"", "Bytes a second, in the form of rclone's `--bwlimit`.";
+    landlock: Landlock = Landlock::Preferred, "Landlock confines rclone to its source, a working copy of its configuration, and the files that it needs to reach the network. `preferred`: without Landlock in the kernel (older than 5.13, or built without) transfers are made with a warning; `required`: they are refused then; `off`: Landlock is not used.";
+    ports: Vec<u16> = vec![443], "The ports that rclone may connect to by TCP (Linux 6.7). An empty list opens all.";
+    local_folders: Vec<PlainPath> = Vec::new(), "Folders of this host that a remote leads to, for example a mounted disk: rclone may read and write there. They must belong to root, because the confined rclone has no power over files of others.";
+    helpers: Vec<PlainPath> = Vec::new(), "Files that rclone.conf refers to (a key file, a known_hosts) and programs that rclone runs for it (bearer_token_command). A folder includes its content.";
 }
 
 /// Behaviour on a kernel without Landlock.
@@ -93,32 +74,6 @@ impl std::fmt::Display for Bandwidth {
     }
 }
 
-impl Default for Rclone {
-    fn default() -> Self {
-        Self {
-            program: plain(BUNDLED_RCLONE),
-            config: plain("/etc/backupctl/rclone.conf"),
-            pin: Pin::Mount,
-            transfers: 4,
-            checkers: 8,
-            landlock: Landlock::Preferred,
-            ports: vec![443],
-            local_folders: Vec::new(),
-            helpers: Vec::new(),
-            tpslimit: 10,
-            tpslimit_burst: 20,
-            buffer_mib: 4,
-            chunk_mib: 10,
-            retries: 3,
-            low_level_retries: 10,
-            contimeout: 30,
-            timeout: 300,
-            wait_while_down: 60,
-            bwlimit: None,
-        }
-    }
-}
-
 impl Rclone {
     /// `private` are the folders that no remote may lead to, with the names of their keys.
     pub(super) fn check(&self, private: &[(&str, &PlainPath)]) -> Result<(), String> {
@@ -132,22 +87,12 @@ impl Rclone {
                 ));
             }
         }
-        let at_least_one = [
-            ("transfers", u32::from(self.transfers)),
-            ("checkers", u32::from(self.checkers)),
-            ("retries", u32::from(self.retries)),
-            ("low_level_retries", u32::from(self.low_level_retries)),
-            ("contimeout", self.contimeout),
-            ("timeout", self.timeout),
-        ];
         // For retries, rclone takes 0 for "without end".
-        if let Some((key, _)) = at_least_one.into_iter().find(|&(_, value)| value == 0) {
-            return Err(format!("rclone.{key}: give at least 1"));
-        }
+        self.check_ranges()?;
         if self.tpslimit > 0 && self.tpslimit_burst == 0 {
             return Err("rclone.tpslimit_burst: give at least 1".into());
         }
-        if self.chunk_mib == 0 || !self.chunk_mib.is_multiple_of(5) || self.chunk_mib > 250 {
+        if !self.chunk_mib.is_multiple_of(5) {
             return Err("rclone.chunk_mib: OneDrive takes multiples of 5 up to 250".into());
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Numbers and ages to keep: archives, and files that syncs replaced or deleted.
 
-use serde::Deserialize;
+use crate::key::section;
 
 /// Versions to keep. See `[versions]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,57 +15,23 @@ pub struct Keep {
     pub floor_count: u32,
 }
 
-/// Numbers of archives to keep.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retention {
-    /// Weeks, and the fewest that a request may keep.
-    pub keep_weekly: u32,
-    /// Months, and the fewest that a request may keep.
-    pub keep_monthly: u32,
-    /// Lets requests keep fewer weeks, down to this number.
-    pub floor_weekly: Option<u32>,
-    /// Lets requests keep fewer months, down to this number.
-    pub floor_monthly: Option<u32>,
-    /// Days for which archives that retention gives up are kept aside.
-    pub pruned_days: u32,
+section! {
+    /// Numbers of archives to keep.
+    Retention is "retention", "";
+    keep_weekly: u32 = 3, "Archives to keep: the newest of each of this many weeks. A request may ask for more; a request for fewer is raised to this number, with a warning.";
+    keep_monthly: u32 = 12, "The same for months.";
+    floor_weekly: Option<u32> = None, like "1", "Allows requests for fewer archives: a number below this one is raised to it. 2 weeks and 3 months together, the defaults of release 0.1, count as not set.";
+    floor_monthly: Option<u32> = None, like "6", "The same for months.";
+    pruned_days: u32 = 14, in 1..=4_294_967_295, "Days for which a pruned archive stays in `.pruned/DATE` beside the folder of archives.";
 }
 
-/// Ages and numbers of replaced and deleted files to keep.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Versions {
-    /// Days after which they go.
-    pub keep_days: u32,
-    /// The most days, counted are those on which something was replaced, for which they are kept.
-    pub keep_count: u32,
-    /// Days before which they never go.
-    pub floor_days: u32,
-    /// The newest days for which they never go.
-    pub floor_count: u32,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            keep_weekly: 3,
-            keep_monthly: 12,
-            floor_weekly: None,
-            floor_monthly: None,
-            pruned_days: 14,
-        }
-    }
-}
-
-impl Default for Versions {
-    fn default() -> Self {
-        Self {
-            keep_days: 30,
-            keep_count: 60,
-            floor_days: 7,
-            floor_count: 3,
-        }
-    }
+section! {
+    /// Ages and numbers of replaced and deleted files to keep.
+    Versions is "versions", "Files that a sync replaces or deletes stay under `.versions/DATE`. Only days with such files count.";
+    keep_days: u32 = 30, "The age in days up to which they stay.";
+    keep_count: u32 = 60, "The number of such days up to which they stay.";
+    floor_days: u32 = 7, in 1..=4_294_967_295, "Versions younger than this number of days always stay. Frequent syncs add no days and so push none out.";
+    floor_count: u32 = 3, in 1..=4_294_967_295, "The newest days, by number, always stay.";
 }
 
 /// The floors that every configuration of release 0.1 spelled out. With them one line of a stolen key took 14 archives
@@ -93,12 +59,10 @@ impl Retention {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
+        self.check_ranges()?;
         let (weekly, monthly) = self.floors();
         if weekly == 0 && monthly == 0 {
             return Err("retention: the floors of weeks and months cannot both be 0".into());
-        }
-        if self.pruned_days == 0 {
-            return Err("retention: pruned_days must be at least 1".into());
         }
         if self.keep_weekly < weekly || self.keep_monthly < monthly {
             return Err(
@@ -111,9 +75,7 @@ impl Retention {
 
 impl Versions {
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.floor_days == 0 || self.floor_count == 0 {
-            return Err("versions: floor_days and floor_count must be at least 1".into());
-        }
+        self.check_ranges()?;
         if self.keep_days < self.floor_days || self.keep_count < self.floor_count {
             return Err("versions: keep_days and keep_count cannot be below their floors".into());
         }

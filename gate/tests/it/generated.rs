@@ -1,4 +1,5 @@
-//! Files that come from the table of verbs (`request::table`). A test compares them; with `BLESS=1` it writes them anew:
+//! Files that come from the table of verbs (`request::table`) and the table of keys (`config::key`). A test compares them; with
+//! `BLESS=1` it writes them anew:
 //!
 //!     BLESS=1 cargo nextest run -p backupctl -E 'test(generated)'
 
@@ -6,6 +7,7 @@ mod bash;
 mod fish;
 mod grammar;
 mod help;
+mod keys;
 mod manual;
 mod zsh;
 
@@ -47,13 +49,15 @@ fn replaced(text: &str, begin: &str, end: &str, with: &str) -> String {
 }
 
 #[test]
-fn help_manual_grammar_and_completions_are_those_of_the_table() {
+fn help_manuals_grammar_completions_and_example_are_those_of_the_tables() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut stale = Vec::new();
     for (name, make) in [
         ("src/help.txt", help::file as fn(&str) -> String),
         ("man/backupctl.8", manual::file),
         ("GRAMMAR.md", grammar::file),
+        ("backupctl.example.toml", keys::example),
+        ("man/backupctl.toml.5", keys::manual),
         ("completions/backupctl.bash", bash::file),
         ("completions/_backupctl", zsh::file),
         ("completions/backupctl.fish", fish::file),
@@ -72,6 +76,6 @@ fn help_manual_grammar_and_completions_are_those_of_the_table() {
     }
     assert!(
         stale.is_empty(),
-        "not as the table of verbs says: {stale:?}; run this test with BLESS=1"
+        "not as the tables of verbs and keys say: {stale:?}; run this test with BLESS=1"
     );
 }
