@@ -4,16 +4,17 @@
 //! takes its place; and no link in a folder that others can write to is followed.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{OFlag, open, openat, renameat};
+use durable::Staged;
+use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fchown, fsync, unlinkat};
+use nix::unistd::{Gid, Group, Uid, User, fchown, fsync};
 
 use super::change::{Change, Job, Manager, NewFile, Owner, Proof, resolved};
 use super::key;
@@ -229,24 +230,12 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
     let directory = open(folder, flags, Mode::empty()).map_err(at(folder))?;
     // A name with a dot in front is read by none of those who read such folders.
     let fresh = format!(".{name}.new");
-    let _ = unlinkat(&directory, fresh.as_str(), UnlinkatFlags::NoRemoveDir);
-    let flags =
-        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = openat(
-        &directory,
-        fresh.as_str(),
-        flags,
-        Mode::S_IRUSR | Mode::S_IWUSR,
-    )
-    .map_err(at(&path))?;
-    let mut written = File::from(fd);
-    written.write_all(&file.bytes).map_err(say)?;
-    own(&written, &path, &file.owner, file.mode)?;
-    drop(written);
+    let staged = Staged::write(directory.as_fd(), fresh.clone(), &file.bytes).map_err(say)?;
     let give_up = |reason: String| {
-        let _ = unlinkat(&directory, fresh.as_str(), UnlinkatFlags::NoRemoveDir);
+        let _ = durable::remove(&directory, &fresh);
         reason
     };
+    own(staged.file(), &path, &file.owner, file.mode).map_err(give_up)?;
     if file.proof == Proof::Sudoers {
         let proof = words(&[
             "/usr/sbin/visudo",
@@ -259,8 +248,7 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
         Proof::Sshd => fs::read(&path).ok(),
         Proof::None | Proof::Sudoers => None,
     };
-    renameat(&directory, fresh.as_str(), &directory, name).map_err(at(&path))?;
-    fsync(&directory).map_err(at(folder))?;
+    staged.place(name).map_err(say)?;
     if file.proof == Proof::Sshd
         && let Err(reason) = good(&words(&["/usr/sbin/sshd", "-t"]))
     {

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use toml_edit::{Array, DocumentMut, Item, Table, Value};
+
 use super::super::change::{Change, Owner};
 use super::super::eyes::Kind;
 use super::super::target::{CONFIGURATION, Target};
@@ -13,8 +15,11 @@ use base::names::folded;
 use base::names::usable::{table, unusable};
 use base::wire::printable;
 
-/// The line of the example behind which the services are.
-const SERVICES: &str = "# The services. A table without keys is one that podmanctl controls.";
+/// The service that is copied while it runs; each host has it.
+const RUNNER: &str = "lightflow";
+
+/// The file of the release.
+const EXAMPLE: &str = "etc/backupctl.example.toml";
 
 pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -41,7 +46,9 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
     }
     let file = folder.join("backupctl.toml");
     if target.look(&file).is_none() {
-        changes.extend(target.first(file, text(target).into_bytes(), 0o600));
+        // The example is a file of the release, whose tests read it.
+        let text = text(target).unwrap_or_else(|| target.release.text(EXAMPLE));
+        changes.extend(target.first(file, text.into_bytes(), 0o600));
     }
     changes.extend(rclone::plan(target));
     changes
@@ -71,48 +78,61 @@ fn with_data(target: &Target<'_>) -> Vec<String> {
     names.filter(|name| has_data(name)).collect()
 }
 
-/// A first configuration.
-fn text(target: &Target<'_>) -> String {
+/// A first configuration: the example with the values and services of this host, and with all comments.
+fn text(target: &Target<'_>) -> Option<String> {
     let mut names = with_data(target);
     let strange = unusable("services", names.iter().map(String::as_str));
-    names.retain(|name| folded(name) != "lightflow" && !strange.contains_key(name));
+    names.retain(|name| folded(name) != RUNNER && !strange.contains_key(name));
     let found = target.eyes.stacks(
         &target.release.programs,
         &target.data_root.to_string(),
         &names,
     );
-    let mut lines: Vec<String> = Vec::new();
-    for line in target.release.text("etc/backupctl.example.toml").lines() {
-        let section = line
-            .strip_prefix("[services.")
-            .and_then(|rest| rest.strip_suffix(']'));
-        match line {
-            "data_root = \"/media/ssd/podman\"" => {
-                lines.push(format!("data_root = \"{}\"", target.data_root))
-            }
-            "local_folders = []" => lines.push(match &target.options.local_remote {
-                Some(local) => format!("local_folders = [\"{local}\"]"),
-                None => line.to_owned(),
-            }),
-            SERVICES => {
-                lines.push(line.to_owned());
-                lines.extend(names.iter().map(|name| {
-                    let header = table("services", name);
-                    if found.contains(name) {
-                        header
-                    } else {
-                        format!(
-                            "# {header}   # it has data; podmanctl finds neither unit nor container"
-                        )
-                    }
-                }));
-                let lines_of_advice = advice(target).into_iter();
-                lines.extend(lines_of_advice.map(|line| format!("# {line}")));
-            }
-            _ if section.is_some_and(|name| name != "lightflow") => {}
-            _ => lines.push(line.to_owned()),
+    let mut document: DocumentMut = target.release.text(EXAMPLE).parse().ok()?;
+    set(&mut document["data_root"], target.data_root.to_string());
+    if let Some(local) = &target.options.local_remote {
+        let folders: Array = [local.to_string()].into_iter().collect();
+        set(&mut document["rclone"]["local_folders"], folders);
+    }
+    let services = document.get_mut("services")?.as_table_mut()?;
+    // The comment about services lies before the first of the example's services.
+    let (first, at) = services.iter().find_map(|(name, item)| {
+        let table = item.as_table()?;
+        (name != RUNNER).then(|| (table.decor().clone(), table.position()))
+    })?;
+    services.retain(|name, _| name == RUNNER);
+    let mut comment = first.prefix()?.as_str()?.to_owned();
+    let (mut present, mut absent) = (Vec::new(), String::new());
+    for name in &names {
+        if found.contains(name) {
+            present.push(name);
+        } else {
+            let header = table("services", name);
+            absent.push_str(&format!(
+                "# {header}   # it has data; podmanctl finds neither unit nor container\n"
+            ));
         }
     }
-    lines.push(String::new());
-    lines.join("\n")
+    absent.extend(advice(target).iter().map(|line| format!("# {line}\n")));
+    for name in present {
+        let mut entry = Table::new();
+        entry.set_position(at);
+        entry.decor_mut().set_prefix(std::mem::take(&mut comment));
+        services.insert(name, Item::Table(entry));
+    }
+    let runner = services.get_mut(RUNNER)?.as_table_mut()?;
+    let own = runner.decor().prefix()?.as_str()?.to_owned();
+    let prefix = format!("{comment}{absent}{own}");
+    runner.decor_mut().set_prefix(prefix);
+    Some(document.to_string())
+}
+
+/// Gives a key another value; its comments stay.
+fn set(item: &mut Item, value: impl Into<Value>) {
+    let decor = item.as_value().map(|old| old.decor().clone());
+    let mut value = value.into();
+    if let Some(decor) = decor {
+        *value.decor_mut() = decor;
+    }
+    *item = Item::Value(value);
 }

@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use toml_edit::Document;
+
 use super::super::change::{Change, NewFile, Owner, Proof};
 use super::super::target::{CONFIGURATION, Target};
 use config::{BUNDLED_RCLONE, Config, FORMER_RCLONE};
@@ -38,32 +40,17 @@ pub(super) fn plan(target: &Target<'_>) -> Option<Change> {
     }))
 }
 
-/// The text of a configuration with the rclone of the release in the place of the former default.
+/// The text of a configuration with the rclone of the release in the place of the former default. All else stays, byte by
+/// byte.
 fn moved(text: &str) -> Option<String> {
-    let mut table = String::new();
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let trimmed = line.trim();
-        if trimmed.starts_with('[') {
-            let header = trimmed.split('#').next().unwrap_or_default();
-            table = header.trim().to_owned();
-        }
-        let (key, value) = trimmed.split_once('=').unwrap_or_default();
-        let is_program = match table.as_str() {
-            "" => key.trim() == "rclone.program",
-            "[rclone]" => key.trim() == "program",
-            _ => false,
-        };
-        let former = ['"', '\''].map(|quote| format!("{quote}{FORMER_RCLONE}{quote}"));
-        lines.push(
-            if is_program && former.iter().any(|former| value.trim().starts_with(former)) {
-                line.replacen(FORMER_RCLONE, BUNDLED_RCLONE, 1)
-            } else {
-                line.to_owned()
-            },
-        );
+    let document = Document::parse(text).ok()?;
+    let program = document.get("rclone")?.get("program")?;
+    if program.as_str() != Some(FORMER_RCLONE) {
+        return None;
     }
-    let new = lines.concat();
+    let place = program.as_value()?.span()?;
+    let mut new = text.to_owned();
+    new.replace_range(place, &format!("\"{BUNDLED_RCLONE}\""));
     let is_moved = |config: Config| config.rclone.program.to_string() == BUNDLED_RCLONE;
     Config::parse(&new).is_ok_and(is_moved).then_some(new)
 }
@@ -115,15 +102,17 @@ mod tests {
             "# /usr/bin/rclone\n[rclone] # mine\nprogram = \"/usr/bin/rclone\" # Debian's\nretries = 2\n",
             "rclone.program = '/usr/bin/rclone'\n[services.a]\n",
             "[services.a]\n[rclone]\n  program=\"/usr/bin/rclone\"\r\n",
+            "rclone = { program = \"/usr/bin/rclone\" } # mine\n",
         ] {
             let new = moved(text).unwrap();
             let back = new.replace(BUNDLED_RCLONE, FORMER_RCLONE);
-            assert_eq!(back, text);
+            assert_eq!(
+                back,
+                text.replace("'/usr/bin/rclone'", "\"/usr/bin/rclone\"")
+            );
             assert_eq!(new.matches(BUNDLED_RCLONE).count(), 1, "{new}");
             assert_eq!(new.matches('#').count(), text.matches('#').count());
         }
-        // Where the value stands in another way, an administrator has to do it.
-        assert_eq!(moved("rclone = { program = \"/usr/bin/rclone\" }\n"), None);
         assert_eq!(moved("[rclone]\nprogram = \"/opt/rclone\"\n"), None);
         assert_eq!(
             moved(
