@@ -11,6 +11,7 @@
 //! on disk names each capture before it is made, so that the next action removes the leftovers of a killed gate.
 
 mod btrfs;
+mod commands;
 mod leftovers;
 mod record;
 mod ways;
@@ -51,6 +52,8 @@ pub(super) struct Capture {
     keeps_inodes: bool,
     down: bool,
     starts: bool,
+    /// This backup stopped the service once more, so it brings the service back also when it fails.
+    again: bool,
     lock: Option<ServiceLock>,
 }
 
@@ -79,6 +82,7 @@ impl Capture {
             keeps_inodes: true,
             down: false,
             starts: false,
+            again: false,
             lock: Some(lock),
         })
     }
@@ -101,6 +105,7 @@ impl Capture {
             keeps_inodes: true,
             down: false,
             starts: false,
+            again: false,
             lock: None,
         };
         if need.hot {
@@ -115,6 +120,7 @@ impl Capture {
             .map_err(Failure::io(format!("the lease of {service}")))?
             .filter(|lease| early && lease.was_up);
         let mut owed = None;
+        let mut prepared = None;
         match lease {
             Some(lease) if lease.back.is_some() => {
                 if let Some(whole) = ways::reuse(context, need, &lease, &yielding)? {
@@ -125,11 +131,18 @@ impl Capture {
                     return Ok(capture);
                 }
                 if need.wish == Wish::Archive {
-                    ways::prepare(context, need, &lease, &capture.tree, &yielding)?;
+                    prepared = ways::prepare(context, need, &lease, &capture.tree, &yielding)?;
                 }
-                if let Some(again) = stop_again(context, service, &lease, &yielding)? {
+                let again = stop_again(context, service, &lease, &yielding);
+                if !matches!(again, Ok(Some(_)))
+                    && let Some(prepared) = prepared.take()
+                {
+                    leftovers::discard(context, service, &prepared);
+                }
+                if let Some(again) = again? {
                     owed = Some(again);
                     capture.down = true;
+                    capture.again = true;
                 }
             }
             Some(lease) if lease.owed() => owed = Some(lease),
@@ -140,8 +153,11 @@ impl Capture {
         }
         if let Some(lease) = owed.filter(|_| capture.down) {
             capture.starts = true;
-            let taken = ways::take(context, need, &lease, &capture.tree, &yielding)?;
-            if let Some(whole) = taken {
+            let taken = ways::take(context, need, &lease, &capture.tree, prepared, &yielding);
+            if taken.is_err() && capture.again {
+                start_early(context, service);
+            }
+            if let Some(whole) = taken? {
                 capture.become_whole(context, whole);
             }
         }
@@ -228,8 +244,12 @@ impl Capture {
         self.lock = None;
     }
 
-    /// Removes a whole capture, unless the next backup of the same lease can use it.
-    pub(super) fn release(self, context: &mut Context<'_>, wish: Wish, until: Instant) {
+    /// Ends the use of the data. Removes a whole capture, unless the next backup of the same lease can use it. A service
+    /// that this backup stopped starts again in any case.
+    pub(super) fn release(mut self, context: &mut Context<'_>, wish: Wish, until: Instant) {
+        if self.again {
+            self.start(context);
+        }
         let Self { service, lock, .. } = self;
         drop(lock);
         if let Some(service) = service {

@@ -22,6 +22,11 @@ struct Disk {
 impl Disk {
     /// Makes and mounts one; `None`, with a message, where that is impossible.
     fn mount(world: &World, kind: &str, megabytes: u64) -> Option<Self> {
+        Self::mount_on(world, kind, megabytes, "root")
+    }
+
+    /// The same on another folder of the world, with the content of that folder.
+    fn mount_on(world: &World, kind: &str, megabytes: u64, folder: &str) -> Option<Self> {
         if !is_root() {
             eprintln!("SKIPPED: mounting takes root");
             return None;
@@ -34,7 +39,7 @@ impl Disk {
             eprintln!("SKIPPED: mkfs.{kind} is not installed");
             return None;
         };
-        let image = world.path(&format!("{kind}.img"));
+        let image = world.path(&format!("{folder}.img"));
         fs::File::create(&image)
             .and_then(|file| file.set_len(megabytes << 20))
             .unwrap();
@@ -44,8 +49,9 @@ impl Disk {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let place = world.path("root");
-        fs::rename(&place, world.path("former")).unwrap();
+        let place = world.path(folder);
+        let former = world.path(&format!("{folder}.former"));
+        fs::rename(&place, &former).unwrap();
         fs::create_dir(&place).unwrap();
         let mounted = Command::new("mount")
             .args(["-o", "loop"])
@@ -54,13 +60,13 @@ impl Disk {
             .unwrap();
         if !mounted.status.success() {
             fs::remove_dir(&place).unwrap();
-            fs::rename(world.path("former"), &place).unwrap();
+            fs::rename(&former, &place).unwrap();
             eprintln!("SKIPPED: this system mounts no {kind} image: {mounted:?}");
             return None;
         }
         let copied = Command::new("cp")
             .arg("-a")
-            .arg(world.path("former/."))
+            .arg(former.join("."))
             .arg(&place)
             .status();
         assert!(copied.unwrap().success());
@@ -292,25 +298,31 @@ fn on_ext4_a_second_archive_copies_first_and_stops_the_service_for_the_changed_f
     wait_until("nothing is left", || captured(&world).is_empty());
 }
 
+/// A spool with room for the archive of some 20 MB, and for no copies beside it.
+fn small_spool(world: &World) -> Option<Disk> {
+    fs::create_dir(world.path("spool")).unwrap();
+    let disk = Disk::mount_on(world, "ext4", 70, "spool")?;
+    world.set_mode("spool", 0o700);
+    world.limit("max_delete = 2\nspool_reserve = 20971520\n");
+    let large: Vec<u8> = (0..20_u32 << 18)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    fs::write(world.path("root/app/data/large"), large).unwrap();
+    Some(disk)
+}
+
 #[test]
 fn copies_that_do_not_fit_are_told_and_the_archive_is_packed_under_the_second_stop() {
     if !have_rclone() {
         return;
     }
     let world = World::new();
-    let Some(_disk) = Disk::mount(&world, "ext4", 100) else {
+    let Some(_disk) = back_early(&world) else {
         return;
     };
-    observed(&world, "");
-    world.write("go", "");
-    world.request("backupctl --stop app").expect(0);
-    world.request(&world.archive()).expect(0);
-    // Reserve all of the disk but what the archive takes.
-    let free = nix::sys::statvfs::statvfs(&world.path("spool")).unwrap();
-    let free = free.blocks_available() * free.fragment_size();
-    fs::write(world.path("root/app/data/large"), vec![7; 20 << 20]).unwrap();
-    let reserve = free - (30 << 20);
-    world.limit(&format!("max_delete = 2\nspool_reserve = {reserve}\n"));
+    let Some(_spool) = small_spool(&world) else {
+        return;
+    };
     let answer = world.request(&world.archive()).expect(0);
     assert!(
         answer.err.contains("is packed while the service is down"),
@@ -563,4 +575,115 @@ fn uploads_to_one_remote_take_turns() {
     );
     world.write("go", "");
     finish(sync).expect(0);
+}
+
+/// A lease under which the archive of an ext4 disk brought the service back early.
+fn back_early(world: &World) -> Option<Disk> {
+    let disk = Disk::mount(world, "ext4", 100)?;
+    observed(world, "");
+    world.write("go", "");
+    world.request("backupctl --stop app").expect(0);
+    world.request(&world.archive()).expect(0);
+    assert!(world.exists("up"));
+    // Its place is wanted for a disk in some tests.
+    let _ = fs::remove_dir_all(world.path("spool"));
+    Some(disk)
+}
+
+#[test]
+fn a_gate_killed_in_its_second_stop_brings_the_service_back_by_the_lease() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let Some(_disk) = back_early(&world) else {
+        return;
+    };
+    let text = world
+        .read("gate.toml")
+        .replace("seconds = 600", "seconds = 4");
+    world.write("gate.toml", &text);
+    let here = world.path("").display().to_string();
+    let stop = world.read("bin/stop");
+    world.script(
+        "stop",
+        &format!("rm -f {here}/up\n: > {here}/hangs\nsleep 300\n"),
+    );
+    let mut archive = world.spawn(&world.archive());
+    wait_until("it stops the service", || world.exists("hangs"));
+    kill(pid(&archive), Signal::SIGKILL).unwrap();
+    archive.wait().unwrap();
+    world.write("bin/stop", &stop);
+    wait_long("the lease brings it back", || {
+        world.exists("up") && !world.exists(LEASE)
+    });
+    world.on_host(&["--recover"]).expect(0);
+    assert!(captured(&world).is_empty());
+    wait_until("no keeper is left", || world.keepers().is_empty());
+}
+
+#[test]
+fn an_archive_that_fails_after_its_second_stop_brings_the_service_back_itself() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let Some(_disk) = back_early(&world) else {
+        return;
+    };
+    // The last words of the service are a tree that no archive takes.
+    let here = world.path("").display().to_string();
+    let deep = format!("{here}/root/app/data/{}", "x/".repeat(210));
+    world.script(
+        "stop",
+        &format!("echo x >> {here}/stops\nmkdir -p {deep}\nrm -f {here}/up\n"),
+    );
+    let answer = world.request(&world.archive()).expect(69);
+    assert!(answer.err.contains("directories deep"), "{}", answer.err);
+    assert!(
+        answer.out.contains("app is up; it was down for "),
+        "{}",
+        answer.out
+    );
+    assert!(world.exists("up"));
+    assert_eq!((count(&world, "stops"), count(&world, "starts")), (2, 2));
+    wait_until("no keeper is left", || world.keepers().is_empty());
+    world.request("backupctl --start app").expect(0);
+    assert!(captured(&world).is_empty());
+}
+
+#[test]
+fn after_a_start_an_archive_stops_nothing_again() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let Some(_disk) = back_early(&world) else {
+        return;
+    };
+    world.request("backupctl --start app").expect(0);
+    let answer = world.request(&world.archive()).expect(0);
+    assert!(answer.err.contains("may be torn"), "{}", answer.err);
+    assert_eq!((count(&world, "stops"), count(&world, "starts")), (1, 1));
+}
+
+#[test]
+fn a_second_stop_counts_as_a_stop_of_the_day() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let Some(_disk) = back_early(&world) else {
+        return;
+    };
+    world.limit("max_delete = 2\nstops_per_day = 1\nrefuse_more_stops = true\n");
+    let answer = world.request(&world.archive()).expect(77);
+    assert!(
+        answer.err.contains("limits.stops_per_day"),
+        "{}",
+        answer.err
+    );
+    assert!(world.exists("up"));
+    assert_eq!(count(&world, "stops"), 1);
+    assert!(names(&world.path("spool/.captured")).is_empty());
 }

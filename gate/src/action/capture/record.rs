@@ -14,6 +14,9 @@ use base::names::{PlainPath, ServiceName};
 /// The size limit of a record, far more than one needs.
 const MAX_BYTES: u64 = 16 << 10;
 
+/// The end of the name while a record is written, see [`durable::replace`].
+const UNFINISHED: &str = ".new";
+
 /// The way in which a capture was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,22 +61,31 @@ fn keeping(service: &ServiceName) -> impl FnOnce(std::io::Error) -> Failure {
     Failure::io(format!("the record of the captured data of {service}"))
 }
 
-/// The record of a service's capture. One that cannot be read counts as that of an unfinished snapshot: everything
-/// that it may stand for is removed.
+/// A record that cannot be read, or was not written to its end: everything that it may stand for is to be removed.
+fn lost() -> Record {
+    Record {
+        lease: 0,
+        made: Made::Snapshot,
+        folder: None,
+        tree: None,
+    }
+}
+
+/// The record of a service's capture.
 pub(super) fn load(
     context: &Context<'_>,
     service: &ServiceName,
 ) -> Result<Option<Record>, Failure> {
     let directory = context.own_directory(&folder(context))?;
-    let bytes = durable::read(directory, &name(service), MAX_BYTES).map_err(keeping(service))?;
-    Ok(bytes.map(|bytes| {
-        serde_json::from_slice(&bytes).unwrap_or(Record {
-            lease: 0,
-            made: Made::Snapshot,
-            folder: None,
-            tree: None,
-        })
-    }))
+    let name = name(service);
+    let bytes = durable::read(&directory, &name, MAX_BYTES).map_err(keeping(service))?;
+    if let Some(bytes) = bytes {
+        return Ok(Some(
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| lost()),
+        ));
+    }
+    let unfinished = durable::read(&directory, &format!("{name}{UNFINISHED}"), MAX_BYTES);
+    Ok(unfinished.map_err(keeping(service))?.map(|_| lost()))
 }
 
 /// Writes the record of a service's capture.
@@ -92,7 +104,10 @@ pub(super) fn save(
 /// Removes the record.
 pub(super) fn clear(context: &Context<'_>, service: &ServiceName) -> Result<(), Failure> {
     let directory = context.own_directory(&folder(context))?;
-    durable::remove(directory, &name(service)).map_err(keeping(service))
+    let name = name(service);
+    durable::remove(&directory, &format!("{name}{UNFINISHED}"))
+        .and_then(|()| durable::remove(&directory, &name))
+        .map_err(keeping(service))
 }
 
 /// The services that have a record.
@@ -101,8 +116,14 @@ pub(super) fn services(context: &Context<'_>) -> Vec<ServiceName> {
         return Vec::new();
     };
     let names = entries(&directory).unwrap_or_default();
-    names
+    let mut services: Vec<ServiceName> = names
         .iter()
-        .filter_map(|name| ServiceName::parse(name.to_str()?.strip_suffix(".json")?).ok())
-        .collect()
+        .filter_map(|name| {
+            let name = name.to_str()?;
+            let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
+            ServiceName::parse(name.strip_suffix(".json")?).ok()
+        })
+        .collect();
+    services.dedup();
+    services
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 
 use super::record::{self, Made, Record};
-use super::{Need, Wish, belongs, btrfs, leftovers};
+use super::{Need, Wish, belongs, btrfs, commands, leftovers};
 use crate::action::Context;
 use crate::lease::Lease;
 use crate::walk::{Answer, Duplicate, Work};
@@ -79,21 +79,23 @@ pub(super) fn prepare(
     lease: &Lease,
     data: &PinnedDir,
     patience: &Patience<'_>,
-) -> Result<(), Failure> {
-    if has_commands(context, need.service) || btrfs::is_likely(data) {
-        return Ok(());
+) -> Result<Option<Record>, Failure> {
+    if commands::exist(context, need.service) || btrfs::is_likely(data) || is_busy(context, need)? {
+        return Ok(None);
     }
     for way in [Way::Reflinks, Way::Copies] {
-        if !fits(context, need.service, way, data, patience)? {
+        if !fits(context, way, data, patience)? {
             continue;
         }
         context.say(format!(
             "copying the data of {} while it is up",
             need.service
         ));
-        let begun = begin(context, need.service, lease, way)?;
+        let Some(begun) = begin(context, need.service, lease, Made::Tree(way))? else {
+            continue;
+        };
         match pass(context, &begun, way, true, data, patience) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(Some(begun)),
             Err(failure) => {
                 leftovers::discard(context, need.service, &begun);
                 if needs_copies(&failure) {
@@ -106,11 +108,23 @@ pub(super) fn prepare(
                     "{failure}; the data of {} is packed while the service is down",
                     need.service
                 ));
-                return Ok(());
+                return Ok(None);
             }
         }
     }
-    Ok(())
+    Ok(None)
+}
+
+/// True if an action still reads a capture of an earlier lease, whose place is taken.
+fn is_busy(context: &mut Context<'_>, need: &Need<'_>) -> Result<bool, Failure> {
+    let busy = record::load(context, need.service)?.is_some();
+    if busy {
+        context.warn(format!(
+            "the data of {} is not captured, because an earlier capture is in use or cannot be removed",
+            need.service
+        ));
+    }
+    Ok(busy)
 }
 
 /// Makes a whole capture of the data of a service that is down. Returns `None`, after a warning, if the backup has to
@@ -120,40 +134,48 @@ pub(super) fn take(
     need: &Need<'_>,
     lease: &Lease,
     data: &PinnedDir,
+    prepared: Option<Record>,
     patience: &Patience<'_>,
 ) -> Result<Option<Whole>, Failure> {
     // After a start that failed, the capture that was made before it.
     if let Some(whole) = reuse(context, need, lease, patience)? {
         return Ok(Some(whole));
     }
+    if prepared.is_none() && is_busy(context, need)? {
+        return Ok(None);
+    }
     let now = context.host.now();
     let limit = Duration::from_secs(context.config.capture.seconds.into());
     let until = patience.until.min(now + limit);
     let within = Patience { until, ..*patience };
-    let outcome = take_within(context, need, lease, data, &within);
-    match outcome {
-        Ok(Some(record)) => {
+    let taken = match prepared {
+        Some(prepared) => complete(context, need, &prepared, data, &within),
+        None => take_within(context, need, lease, data, &within),
+    };
+    let taken = taken.and_then(|record| match record {
+        Some(record) => {
             record::save(context, need.service, &record)?;
             open(context, &record, patience)
         }
-        Ok(None) => Ok(None),
-        Err(failure) => {
-            let lost = record::load(context, need.service)?;
-            if let Some(record) = lost {
-                leftovers::discard(context, need.service, &record);
-            }
-            if let Failure::Interrupted { cause, .. } = &failure
-                && (*cause != Interrupt::DeadlinePassed || patience.until <= context.host.now())
-            {
-                return Err(failure);
-            }
-            context.warn(format!(
-                "the data of {} is not captured: {failure}; it is read while the service is down",
-                need.service
-            ));
-            Ok(None)
-        }
+        None => Ok(None),
+    });
+    let failure = match taken {
+        Ok(whole) => return Ok(whole),
+        Err(failure) => failure,
+    };
+    if let Some(record) = record::load(context, need.service)? {
+        leftovers::discard(context, need.service, &record);
     }
+    if let Failure::Interrupted { cause, .. } = &failure
+        && (*cause != Interrupt::DeadlinePassed || patience.until <= context.host.now())
+    {
+        return Err(failure);
+    }
+    context.warn(format!(
+        "the data of {} is not captured: {failure}; it is read while the service is down",
+        need.service
+    ));
+    Ok(None)
 }
 
 fn take_within(
@@ -164,24 +186,13 @@ fn take_within(
     patience: &Patience<'_>,
 ) -> Result<Option<Record>, Failure> {
     let service = need.service;
-    if let Some(record) = by_commands(context, service, lease, patience)? {
+    if let Some(record) = commands::take(context, service, lease, patience)? {
         return Ok(Some(record));
     }
-    let [beside, _] = folders(context.config, service);
-    if let Some(prepared) = record::load(context, service)?
-        && let Made::Tree(way) = prepared.made
+    if btrfs::is_likely(data)
+        && let Some(mut record) = begin(context, service, lease, Made::Snapshot)?
     {
-        // The archive copied the data while the service was up.
-        return complete(context, need, &prepared, way, data, patience);
-    }
-    if btrfs::is_likely(data) && own(context, &beside) {
-        let mut record = Record {
-            lease: lease.id(),
-            made: Made::Snapshot,
-            folder: Some(beside.to_string()),
-            tree: None,
-        };
-        record::save(context, service, &record)?;
+        let [beside, _] = folders(context.config, service);
         match btrfs::snapshot(context, data, &beside, patience) {
             Ok(Some(tree)) => {
                 record.tree = Some(tree.to_string());
@@ -195,7 +206,7 @@ fn take_within(
             }
         }
     }
-    if !may_share(data) || !own(context, &beside) {
+    if !may_share(data) {
         return Ok(None);
     }
     let now = context.host.now();
@@ -206,8 +217,11 @@ fn take_within(
         },
         ..*patience
     };
-    let begun = begin(context, service, lease, Way::Reflinks)?;
-    match complete(context, need, &begun, Way::Reflinks, data, &quick) {
+    let made = Made::Tree(Way::Reflinks);
+    let Some(begun) = begin(context, service, lease, made)? else {
+        return Ok(None);
+    };
+    match complete(context, need, &begun, data, &quick) {
         Ok(done) => Ok(done),
         Err(failure) => {
             let too_slow = matches!(
@@ -234,94 +248,45 @@ fn may_share(data: &PinnedDir) -> bool {
     })
 }
 
-fn has_commands(context: &Context<'_>, service: &ServiceName) -> bool {
-    let service = context.config.services.get(service);
-    service.is_some_and(|service| service.capture.is_some())
-}
-
-fn by_commands(
-    context: &mut Context<'_>,
-    service: &ServiceName,
-    lease: &Lease,
-    patience: &Patience<'_>,
-) -> Result<Option<Record>, Failure> {
-    let commands = context.config.services.get(service);
-    let Some(commands) = commands.and_then(|service| service.capture.as_ref()) else {
-        return Ok(None);
-    };
-    base::owners::trusted(commands.release.argv())?;
-    let mut record = Record {
-        lease: lease.id(),
-        made: Made::Commands,
-        folder: None,
-        tree: None,
-    };
-    record::save(context, service, &record)?;
-    let argv = commands.take.argv().to_vec();
-    leftovers::run(context, "capturing the data", argv, patience)?;
-    let above = commands.path.parent();
-    if let Some(above) = above {
-        // A folder that the service's user could exchange is no place for a capture.
-        trusted_folder(&above)?;
-    }
-    record.tree = Some(commands.path.to_string());
-    Ok(Some(record))
-}
-
-fn trusted_folder(path: &PlainPath) -> Result<(), Failure> {
-    let refused = |detail: String| Failure::Path {
-        path: path.to_path_buf(),
-        detail,
-    };
-    let there = PinnedDir::open(path).map_err(|errno| refused(errno.desc().to_owned()))?;
-    drop(there);
-    base::dirfd::private_dir(path, nix::unistd::geteuid().as_raw())
-        .map(drop)
-        .map_err(|error| refused(error.to_string()))
-}
-
-/// True if the gate can have a folder of its own there.
-fn own(context: &Context<'_>, folder: &PlainPath) -> bool {
-    context.own_directory(folder).is_ok()
-}
-
-/// Writes the record of a tree that is about to be made.
+/// Writes the record of a capture that is about to be made, and makes its folder. Returns `None` if the gate can have no
+/// folder of its own there.
 fn begin(
     context: &Context<'_>,
     service: &ServiceName,
     lease: &Lease,
-    way: Way,
-) -> Result<Record, Failure> {
+    made: Made,
+) -> Result<Option<Record>, Failure> {
     let [beside, spool] = folders(context.config, service);
-    let folder = match way {
-        Way::Reflinks => beside,
-        Way::Copies => spool,
+    let folder = match made {
+        Made::Tree(Way::Copies) => {
+            context.own_directory(&context.config.spool_dir)?;
+            spool
+        }
+        _ => beside,
     };
-    if way == Way::Copies {
-        context.own_directory(&context.config.spool_dir)?;
-    }
     let record = Record {
         lease: lease.id(),
-        made: Made::Tree(way),
+        made,
         folder: Some(folder.to_string()),
         tree: None,
     };
     record::save(context, service, &record)?;
-    context.own_directory(&folder)?;
-    Ok(record)
+    if context.own_directory(&folder).is_ok() {
+        return Ok(Some(record));
+    }
+    record::clear(context, service)?;
+    Ok(None)
 }
 
 /// True if copies of all data, and the archive of them, have room in the spool; shared blocks need none.
 fn fits(
     context: &mut Context<'_>,
-    service: &ServiceName,
     way: Way,
     data: &PinnedDir,
     patience: &Patience<'_>,
 ) -> Result<bool, Failure> {
     if way == Way::Reflinks {
-        let [beside, _] = folders(context.config, service);
-        return Ok(may_share(data) && own(context, &beside));
+        return Ok(may_share(data));
     }
     let found = context.measure(data, patience)?;
     let spool = context.own_directory(&context.config.spool_dir)?;
@@ -347,10 +312,12 @@ fn complete(
     context: &mut Context<'_>,
     need: &Need<'_>,
     begun: &Record,
-    way: Way,
     data: &PinnedDir,
     patience: &Patience<'_>,
 ) -> Result<Option<Record>, Failure> {
+    let Made::Tree(way) = begun.made else {
+        return Ok(None);
+    };
     let done = pass(context, begun, way, false, data, patience)?;
     if !done.changed.is_empty() {
         return Err(Failure::Changed(done.changed.to_string()));
