@@ -22,6 +22,8 @@ SYSTEMD = Path("/run/systemd")
 class Gate:
     """The gate's side of a host."""
 
+    binaries = BINARIES
+
     def __init__(self, place: Path, config: Path, rclone: str, services=("app",), **rclone_keys):
         self.place = place
         self.config = config
@@ -63,7 +65,7 @@ class Gate:
             "/var/lib/backupctl": self.place / "state",
             "/run/backupctl": self.place / "lock",
             "/var/cache/backupctl": self.place / "spool",
-            "/usr/local/bin/podmanctl": BINARIES / "podmanctl",
+            "/usr/local/bin/podmanctl": self.binaries / "podmanctl",
             "/etc/backupctl/rclone.conf": self.config,
             "/usr/local/lib/backupctl/rclone": self.rclone,
         }
@@ -100,7 +102,7 @@ class Gate:
         return f"backupctl --{verb} {service}{more}"
 
     def _command(self, *words: str) -> list[str]:
-        return [str(BINARIES / "backupctl"), "--config", str(self.place / "gate.toml"), *words]
+        return [str(self.binaries / "backupctl"), "--config", str(self.place / "gate.toml"), *words]
 
     def request(self, line: str) -> subprocess.CompletedProcess:
         """The gate as sshd runs it for a request line."""

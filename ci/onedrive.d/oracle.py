@@ -133,7 +133,7 @@ def entry_of(line: str) -> Entry:
 
 
 def unpacked(data: bytes) -> list[str] | None:
-    """The lines of a book without its last one, or None when it is cut off or changed. The last line counts the entries."""
+    """The lines of a book without its last one, or None when it is cut off or changed. The last line counts."""
     try:
         text = gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
@@ -143,9 +143,13 @@ def unpacked(data: bytes) -> list[str] | None:
     if not text.endswith(b"\n") or words[0] != "end" or words[-1] != hashlib.sha256(head + b"\n").hexdigest():
         return None
     lines = head.decode("ascii").split("\n")
-    gone = sum(line.startswith("gone ") for line in lines[2:])
-    counts = [str(len(lines) - 2 - gone), *([str(gone)] if lines[0].startswith("backupctl-delta ") else [])]
-    return lines if words[1 : 1 + len(counts)] == counts else None
+    entries = [line.split(" ") for line in lines[2:] if not line.startswith("gone ")]
+    size = sum(int(entry[5]) for entry in entries if entry[0] in "fs")
+    if lines[0].startswith("backupctl-delta "):
+        counts = [len(entries), len(lines) - 2 - len(entries), size]
+    else:
+        counts = [len(entries), size, 0]
+    return lines if words[1:-1] == [str(count) for count in counts] else None
 
 
 def key_of(path: bytes) -> list[bytes]:
@@ -270,11 +274,13 @@ class Mirror:
         else:
             places = [self.places.data.encode() + entry.path]
             incoming = self.places.incoming.encode() + name.encode()
-            if kind == "incoming" and entry.path in night.last and incoming in self.store.paths:
-                places = [incoming]
-            if places[0] not in self.store.paths:
+            if kind == "incoming" and entry.path in night.last:
+                places.insert(0, incoming)
+            found = [self.store.read(place) for place in places if place in self.store.paths]
+            if not found:
                 raise Damaged(f"the content of {entry.path!r} is missing: {places[0]!r}")
-            data = self.store.read(places[0])
+            # Part of a content is left by an upload that broke off, on remotes without complete files only.
+            data = next((data for data in found if len(data) == entry.size), found[0])
         if len(data) != entry.size:
             raise Damaged(f"{entry.path!r} has {len(data)} bytes instead of {entry.size}")
         if entry.digest not in ("-", hashlib.sha256(data).hexdigest()):

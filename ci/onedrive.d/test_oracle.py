@@ -58,7 +58,8 @@ def book(*lines: str) -> bytes:
     """A manifest or a delta from its lines."""
     text = "".join(f"{one}\n" for one in lines).encode()
     gone = sum(one.startswith("gone ") for one in lines)
-    counts = f"{len(lines) - 2 - gone} {gone} 0" if "delta" in lines[0] else f"{len(lines) - 2} 0 0"
+    size = sum(int(one.split(" ")[5]) for one in lines[2:] if one[0] in "fs")
+    counts = f"{len(lines) - 2 - gone} {gone} {size}" if "delta" in lines[0] else f"{len(lines) - 2} {size} 0"
     return gzip.compress(text + f"end {counts} {digest(text)}\n".encode())
 
 
