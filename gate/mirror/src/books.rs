@@ -1,7 +1,8 @@
 //! The manifests in the folder of books → those of the last night.
 //!
-//! The newest full manifest that is intact counts, and then its deltas as far as they are intact. A damaged last delta
-//! is an upload that was cut off: it counts as absent. A damaged file with a newer one behind it is a finding.
+//! The newest full manifest that is intact counts, and then its deltas as far as they are intact. A last file that is
+//! not whole is an upload that was cut off: it counts as absent. A finding is a damaged file with a newer one behind
+//! it, and a whole one that cannot be read: perhaps a newer gate wrote it, and its nights must not vanish in silence.
 //!
 //! Invariant: a file counts only after it was read to its end and found intact.
 
@@ -15,6 +16,7 @@ use crate::chain::Chain;
 use crate::complete::{Complete, Standing};
 use crate::delta;
 use crate::heading::Heading;
+use crate::lines::is_whole;
 use crate::manifest;
 use crate::names::{Book, BundleName, Number};
 
@@ -98,11 +100,17 @@ impl<F: Read + Seek> Night<F> {
         mut open: impl FnMut(Number) -> Result<F, Failure>,
     ) -> Result<Result<Self, Vec<String>>, Failure> {
         let mut findings = Vec::new();
+        // Files that were cut off, which matter only if nothing else is there.
+        let mut cut = Vec::new();
         for full in catalog.fulls() {
             let mut file = open(full)?;
             let (heading, digest) = match examine(&mut file, full, subject)? {
-                Ok(intact) => intact,
-                Err(fault) => {
+                Examined::Intact(heading, digest) => (heading, digest),
+                Examined::CutOff(fault) if catalog.deltas(full).next().is_none() => {
+                    cut.push(fault);
+                    continue;
+                }
+                Examined::CutOff(fault) | Examined::Unreadable(fault) => {
                     findings.push(fault);
                     continue;
                 }
@@ -116,6 +124,7 @@ impl<F: Read + Seek> Night<F> {
             night.add_deltas(catalog, full, subject, &mut open)?;
             return Ok(Ok(night));
         }
+        findings.append(&mut cut);
         Ok(Err(findings))
     }
 
@@ -130,14 +139,14 @@ impl<F: Read + Seek> Night<F> {
         while let Some(number) = deltas.next() {
             let mut file = open(number)?;
             match examine(&mut file, number, subject)? {
-                Ok((heading, digest)) => {
+                Examined::Intact(heading, digest) => {
                     self.files.push(file);
                     self.heading = heading;
                     self.digest = digest;
                 }
-                // An upload that was cut off: that night did not happen.
-                Err(_) if deltas.peek().is_none() => {}
-                Err(fault) => {
+                // That night did not happen.
+                Examined::CutOff(_) if deltas.peek().is_none() => {}
+                Examined::CutOff(fault) | Examined::Unreadable(fault) => {
                     self.findings.push(format!(
                         "{fault}; the nights after {} cannot be read",
                         self.heading.as_of
@@ -156,6 +165,15 @@ impl<F: Read + Seek> Night<F> {
             complete.map(|complete| complete.standing),
             Some(Standing::Complete { number, manifest, .. })
                 if number == self.heading.number && manifest == self.digest
+        )
+    }
+
+    /// True if the file `complete` names a later night than this one: its manifest is damaged.
+    #[must_use]
+    pub fn is_behind(&self, complete: Option<&Complete>) -> bool {
+        matches!(
+            complete.map(|complete| complete.standing),
+            Some(Standing::Complete { number, .. }) if number > self.heading.number
         )
     }
 
@@ -191,29 +209,46 @@ fn rewind(file: &mut impl Seek) -> Result<(), Failure> {
         .map_err(Failure::io("reading the manifest of the mirror"))
 }
 
-/// Reads a file to its end; the inner error says why it is damaged.
+/// The state of a file.
+enum Examined {
+    Intact(Heading, Digest),
+    /// It is not whole.
+    CutOff(String),
+    /// It is whole, and not a manifest that this gate knows.
+    Unreadable(String),
+}
+
+/// Reads a file to its end.
 fn examine<F: Read + Seek>(
     file: &mut F,
     number: Number,
     subject: &str,
-) -> Result<Result<(Heading, Digest), String>, Failure> {
+) -> Result<Examined, Failure> {
     rewind(file)?;
     let digest = digest_of(file)?;
     rewind(file)?;
+    if !is_whole(&mut *file)? {
+        return Ok(Examined::CutOff(format!(
+            "manifest {number} is damaged, or its upload was cut off"
+        )));
+    }
+    rewind(file)?;
     let heading = match to_its_end(&mut *file, number) {
         Ok(heading) => heading,
-        Err(Failure::Verification(fault)) => return Ok(Err(format!("manifest {number}: {fault}"))),
+        Err(Failure::Verification(fault)) => {
+            return Ok(Examined::Unreadable(format!("manifest {number}: {fault}")));
+        }
         Err(failure) => return Err(failure),
     };
     Ok(if heading.number != number {
-        Err(format!(
+        Examined::Unreadable(format!(
             "manifest {number} says that it is {}",
             heading.number
         ))
     } else if heading.subject != subject {
-        Err(format!("manifest {number} is that of {}", heading.subject))
+        Examined::Unreadable(format!("manifest {number} is that of {}", heading.subject))
     } else {
-        Ok((heading, digest))
+        Examined::Intact(heading, digest)
     })
 }
 

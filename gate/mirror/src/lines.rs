@@ -130,6 +130,19 @@ impl<R: Read> Input<R> {
     }
 }
 
+/// True if a file is whole: it ends with the digest of its lines. Their meaning is not looked at.
+pub(crate) fn is_whole(file: impl Read) -> Result<bool, Failure> {
+    let mut input = Input::new(file);
+    loop {
+        match input.next() {
+            Ok(Next::Line(_)) => {}
+            Ok(Next::End(_)) => return Ok(true),
+            Err(Failure::Verification(_)) => return Ok(false),
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
 /// A line, or the end.
 pub(crate) enum Next<'l> {
     Line(&'l str),

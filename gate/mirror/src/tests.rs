@@ -209,6 +209,17 @@ fn a_last_delta_that_is_cut_off_counts_as_absent() {
     );
     files.insert(names[0], cut(&full(&trees[0])));
     assert_eq!(choose(&files).unwrap_err().len(), 1);
+    // A new full manifest that was cut off does not hide the night before.
+    files.insert(names[0], full(&trees[0]));
+    files.insert(names[1], deltas[0].clone());
+    files.insert(names[2], deltas[1].clone());
+    files.insert("mirror.manifest-000002.gz", cut(&full(&trees[2])));
+    let night = choose(&files).unwrap();
+    assert_eq!(
+        (night.heading.number, night.findings.len()),
+        (heading(2).number, 0)
+    );
+    files.remove("mirror.manifest-000002.gz");
     // A gap ends the deltas.
     files.insert(names[0], full(&trees[0]));
     files.remove(names[1]);
@@ -320,4 +331,38 @@ fn the_complete_file_settles_a_night() {
         as_of: night.heading.as_of,
     };
     assert!(!night.is_settled(Some(&complete)) && night.is_disputed(Some(&complete)));
+}
+
+#[test]
+fn a_whole_delta_that_cannot_be_read_is_a_finding() {
+    let trees = [1, 2].map(|content| tree(&BTreeMap::from([("a.f".to_owned(), content)])));
+    let delta = difference(1, &trees[0], &trees[1]);
+    let mut text = String::new();
+    std::io::Read::read_to_string(
+        &mut flate2::read::MultiGzDecoder::new(delta.as_slice()),
+        &mut text,
+    )
+    .unwrap();
+    let lines = text.rsplit_once("end ").unwrap().0;
+    for changed in [
+        lines.replace("delta 1", "delta 2"),
+        lines.replace(" in=incoming", " at=5 in=incoming"),
+        lines.replace("000001.0001", "000001.0002"),
+    ] {
+        let mut hasher = Hasher::default();
+        hasher.update(changed.as_bytes());
+        let whole = format!("{changed}end 1 0 3 {}\n", hasher.finish());
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(1));
+        std::io::Write::write_all(&mut packed, whole.as_bytes()).unwrap();
+        let files = BTreeMap::from([
+            ("mirror.manifest-000001.gz", full(&trees[0])),
+            ("mirror.manifest-000001.0001.gz", packed.finish().unwrap()),
+        ]);
+        let night = choose(&files).unwrap();
+        assert_eq!(
+            (night.heading.number, night.findings.len()),
+            (heading(0).number, 1),
+            "{changed}"
+        );
+    }
 }

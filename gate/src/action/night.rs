@@ -108,6 +108,12 @@ pub(super) fn look(
     let complete = books.complete.as_ref();
     if let Ok(night) = &books.night {
         books.is_settled = night.is_settled(complete);
+        if night.is_behind(complete) {
+            books.faults.push(format!(
+                "the file `complete` names a later night than {}, whose manifest is damaged or missing",
+                night.heading.as_of
+            ));
+        }
         if night.is_disputed(complete) {
             books.faults.push(format!(
                 "the file `complete` names another manifest {} than the one that is there; two hosts may write to this mirror",
