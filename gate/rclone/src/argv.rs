@@ -231,35 +231,48 @@ pub(super) struct Tree {
     /// The number of levels below the folder.
     pub(super) depth: u8,
     /// The filter rules.
-    pub(super) rules: [&'static str; 2],
+    pub(super) rules: &'static [&'static str],
     pub(super) files_only: bool,
 }
 
 /// Everything below a remote folder, or everything of one service, down to the archives and the days of `.versions`.
 /// Mirrors are left out: they may hold a million files.
 pub(super) fn inventory_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
-    let (folder, depth, mirrors) = match service {
-        Some(service) => (remote.join(service.as_str()), 2, "- /data/**"),
-        None => (remote.to_string(), 3, "- /*/data/**"),
+    let (folder, depth, rules): (String, u8, &[&str]) = match service {
+        Some(service) => (
+            remote.join(service.as_str()),
+            2,
+            &["- /data/**", "- /.incoming/**"],
+        ),
+        None => (
+            remote.to_string(),
+            3,
+            &[
+                "+ /extra/.manifests/*",
+                "- /extra/*/**",
+                "- /*/data/**",
+                "- /*/.incoming/**",
+            ],
+        ),
     };
     Tree {
         folder,
         depth,
-        rules: [mirrors, "- /extra/*/**"],
+        rules,
         files_only: false,
     }
 }
 
 /// The archives that retention put aside, of all services or of one. No other folder is listed.
 pub(super) fn aside_tree(remote: &Remote, service: Option<&ServiceName>) -> Tree {
-    let (folder, depth, aside) = match service {
-        Some(service) => (remote.join(service.as_str()), 3, "+ /.pruned/**"),
-        None => (remote.to_string(), 4, "+ /*/.pruned/**"),
+    let (folder, depth, rules): (String, u8, &[&str]) = match service {
+        Some(service) => (remote.join(service.as_str()), 3, &["+ /.pruned/**", "- *"]),
+        None => (remote.to_string(), 4, &["+ /*/.pruned/**", "- *"]),
     };
     Tree {
         folder,
         depth,
-        rules: [aside, "- *"],
+        rules,
         files_only: true,
     }
 }

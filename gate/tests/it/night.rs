@@ -406,3 +406,82 @@ fn a_mirror_in_the_middle_of_a_transition_is_good() {
         assert_eq!(told.contains("interrupted"), point >= commit, "{told}");
     }
 }
+
+#[test]
+fn the_list_tells_the_night_of_each_mirror() {
+    if !ready() {
+        return;
+    }
+    let world = World::new();
+    let (first, second) = (world.path("first"), world.path("second"));
+    run(NASTY, &[&first]);
+    run("rm \"$1\"/‛quote; cp -a \"$1\" \"$2\"", &[&first, &second]);
+    run(SECOND, &[&second]);
+    let app = world.path("remote/OdroidBackup/app");
+    let words = [&first, &second, &app].map(|path| path.to_str().unwrap().to_owned());
+    let commit = write_mirror(&["steps", &words[0], &words[1], &words[2], "0"])[2];
+    let extra = world.path("remote/OdroidBackup/extra");
+    let (books, data) = (extra.join(".manifests/docs."), extra.join("docs"));
+    let (books, data) = (books.to_str().unwrap(), data.to_str().unwrap());
+    fs::create_dir_all(extra.join(".manifests")).unwrap();
+    write_mirror(&["whole", &words[0], books, data, "extra-docs"]);
+    let list = |words: &[&str]| world.on_host(&[&["--list"], words].concat()).expect(0).out;
+    let mirror = |words: &[&str], place: &str| -> serde_json::Value {
+        let told: serde_json::Value = serde_json::from_str(&list(words)).unwrap();
+        let remote = &told["remotes"][0];
+        remote.pointer(place).unwrap()["mirror"].clone()
+    };
+    let told = list(&[]);
+    assert_eq!(
+        told.matches("complete as of 2026-12-01T03:00:00Z").count(),
+        2,
+        "{told}"
+    );
+    for words in [&["app", "--json"][..], &["--json"]] {
+        let app = mirror(words, "/services/app");
+        assert_eq!(app["complete_as_of"], "2026-12-01T03:00:00Z", "{app}");
+        assert_eq!(
+            (&app["transition"], &app["first_upload"]),
+            (&false.into(), &serde_json::Value::Null)
+        );
+    }
+    assert_eq!(
+        mirror(&["--json"], "/extra/docs")["complete_as_of"],
+        "2026-12-01T03:00:00Z"
+    );
+    fs::remove_dir_all(&app).unwrap();
+    write_mirror(&[
+        "steps",
+        &words[0],
+        &words[1],
+        &words[2],
+        &(commit + 2).to_string(),
+    ]);
+    let told = list(&["app"]);
+    assert!(
+        told.contains("complete as of 2026-12-02T03:00:00Z") && told.contains("still has to move"),
+        "{told}"
+    );
+    assert_eq!(
+        mirror(&["app", "--json"], "/services/app")["transition"],
+        true
+    );
+    // A delta that was cut off did not happen.
+    let delta = app.join("mirror.manifest-000001.0001.gz");
+    let whole = fs::read(&delta).unwrap();
+    fs::write(&delta, &whole[..whole.len() - 9]).unwrap();
+    assert!(list(&["app"]).contains("complete as of 2026-12-01T03:00:00Z"));
+    fs::remove_file(app.join("mirror.complete")).unwrap();
+    assert!(list(&["app"]).contains("complete as of: unknown"));
+    world.write(
+        "remote/OdroidBackup/app/mirror.complete",
+        "backupctl-mirror 1 app.mirror\nowner 0123456789abcdef\nfirst upload 3 of 10 files, 31000 of 100000 bytes\ncomplete never\nwritten 2026-12-01T03:00:00Z\n",
+    );
+    let told = list(&["app"]);
+    assert!(
+        told.contains("complete as of: never") && told.contains("first upload: 31 %"),
+        "{told}"
+    );
+    let first = mirror(&["app", "--json"], "/services/app")["first_upload"].clone();
+    assert_eq!(first["of_bytes"], 100_000, "{first}");
+}

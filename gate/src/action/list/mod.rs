@@ -6,6 +6,7 @@
 mod aside;
 mod local;
 pub(super) mod remote;
+mod standing;
 mod view;
 
 use std::time::Instant;

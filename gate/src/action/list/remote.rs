@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::aside::put_aside;
+use super::standing::{Standings, standings};
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
@@ -20,6 +21,7 @@ use base::progress::Phase;
 use config::Config;
 use host::Patience;
 use host::program::Output;
+use mirror::place::Places;
 use rclone::call::{self, Call};
 
 /// Time limit for one remote to list its files.
@@ -83,6 +85,8 @@ pub(in crate::action) struct Inventory {
     pub(in crate::action) services: BTreeMap<ServiceName, (Mirror, Holding)>,
     /// The mirrors of the configured extra targets.
     pub(in crate::action) extra: BTreeMap<String, Mirror>,
+    /// The night that each mirror is the copy of.
+    pub(in crate::action) standings: Standings,
     /// Folders that belong to no service of the configuration.
     pub(in crate::action) strangers: Vec<String>,
 }
@@ -94,6 +98,15 @@ pub(in crate::action) struct Entry {
     path: String,
     size: i64,
     is_dir: bool,
+}
+
+impl Entry {
+    /// The name and size of a file directly in this folder.
+    pub(super) fn file_in(&self, folder: &str) -> Option<(&str, u64)> {
+        let name = self.path.strip_prefix(folder)?.strip_prefix('/')?;
+        let is_file = !self.is_dir && !name.contains('/');
+        is_file.then(|| (name, u64::try_from(self.size).unwrap_or(0)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -111,11 +124,11 @@ enum NoAnswer {
 
 /// Examines one remote after the other.
 pub(in crate::action) struct Look<'a, 'c> {
-    context: &'a mut Context<'c>,
+    pub(super) context: &'a mut Context<'c>,
     only: Option<&'a ServiceName>,
     until: Instant,
     /// The time at which counting ends.
-    counting: Instant,
+    pub(super) counting: Instant,
     /// True if archives that were put aside are listed as well, which takes a call of its own.
     lists_aside: bool,
 }
@@ -197,6 +210,7 @@ impl<'a, 'c> Look<'a, 'c> {
             problem: None,
             services: BTreeMap::new(),
             extra: BTreeMap::new(),
+            standings: Standings::new(),
             strangers: Vec::new(),
         };
         // One call for everything: each costs rclone's start and, on OneDrive, a token.
@@ -229,6 +243,18 @@ impl<'a, 'c> Look<'a, 'c> {
                 .iter_mut()
                 .for_each(|entry| entry.path.insert_str(0, &prefix)),
             None => inventory.strangers = strangers(config, &entries),
+        }
+        if self.lists_aside {
+            let services = config.services.keys();
+            let services = services.filter(|one| self.only.is_none_or(|only| only == *one));
+            let mut mirrors: Vec<Places> = services
+                .map(|service| Places::of_service(remote, service))
+                .collect();
+            if self.only.is_none() {
+                let targets = config.extra.keys();
+                mirrors.extend(targets.map(|target| Places::of_extra(remote, target)));
+            }
+            inventory.standings = standings(self, remote, &mirrors, &entries)?;
         }
         for service in config.services.keys() {
             if self.only.is_some_and(|only| only != service) {
@@ -396,46 +422,4 @@ pub(crate) fn read(answer: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(text: &str) -> Vec<Entry> {
-        serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn what_lies_beside_the_archives_is_told_apart() {
-        let service = ServiceName::parse("n8n").unwrap();
-        let entries = entries(
-            r#"[{"Path":"n8n","Name":"n8n","Size":-1,"IsDir":true},
-            {"Path":"n8n/archives","Name":"archives","Size":-1,"IsDir":true},
-            {"Path":"n8n/archives/n8n-2026-11-01.tar.gz","Name":"x","Size":10,"IsDir":false},
-            {"Path":"n8n/archives/n8n-2026-11-08.tar.gz","Name":"x","Size":20,"IsDir":false},
-            {"Path":"n8n/archives/n8n-2026-11-08.manifest.gz","Name":"x","Size":2,"IsDir":false},
-            {"Path":"n8n/archives/n8n-2026-11-15.tar.gz.partial","Name":"x","Size":5,"IsDir":false},
-            {"Path":"n8n-x/archives/n8n-2026-11-22.tar.gz","Name":"x","Size":5,"IsDir":false},
-            {"Path":"n8n/.versions/2026-11-02","Name":"x","Size":-1,"IsDir":true},
-            {"Path":"n8n/.versions/2026-11-01","Name":"x","Size":-1,"IsDir":true}]"#,
-        );
-        let holding = Holding::of(&service, &entries);
-        let archives: Vec<(String, u64, bool)> = holding
-            .archives
-            .iter()
-            .map(|stored| (stored.name.to_string(), stored.bytes, stored.manifest))
-            .collect();
-        assert_eq!(
-            archives,
-            [
-                ("n8n-2026-11-08.tar.gz".to_owned(), 20, true),
-                ("n8n-2026-11-01.tar.gz".to_owned(), 10, false),
-            ]
-        );
-        assert_eq!(
-            holding.leftovers,
-            [("n8n-2026-11-15.tar.gz.partial".to_owned(), 5)]
-        );
-        assert_eq!(holding.versions.len(), 2);
-        let config = Config::parse("[services.n8n-x]").unwrap();
-        assert_eq!(strangers(&config, &entries), ["n8n"]);
-    }
-}
+mod tests;

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::aside::kept_until;
 use super::local::{Found, Here};
 use super::remote::{Holding, Inventory, Mirror};
+use super::standing::MirrorStanding;
+use crate::action::night::share;
 use base::measure;
 
 /// A line with a label and its text.
@@ -30,11 +32,14 @@ pub(super) fn text(
         }
         for (service, (mirror, holding)) in &inventory.services {
             lines.push(format!("  {service}"));
-            lines.extend(held(mirror, holding, today, keeps));
+            lines.push(labelled("mirror", &mirrored(mirror)));
+            lines.extend(standing(inventory, service.as_str(), here));
+            lines.extend(held(holding, today, keeps));
         }
         for (target, mirror) in &inventory.extra {
             lines.push(format!("  extra {target}"));
             lines.push(labelled("mirror", &mirrored(mirror)));
+            lines.extend(standing(inventory, &format!("extra-{target}"), here));
         }
         if !inventory.strangers.is_empty() {
             lines.push("  not in the configuration".into());
@@ -99,8 +104,34 @@ fn mirrored(mirror: &Mirror) -> String {
     }
 }
 
-fn held(mirror: &Mirror, holding: &Holding, today: NaiveDate, keeps: u32) -> Vec<String> {
-    let mut lines = vec![labelled("mirror", &mirrored(mirror))];
+/// The night that a mirror is the copy of; nothing for a mirror without books.
+fn standing(inventory: &Inventory, subject: &str, here: &Here) -> Vec<String> {
+    let words = match inventory.standings.get(subject) {
+        None => return Vec::new(),
+        Some(MirrorStanding::Complete {
+            as_of,
+            in_transition,
+        }) => {
+            let age = measure::since(here.now - as_of.moment());
+            let mut words = vec![format!("complete as of {as_of}, {age}")];
+            if *in_transition {
+                words.push("a --sync still has to move files to their places".into());
+            }
+            words
+        }
+        Some(MirrorStanding::FirstUpload { done, all }) => vec![
+            "complete as of: never".into(),
+            format!("first upload: {}", share(*done, *all)),
+        ],
+        Some(MirrorStanding::Unknown(reason)) => {
+            vec![format!("complete as of: unknown, {reason}")]
+        }
+    };
+    words.iter().map(|words| labelled("", words)).collect()
+}
+
+fn held(holding: &Holding, today: NaiveDate, keeps: u32) -> Vec<String> {
+    let mut lines = Vec::new();
     if holding.archives.is_empty() {
         lines.push(labelled("archives", "none"));
     }
@@ -167,10 +198,31 @@ pub(super) fn json(inventories: &[Inventory], here: &Here, keeps: u32) -> Value 
 }
 
 fn remote(inventory: &Inventory, keeps: u32) -> Value {
-    let mirror = |mirror: &Mirror| match mirror {
-        Mirror::Absent => Value::Null,
-        Mirror::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
-        Mirror::Uncounted(reason) => json!({ "files": null, "bytes": null, "problem": reason }),
+    let mirror = |mirror: &Mirror, subject: &str| {
+        let mut value = match mirror {
+            Mirror::Absent => return Value::Null,
+            Mirror::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
+            Mirror::Uncounted(reason) => json!({ "files": null, "bytes": null, "problem": reason }),
+        };
+        if let Some(fields) = value.as_object_mut() {
+            let (as_of, in_transition, first) = match inventory.standings.get(subject) {
+                Some(MirrorStanding::Complete {
+                    as_of,
+                    in_transition,
+                }) => (Some(as_of.to_string()), *in_transition, None),
+                Some(MirrorStanding::FirstUpload { done, all }) => {
+                    let first = json!({
+                        "files": done.0, "of_files": all.0, "bytes": done.1, "of_bytes": all.1,
+                    });
+                    (None, false, Some(first))
+                }
+                Some(MirrorStanding::Unknown(_)) | None => (None, false, None),
+            };
+            fields.insert("complete_as_of".into(), json!(as_of));
+            fields.insert("transition".into(), json!(in_transition));
+            fields.insert("first_upload".into(), json!(first));
+        }
+        value
     };
     let services: serde_json::Map<String, Value> = inventory
         .services
@@ -209,7 +261,7 @@ fn remote(inventory: &Inventory, keeps: u32) -> Value {
                 .collect();
             let versions: Vec<String> = holding.versions.iter().map(ToString::to_string).collect();
             let value = json!({
-                "mirror": mirror(copy),
+                "mirror": mirror(copy, service.as_str()),
                 "archives": archives,
                 "put_aside": aside,
                 "versions": versions,
@@ -221,7 +273,10 @@ fn remote(inventory: &Inventory, keeps: u32) -> Value {
     let extra: serde_json::Map<String, Value> = inventory
         .extra
         .iter()
-        .map(|(target, copy)| (target.clone(), json!({ "mirror": mirror(copy) })))
+        .map(|(target, copy)| {
+            let copy = mirror(copy, &format!("extra-{target}"));
+            (target.clone(), json!({ "mirror": copy }))
+        })
         .collect();
     json!({
         "remote": inventory.remote.to_string(),
