@@ -129,11 +129,10 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         Order::Archive(archive) => archive_steps(config, archive, now.date()),
         Order::Recover { .. }
         | Order::Approve { .. }
-        | Order::List { .. }
+        | Order::Report { .. }
         | Order::Verify(_)
         | Order::VerifyMirror(_)
-        | Order::Restore(_)
-        | Order::Status { .. } => Vec::new(),
+        | Order::Restore(_) => Vec::new(),
     }
 }
 

@@ -231,7 +231,12 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
         known(config, service)?;
     }
     Ok(match verb {
-        HostVerb::List { service, json } => Order::List {
+        HostVerb::Report {
+            report,
+            service,
+            json,
+        } => Order::Report {
+            report: *report,
             service: service.clone(),
             json: *json,
         },
@@ -242,10 +247,6 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
             lock: LockName::extra(target),
         },
         HostVerb::ApproveExtra(target) => return Err(unknown_target(config, target)),
-        HostVerb::Status { service, json } => Order::Status {
-            service: service.clone(),
-            json: *json,
-        },
         // The doctor examines the configuration too, so it cannot wait for a decision that needs one.
         HostVerb::Doctor { .. }
         | HostVerb::Recover { .. }

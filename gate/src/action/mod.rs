@@ -49,6 +49,7 @@ pub(crate) use sync::list_file;
 use std::time::{Duration, Instant};
 
 use crate::policy::{Grant, Order};
+use crate::request::table::Report;
 use base::dirfd::{PinnedDir, private_dir};
 use base::error::Failure;
 use base::lock::ServiceLock;
@@ -121,8 +122,17 @@ fn carry_out(
         Order::Restore(order) => restore::restore(context, order, until),
         Order::Verify(wanted) => verify::verify(context, wanted, until),
         Order::VerifyMirror(wanted) => verify_mirror::verify(context, wanted, until),
-        Order::List { service, json } => list::list(context, service.as_ref(), *json, until),
-        Order::Status { service, json } => status::status(context, service.as_ref(), *json, until),
+        Order::Report {
+            report,
+            service,
+            json,
+        } => {
+            let service = service.as_ref();
+            match report {
+                Report::List => list::list(context, service, *json, until),
+                Report::Status => status::status(context, service, *json, until),
+            }
+        }
     }
 }
 
@@ -147,7 +157,7 @@ fn warn_of_unusable(context: &mut Context<'_>) {
 fn guard_others(grant: &Grant, context: &mut Context<'_>) {
     let except = match grant.order() {
         // These touch no service.
-        Order::Approve { .. } | Order::List { .. } | Order::Status { .. } => return,
+        Order::Approve { .. } | Order::Report { .. } => return,
         Order::Stop { service, .. } => Some(service),
         Order::Sync(_)
         | Order::Archive(_)

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::request::Target;
+use crate::request::table::Report;
 use base::lock_name::LockName;
 use base::names::{Day, PlainPath, Remote, ServiceName};
 use config::Bounds;
@@ -45,16 +46,11 @@ pub enum Order {
     VerifyMirror(Wanted),
     /// Bring data back.
     Restore(Restore),
-    /// List the existing backups.
-    List {
-        /// The only service to list.
-        service: Option<ServiceName>,
-        /// JSON, for scripts.
-        json: bool,
-    },
-    /// Show the state of services.
-    Status {
-        /// The only service to show.
+    /// Report something, and change nothing.
+    Report {
+        /// The report.
+        report: Report,
+        /// The only service in it.
         service: Option<ServiceName>,
         /// JSON, for scripts.
         json: bool,

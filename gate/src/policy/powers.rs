@@ -6,6 +6,7 @@ use caps::Capability;
 
 use super::Order;
 use crate::request::Target;
+use crate::request::table::Needs;
 use base::names::ServiceName;
 use config::Config;
 use privilege::capabilities::Children;
@@ -133,7 +134,12 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::Sync(mirror) if !mirror.hot && starts(config, mirror.lock.as_service()) => {
             (BOTH, Children::Root)
         }
-        Order::List { .. } | Order::Sync(_) => (TRANSFER, Children::Same),
+        Order::Report { report, .. } => match report.needs() {
+            Needs::Remotes => (TRANSFER, Children::Same),
+            Needs::Services => (SERVICE, Children::Root),
+            Needs::Nothing => (&[], Children::Same),
+        },
+        Order::Sync(_) => (TRANSFER, Children::Same),
         // The gate asks the service for its status again after its data was read.
         Order::Archive(archive) if !archive.hot => (BOTH, Children::Root),
         Order::Verify(_) | Order::VerifyMirror(_) => (FETCH, Children::Same),
@@ -144,7 +150,7 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
             ask_remotes: true, ..
         } => (ASK, Children::Root),
         Order::Stop { service, .. } => once_asked(config, service),
-        Order::Status { .. } | Order::Start(_) => (SERVICE, Children::Root),
+        Order::Start(_) => (SERVICE, Children::Root),
         // An approval writes a file of the gate's own and runs nothing.
         Order::Approve { .. } => (&[], Children::Same),
         // A recovery looks after rclone's configuration as well.

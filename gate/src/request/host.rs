@@ -4,6 +4,7 @@
 //! and refused for the right reason.
 
 use super::error::ParseError;
+use super::table::{self, Report};
 use super::typed::Typed;
 use base::names::{NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
 
@@ -21,16 +22,11 @@ pub enum Target {
 /// Verbs that are refused over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostVerb {
-    /// `--list [SVC] [--json]`: list the backups on the remotes and the files on this host.
-    List {
-        /// The only service to list; its mirror is counted without the time limit of a full list.
-        service: Option<ServiceName>,
-        /// JSON, for scripts.
-        json: bool,
-    },
-    /// `--status [SVC] [--json]`: show the state of services.
-    Status {
-        /// The only service to show.
+    /// `--list [SVC] [--json]`, `--status [SVC] [--json]`: report something, and change nothing.
+    Report {
+        /// The report.
+        report: Report,
+        /// The only service in it.
         service: Option<ServiceName>,
         /// JSON, for scripts.
         json: bool,
@@ -135,10 +131,13 @@ impl HostVerb {
             return Ok(Self::Recover { service, boot });
         }
         let json = typed.flag("--json");
-        Ok(match verb {
-            "--list" => Self::List { service, json },
-            "--status" => Self::Status { service, json },
-            _ => Self::Doctor { json },
+        Ok(match table::report_named(verb) {
+            Some(report) => Self::Report {
+                report,
+                service,
+                json,
+            },
+            None => Self::Doctor { json },
         })
     }
 
@@ -146,8 +145,7 @@ impl HostVerb {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::List { .. } => "--list",
-            Self::Status { .. } => "--status",
+            Self::Report { report, .. } => report.name(),
             Self::Recover { .. } => "--recover",
             Self::Approve(_) => "--approve",
             Self::ApproveExtra(_) => "--approve-extra",
@@ -162,9 +160,7 @@ impl HostVerb {
     #[must_use]
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::List { service, .. }
-            | Self::Status { service, .. }
-            | Self::Recover { service, .. } => service.as_ref(),
+            Self::Report { service, .. } | Self::Recover { service, .. } => service.as_ref(),
             Self::Approve(service)
             | Self::Verify { service, .. }
             | Self::Restore { service, .. } => Some(service),
@@ -185,9 +181,7 @@ impl HostVerb {
     #[must_use]
     pub fn options(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::List { json, .. } | Self::Status { json, .. } | Self::Doctor { json } => {
-                flag("--json", *json)
-            }
+            Self::Report { json, .. } | Self::Doctor { json } => flag("--json", *json),
             Self::Recover { boot, .. } => flag("--boot", *boot),
             Self::Restore {
                 from,

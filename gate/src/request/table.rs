@@ -120,6 +120,44 @@ impl Use {
     }
 }
 
+/// A verb of the host that only reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// `--list`
+    List,
+    /// `--status`
+    Status,
+}
+
+impl Report {
+    /// The verb.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut verbs = VERBS.iter();
+        let own = verbs.find(|verb| verb.report.is_some_and(|(report, _)| report == self));
+        own.map_or("", |verb| verb.name)
+    }
+
+    /// The powers that it needs.
+    #[must_use]
+    pub fn needs(self) -> Needs {
+        let mut reports = VERBS.iter().filter_map(|verb| verb.report);
+        let own = reports.find(|&(report, _)| report == self);
+        own.map_or(Needs::Nothing, |(_, needs)| needs)
+    }
+}
+
+/// The powers that a report needs, besides its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// None.
+    Nothing,
+    /// It runs rclone.
+    Remotes,
+    /// It runs the commands of services.
+    Services,
+}
+
 /// A verb: each command line has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verb {
@@ -133,6 +171,8 @@ pub struct Verb {
     pub options: &'static [Use],
     /// Half a sentence for people.
     pub help: &'static str,
+    /// The report and its powers, if the verb is one.
+    pub report: Option<(Report, Needs)>,
 }
 
 const fn option(name: &'static str, takes: Takes, help: &'static str) -> Opt {
@@ -217,6 +257,17 @@ const fn verb(
         place,
         options,
         help,
+        report: None,
+    }
+}
+
+impl Verb {
+    /// This verb as a report.
+    const fn reports(self, report: Report, needs: Needs) -> Self {
+        Self {
+            report: Some((report, needs)),
+            ..self
+        }
     }
 }
 
@@ -273,14 +324,16 @@ pub const VERBS: [Verb; 20] = [
         ANY_SERVICE,
         &[Use::May(JSON)],
         "list mirrors, archives and left-over files",
-    ),
+    )
+    .reports(Report::List, Needs::Remotes),
     verb(
         Place::Host,
         "--status",
         ANY_SERVICE,
         &[Use::May(JSON)],
         "show services that are up, down, stopped or busy",
-    ),
+    )
+    .reports(Report::Status, Needs::Services),
     verb(
         Place::Host,
         "--doctor",
@@ -395,6 +448,13 @@ pub fn verb_named(name: &str) -> Option<Verb> {
         .filter(of_lines)
         .find(|verb| verb.name == name)
         .copied()
+}
+
+/// The report of this name.
+#[must_use]
+pub fn report_named(name: &str) -> Option<Report> {
+    let mut verbs = VERBS.iter().filter(|verb| verb.name == name);
+    verbs.find_map(|verb| verb.report).map(|(report, _)| report)
 }
 
 /// The option of this name, if a verb of a request line has it.

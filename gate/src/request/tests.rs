@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::table::Report;
 use base::names::{Day, Origin};
 
 fn parse(line: &str) -> Result<Request, ParseError> {
@@ -139,10 +140,20 @@ fn request() -> impl Strategy<Value = Request> {
             remote,
             timeout
         }),
-        (proptest::option::of(name()), any::<bool>())
-            .prop_map(|(service, json)| Request::Host(HostVerb::List { service, json })),
-        (proptest::option::of(name()), any::<bool>())
-            .prop_map(|(service, json)| Request::Host(HostVerb::Status { service, json })),
+        (proptest::option::of(name()), any::<bool>()).prop_map(|(service, json)| Request::Host(
+            HostVerb::Report {
+                report: Report::List,
+                service,
+                json
+            }
+        )),
+        (proptest::option::of(name()), any::<bool>()).prop_map(|(service, json)| Request::Host(
+            HostVerb::Report {
+                report: Report::Status,
+                service,
+                json
+            }
+        )),
         (proptest::option::of(name()), any::<bool>())
             .prop_map(|(service, boot)| Request::Host(HostVerb::Recover { service, boot })),
         any::<bool>().prop_map(|json| Request::Host(HostVerb::Doctor { json })),
