@@ -88,6 +88,27 @@ class Requests(OnHost):
             cost = self.cost(lambda: self.on_host(*words))
             self.assertLessEqual(cost["all"], 12, cost)
 
+    def tree(self, folders: int, files: int):
+        """A tree with this number of folders, and of files in each."""
+        self.gate.write({f"{folder:03}/{name:02}": b"%d.%d" % (folder, name) for folder in range(folders) for name in range(files)})
+
+    def test_a_quiet_night_of_a_mirror_takes_at_most_ten(self):
+        self.tree(30, 5)
+        self.step("sync")
+        cost = self.cost(lambda: self.step("sync"))
+        self.assertLessEqual(cost["all"], 10, cost)
+
+    def test_thirty_changed_files_in_ten_folders_take_at_most_280(self):
+        self.tree(20, 5)
+        self.step("sync")
+        self.gate.write({f"{folder:03}/{name:02}": b"another content %d.%d" % (folder, name) for folder in range(10) for name in range(3)})
+        cost = self.cost(lambda: self.step("sync"))
+        self.assertLessEqual(cost["all"], 280, cost)
+        kept = self.control.files(f"{FOLDER}/app/.versions")
+        self.assertEqual(len(kept), 30)
+        self.assertEqual(self.control.read(f"{FOLDER}/app/data/003/01"), b"another content 3.1")
+        self.assertEqual(self.cost(lambda: self.step("sync"))["all"] <= 10, True)
+
     def test_a_write_probe_takes_at_most_twenty_five(self):
         self.step("archive")
         self.assertLessEqual(self.cost(lambda: self.on_host("__facts", "probe", f"onedrive:{FOLDER}"))["all"], 25)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
-use crate::action::{list_file, spool_folder};
+use crate::action::spool_folder;
 use crate::control::Controls;
 use crate::keeper;
 use crate::lease::KeptBy;
@@ -19,7 +19,6 @@ use base::error::ExitStatus;
 use base::names::{Remote, ServiceName};
 use config::Config;
 use host::caller::Caller;
-use rclone::Scope;
 
 /// Decides a line as if it had come over SSH.
 #[must_use]
@@ -166,23 +165,65 @@ fn promise(config: &Config, service: &ServiceName, now: NaiveDateTime) -> Value 
 }
 
 fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value> {
-    let list = list_file(config, &mirror.lock);
-    let scope = Scope {
-        max_delete: mirror.bounds.max_delete,
-        files: Some(&list),
-        delete_first: false,
-    };
     let source = mirror.source.to_string();
+    let places = &mirror.places;
+    let versions = format!("{}/{}", places.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
+    let copies = config.spool_dir.below(&[".mirror", &mirror.lock.stem()]);
+    let folder = |name: &str| format!("{copies}/{name}");
+    let book = |name: &str| format!("{}{name}", places.prefix);
+    let put = |what: &str, local: &str, name: &str| {
+        let name = book(name);
+        let file = format!("{}/{name}", folder(local));
+        step(
+            what,
+            rclone::put(config, &file, &format!("{}/{name}", places.books)),
+        )
+    };
     vec![
+        step(
+            "list the manifests of the mirror, as the proof that it is as this board left it",
+            rclone::list(config, &places.books),
+        ),
+        step(
+            "read the file that says which night the mirror is a copy of",
+            rclone::cat(config, &format!("{}/{}", places.books, book("complete")), 0),
+        ),
         json!({
-            "what": "compare, count what would be deleted and replaced, and refuse if it is too much",
-            "argv": rclone::rehearsal(config, mirror.places(), now),
+            "what": "compare the opened directory with the last manifest, count what would be deleted and replaced, and refuse if it is too much",
+            "argv": [],
             "source": source,
         }),
         json!({
-            "what": "mirror the files that were found (all, where they are too many for a list), with the number of deletions found for --max-delete",
-            "argv": rclone::sync(config, mirror.places(), now, scope),
+            "what": "copy and hash the contents that changed, and upload them beside the mirror",
+            "argv": rclone::send(config, &folder("contents"), &places.incoming),
             "source": source,
+        }),
+        put(
+            "upload the list of changes; from here on the new night counts",
+            "delta",
+            "manifest-GGGGGG.NNNN.gz",
+        ),
+        step(
+            "move each file that is replaced or gone to the versions",
+            rclone::rename(
+                config,
+                &format!("{}/PATH", places.data),
+                &format!("{versions}/PATH"),
+            ),
+        ),
+        step(
+            "move each new content into its place",
+            rclone::rename(
+                config,
+                &format!("{}/CONTENT", places.incoming),
+                &format!("{}/PATH", places.data),
+            ),
+        ),
+        put("say that the mirror is complete", "complete", "complete"),
+        json!({
+            "what": "list the files of the mirror and compare them with the manifest, when the last time is that long ago",
+            "argv": rclone::all_files(config, &places.data, false),
+            "compare_days": mirror.compare_days,
         }),
         step(
             "list the days for which replaced and deleted files are kept",

@@ -16,6 +16,7 @@ use base::names::{
 };
 use config::{Config, Timeout};
 use host::caller::{Caller, Door};
+use mirror::place::Places;
 
 pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
 pub use reason::Reason;
@@ -153,11 +154,13 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 source: path.clone(),
                 destination: remote.join(&format!("{service}/data")),
                 versions: remote.join(&format!("{service}/.versions")),
+                places: Places::of_service(remote, service),
+                compare_days: config.mirror.compare_days,
                 hot,
                 bounds: limits.bounds(&known(config, service)?.limits),
                 approve: format!("sudo backupctl --approve {service}"),
             };
-            (Order::Sync(mirror), limits.sync, *timeout)
+            (Order::Sync(Box::new(mirror)), limits.sync, *timeout)
         }
         Request::SyncExtra {
             target,
@@ -174,11 +177,13 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                 source: extra.path.clone(),
                 destination: remote.join(&format!("extra/{target}")),
                 versions: remote.join(&format!("extra/.versions/{target}")),
+                places: Places::of_extra(remote, target),
+                compare_days: config.mirror.compare_days,
                 hot: false,
                 bounds: limits.bounds(&extra.limits),
                 approve: format!("sudo backupctl --approve-extra {target}"),
             };
-            (Order::Sync(mirror), limits.sync, *timeout)
+            (Order::Sync(Box::new(mirror)), limits.sync, *timeout)
         }
         Request::Archive {
             service,

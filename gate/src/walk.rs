@@ -8,9 +8,10 @@
 
 mod answer;
 mod copies;
+mod mirroring;
 mod orders;
 mod process;
 
-pub use answer::{Answer, Line, Told};
-pub use orders::{Duplicate, ENTRY, Orders, Pack, Walk, Work};
+pub use answer::{Answer, Compared, Line, Told};
+pub use orders::{Compare, Duplicate, ENTRY, Orders, Pack, Stage, Walk, Work};
 pub use process::walk;

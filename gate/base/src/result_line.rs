@@ -78,6 +78,18 @@ pub enum ResultLine {
         replaced: u64,
         /// Files that are there no more.
         deleted: u64,
+        /// The night that the mirror is complete as of; `null` before the first upload is done.
+        complete_as_of: Option<String>,
+        /// Bytes of all files of the source.
+        bytes: u64,
+        /// Bytes that this sync uploaded.
+        uploaded_bytes: u64,
+        /// Bytes that are still to be uploaded.
+        left_bytes: u64,
+        /// The share of the first upload that is done; 100 after it.
+        percent: u8,
+        /// Entries whose names the remote cannot hold, in the bundle beside the mirror.
+        bundled: u64,
     },
     /// The action stood still until the remote answered again, or until it gave up.
     Waited {
@@ -197,6 +209,12 @@ mod tests {
                 added: 3,
                 replaced: 2,
                 deleted: 1,
+                complete_as_of: Some("2026-11-22T03:00:00Z".into()),
+                bytes: 1_048_576,
+                uploaded_bytes: 4096,
+                left_bytes: 0,
+                percent: 100,
+                bundled: 1,
             },
             ResultLine::Downtime {
                 subject: subject(),

@@ -44,6 +44,7 @@ pub fn sections() -> Vec<Section> {
         crate::Limits::section(),
         crate::Retention::section(),
         crate::Versions::section(),
+        crate::MirrorTerms::section(),
     ]
 }
 

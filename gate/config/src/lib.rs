@@ -26,7 +26,7 @@ pub use capture::{Capture, CaptureCommands};
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Bounds, Limits, OwnLimits, Timeout};
 pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};
-pub use retention::{Keep, Retention, Versions};
+pub use retention::{Keep, MirrorTerms, Retention, Versions};
 pub use service::{CommandLine, Control, Extra, Service};
 pub use set_aside::SetAside;
 
@@ -94,6 +94,8 @@ section! {
         retention: Retention = Retention::default();
         /// Ages and numbers of replaced and deleted files to keep.
         versions: Versions = Versions::default();
+        /// Mirrors.
+        mirror: MirrorTerms = MirrorTerms::default();
         /// The allow-list of services.
         services: BTreeMap<ServiceName, Service> = BTreeMap::new();
         /// The allow-list of extra directories.
@@ -223,6 +225,7 @@ impl Config {
         config.check_ranges()?;
         config.account.check_ranges()?;
         config.capture.check_ranges()?;
+        config.mirror.check_ranges()?;
         config.lease.check()?;
         config.limits.check()?;
         config.retention.check()?;

@@ -26,6 +26,12 @@ section! {
 }
 
 section! {
+    /// Mirrors.
+    MirrorTerms is "mirror", "";
+    compare_days: u32 = 7, in 1..=3650, "Days after which a sync lists the files of the mirror on the remote, compares them with its manifest, and repairs the mirror from the data. A full manifest takes the place of the daily ones at the same time.";
+}
+
+section! {
     /// Ages and numbers of replaced and deleted files to keep.
     Versions is "versions", "Files that a sync replaces or deletes stay under `.versions/DATE`. Only days with such files count.";
     keep_days: u32 = 30, "The age in days up to which they stay.";

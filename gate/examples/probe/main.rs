@@ -32,28 +32,14 @@ fn main() {
         return without_landlock(&arguments[2..]);
     }
     let wanted = said("on");
-    if arguments.iter().any(|word| word == "--dry-run") || *verb != wanted {
-        // What an archive asks for before its upload.
+    if *verb != wanted {
+        // What an action asks for before its upload.
         if verb == "lsjson" {
             say_line("[]");
         }
-        if verb == "sync" {
-            // What there is to do, so that it is done.
-            eprintln!(
-                r#"{{"level":"warning","msg":"","object":"file","skipped":"copy","size":1}}"#
-            );
-            eprintln!(r#"{{"level":"warning","msg":"","stats":{{"checks":1}}}}"#);
-        }
         return;
     }
-    files(first.trim_start_matches(":local,links:"));
-    let mut rest = arguments
-        .iter()
-        .skip_while(|word| *word != "--files-from-raw");
-    if let Some(list) = rest.nth(1) {
-        read("read the list of files to be mirrored", list);
-        change("write to the list of files to be mirrored", list);
-    }
+    files(first);
     own_files();
     properties();
     processes();

@@ -1,7 +1,7 @@
 //! The list of what a sync has to do, in the order of all lists: a file of the gate's own between two of its steps.
 //!
-//! One line an entry: a letter for the work, `*` if the mirror holds a content under this path and `+` if not, a space,
-//! and the entry's line as in a manifest.
+//! One line an entry: a letter for the work, `*` if the mirror holds a content under this path and `+` if not, the name of
+//! its content in the incoming folder or `-`, and the entry's line as in a manifest.
 //!
 //! Invariant: a line is read as it was written, or the list is refused.
 
@@ -9,6 +9,8 @@ use std::io::{self, BufRead, Write};
 
 use archive::manifest::{Record, Version};
 use base::error::Failure;
+
+use crate::names::IncomingName;
 
 /// The work for one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +60,24 @@ pub struct Item {
     pub work: Work,
     /// True if the mirror holds a content of its own under this path.
     pub replaces: bool,
+    /// The name of its content in the incoming folder, once the content is hashed.
+    pub incoming: Option<IncomingName>,
     /// The entry.
     pub record: Record,
 }
 
 impl Item {
+    /// An entry with a content that is not hashed, or without one.
+    #[must_use]
+    pub fn new(work: Work, replaces: bool, record: Record) -> Self {
+        Self {
+            work,
+            replaces,
+            incoming: None,
+            record,
+        }
+    }
+
     /// Writes its line.
     ///
     /// # Errors
@@ -70,7 +85,8 @@ impl Item {
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let sign = if self.replaces { '*' } else { '+' };
         let line = self.record.line(Version::Two);
-        writeln!(out, "{}{sign} {line}", self.work.letter())
+        let incoming = self.incoming.as_ref().map_or("-", IncomingName::as_str);
+        writeln!(out, "{}{sign} {incoming} {line}", self.work.letter())
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -81,11 +97,16 @@ impl Item {
             '+' => false,
             _ => return None,
         };
-        let record = Record::parse(letters.as_str().strip_prefix(' ')?, Version::Two)?;
+        let (incoming, line) = letters.as_str().strip_prefix(' ')?.split_once(' ')?;
+        let incoming = match incoming {
+            "-" => None,
+            name => Some(IncomingName::parse(name)?),
+        };
         Some(Self {
             work,
             replaces,
-            record,
+            incoming,
+            record: Record::parse(line, Version::Two)?,
         })
     }
 }

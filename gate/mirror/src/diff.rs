@@ -286,12 +286,8 @@ impl<'a, W: Write> Diff<'a, W> {
     }
 
     fn line(&mut self, work: Work, replaces: bool, record: Record) -> Result<(), Failure> {
-        let item = Item {
-            work,
-            replaces,
-            record,
-        };
-        item.write(&mut self.out)
+        Item::new(work, replaces, record)
+            .write(&mut self.out)
             .map_err(Failure::io("writing the list of changes"))
     }
 
@@ -327,7 +323,7 @@ fn is_equal(record: &Record, before: &Record) -> bool {
 }
 
 /// True if a remote that keeps whole seconds may show `one` for `other`.
-fn is_about(one: Moment, other: Moment) -> bool {
+pub(crate) fn is_about(one: Moment, other: Moment) -> bool {
     let at = |moment: Moment| {
         i128::from(moment.seconds) * 1_000_000_000 + i128::from(moment.nanoseconds)
     };

@@ -14,7 +14,7 @@ use crate::fits::{Fits, Rules};
 use crate::names::IncomingName;
 use crate::order::compare;
 use crate::plan::{Changed, Now, Pass, Step, steps, stored_at};
-use crate::stage::Numbers;
+use crate::portion::Numbers;
 
 /// Path → letter and content.
 type Tree = BTreeMap<Vec<u8>, (char, u8)>;
@@ -137,13 +137,13 @@ fn nights(one: &Tree, two: &Tree) -> Nights {
         let content = two.get(&record.path).map_or(0, |(_, content)| *content);
         let is_same = record.content == Some(digest(content));
         let sent = work == Work::Send || (work == Work::Compare && !is_same);
-        let incoming = sent.then(|| numbers.next(digest(content)).0);
+        let incoming = sent.then(|| numbers.next(digest(content)));
         if let Some(name) = &incoming {
             remote.incoming.insert(name.clone(), content);
         }
         delta.push(Changed {
             path: record.path.clone(),
-            now: (work != Work::Gone).then(|| Now {
+            now: (work != Work::Gone).then_some(Now {
                 letter: record.letter,
                 incoming,
                 size: record.size,

@@ -6,33 +6,32 @@
 //! Invariant: a content stands in the folder under the name of its digest, or under its path, and is complete there. At
 //! no time more is taken than the limits allow.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::time::Instant;
 
 use archive::digest::{Digest, Hasher};
 use archive::entry::Moment;
 use archive::links::state;
 use archive::manifest::Record;
 use archive::{ROOT, Watch, attributes};
-use base::dirfd::{Found, PinnedDir, reopen};
+use base::dirfd::{Found, reopen};
 use base::error::Failure;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
+use nix::sys::stat::{Mode, SFlag, fstat, futimens, mkdirat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, ftruncate, unlinkat};
-use serde::{Deserialize, Serialize};
 
 use crate::changes::{Item, Reader, Work};
 use crate::fits::LINK;
-use crate::names::IncomingName;
+use crate::portion::{Direct, Form, Have, Limits, Numbers, Places, Staged};
 use crate::reach::Reach;
-use crate::scan::{Notes, file_letter, kind, record, shown};
+use crate::scan::{file_letter, kind, record, shown};
 
 /// Bytes of one read, and the grain of holes in a copy.
 const CHUNK: usize = 256 << 10;
@@ -42,104 +41,6 @@ const TRIES: u8 = 3;
 
 /// The name of a copy that has no digest yet.
 const FRESH: &str = ".fresh";
-
-/// The form of the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Form {
-    /// Flat, by the names of the incoming folder.
-    Flat,
-    /// As a tree, by paths.
-    Tree,
-    /// As a tree, and only the entries of the bundle.
-    Bundle,
-    /// No copy is made: contents are only hashed, and those that are as before are told from others.
-    Digests,
-}
-
-/// The limits of one call.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Bytes of copies.
-    pub bytes: u64,
-    /// Copies.
-    pub files: u64,
-    /// Bytes that the disk can take in all.
-    pub room: u64,
-}
-
-/// A content that is too large to be copied. It is hashed, and is to be read from the tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Direct {
-    /// The bytes of its path.
-    pub path: Vec<u8>,
-    /// The number of its name in the incoming folder, among those of the same digest.
-    pub nth: u32,
-    /// Its digest.
-    pub digest: Digest,
-    /// Its size.
-    pub size: u64,
-}
-
-/// The result of one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Staged {
-    /// Where the next call begins in the list.
-    pub at: u64,
-    /// True if the list is done.
-    pub is_done: bool,
-    /// Copies in the folder, and their bytes.
-    pub files: u64,
-    /// See `files`.
-    pub bytes: u64,
-    /// Contents that were in the incoming folder already, and their bytes.
-    pub there: u64,
-    /// See `there`.
-    pub there_bytes: u64,
-    /// Contents that are as before, although their time is another one.
-    pub same: u64,
-    /// Their bytes.
-    pub same_bytes: u64,
-    /// A content that is too large for the folder.
-    pub direct: Option<Direct>,
-    /// Entries that changed while they were read.
-    pub notes: Notes,
-}
-
-/// The names in the incoming folder, with their sizes.
-pub type Have = HashMap<IncomingName, u64>;
-
-/// Numbers the contents with the same digest.
-#[derive(Debug, Default)]
-pub struct Numbers(HashMap<[u8; 16], u32>);
-
-impl Numbers {
-    /// The name of the next content with this digest.
-    pub fn next(&mut self, digest: Digest) -> (IncomingName, u32) {
-        let text = digest.to_string();
-        let mut key = [0; 16];
-        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).unwrap_or("00");
-            *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
-        }
-        let nth = self.0.entry(key).or_insert(0);
-        *nth += 1;
-        (IncomingName::of(digest, *nth), *nth)
-    }
-}
-
-/// The files and folders of a call.
-pub struct Places<'p> {
-    /// The tree.
-    pub source: &'p PinnedDir,
-    /// The list of changes.
-    pub list: File,
-    /// The list with digests, read and appended to.
-    pub staged: File,
-    /// The folder of copies.
-    pub folder: OwnedFd,
-}
 
 /// Copies the next contents of the list, from the byte `at`.
 ///
@@ -158,8 +59,8 @@ pub fn stage(
     places.staged.rewind().map_err(listing())?;
     let mut before = Reader::new(BufReader::new(&places.staged), 0);
     while let Some(item) = before.item()? {
-        if let (Work::Send, Some(digest)) = (item.work, item.record.content) {
-            numbers.next(digest);
+        if let Some(name) = &item.incoming {
+            numbers.saw(name);
         }
     }
     places.staged.seek(SeekFrom::End(0)).map_err(listing())?;
@@ -185,10 +86,12 @@ pub fn stage(
             stage.result.is_done = true;
             break;
         };
-        let is_full = stage.result.files >= limits.files
+        let is_late = limits.until.is_some_and(|until| Instant::now() >= until);
+        let is_full = (is_late && stage.result.files > 0)
+            || stage.result.files >= limits.files
             || (stage.result.files > 0
                 && stage.result.bytes.saturating_add(item.record.size) > limits.bytes);
-        if form != Form::Digests && stage.copies(item.work) && is_full {
+        if form != Form::Digests && form.copies(item.work) && is_full {
             break;
         }
         stage.item(item)?;
@@ -216,13 +119,6 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn copies(&self, work: Work) -> bool {
-        match self.form {
-            Form::Bundle => work == Work::Bundle,
-            _ => matches!(work, Work::Send | Work::Compare),
-        }
-    }
-
     fn item(&mut self, item: Item) -> Result<(), Failure> {
         (self.watch)(self.result.bytes)?;
         let reads = match (self.form, item.work) {
@@ -318,7 +214,7 @@ impl Stage<'_> {
             }));
         }
         let file = reopen(&found.fd).map_err(|errno| unread(path, errno))?;
-        let copies = self.copies(item.work) && self.form != Form::Digests;
+        let copies = self.form.copies(item.work) && self.form != Form::Digests;
         if copies && size > self.limits.room {
             let (digest, size) = self.pass(path, &file, None)?;
             return Ok(Some(Content {
@@ -413,7 +309,8 @@ impl Stage<'_> {
                 item.record.content = None;
             }
             Form::Flat => {
-                let (name, nth) = self.numbers.next(content.digest);
+                let name = self.numbers.next(content.digest);
+                item.incoming = Some(name.clone());
                 if self.have.get(&name) == Some(&content.size) {
                     self.result.there += 1;
                     self.result.there_bytes += content.size;
@@ -425,29 +322,20 @@ impl Stage<'_> {
                         .map_err(spooling_errno())?;
                     self.count(content.size);
                 } else {
-                    self.direct(&item, nth, content);
+                    self.direct(&item, content);
                 }
             }
-            Form::Tree if !content.is_copied => self.direct(&item, 1, content),
+            Form::Tree if !content.is_copied => self.direct(&item, content),
             Form::Tree | Form::Bundle => {
                 self.put(&item.record)?;
                 self.count(content.size);
             }
         }
-        // The digest of a link's target is that of its file; the manifest holds the target itself.
-        if item.record.letter == 'l' && self.form == Form::Flat {
-            item.record.content = Some(content.digest);
-        }
         Ok(item)
     }
 
-    fn direct(&mut self, item: &Item, nth: u32, content: &Content) {
-        self.result.direct = Some(Direct {
-            path: item.record.path.clone(),
-            nth,
-            digest: content.digest,
-            size: content.size,
-        });
+    fn direct(&mut self, item: &Item, content: &Content) {
+        self.result.direct = Some(Direct::of(item, content.size));
     }
 
     fn count(&mut self, size: u64) {
@@ -542,23 +430,16 @@ fn set_time(file: &File, modified: Moment) -> nix::Result<()> {
     futimens(file, &time, &time)
 }
 
-/// Gives a file below a folder this time of modification.
-///
-/// # Errors
-/// As utimensat(2).
-pub fn set_time_at(folder: &OwnedFd, name: &OsStr, modified: Moment) -> nix::Result<()> {
-    let time = TimeSpec::new(modified.seconds, i64::from(modified.nanoseconds));
-    utimensat(folder, name, &time, &time, UtimensatFlags::NoFollowSymlink)
-}
-
 fn unread(path: &[u8], errno: Errno) -> Failure {
     Failure::errno(format!("reading {}", shown(path)))(errno)
 }
 
+const SPOOLING: &str = "copying the data into the spool";
+
 fn spooling() -> impl FnOnce(std::io::Error) -> Failure {
-    Failure::io("copying the data into the spool")
+    Failure::io(SPOOLING)
 }
 
 fn spooling_errno() -> impl FnOnce(Errno) -> Failure {
-    Failure::errno("copying the data into the spool")
+    Failure::errno(SPOOLING)
 }

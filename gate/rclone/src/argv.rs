@@ -2,12 +2,10 @@
 //!
 //! Invariant: every argument is a constant, a value of the configuration, or a place made of parsed names.
 
-use chrono::NaiveDateTime;
-
 use crate::credentials;
-use base::names::{PlainPath, Remote, ServiceName};
+use base::names::{Remote, ServiceName};
 use config::Config;
-use host::program::{Pin, source_argument};
+use host::program::source_argument;
 
 pub(super) fn argv(config: &Config, verb: &str, arguments: &[&str]) -> Vec<String> {
     let rclone = &config.rclone;
@@ -53,78 +51,6 @@ pub(super) fn in_bulk(config: &Config, mut argv: Vec<String>) -> Vec<String> {
 pub(super) fn with_progress(mut argv: Vec<String>) -> Vec<String> {
     for word in ["--stats", "1s", "--stats-log-level", "NOTICE"] {
         argv.push(word.into());
-    }
-    argv
-}
-
-/// The places of a mirror on the remote.
-#[derive(Debug, Clone, Copy)]
-pub struct Mirror<'a> {
-    /// The copy.
-    pub destination: &'a str,
-    /// The folder for replaced and deleted files, without the date.
-    pub versions: &'a str,
-    /// The source is in use while it is read.
-    pub hot: bool,
-}
-
-/// The limits of a sync.
-#[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
-    /// The largest number of files that the sync may delete.
-    pub max_delete: u64,
-    /// A file with the names of the files that the sync may touch; `None` means all files.
-    pub files: Option<&'a PlainPath>,
-    /// True if a file to delete is in the way of a file to copy.
-    pub delete_first: bool,
-}
-
-/// Makes the copy like the source. Replaced and deleted files are kept in a folder for this sync, below the date: a
-/// second sync on the same day must not replace the files that the first one kept.
-#[must_use]
-pub fn sync(
-    config: &Config,
-    mirror: Mirror<'_>,
-    now: NaiveDateTime,
-    scope: Scope<'_>,
-) -> Vec<String> {
-    let mut argv = with_progress(mirroring(config, mirror, now));
-    argv.extend(["--max-delete".to_owned(), scope.max_delete.to_string()]);
-    if let Some(files) = scope.files {
-        argv.extend(["--files-from-raw".to_owned(), files.to_string()]);
-    }
-    if scope.delete_first {
-        argv.push("--delete-before".into());
-    }
-    argv
-}
-
-/// A dry run of the sync: rclone reports each change, file by file, and changes nothing.
-#[must_use]
-pub fn rehearsal(config: &Config, mirror: Mirror<'_>, now: NaiveDateTime) -> Vec<String> {
-    let mut argv = with_progress(mirroring(config, mirror, now));
-    // A second attempt would count every file twice.
-    argv.extend(["--dry-run", "--retries", "1"].map(str::to_owned));
-    argv
-}
-
-fn mirroring(config: &Config, mirror: Mirror<'_>, now: NaiveDateTime) -> Vec<String> {
-    let source = source_argument(config.rclone.pin);
-    // Set `links` for the source alone: in a mirror on this host, a created link could point outside the mirror.
-    let source = match config.rclone.pin {
-        Pin::Mount => format!(":local,links:{source}"),
-        Pin::Descriptor => source,
-    };
-    let words = [source.as_str(), mirror.destination];
-    let mut argv = in_bulk(config, argv(config, "sync", &words));
-    let versions = format!("{}/{}", mirror.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
-    argv.extend(["--backup-dir".to_owned(), versions]);
-    argv.push("--create-empty-src-dirs".into());
-    if config.rclone.pin == Pin::Descriptor {
-        argv.push("--skip-links".into());
-    }
-    if mirror.hot {
-        argv.push("--local-no-check-updated".into());
     }
     argv
 }
@@ -419,4 +345,47 @@ pub fn rename(config: &Config, from: &str, to: &str) -> Vec<String> {
 #[must_use]
 pub fn delete(config: &Config, file: &str) -> Vec<String> {
     argv(config, "deletefile", &[file])
+}
+
+/// Copies the files of a local folder to a remote folder, without a look at the files there: their names are those of
+/// contents, or nothing is there yet.
+#[must_use]
+pub fn send(config: &Config, folder: &str, to: &str) -> Vec<String> {
+    let words = [folder, to, "--no-check-dest", "--no-traverse"];
+    with_progress(in_bulk(config, argv(config, "copy", &words)))
+}
+
+/// Copies one file of the opened source directory to one place.
+#[must_use]
+pub fn send_direct(config: &Config, path: &str, to: &str) -> Vec<String> {
+    let from = format!("{}/{path}", source_argument(config.rclone.pin));
+    upload(config, &from, to)
+}
+
+/// Copies one small file of the gate's own to a place at which no file is.
+#[must_use]
+pub fn put(config: &Config, file: &str, to: &str) -> Vec<String> {
+    let mut argv = upload(config, file, to);
+    argv.push("--no-check-dest".into());
+    argv
+}
+
+/// Removes a folder with all empty folders in it.
+#[must_use]
+pub fn remove_empty(config: &Config, folder: &str) -> Vec<String> {
+    argv(config, "rmdirs", &[folder])
+}
+
+/// Lists all files below a folder as JSON, one on each line.
+#[must_use]
+pub fn all_files(config: &Config, folder: &str, with_hashes: bool) -> Vec<String> {
+    let words = [folder, "--recursive", "--files-only", "--no-mimetype"];
+    let mut argv = argv(config, "lsjson", &words);
+    if with_hashes {
+        argv.push("--hash".into());
+    }
+    argv.extend(["--checkers".to_owned(), config.rclone.checkers.to_string()]);
+    // A second attempt would list every file once more.
+    argv.extend(["--retries", "1"].map(str::to_owned));
+    argv
 }

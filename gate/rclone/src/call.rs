@@ -98,6 +98,52 @@ pub fn upload(folder: &str, file: &str, to: &Place) -> Call {
     }
 }
 
+/// Copies a file of a local folder to a remote folder in which no file has its name.
+#[must_use]
+pub fn put(folder: &str, file: &str, to: &Place) -> Call {
+    let mut call = upload(folder, file, to);
+    add(&mut call, "_config", json!({ "NoCheckDest": true }));
+    call
+}
+
+fn add(call: &mut Call, key: &str, value: Value) {
+    if let Value::Object(fields) = &mut call.parameters {
+        fields.insert(key.into(), value);
+    }
+}
+
+/// Copies the files of a local folder to a remote folder, without a look at the files there.
+#[must_use]
+pub fn send(folder: &str, to: &str) -> Call {
+    let parameters = json!({
+        "srcFs": folder,
+        "dstFs": to,
+        "_config": { "NoCheckDest": true, "NoTraverse": true },
+    });
+    once("sync/copy", parameters)
+}
+
+/// Removes a folder with all empty folders in it.
+#[must_use]
+pub fn remove_empty(folder: &Place) -> Call {
+    let parameters = json!({ "fs": folder.top, "remote": folder.rest });
+    once("operations/rmdirs", parameters)
+}
+
+/// Asks for the size of a file on the remote.
+#[must_use]
+pub fn look(folder: &Place, file: &str) -> Call {
+    let parameters = json!({
+        "fs": folder.top,
+        "remote": folder.below(file),
+        "opt": { "noMimeType": true },
+    });
+    Call {
+        answer: Printed::Field("item"),
+        ..once("operations/stat", parameters)
+    }
+}
+
 /// Moves a file on the remote. rclone refuses to replace another file, if the remote supports that.
 #[must_use]
 pub fn rename(config: &Config, from: (&Place, &str), to: (&Place, &str)) -> Call {

@@ -3,7 +3,7 @@
 //! | modules | content |
 //! |---|---|
 //! | `argv`, `contents`, `call`, `place`, `name` | its work: the arguments of a run, and the request that does the same in a process that stays |
-//! | `log`, `listener`, `survey` | its messages: one line, the state of a run, the changes that a dry run reports |
+//! | `log`, `listener` | its messages: one line, and the state of a run |
 //! | `outcome` | the meaning of its exit, and the advice for it |
 //! | `version`, `known` | the table of its versions, and facts about the installed program |
 //! | `credentials` | rclone.conf: one reader and writer, working copies, the turn to renew a token |
@@ -22,13 +22,12 @@ pub mod log;
 pub mod name;
 pub mod outcome;
 pub mod place;
-pub mod survey;
 pub mod version;
 
 pub use argv::{
-    Scope, about, about_at_once, cat, compare, compare_probe, days, delete, delete_probe, fetch,
-    inventory, list, purge, purge_probe, put_aside, read_probe, rehearsal, rename, rename_probe,
-    serve, size, sync, upload, upload_probe, version,
+    about, about_at_once, all_files, cat, compare, compare_probe, days, delete, delete_probe,
+    fetch, inventory, list, purge, purge_probe, put, put_aside, read_probe, remove_empty, rename,
+    rename_probe, send, send_direct, serve, size, upload, upload_probe, version,
 };
 pub use call::Call;
 pub use contents::{digests, digests_listed, fetch_contents, fetch_listed};

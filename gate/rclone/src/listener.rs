@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::log::{Level, Line, Message, Stats, refuses_sign_in};
-use crate::survey::Survey;
 use base::progress::{Amount, Cause, Phase, Progress, Waiting};
 use base::reply::Stream;
 use host::Ear;
@@ -32,10 +31,6 @@ pub struct Listener {
     /// Bytes and files to transfer, if known beforehand.
     totals: Option<(u64, u64)>,
     stats: Option<Stats>,
-    deleted: u64,
-    /// Files deleted by earlier runs of the same work.
-    deleted_before: u64,
-    survey: Survey,
     errors: Vec<String>,
     unchecked: bool,
     sign_in_refused: bool,
@@ -57,9 +52,6 @@ impl Listener {
             phase,
             totals: None,
             stats: None,
-            deleted: 0,
-            deleted_before: 0,
-            survey: Survey::default(),
             errors: Vec::new(),
             unchecked: false,
             sign_in_refused: false,
@@ -153,27 +145,6 @@ impl Listener {
         }
     }
 
-    /// The results of a rehearsal.
-    #[must_use]
-    pub fn survey(&self) -> &Survey {
-        &self.survey
-    }
-
-    /// The number of files that all runs together deleted, including runs that were cut short.
-    #[must_use]
-    pub fn deleted(&self) -> u64 {
-        self.deleted_before + self.deleted.max(self.stats().deletes)
-    }
-
-    /// Prepares for another run of the same work.
-    pub fn begin_again(&mut self) {
-        *self = Self {
-            totals: self.totals,
-            deleted_before: self.deleted(),
-            ..Self::new(self.phase)
-        };
-    }
-
     /// The first and the last errors, without file names.
     #[must_use]
     pub fn errors(&self) -> &[String] {
@@ -258,17 +229,11 @@ impl Listener {
             self.remember(&message.text);
             self.miss(message);
         }
-        if self.survey.take(message) {
-            return None;
-        }
         self.sign_in_refused |= refuses_sign_in(&message.text);
         self.unchecked |= message.text.contains("hashes could not be checked")
             || message.text.starts_with("No common hash found");
         if let Some(number) = message.text.strip_suffix(" matching files") {
             self.matching = number.parse().unwrap_or(0);
-        }
-        if matches!(message.text.as_str(), "Deleted" | "Moved into backup dir") {
-            self.deleted += 1;
         }
         let worth_a_line = message.level >= Level::Notice;
         worth_a_line.then(|| (Stream::Err, message.show()))
@@ -373,11 +338,6 @@ mod tests {
         let mut listener = Listener::new(Phase::Mirroring);
         assert_eq!(
             listener.hear(r#"{"level":"info","msg":"Copied (new)","object":"a"}"#),
-            None
-        );
-        assert_eq!(
-            listener
-                .hear(r#"{"level":"warning","msg":"Skipped copy","object":"a","skipped":"copy"}"#),
             None
         );
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// A parsed line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
-    /// A message about an event, or about a change that `--dry-run` skipped.
+    /// A message about an event.
     Message(Message),
     /// A progress report.
     Stats(Stats),
@@ -38,8 +38,6 @@ pub struct Message {
     pub text: String,
     /// The file or directory that the message is about.
     pub object: Option<String>,
-    /// The change that `--dry-run` skipped: "copy", "delete", …
-    pub skipped: Option<String>,
     /// The size of that file in bytes.
     pub size: u64,
 }
@@ -79,7 +77,6 @@ struct Raw {
     level: String,
     msg: String,
     object: Option<String>,
-    skipped: Option<String>,
     size: Option<i64>,
     stats: Option<Stats>,
 }
@@ -109,7 +106,6 @@ impl Line {
             level,
             text: raw.msg,
             object: raw.object,
-            skipped: raw.skipped,
             size: raw
                 .size
                 .and_then(|size| u64::try_from(size).ok())
@@ -161,18 +157,6 @@ impl Message {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_rehearsed_deletion_is_read() {
-        let line = r#"{"level":"warning","msg":"Skipped move into backup dir as --dry-run is set (size 2)","object":"d/del1","objectType":"*local.Object","size":2,"skipped":"move into backup dir","source":"operations/operations.go:2404","time":"2026-11-23T08:44:35.616981+00:00"}"#;
-        let Line::Message(message) = Line::parse(line) else {
-            panic!("not a message");
-        };
-        assert_eq!(message.level, Level::Notice);
-        assert_eq!(message.object.as_deref(), Some("d/del1"));
-        assert_eq!(message.skipped.as_deref(), Some("move into backup dir"));
-        assert_eq!(message.size, 2);
-    }
 
     #[test]
     fn stats_are_read() {

@@ -213,7 +213,6 @@ impl Capture {
 
     /// The service stays down until this backup has read what it needs. Returns the time by which copies of the changed
     /// files must be complete; a backup that cannot make them reads the live data until its end.
-    #[expect(dead_code, reason = "the new engine of syncs asks for it")]
     pub(super) fn must_stage(&self, context: &Context<'_>) -> Option<Instant> {
         let seconds = context.config.capture.seconds.into();
         (self.starts && self.lock.is_some())

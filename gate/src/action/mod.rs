@@ -44,7 +44,6 @@ pub use circumstances::Circumstances;
 #[cfg(any(test, fuzzing))]
 pub(crate) use list::remote::read as read_listing;
 pub(crate) use spool::{has_room, spool_folder};
-pub(crate) use sync::list_file;
 
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 //! Invariant: a file system that does not answer costs at most the time until the deadline.
 
 use super::Context;
-use crate::walk::{Answer, Line, Pack, Walk, Work};
+use crate::walk::{Answer, Compare, Compared, Line, Pack, Stage, Walk, Work};
 use archive::estimate::Estimate;
 use archive::pack::Packed;
 use base::dirfd::PinnedDir;
@@ -13,6 +13,7 @@ use base::progress::{Meter, Phase};
 use base::reply::Stream;
 use host::program::{Output, Profile, Program, Source, Tether};
 use host::{Feed, Next, Patience, Relay};
+use mirror::portion::Staged;
 
 /// The longest line of an answer: a hundred names of each kind, with every byte escaped.
 const LONGEST: usize = 4 << 20;
@@ -88,6 +89,47 @@ impl Context<'_> {
     ) -> Result<Answer, Failure> {
         let progress = source.map(|_| (Phase::Capturing, None));
         self.walk(path, source, work, patience, progress)
+    }
+
+    /// Compares the data with the last manifest of its mirror.
+    pub(super) fn compare(
+        &mut self,
+        source: &PinnedDir,
+        order: Compare,
+        patience: &Patience<'_>,
+    ) -> Result<Compared, Failure> {
+        let progress = Some((Phase::Comparing, None));
+        match self.walk(
+            source.path(),
+            Some(source),
+            Work::Compare(order),
+            patience,
+            progress,
+        )? {
+            Answer::Compared(compared) => Ok(*compared),
+            _ => Err(misunderstood()),
+        }
+    }
+
+    /// Copies contents of the data for their upload.
+    pub(super) fn stage(
+        &mut self,
+        source: &PinnedDir,
+        order: Stage,
+        total: u64,
+        patience: &Patience<'_>,
+    ) -> Result<Staged, Failure> {
+        let progress = Some((Phase::Packing, Some(total)));
+        match self.walk(
+            source.path(),
+            Some(source),
+            Work::Stage(order),
+            patience,
+            progress,
+        )? {
+            Answer::Staged(staged) => Ok(*staged),
+            _ => Err(misunderstood()),
+        }
     }
 
     fn walk(

@@ -24,10 +24,8 @@ use rclone::{Call, Listener, judge};
 pub(super) enum Access<'a> {
     /// No local files: the task lists, moves or removes files on the remote.
     Remote,
-    /// The task mirrors this directory, which rclone gets by descriptor.
+    /// The task reads files of this directory, which rclone gets by descriptor.
     Source(&'a PinnedDir),
-    /// The task mirrors this directory, with a list of files in this folder.
-    SourceAndList(&'a PinnedDir, &'a PlainPath),
     /// The task reads files below this folder of the gate's own, for example the spool.
     Reads(&'a PlainPath),
     /// The task writes and reads files below this folder.
@@ -131,7 +129,7 @@ impl Context<'_> {
         let mut fetches = false;
         match access {
             Access::Remote => {}
-            Access::Source(directory) | Access::SourceAndList(directory, _) => {
+            Access::Source(directory) => {
                 source = Some(self.source(directory)?);
                 rules.source = Some(source_argument(rclone.pin));
             }
@@ -140,9 +138,6 @@ impl Context<'_> {
                 rules.writes.push(folder.to_string());
                 fetches = true;
             }
-        }
-        if let Access::SourceAndList(_, folder) = access {
-            rules.reads.push(folder.to_string());
         }
         let confinement = Confinement {
             // An ordinary user has this capability in a namespace of his own, where it has no effect.
@@ -210,10 +205,8 @@ impl Context<'_> {
         ended: &Ended,
         heard: &Listener,
     ) -> Result<(), Failure> {
-        if let (
-            Access::Source(source) | Access::SourceAndList(source, _),
-            Exit::NotStarted(NotStarted::SourceReplaced),
-        ) = (task.access, ended.exit)
+        if let (Access::Source(source), Exit::NotStarted(NotStarted::SourceReplaced)) =
+            (task.access, ended.exit)
         {
             return Err(Failure::SourceReplaced(source.path().to_path_buf()));
         }

@@ -10,7 +10,7 @@ use crate::request::table::Report;
 use base::lock_name::LockName;
 use base::names::{Day, PlainPath, Remote, ServiceName};
 use config::Bounds;
-use rclone::argv;
+use mirror::place::Places;
 
 /// An order to carry out, in terms of the configuration.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub enum Order {
     /// Start a service.
     Start(ServiceName),
     /// Mirror a directory.
-    Sync(Mirror),
+    Sync(Box<Mirror>),
     /// Pack, upload and prune an archive.
     Archive(Archive),
     /// Bring back services that were stopped and not started again.
@@ -68,24 +68,16 @@ pub struct Mirror {
     pub destination: String,
     /// The folder for replaced and deleted files, without the date.
     pub versions: String,
+    /// All folders of the mirror.
+    pub places: Places,
+    /// Days after which the remote's listing is compared with the manifest.
+    pub compare_days: u32,
     /// The source is in use while it is read.
     pub hot: bool,
     /// The limits of a change that needs no approval.
     pub bounds: Bounds,
     /// The command that approves a larger change.
     pub approve: String,
-}
-
-impl Mirror {
-    /// The places on the remote, for rclone.
-    #[must_use]
-    pub fn places(&self) -> argv::Mirror<'_> {
-        argv::Mirror {
-            destination: &self.destination,
-            versions: &self.versions,
-            hot: self.hot,
-        }
-    }
 }
 
 /// An archive: its source, its destination, and its retention.

@@ -2,6 +2,9 @@
 //!
 //! Invariant: a failure arrives with the exit status that it has in the process.
 
+use mirror::diff::Summary;
+use mirror::portion::Staged;
+use mirror::scan::Notes;
 use serde::{Deserialize, Serialize};
 
 use archive::duplicate::Duplicated;
@@ -33,6 +36,19 @@ pub enum Answer {
     Duplicated(Box<Duplicated>),
     /// The folder is empty.
     Emptied,
+    /// The data is compared with the last manifest.
+    Compared(Box<Compared>),
+    /// Contents are copied.
+    Staged(Box<Staged>),
+}
+
+/// The result of a comparison.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Compared {
+    /// The size of the difference.
+    pub summary: Summary,
+    /// Entries that the mirror cannot hold as they are.
+    pub notes: Notes,
 }
 
 /// A failure on its way from one process to the other.

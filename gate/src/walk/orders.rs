@@ -2,6 +2,8 @@
 //!
 //! Invariant: they are all that the process is told; it reads no configuration.
 
+use mirror::fits::Rules;
+use mirror::portion::Form;
 use serde::{Deserialize, Serialize};
 
 use archive::duplicate::Way;
@@ -25,6 +27,10 @@ pub enum Work {
     Duplicate(Duplicate),
     /// Empties the folder of the gate's own that `path` names.
     Empty,
+    /// Compares the data with the last manifest of its mirror.
+    Compare(Compare),
+    /// Copies contents of the data for their upload.
+    Stage(Stage),
 }
 
 /// A copy of the whole tree.
@@ -40,6 +46,50 @@ pub struct Duplicate {
     /// The service is up, and another pass follows.
     pub live: bool,
     /// Bytes that stay free on the disk of the folder.
+    pub reserve: u64,
+}
+
+/// The files of a comparison. All lie in one folder of the gate's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// The folder.
+    pub folder: String,
+    /// The entries of the last manifest; `None` without one.
+    pub before: Option<String>,
+    /// The list of changes, which is there and empty.
+    pub list: String,
+    /// The rules of the remote's names.
+    pub rules: Rules,
+    /// The largest sum of contents in the bundle.
+    pub bundle_limit: u64,
+}
+
+/// The files of a call that copies contents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// The folder of the lists.
+    pub folder: String,
+    /// The list of changes.
+    pub list: String,
+    /// The list with digests, which is there.
+    pub staged: String,
+    /// The contents that the incoming folder holds already.
+    pub have: Option<String>,
+    /// The folder of the copies.
+    pub copies: String,
+    /// Where to begin in the list.
+    pub at: u64,
+    /// The form of the copies.
+    pub form: Form,
+    /// Bytes of copies in this call.
+    pub bytes: u64,
+    /// Copies in this call.
+    pub files: u64,
+    /// Seconds after which this call begins no other copy.
+    pub seconds: Option<u64>,
+    /// Bytes that stay free on the disk of the copies.
     pub reserve: u64,
 }
 

@@ -17,6 +17,7 @@ use nix::unistd::{geteuid, getppid};
 
 use super::answer::{Answer, Line, Told};
 use super::copies;
+use super::mirroring::{compared, staged};
 use super::orders::{Orders, Pack, Work};
 use crate::action::has_room;
 use archive::estimate::estimate;
@@ -93,7 +94,7 @@ fn prepare(orders: &OsString) -> Result<Orders, String> {
     no_core_file().map_err(refused("the limits"))?;
     let kept = match orders.work {
         Work::Open | Work::Measure => READ,
-        Work::Pack(_) => READ_ATTRIBUTES,
+        Work::Pack(_) | Work::Compare(_) | Work::Stage(_) => READ_ATTRIBUTES,
         Work::Duplicate(_) | Work::Empty => COPY,
     };
     capabilities::keep(kept, capabilities::Children::Same)?;
@@ -123,6 +124,8 @@ fn carry_out(orders: &Orders) -> Result<Answer, Told> {
         }
         Work::Pack(order) => Ok(Answer::Packed(Box::new(packed(&source, order)?))),
         Work::Duplicate(order) => Ok(copies::duplicated(&source, order, &mut watcher(|| Ok(())))?),
+        Work::Compare(order) => Ok(Answer::Compared(Box::new(compared(&source, order)?))),
+        Work::Stage(order) => Ok(Answer::Staged(Box::new(staged(&source, order)?))),
     }
 }
 
@@ -145,7 +148,9 @@ fn packed(source: &PinnedDir, order: &Pack) -> Result<archive::pack::Packed, Fai
     pack(source, &order.name, &archive, &manifest, &mut watch)
 }
 
-fn watcher(also: impl Fn() -> Result<(), Failure>) -> impl FnMut(u64) -> Result<(), Failure> {
+pub(super) fn watcher(
+    also: impl Fn() -> Result<(), Failure>,
+) -> impl FnMut(u64) -> Result<(), Failure> {
     let mut looked = Instant::now();
     move |bytes| {
         let now = Instant::now();

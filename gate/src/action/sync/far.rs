@@ -1,0 +1,234 @@
+//! The remote side of a mirror: its books, and contents on their way to it.
+//!
+//! Invariant: every request names places of this mirror alone.
+
+use serde::Deserialize;
+
+use super::Sync;
+use crate::action::Context;
+use crate::action::remote::{Access, Ran, Task};
+use base::error::Failure;
+use base::names::PlainPath;
+use base::progress::Phase;
+use host::Exit;
+use host::program::Output;
+use rclone::Listener;
+use rclone::place::Place;
+use rclone::{Call, call};
+
+/// The largest file that is read into memory: `complete` has some 200 bytes.
+const SMALL: u64 = 64 << 10;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct File {
+    name: String,
+    size: i64,
+}
+
+/// The files in a folder, with their sizes.
+pub(super) type Files = Vec<(String, u64)>;
+
+pub(super) fn is_missing(ran: &Ran) -> bool {
+    matches!(ran.ended.exit, Exit::Code(3 | 4))
+}
+
+impl Sync<'_> {
+    pub(super) fn task<'t>(
+        &'t self,
+        what: &'t str,
+        argv: Vec<String>,
+        call: Option<Call>,
+    ) -> Task<'t> {
+        Task {
+            what,
+            argv,
+            call,
+            remote: &self.mirror.destination,
+            access: Access::Remote,
+            output: Output::Silent,
+            phase: Phase::Mirroring,
+        }
+    }
+
+    /// The files in a folder; none where there is no such folder.
+    pub(super) fn files(&self, context: &mut Context<'_>, folder: &str) -> Result<Files, Failure> {
+        let what = format!("listing {folder}");
+        let place = Place::of(context.config, folder);
+        let argv = rclone::list(context.config, folder);
+        let task = self.task(&what, argv, Some(call::list(&place)));
+        let ran = context.rclone_patient(&task, &self.patience())?;
+        if rclone::folder_missing(&ran.ended) {
+            return Ok(Files::new());
+        }
+        context.judge(&task, &ran.ended, &ran.heard)?;
+        let files: Vec<File> = serde_json::from_slice(&ran.ended.stdout)
+            .map_err(|error| Failure::Verification(format!("{what}: {error}")))?;
+        let sized = |file: File| Some((file.name, u64::try_from(file.size).ok()?));
+        Ok(files.into_iter().filter_map(sized).collect())
+    }
+
+    /// Reads a file of the books into `out`.
+    pub(super) fn fetch(
+        &self,
+        context: &mut Context<'_>,
+        name: &str,
+        out: &mut dyn std::io::Write,
+    ) -> Result<(), Failure> {
+        let file = format!("{}/{name}", self.places.books);
+        let what = format!("reading {name}");
+        let config = context.config;
+        let argv = |from: u64| rclone::cat(config, &file, from);
+        let task = Task {
+            remote: &file,
+            ..self.task(&what, argv(0), None)
+        };
+        context.rclone_read(&task, &argv, &self.patience(), &mut |feed| {
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let read = feed.read(&mut buffer).map_err(Failure::io(what.as_str()))?;
+                if read == 0 {
+                    return Ok(());
+                }
+                out.write_all(buffer.get(..read).unwrap_or_default())
+                    .map_err(Failure::io(what.as_str()))?;
+            }
+        })
+    }
+
+    /// Reads a small file of the books.
+    pub(super) fn fetch_small(
+        &self,
+        context: &mut Context<'_>,
+        name: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        self.fetch(context, name, &mut bytes)?;
+        bytes.truncate(usize::try_from(SMALL).unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
+    /// Uploads a file of the books from the folder of copies. `is_new` is true if no file has its name there.
+    pub(super) fn put_book(
+        &self,
+        context: &mut Context<'_>,
+        folder: &PlainPath,
+        name: &str,
+        is_new: bool,
+    ) -> Result<(), Failure> {
+        let what = format!("uploading {name}");
+        let to = format!("{}/{name}", self.places.books);
+        let place = Place::of(context.config, &self.places.books);
+        let local = format!("{folder}/{name}");
+        let from = folder.to_string();
+        let (argv, call) = if is_new {
+            (
+                rclone::put(context.config, &local, &to),
+                call::put(&from, name, &place),
+            )
+        } else {
+            (
+                rclone::upload(context.config, &local, &to),
+                call::upload(&from, name, &place),
+            )
+        };
+        let task = Task {
+            access: Access::Reads(&self.own.copies),
+            ..self.task(&what, argv, Some(call))
+        };
+        context.rclone_patient_must(&task, &self.patience())?;
+        Ok(())
+    }
+
+    /// Removes a file of the books.
+    pub(super) fn remove_book(&self, context: &mut Context<'_>, name: &str) -> Result<(), Failure> {
+        let what = format!("removing {name}");
+        let file = format!("{}/{name}", self.places.books);
+        let place = Place::of(context.config, &self.places.books);
+        let argv = rclone::delete(context.config, &file);
+        let call = call::delete(context.config, &place, name);
+        let task = self.task(&what, argv, Some(call));
+        let ran = context.rclone_patient(&task, &self.patience())?;
+        if is_missing(&ran) {
+            return Ok(());
+        }
+        context.judge(&task, &ran.ended, &ran.heard)
+    }
+
+    /// Uploads all files of a folder. Returns the bytes that went through, also after a failure.
+    pub(super) fn send(
+        &self,
+        context: &mut Context<'_>,
+        folder: &PlainPath,
+        to: &str,
+        heard: &mut Listener,
+    ) -> Result<(), Failure> {
+        let what = format!("uploading {}", self.mirror.source);
+        let from = folder.to_string();
+        let argv = rclone::send(context.config, &from, to);
+        let task = Task {
+            access: Access::Reads(&self.own.copies),
+            output: Output::Relayed,
+            ..self.task(&what, argv, Some(call::send(&from, to)))
+        };
+        let ended = context.rclone_attempt(&task, heard, &self.patience())?;
+        if context.waits_after(
+            &task,
+            &ended,
+            heard,
+            &mut self.pauses.borrow_mut(),
+            &self.patience(),
+        )? {
+            return Err(Failure::Tool {
+                what,
+                detail: "trying again".into(),
+            });
+        }
+        context.judge(&task, &ended, heard)
+    }
+
+    /// Uploads one file of the opened source directory.
+    pub(super) fn send_direct(
+        &self,
+        context: &mut Context<'_>,
+        path: &str,
+        to: &str,
+        heard: &mut Listener,
+    ) -> Result<(), Failure> {
+        let what = format!("uploading {path}");
+        let argv = rclone::send_direct(context.config, path, to);
+        let task = Task {
+            access: Access::Source(self.capture.tree()),
+            output: Output::Relayed,
+            ..self.task(&what, argv, None)
+        };
+        let ended = context.rclone_attempt(&task, heard, &self.patience())?;
+        context.judge(&task, &ended, heard)
+    }
+
+    /// The size of a file, if it is there.
+    pub(super) fn look(
+        &self,
+        context: &mut Context<'_>,
+        folder: &str,
+        file: &str,
+    ) -> Result<Option<u64>, Failure> {
+        let what = format!("looking at {folder}/{file}");
+        let place = Place::of(context.config, folder);
+        let (parent, name) = match file.rsplit_once('/') {
+            Some((parent, name)) => (format!("{folder}/{parent}"), name),
+            None => (folder.to_owned(), file),
+        };
+        if context.is_one_process(Access::Remote) {
+            let call = call::look(&place, file);
+            let task = self.task(&what, Vec::new(), Some(call));
+            let ran = context.rclone_patient_must(&task, &self.patience())?;
+            let item: Option<File> = serde_json::from_slice(&ran.ended.stdout)
+                .map_err(|error| Failure::Verification(format!("{what}: {error}")))?;
+            return Ok(item.and_then(|item| u64::try_from(item.size).ok()));
+        }
+        let files = self.files(context, &parent)?;
+        let found = files.into_iter().find(|(known, _)| known == name);
+        Ok(found.map(|(_, size)| size))
+    }
+}

@@ -1,0 +1,112 @@
+//! The first upload: contents go straight to the data, over several nights if they have to.
+//!
+//! Invariant: there is no manifest on the remote before all files are up, so nothing is taken for a complete copy. The
+//! list of the files that are up grows with each portion.
+
+use std::time::Duration;
+
+use super::Sync;
+use super::night::{FINAL, LIST, STAGED};
+use super::tell::Told;
+use super::upload::Upload;
+use crate::action::Context;
+use base::error::Failure;
+use mirror::complete::Standing;
+use mirror::diff::Summary;
+use mirror::heading::{AsOf, VersionsFolder};
+use mirror::plan::Pass;
+use mirror::portion::Form;
+
+/// A first upload of more bytes is made while the service runs.
+const MUCH: u64 = 1 << 30;
+
+/// The time for the last words of a first upload that was interrupted.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+impl Sync<'_> {
+    /// The first upload: contents go straight to the data, where nothing can be replaced.
+    pub(super) fn make_first(
+        &mut self,
+        context: &mut Context<'_>,
+        summary: &Summary,
+        as_of: AsOf,
+        told: &mut Told,
+    ) -> Result<(), Failure> {
+        // Files of an earlier night that are gone or another thing now.
+        let versions = VersionsFolder::of(context.host.local());
+        for pass in [Pass::Blocking, Pass::Gone] {
+            self.steps(LIST, pass, None, &mut |step| {
+                self.step(context, &step, versions.as_str())
+            })?;
+        }
+        // So much takes more than one night: the service runs meanwhile, and one short stop completes the mirror later.
+        let live = summary.bytes > MUCH && self.capture.must_stage(context).is_some();
+        if live {
+            self.capture.start(context);
+        }
+        let mut upload = Upload::new(summary, Form::Tree);
+        upload.stage_bundle(self, context, summary)?;
+        let uploaded = upload.run(self, context);
+        told.uploaded(&upload);
+        if uploaded.is_err() {
+            self.say_first(context, summary, &upload, told);
+        }
+        uploaded?;
+        let bundle = upload.bundle(self, context, summary)?;
+        self.merge(summary.bundle_changes)?;
+        let memory = self.applied(FINAL, None)?;
+        self.state.memory = Some(memory.to_owned());
+        self.state.bundle = bundle;
+        self.state.up = 0;
+        self.own.save(&self.state)?;
+        if live {
+            self.say_first(context, summary, &upload, told);
+            return Err(Failure::Tool {
+                what: "the first upload".into(),
+                detail: "all files are up, and were read while the service ran; the next sync completes the mirror with one short stop. Complete as of: never".into(),
+            });
+        }
+        self.state.as_of = Some(as_of.to_string());
+        self.state.compared = Some(self.began);
+        self.state.first = false;
+        // The state is written with the number of the manifest, so that a death before leaves a first upload.
+        self.renew_full(context)
+    }
+
+    /// Tells on the remote how far the first upload came, if there is time for it.
+    fn say_first(
+        &mut self,
+        context: &mut Context<'_>,
+        summary: &Summary,
+        upload: &Upload,
+        told: &mut Told,
+    ) {
+        let before = summary.total.saturating_sub(summary.bytes);
+        told.first = Some((before + upload.done_bytes, summary.total));
+        let standing = Standing::FirstUpload {
+            done: (
+                summary.mirrored + upload.done_files,
+                before + upload.done_bytes,
+            ),
+            all: (summary.mirrored + summary.files, summary.total),
+        };
+        self.last_words = Some(context.host.now() + LAST_WORDS);
+        if let Ok(text) = self.write_complete(context, standing) {
+            self.state.complete = Some(text);
+        }
+        self.last_words = None;
+        // The list of the files that are up stays in any case.
+        let _ = self.own.save(&self.state);
+    }
+
+    /// Takes the files that an interrupted first upload brought up into the entries.
+    pub(super) fn resume_first(&mut self) -> Result<(), Failure> {
+        if self.state.first && self.state.up > 0 {
+            let memory = self.applied(STAGED, Some(self.state.up))?;
+            self.state.memory = Some(memory.to_owned());
+            self.state.up = 0;
+            self.own.save(&self.state)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! `--sync` and `--sync-extra`: make the copy on the remote like the directory.
+//!
+//! Prove, compare, decide, upload beside, commit, put in place. The contents that changed go to the incoming folder while
+//! the mirror stays as it is. The upload of the delta is the moment from which the new night counts. Only then each old
+//! file goes to the versions, and its successor into its place.
+//!
+//! Invariant: at every moment the remote holds one complete night, the former or the new one, except during the first
+//! upload. A sync changes files only after it has counted and accepted the changes, and it never deletes a file of the
+//! data.
+
+mod books;
+mod compare;
+mod far;
+mod first;
+mod listing;
+mod night;
+mod prove;
+mod state;
+mod step;
+mod tell;
+mod upload;
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use self::prove::Found;
+use self::state::{Own, State};
+use super::Context;
+use super::capture::{Capture, Need, Wish};
+use super::circumstances::{Circumstances, tell_bind_mount};
+use super::one_process::Reach;
+use super::versions;
+use super::waiting::Pauses;
+use crate::mirror::books::Books;
+use crate::policy::{Mirror, powers};
+use base::clock;
+use base::error::Failure;
+use base::lock_name::LockName;
+use host::{Patience, Waits};
+use mirror::fits::Rules;
+use mirror::place::Places;
+use rclone::credentials::backends::behind;
+use rclone::credentials::configured;
+use rclone::credentials::ini::Ini;
+
+/// A new full manifest is written after this number of deltas.
+const MOST_DELTAS: u32 = 60;
+
+/// The longest folder below the versions that a path is put in.
+const IN_VERSIONS: &str = "/2026-12-01/000000-000";
+
+pub(super) fn sync(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    circumstances: &Circumstances,
+    until: Instant,
+) -> Result<String, Failure> {
+    let waiting = Patience::attended(until);
+    // An extra target is not a service, so no service is down for its sync.
+    let service = mirror.lock.as_service();
+    let mirrors = service.map(LockName::mirror);
+    let _mirrors = match &mirrors {
+        Some(name) => Some(context.lock(name, "--sync", &waiting)?),
+        None => None,
+    };
+    let lock = context.lock(&mirror.lock, "--sync", &waiting)?;
+    context.rclone_fits(&mirror.destination, &waiting.yielding(&lock))?;
+    tell_bind_mount(context, mirror.lock.subject(), &mirror.source);
+    let mut capture = match service {
+        Some(service) => {
+            let need = Need {
+                wish: Wish::Sync,
+                service,
+                hot: mirror.hot,
+                data: &mirror.source,
+                circumstances,
+            };
+            Capture::begin(context, &need, lock, &waiting)?
+        }
+        None => Capture::live(context, &mirror.source, lock, &waiting)?,
+    };
+    if capture.is_plain() {
+        context.host.give_up(powers::once_read())?;
+    }
+    let outcome = make_equal(context, mirror, &mut capture, until);
+    capture.release(context, Wish::Sync, until);
+    outcome
+}
+
+/// Makes the copy like the captured data.
+fn make_equal(
+    context: &mut Context<'_>,
+    mirror: &Mirror,
+    capture: &mut Capture,
+    until: Instant,
+) -> Result<String, Failure> {
+    let service = mirror.lock.as_service();
+    let waits = service.map(Waits::of);
+    let keeping = Failure::io(format!("the books of {}", mirror.lock.subject()));
+    let books = Books::open(&context.config.state_dir, &mirror.lock).map_err(keeping)?;
+    let own = Own::open(context, mirror)?;
+    let state = own.load(context)?;
+    let mut sync = Sync {
+        mirror,
+        places: &mirror.places,
+        capture,
+        rules: rules(context, mirror)?,
+        own,
+        books,
+        until,
+        waits: waits.as_ref(),
+        last_words: None,
+        pauses: RefCell::new(Pauses::new()),
+        state,
+        began: clock::utc(),
+    };
+    let owner = service.filter(|_| !mirror.hot);
+    let _turn = context.upload_turn(owner, Wish::Sync, &mirror.destination, &sync.patience())?;
+    context.begin_one_process(Reach::Reads(sync.own.copies.clone()), &sync.patience())?;
+    let told = sync.run(context)?;
+    versions::prune(context, mirror, &sync.patience());
+    told.finish(context, mirror)
+}
+
+/// The rules of a remote's names.
+fn rules(context: &Context<'_>, mirror: &Mirror) -> Result<Rules, Failure> {
+    let text = configured(context.config)?;
+    let ini = Ini::parse(&text);
+    let (name, folder) = mirror
+        .places
+        .versions
+        .split_once(':')
+        .unwrap_or((&mirror.places.versions, ""));
+    let backends = behind(&ini, name);
+    let is = |kind: &str| {
+        backends
+            .iter()
+            .find(|backend| backend.kind.as_deref() == Some(kind))
+    };
+    let folder = format!("{}{IN_VERSIONS}", folder.trim_start_matches('/'));
+    Ok(if is("crypt").is_some() {
+        Rules::of("crypt", "", &folder)
+    } else if let Some(backend) = is("onedrive") {
+        let drive = ini.get(&backend.section, "drive_type").unwrap_or_default();
+        Rules::of("onedrive", drive, &folder)
+    } else {
+        Rules::of("", "", &folder)
+    })
+}
+
+/// A sync in progress.
+struct Sync<'a> {
+    mirror: &'a Mirror,
+    places: &'a Places,
+    capture: &'a mut Capture,
+    rules: Rules,
+    own: Own,
+    books: Books,
+    until: Instant,
+    waits: Option<&'a Waits<'a>>,
+    /// The deadline of the last words after an interruption.
+    last_words: Option<Instant>,
+    pauses: RefCell<Pauses>,
+    state: State,
+    began: DateTime<Utc>,
+}
+
+impl Sync<'_> {
+    /// The patience of the action at this moment: until its data is captured, it gives way to a `--start`.
+    fn patience(&self) -> Patience<'_> {
+        match self.last_words {
+            Some(until) => Patience::unattended(until),
+            None => Patience {
+                waits: self.waits,
+                ..self.capture.patience(self.until)
+            },
+        }
+    }
+
+    fn run(&mut self, context: &mut Context<'_>) -> Result<tell::Told, Failure> {
+        let found = self.prove(context)?;
+        if self.state.pending.is_some() {
+            context.say("finishing the transition that an earlier sync began");
+            self.roll(context, true)?;
+        }
+        if found == Found::Nothing {
+            self.adopt(context)?;
+        }
+        let mut told = self.night(context)?;
+        if found == Found::Foreign || self.is_due() {
+            let right = self.survey(context)?;
+            if !right {
+                // The files are still as they were compared with: at once, and not in the next night.
+                told = self.night(context)?;
+            }
+        }
+        self.compact(context)?;
+        Ok(told)
+    }
+
+    /// True if the remote's listing is to be compared with the manifest.
+    fn is_due(&self) -> bool {
+        let days = TimeDelta::days(i64::from(self.mirror.compare_days));
+        let age = self.state.compared.map(|compared| self.began - compared);
+        // A clock that ran ahead must not end the comparisons for years.
+        age.is_none_or(|age| age >= days || age < TimeDelta::zero())
+    }
+}

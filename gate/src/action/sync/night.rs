@@ -1,0 +1,395 @@
+//! One night: compare the tree with the last manifest, decide, upload, commit, and put everything in place.
+//!
+//! Invariant: nothing below the data on the remote changes before the delta is there, and after that the steps of the
+//! delta are carried out to the end, by this sync or by the next one.
+
+use std::collections::HashMap;
+
+use super::Sync;
+use super::tell::Told;
+use super::upload::Upload;
+use crate::action::Context;
+use crate::mirror::books::{Approval, Refusal};
+use crate::mirror::change::Change;
+use crate::mirror::guard::{Verdict, decide};
+use crate::walk::{Compare, Compared, Stage};
+use base::error::Failure;
+use mirror::changes::{Item, Work};
+use mirror::diff::{Summary, has_content};
+use mirror::heading::AsOf;
+use mirror::memory::Remembered;
+use mirror::names::IncomingName;
+use mirror::plan::{Changed, Now, Pass, Step, steps};
+use mirror::portion::Form;
+
+/// The list of changes, as the comparison finds it.
+pub(super) const LIST: &str = "list";
+
+/// The list with digests.
+pub(super) const STAGED: &str = "staged";
+
+/// The entries of the bundle, with digests.
+pub(super) const BUNDLED: &str = "bundled";
+
+/// Both, merged.
+pub(super) const FINAL: &str = "final";
+
+impl Sync<'_> {
+    /// Finds which files of the same size are the same. Returns their number and bytes.
+    fn look_closer(&self, context: &mut Context<'_>, total: u64) -> Result<(u64, u64), Failure> {
+        const CLOSER: &str = "closer";
+        self.own.create(CLOSER)?;
+        let order = Stage {
+            folder: self.own.path.to_string(),
+            list: LIST.to_owned(),
+            staged: CLOSER.to_owned(),
+            have: None,
+            copies: self.own.folder(context, "contents")?.to_string(),
+            at: 0,
+            form: Form::Digests,
+            bytes: u64::MAX,
+            files: u64::MAX,
+            seconds: None,
+            reserve: 0,
+        };
+        let staged = context.stage(self.capture.tree(), order, total, &self.patience())?;
+        self.own.rename(CLOSER, LIST)?;
+        Ok((staged.same, staged.same_bytes))
+    }
+
+    /// Makes the mirror like the tree.
+    pub(super) fn night(&mut self, context: &mut Context<'_>) -> Result<Told, Failure> {
+        self.resume_first()?;
+        let as_of = AsOf::of(base::clock::utc());
+        let Compared { mut summary, notes } = self.compare(context)?;
+        let mut change = change(&summary);
+        let mut told = Told::new(change, as_of, notes);
+        told.bundle(context, self.mirror, &summary);
+        if change.replaced > 0 && summary.doubtful > 0 && self.would_refuse(&change)? {
+            // Files of the same size may be the same: their digests tell.
+            let same = self.look_closer(context, summary.bytes)?;
+            summary.replaced = summary.replaced.saturating_sub(same.0);
+            summary.files = summary.files.saturating_sub(same.0);
+            summary.bytes = summary.bytes.saturating_sub(same.1);
+            change.replaced = summary.replaced;
+        }
+        context.say(format!("{}: {change}", self.mirror.source));
+        let approval = self.ask(change)?;
+        let done = self.make(context, &summary, as_of, &mut told);
+        self.account(change, approval, done.is_ok())?;
+        done.map_err(|failure| told.interrupted(context, self, failure))?;
+        let forgotten = self.books.forget_refusal(&self.mirror.destination);
+        forgotten.map_err(self.keeping())?;
+        told.change = change;
+        Ok(told)
+    }
+
+    fn keeping(&self) -> impl FnOnce(std::io::Error) -> Failure {
+        Failure::io(format!("the books of {}", self.mirror.lock.subject()))
+    }
+
+    fn compare(&self, context: &mut Context<'_>) -> Result<Compared, Failure> {
+        self.own.create(LIST)?;
+        let order = Compare {
+            folder: self.own.path.to_string(),
+            before: self.state.memory.clone(),
+            list: LIST.to_owned(),
+            rules: self.rules.clone(),
+            bundle_limit: BUNDLE_LIMIT,
+        };
+        context.compare(self.capture.tree(), order, &self.patience())
+    }
+
+    /// Decides if the changes may be made. Records the planned deletions, or the refusal.
+    fn ask(&self, change: Change) -> Result<Option<Approval>, Failure> {
+        let (books, place) = (&self.books, &self.mirror.destination);
+        let recent = books.recent(place, self.began).map_err(self.keeping())?;
+        let approval = books.approval(place, self.began).map_err(self.keeping())?;
+        let approved = approval.as_ref().map(|approval| &approval.change);
+        match decide(&change, recent, approved, &self.mirror.bounds) {
+            Verdict::Fine => {
+                let written = books.lose(place, self.began, change.mirrored, change.deleted);
+                written.map_err(self.keeping())?;
+                Ok(None)
+            }
+            Verdict::Approved => Ok(approval),
+            Verdict::TooMuch(dangers) => {
+                let at = self.began;
+                let refused = books.refuse(place, Refusal { at, change });
+                refused.map_err(self.keeping())?;
+                let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
+                Err(Failure::UnsafeChange {
+                    dangers: dangers.join("; "),
+                    change: change.to_string(),
+                    approve: self.mirror.approve.clone(),
+                })
+            }
+        }
+    }
+
+    fn would_refuse(&self, change: &Change) -> Result<bool, Failure> {
+        let (books, place) = (&self.books, &self.mirror.destination);
+        let recent = books.recent(place, self.began).map_err(self.keeping())?;
+        let approval = books.approval(place, self.began).map_err(self.keeping())?;
+        let approved = approval.as_ref().map(|approval| &approval.change);
+        let verdict = decide(change, recent, approved, &self.mirror.bounds);
+        Ok(matches!(verdict, Verdict::TooMuch(_)))
+    }
+
+    /// Settles the books after the night. Deletions count from the moment at which the delta is on the remote.
+    fn account(
+        &self,
+        change: Change,
+        approval: Option<Approval>,
+        done: bool,
+    ) -> Result<(), Failure> {
+        let place = &self.mirror.destination;
+        let counts = done
+            || self
+                .state
+                .pending
+                .as_ref()
+                .is_some_and(|pending| pending.committed);
+        let written = match approval {
+            None => {
+                let deleted = if counts { change.deleted } else { 0 };
+                self.books.lose(place, self.began, change.mirrored, deleted)
+            }
+            // The sync used up the approval.
+            Some(_) if counts => self.books.set_approval(place, None),
+            Some(_) => Ok(()),
+        };
+        written.map_err(self.keeping())
+    }
+
+    /// Uploads the changes, and makes them count.
+    fn make(
+        &mut self,
+        context: &mut Context<'_>,
+        summary: &Summary,
+        as_of: AsOf,
+        told: &mut Told,
+    ) -> Result<(), Failure> {
+        let is_new = self.state.number.is_none();
+        if summary.is_empty() && !is_new && self.state.complete_is_current() {
+            self.capture.start(context);
+            told.as_of = self
+                .state
+                .as_of
+                .as_deref()
+                .and_then(AsOf::parse)
+                .unwrap_or(as_of);
+            return Ok(());
+        }
+        if self.state.first {
+            return self.make_first(context, summary, as_of, told);
+        }
+        let mut upload = Upload::new(summary, Form::Flat);
+        upload.stage_bundle(self, context, summary)?;
+        let uploaded = upload.run(self, context);
+        told.uploaded(&upload);
+        uploaded?;
+        let bundle = upload.bundle(self, context, summary)?;
+        self.merge(summary.bundle_changes)?;
+        if self.needs_no_step()? {
+            return self.describe(context, as_of, bundle);
+        }
+        if is_new {
+            // The files that were found, as the night before: a transition begins at a manifest.
+            self.write_full(context, as_of)?;
+        }
+        let (name, pending) = self.write_delta(context, FINAL, as_of, bundle.as_deref())?;
+        self.check_alone(context, &name)?;
+        self.state.pending = Some(pending);
+        self.own.save(&self.state)?;
+        self.put_book(context, &self.own.copies.below(&["delta"]), &name, true)?;
+        if let Some(pending) = &mut self.state.pending {
+            pending.committed = true;
+        }
+        self.own.save(&self.state)?;
+        self.roll(context, false)
+    }
+
+    /// Fails if a delta of this number is there already: then another board is at work.
+    fn check_alone(&self, context: &mut Context<'_>, name: &str) -> Result<(), Failure> {
+        let files = self.files(context, &self.places.books)?;
+        if files.iter().any(|(known, _)| known == name) {
+            return Err(Failure::Verification(format!(
+                "{name} is in {} already: another board works on this mirror at this moment. Nothing was changed; give each board a folder of its own, or run this sync again",
+                self.places.books
+            )));
+        }
+        Ok(())
+    }
+
+    /// True if no file on the remote has to move.
+    fn needs_no_step(&self) -> Result<bool, Failure> {
+        for pass in Pass::order(false) {
+            let mut any = false;
+            self.steps(FINAL, pass, None, &mut |_| {
+                any = true;
+                Ok(())
+            })?;
+            if any {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes changes of descriptions alone: no file moves, so there is no transition.
+    fn describe(
+        &mut self,
+        context: &mut Context<'_>,
+        as_of: AsOf,
+        bundle: Option<String>,
+    ) -> Result<(), Failure> {
+        if self.state.number.is_some() {
+            let (name, pending) = self.write_delta(context, FINAL, as_of, bundle.as_deref())?;
+            self.check_alone(context, &name)?;
+            self.state.pending = Some(pending);
+            self.own.save(&self.state)?;
+            self.put_book(context, &self.own.copies.below(&["delta"]), &name, true)?;
+            if let Some(pending) = &mut self.state.pending {
+                pending.committed = true;
+            }
+            self.own.save(&self.state)?;
+            return self.complete_pending(context);
+        }
+        let memory = self.applied(FINAL, None)?;
+        self.state.memory = Some(memory.to_owned());
+        self.state.bundle = bundle;
+        self.state.as_of = Some(as_of.to_string());
+        self.own.save(&self.state)?;
+        self.renew_full(context)
+    }
+
+    /// Carries out the steps of the transition that was begun. `again` is true if some may be done already.
+    pub(super) fn roll(&mut self, context: &mut Context<'_>, again: bool) -> Result<(), Failure> {
+        let Some(pending) = self.state.pending.clone() else {
+            return Ok(());
+        };
+        let there = if again {
+            let files = self.files(context, &self.places.incoming)?;
+            let sized = files
+                .iter()
+                .filter_map(|(name, size)| Some((IncomingName::parse(name)?, *size)));
+            Some(sized.collect::<HashMap<IncomingName, u64>>())
+        } else {
+            None
+        };
+        let left_over = self.state.incoming && again;
+        for pass in Pass::order(self.rules.folds_case) {
+            self.steps(&pending.list, pass, there.as_ref(), &mut |step| {
+                self.step(context, &step, &pending.versions)
+            })?;
+        }
+        self.complete_pending(context)?;
+        if left_over || self.state.incoming {
+            self.clear_incoming(context)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the steps of a list. A content that is not in `there` is in its place already.
+    pub(super) fn steps(
+        &self,
+        list: &str,
+        pass: Pass,
+        there: Option<&HashMap<IncomingName, u64>>,
+        take: &mut dyn FnMut(Step) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut before = self.remembered()?;
+        let mut items = self.list(list)?;
+        steps(
+            &mut || before.as_mut().map_or(Ok(None), Remembered::entry),
+            &mut || {
+                let item = items.item()?;
+                Ok(item.map(|item| changed(item, there)))
+            },
+            pass,
+            take,
+        )
+    }
+
+    /// Merges the lists of contents and of the bundle.
+    pub(super) fn merge(&self, with_bundle: bool) -> Result<(), Failure> {
+        let writing = || Failure::io("writing the list of changes");
+        let mut out = std::io::BufWriter::new(self.own.create(FINAL)?);
+        let mut staged = self.list(STAGED)?;
+        let mut bundled = match with_bundle {
+            true => Some(self.list(BUNDLED)?),
+            false => None,
+        };
+        let mut one = staged.item()?;
+        let mut other = bundled.as_mut().map_or(Ok(None), |list| list.item())?;
+        loop {
+            let first = match (&one, &other) {
+                (None, None) => break,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (Some(one), Some(other)) => {
+                    mirror::order::compare(&one.record.path, &other.record.path).is_lt()
+                }
+            };
+            let item = if first {
+                std::mem::replace(&mut one, staged.item()?)
+            } else {
+                let next = bundled.as_mut().map_or(Ok(None), |list| list.item())?;
+                std::mem::replace(&mut other, next)
+            };
+            if let Some(item) = item {
+                item.write(&mut out).map_err(writing())?;
+            }
+        }
+        std::io::Write::flush(&mut out).map_err(writing())
+    }
+
+    /// Removes contents that no transition needs.
+    fn clear_incoming(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        if self.state.incoming {
+            self.purge_incoming(context)?;
+            self.state.incoming = false;
+            self.own.save(&self.state)?;
+        }
+        Ok(())
+    }
+}
+
+/// The largest sum of contents in a bundle.
+const BUNDLE_LIMIT: u64 = 2 << 30;
+
+fn change(summary: &Summary) -> Change {
+    Change {
+        mirrored: summary.mirrored,
+        deleted: summary.deleted,
+        replaced: summary.replaced,
+        added: summary.added,
+    }
+}
+
+/// A line of the list, as far as it matters for the steps.
+fn changed(item: Item, there: Option<&HashMap<IncomingName, u64>>) -> Changed {
+    let Item {
+        work,
+        incoming,
+        record,
+        ..
+    } = item;
+    let size = match &record.target {
+        Some(target) if record.letter == 'l' => target.len() as u64,
+        _ => record.size,
+    };
+    let now = Now {
+        letter: record.letter,
+        incoming: incoming.filter(|name| {
+            has_content(record.letter) && there.is_none_or(|there| there.get(name) == Some(&size))
+        }),
+        size,
+        bundled: work == Work::Bundle,
+    };
+    Changed {
+        path: record.path,
+        now: (work != Work::Gone).then_some(now),
+    }
+}

@@ -1,0 +1,371 @@
+//! The contents of a night on their way to the remote, in portions that fit the spool.
+//!
+//! Invariant: a content that was uploaded is found by the next sync and not sent again; a sync that is interrupted tells
+//! how far it came.
+
+use std::io::Write;
+
+use super::Sync;
+use super::night::{BUNDLED, LIST, STAGED};
+use crate::action::Context;
+use crate::action::remote::{Access, Task};
+use crate::walk::{Pack, Stage};
+use base::dirfd::PinnedDir;
+use base::error::Failure;
+use base::names::PlainPath;
+use base::progress::Phase;
+use host::program::Output;
+use mirror::diff::Summary;
+use mirror::names::{Book, BundleName};
+use mirror::plan::stored_at;
+use mirror::portion::{Direct, Form, Staged};
+use mirror::scan::Notes;
+use rclone::call;
+use rclone::place::Place;
+use rclone::{Listener, passing};
+
+/// Bytes and files of one portion.
+const PORTION: (u64, u64) = (512 << 20, 2000);
+
+/// Tries of one portion, beside those that wait for the remote.
+const TRIES: u8 = 3;
+
+/// The name of the list of the incoming folder.
+const HAVE: &str = "have";
+
+/// The upload of one night.
+pub(super) struct Upload {
+    form: Form,
+    /// Files and bytes to upload, as far as is known.
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    /// Files and bytes that are up.
+    pub(super) done_files: u64,
+    pub(super) done_bytes: u64,
+    /// Bytes that this sync sent.
+    pub(super) sent_bytes: u64,
+    /// Entries that changed while they were read.
+    pub(super) notes: Notes,
+    /// Files that turned out to have the content of before.
+    pub(super) same: u64,
+    /// True once it was told that the service has to wait.
+    told: bool,
+    bundle_bytes: u64,
+}
+
+impl Upload {
+    pub(super) fn new(summary: &Summary, form: Form) -> Self {
+        Self {
+            form,
+            files: summary.files,
+            bytes: summary.bytes,
+            done_files: 0,
+            done_bytes: 0,
+            sent_bytes: 0,
+            notes: Notes::default(),
+            same: 0,
+            told: false,
+            bundle_bytes: 0,
+        }
+    }
+
+    /// Uploads all contents of the list.
+    pub(super) fn run(
+        &mut self,
+        sync: &mut Sync<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        sync.own.create(STAGED)?;
+        let have = self.have(sync, context)?;
+        let mut at = 0;
+        loop {
+            let copies = sync.own.folder(context, "contents")?;
+            let staged = self.stage(sync, context, (LIST, STAGED), &copies, at, have)?;
+            at = staged.at;
+            if staged.is_done && staged.direct.is_none() {
+                // All contents are copied: the service need not wait for the upload.
+                sync.capture.start(context);
+            } else if sync.capture.must_stage(context).is_some() && !self.told {
+                self.told = true;
+                context.warn(format!(
+                    "the changed files of {} do not fit into the spool, or take too long to copy; the service stays down until the rest is uploaded (limits.spool_reserve, capture.seconds)",
+                    sync.mirror.source
+                ));
+            }
+            self.notes.add(&staged.notes);
+            self.same += staged.same;
+            self.files = self.files.saturating_sub(staged.same);
+            self.bytes = self.bytes.saturating_sub(staged.same_bytes);
+            self.done_files += staged.there;
+            self.done_bytes += staged.there_bytes;
+            if staged.files > 0 || staged.direct.is_some() {
+                self.begin(sync)?;
+            }
+            if staged.files > 0 {
+                self.portion(sync, context, &copies, &staged)?;
+            }
+            if let Some(direct) = &staged.direct {
+                self.direct(sync, context, direct)?;
+            }
+            if self.form == Form::Tree {
+                let writing = || Failure::io("writing the list of contents");
+                let list = sync.own.read(STAGED)?;
+                list.sync_all().map_err(writing())?;
+                sync.state.up = list.metadata().map_err(writing())?.len();
+                sync.own.save(&sync.state)?;
+            }
+            if staged.is_done {
+                sync.capture.start(context);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Notes that the incoming folder may hold contents, before the first of them is there.
+    fn begin(&self, sync: &mut Sync<'_>) -> Result<(), Failure> {
+        if self.form == Form::Flat && !sync.state.incoming {
+            sync.state.incoming = true;
+            sync.own.save(&sync.state)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the contents that an earlier sync left in the incoming folder; true if there is such a list.
+    fn have(&self, sync: &Sync<'_>, context: &mut Context<'_>) -> Result<bool, Failure> {
+        if self.form != Form::Flat || !sync.state.incoming || self.files == 0 {
+            return Ok(false);
+        }
+        let files = sync.files(context, &sync.places.incoming)?;
+        let mut out = std::io::BufWriter::new(sync.own.create(HAVE)?);
+        let writing = || Failure::io("writing the list of the incoming folder");
+        for (name, size) in files {
+            writeln!(out, "{name} {size}").map_err(writing())?;
+        }
+        out.flush().map_err(writing())?;
+        Ok(true)
+    }
+
+    fn stage(
+        &self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        lists: (&str, &str),
+        copies: &PlainPath,
+        at: u64,
+        have: bool,
+    ) -> Result<Staged, Failure> {
+        // A service that waits for the copies gets all of them made at once, if there is room and time.
+        let waits = sync.capture.must_stage(context);
+        let now = context.host.now();
+        let is_whole = waits.is_some() || lists.1 == BUNDLED;
+        let (bytes, files) = if is_whole {
+            (u64::MAX, u64::MAX)
+        } else {
+            PORTION
+        };
+        let order = Stage {
+            folder: sync.own.path.to_string(),
+            list: lists.0.to_owned(),
+            staged: lists.1.to_owned(),
+            have: have.then(|| HAVE.to_owned()),
+            copies: copies.to_string(),
+            at,
+            form: if lists.1 == BUNDLED {
+                Form::Bundle
+            } else {
+                self.form
+            },
+            bytes,
+            files,
+            seconds: waits.map(|until| until.saturating_duration_since(now).as_secs()),
+            reserve: context.config.limits.spool_reserve,
+        };
+        let left = self.bytes.saturating_sub(self.done_bytes);
+        context.stage(sync.capture.tree(), order, left, &sync.patience())
+    }
+
+    /// Uploads one portion of copies.
+    fn portion(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        copies: &PlainPath,
+        staged: &Staged,
+    ) -> Result<(), Failure> {
+        let to = match self.form {
+            Form::Tree => &sync.places.data,
+            _ => &sync.places.incoming,
+        };
+        let mut tried = 0;
+        loop {
+            let mut heard = Listener::new(Phase::Mirroring).of(staged.bytes, staged.files);
+            let sent = sync.send(context, copies, to, &mut heard);
+            let Err(failure) = sent else {
+                break;
+            };
+            tried += 1;
+            let ends = matches!(
+                failure,
+                Failure::Interrupted { .. } | Failure::TimedOutWaiting { .. } | Failure::NoSpace(_)
+            );
+            if ends || (tried >= TRIES && failure.to_string() != sync.waited(context)) {
+                let stats = heard.stats();
+                self.done_bytes += stats.bytes.min(staged.bytes);
+                self.sent_bytes += stats.bytes.min(staged.bytes);
+                self.done_files += stats.transfers.min(staged.files);
+                return Err(failure);
+            }
+            if passing(&failure).is_none() {
+                context.warn(format!("{failure}; trying again"));
+            }
+            if self.form == Form::Flat {
+                self.drop_there(sync, context, copies)?;
+            }
+        }
+        self.done_files += staged.files;
+        self.done_bytes += staged.bytes;
+        self.sent_bytes += staged.bytes;
+        Ok(())
+    }
+
+    /// Removes the copies whose contents are there already, so that the next try sends the others alone.
+    fn drop_there(
+        &self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        copies: &PlainPath,
+    ) -> Result<(), Failure> {
+        for (name, size) in sync.files(context, &sync.places.incoming)? {
+            let path = format!("{copies}/{name}");
+            if std::fs::metadata(&path).is_ok_and(|copy| copy.len() == size) {
+                std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads a content that is too large for the spool.
+    fn direct(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        direct: &Direct,
+    ) -> Result<(), Failure> {
+        let stored = String::from_utf8(stored_at(&direct.path, 'f'))
+            .map_err(|_| Failure::Verification("a path of the mirror is not UTF-8".into()))?;
+        let (folder, file) = match self.form {
+            Form::Tree => (&sync.places.data, stored.as_str()),
+            _ => (&sync.places.incoming, direct.incoming.as_str()),
+        };
+        context.warn(format!(
+            "{stored} is too large for the spool; it is read from the source while it is uploaded"
+        ));
+        let mut heard = Listener::new(Phase::Mirroring).of(direct.size, 1);
+        let sent = sync.send_direct(context, &stored, &format!("{folder}/{file}"), &mut heard);
+        if let Err(failure) = sent {
+            self.sent_bytes += heard.stats().bytes.min(direct.size);
+            return Err(failure);
+        }
+        if sync.look(context, folder, file)? != Some(direct.size) {
+            return Err(Failure::Changed(stored));
+        }
+        self.done_files += 1;
+        self.done_bytes += direct.size;
+        self.sent_bytes += direct.size;
+        Ok(())
+    }
+
+    /// Copies the entries of the bundle, if it changes. The data is not needed for it after that.
+    pub(super) fn stage_bundle(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        summary: &Summary,
+    ) -> Result<(), Failure> {
+        if !summary.bundle_changes {
+            return Ok(());
+        }
+        sync.own.create(BUNDLED)?;
+        if summary.bundled.is_empty() {
+            return Ok(());
+        }
+        let copies = sync.own.folder(context, "bundle")?;
+        let staged = self.stage(sync, context, (LIST, BUNDLED), &copies, 0, false)?;
+        if !staged.is_done {
+            return Err(Failure::NoSpace(format!(
+                "the entries of the bundle do not fit into {copies}; make room there or set spool_dir to a larger disk"
+            )));
+        }
+        self.notes.add(&staged.notes);
+        self.bundle_bytes = staged.bytes;
+        Ok(())
+    }
+
+    /// Packs and uploads the bundle, if it changes. Returns the name of the bundle after this night.
+    pub(super) fn bundle(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        summary: &Summary,
+    ) -> Result<Option<String>, Failure> {
+        if !summary.bundle_changes {
+            return Ok(sync.state.bundle.clone());
+        }
+        if summary.bundled.is_empty() {
+            return Ok(None);
+        }
+        let copies = sync.own.copies.below(&["bundle"]);
+        let folder = sync.own.folder(context, "packed")?;
+        let (archive, manifest) = ("bundle.tar.gz", "bundle.manifest.gz");
+        for name in [archive, manifest] {
+            let path = format!("{folder}/{name}");
+            std::fs::File::create_new(&path).map_err(Failure::io(format!("creating {path}")))?;
+        }
+        let order = Pack {
+            name: archive.to_owned(),
+            spool: folder.to_string(),
+            archive: archive.to_owned(),
+            manifest: manifest.to_owned(),
+            reserve: context.config.limits.spool_reserve,
+        };
+        let tree = PinnedDir::open(&copies).map_err(Failure::errno(format!("opening {copies}")))?;
+        let packed = context.pack(&tree, order, self.bundle_bytes, &sync.patience())?;
+        let name = BundleName::of(packed.totals.archive);
+        let file = Book::Bundle(name.clone()).name(&sync.places.prefix);
+        std::fs::rename(format!("{folder}/{archive}"), format!("{folder}/{file}"))
+            .map_err(Failure::io("naming the bundle"))?;
+        sync.put_book(context, &folder, &file, true)?;
+        self.sent_bytes += packed.totals.archive_bytes;
+        Ok(Some(name.to_string()))
+    }
+}
+
+impl Sync<'_> {
+    /// The words of a try that waited for the remote, and is to be made once more.
+    fn waited(&self, _: &Context<'_>) -> String {
+        format!("uploading {} failed: trying again", self.mirror.source)
+    }
+
+    /// Removes the incoming folder with all contents in it.
+    pub(super) fn purge_incoming(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let folder = &self.places.incoming;
+        let what = format!("emptying {folder}");
+        let place = Place::of(context.config, folder);
+        let argv = rclone::purge(context.config, folder);
+        let call = call::purge(context.config, &place);
+        let task = Task {
+            what: &what,
+            argv,
+            call: Some(call),
+            remote: &self.mirror.destination,
+            access: Access::Remote,
+            output: Output::Silent,
+            phase: Phase::Mirroring,
+        };
+        let ran = context.rclone_patient(&task, &self.patience())?;
+        if rclone::folder_missing(&ran.ended) {
+            return Ok(());
+        }
+        context.judge(&task, &ran.ended, &ran.heard)
+    }
+}
