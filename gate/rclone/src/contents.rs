@@ -53,3 +53,33 @@ pub fn digests_listed(config: &Config, folder: &str, into: &str, names: &str) ->
     ];
     with_progress(in_bulk(config, argv(config, "hashsum", &words)))
 }
+
+/// Lets rclone send twice as many requests a second. OneDrive answers the request for a file with its address on
+/// another host, and rclone's limit counts both requests. So the requests that OneDrive counts stay within the limit.
+#[must_use]
+pub fn with_redirects(config: &Config, mut argv: Vec<String>) -> Vec<String> {
+    let limit = u32::from(config.rclone.tpslimit) * 2;
+    if limit > 0 {
+        // Of an option that comes twice rclone takes the last.
+        argv.extend(["--tpslimit".to_owned(), limit.to_string()]);
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_counts_each_file_once() {
+        let last = |text: &str| {
+            let config = Config::parse(&format!("remotes = [\"a:/B\"]\n{text}")).unwrap();
+            let argv = with_redirects(&config, fetch_contents(&config, "a:/B/app/data", "/x"));
+            let at = argv.iter().rposition(|word| word == "--tpslimit");
+            at.map(|at| argv[at + 1].clone())
+        };
+        assert_eq!(last("").as_deref(), Some("20"));
+        assert_eq!(last("[rclone]\ntpslimit = 3\n").as_deref(), Some("6"));
+        assert_eq!(last("[rclone]\ntpslimit = 0\n"), None);
+    }
+}

@@ -30,7 +30,7 @@ pub use argv::{
     rename_probe, send, send_direct, serve, size, upload, upload_probe, version,
 };
 pub use call::Call;
-pub use contents::{digests, digests_listed, fetch_contents, fetch_listed};
+pub use contents::{digests, digests_listed, fetch_contents, fetch_listed, with_redirects};
 pub use listener::{Listener, Shared};
 pub use outcome::{folder_missing, judge, no_hash_below, passing};
 pub use version::Version;

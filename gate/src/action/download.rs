@@ -11,6 +11,9 @@ use super::waiting::Pauses;
 use base::error::Failure;
 use host::Patience;
 use rclone::Listener;
+use rclone::credentials::backends::kinds;
+use rclone::credentials::configured;
+use rclone::credentials::ini::Ini;
 
 /// Files are given up after this number of further failures in the same way.
 const REPEATED: u32 = 2;
@@ -21,6 +24,23 @@ pub(super) struct Partial {
     pub(super) heard: Listener,
     /// The reason of the last failure.
     pub(super) failure: Failure,
+}
+
+/// The argument vector of a download from this folder, with the limit of requests that fits its remote.
+pub(super) fn paced(
+    context: &Context<'_>,
+    folder: &str,
+    argv: Vec<String>,
+) -> Result<Vec<String>, Failure> {
+    let text = configured(context.config)?;
+    let name = folder.split(':').next().unwrap_or_default();
+    let redirects = kinds(&Ini::parse(&text), name)
+        .iter()
+        .any(|kind| kind == "onedrive");
+    Ok(match redirects {
+        true => rclone::with_redirects(context.config, argv),
+        false => argv,
+    })
 }
 
 /// Downloads files. Returns the failure if only some of them came, and `None` if all did.

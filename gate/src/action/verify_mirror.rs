@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use super::Context;
 use super::databases::Databases;
-use super::download::download;
+use super::download::{download, paced};
 use super::night::{MirrorBooks, digest_of, flat_name, look};
 use super::one_process::Reach;
 use super::remote::{Access, Task};
@@ -209,6 +209,7 @@ impl Digests {
         let mut run = |context: &mut Context<'_>, kind, folder: &str, argv, name: &str| {
             let file = databases.create(name)?;
             let what = format!("reading {folder}");
+            let argv = paced(context, folder, argv)?;
             let task = Task {
                 what: &what,
                 argv,

@@ -19,7 +19,7 @@ use super::staging::{CONTENTS, INCOMING, Parts, Staging};
 use super::{ENTRY, has_room};
 use crate::action::Context;
 use crate::action::databases::Databases;
-use crate::action::download::{Partial, download};
+use crate::action::download::{Partial, download, paced};
 use crate::action::night::{MirrorBooks, Needs, Unbundling, flat_name, look};
 use crate::action::remote::{Access, Task};
 use crate::policy::Restore;
@@ -230,6 +230,7 @@ fn bring(
     patience: &Patience<'_>,
 ) -> Result<Option<Partial>, Failure> {
     let what = format!("restoring {folder}");
+    let argv = paced(context, folder, argv)?;
     let task = Task {
         what: &what,
         argv,
