@@ -39,10 +39,10 @@ mod task_edit;
 mod task_run;
 mod task_text;
 mod token;
+mod upkeep;
 mod user;
 mod variable;
 mod watch;
-mod zone_data;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use error::CliError;

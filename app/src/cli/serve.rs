@@ -1,7 +1,7 @@
 //! `lightflow serve`: puts the layers together and runs until it is told to stop.
 
 use super::readiness::{Manager, State};
-use super::zone_data;
+use super::upkeep::Upkeep;
 use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
 use crate::libraries::Libraries;
@@ -269,10 +269,13 @@ impl Server {
         tokio::spawn(restarted("renewal of the certificate", move || {
             web::renew_in_time(renewed.clone())
         }));
-        let (zone_clock, zone_engine) = (app.clock.clone(), engine.clone());
-        tokio::spawn(restarted("renewal of the zone data", move || {
-            zone_data::follow(zone_clock.clone(), zone_engine.clone())
-        }));
+        let upkeep = Upkeep {
+            clock: app.clock.clone(),
+            engine: engine.clone(),
+            store: app.store.clone(),
+            logs: app.logs.clone(),
+        };
+        tokio::spawn(restarted("daily upkeep", move || upkeep.clone().follow()));
         tracing::info!("time zones: {}", zones::source());
         let zone_name = app.zone.get().name();
         let router = web::router(app);

@@ -43,6 +43,8 @@ fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
     // Another process may read the live file (a hot snapshot); wait for it.
     connection.busy_timeout(Duration::from_secs(10))?;
     if mode == Mode::Writer {
+        // Only a new file takes this; an older one gets it from the migration.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let journal: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if journal != "wal" {

@@ -78,7 +78,7 @@ fn fare(
     let (succeeded, good): (Option<i64>, i64) =
         tx.0.prepare_cached(
             "SELECT good, max(watched_from, coalesce(good, 0)) FROM (
-                 SELECT watched_from, (SELECT finished_at FROM runs WHERE task_id = ?1
+                 SELECT watched_from, (SELECT finished_at FROM runs INDEXED BY runs_good WHERE task_id = ?1
                      AND state IN ('success', 'skipped') ORDER BY id DESC LIMIT 1) AS good
                  FROM tasks WHERE id = ?1)",
         )?
@@ -97,8 +97,8 @@ fn fare(
 
 fn lately(tx: &Tx<'_>, task: TaskId, since: DateTime<Utc>) -> Result<Vec<Ended>, StoreError> {
     tx.0.prepare_cached(
-        "SELECT id, state, created_at FROM runs WHERE task_id = ?1 AND created_at >= ?2
-         AND state NOT IN ('queued', 'running') ORDER BY id",
+        "SELECT id, state, created_at FROM runs INDEXED BY runs_of_task_by_time
+         WHERE task_id = ?1 AND created_at >= ?2 AND state NOT IN ('queued', 'running') ORDER BY created_at, id",
     )?
     .query_and_then((task.0, millis(since)), |row| {
         let state: String = row.get(1)?;
@@ -114,10 +114,9 @@ fn lately(tx: &Tx<'_>, task: TaskId, since: DateTime<Utc>) -> Result<Vec<Ended>,
 fn sizes(tx: &Tx<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {
     let mut newest_first =
         tx.0.prepare_cached(
-            "SELECT runs.created_at, max(stored_bytes) AS bytes, max(mirrored_files) AS files
-             FROM runs JOIN step_runs ON run_id = runs.id
+            "SELECT created_at, stored_bytes AS bytes, mirrored_files AS files FROM runs INDEXED BY runs_sized
              WHERE task_id = ?1 AND (stored_bytes IS NOT NULL OR mirrored_files IS NOT NULL)
-             GROUP BY runs.id ORDER BY runs.id DESC LIMIT ?2",
+             ORDER BY id DESC LIMIT ?2",
         )?
         .query_and_then((task.0, SIZES), |row| {
             Ok(Kept {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_warnings.sql"),
     include_str!("migrations/0008_definition.sql"),
     include_str!("migrations/0009_facts.sql"),
+    include_str!("migrations/0010_history.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).
@@ -56,5 +57,19 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.commit()?;
     }
+    give_back_space(connection);
     Ok(())
+}
+
+/// Lets the file shrink when rows are removed. A file of an older version is written anew for this, once.
+fn give_back_space(connection: &Connection) {
+    let done = connection
+        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .and_then(|mode: i64| match mode {
+            0 => connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;"),
+            _ => Ok(()),
+        });
+    if let Err(error) = done {
+        tracing::warn!(%error, "the database file keeps its size when runs are removed; the next start tries again");
+    }
 }

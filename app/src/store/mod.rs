@@ -1,7 +1,7 @@
 //! The store: everything that survives a restart, in one SQLite file.
 //!
-//! Two threads own a connection each; all changes go through one of them, in the
-//! order in which they were asked for. With nothing to do both threads sleep.
+//! Three threads own a connection each; all changes go through one of them, in the
+//! order in which they were asked for. One of the two readers serves the engine alone. With nothing to do all threads sleep.
 
 pub mod accounts;
 pub mod alarms;
@@ -53,11 +53,13 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// A handle on the store; clones share the two threads.
+/// A handle on the store; clones share the threads.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: mpsc::Sender<Job>,
     reader: mpsc::Sender<Job>,
+    /// The engine's own: a step starts while pages read a long history.
+    engine_reader: mpsc::Sender<Job>,
     path: PathBuf,
     on_panic: OnPanic,
     /// A write failed by a fault of the disk since the last checkpoint.
@@ -85,9 +87,11 @@ impl Store {
             other => other,
         })?;
         let reader = connection::open(path, Mode::Reader)?;
+        let engine_reader = connection::open(path, Mode::Reader)?;
         Ok(Self {
             writer: serve("store-writer", path, writer)?,
             reader: serve("store-reader", path, reader)?,
+            engine_reader: serve("store-engine", path, engine_reader)?,
             path: path.to_owned(),
             on_panic: OnPanic::Report,
             faulty: Arc::default(),
@@ -122,6 +126,7 @@ impl Store {
     pub fn for_engine(&self) -> Self {
         Self {
             on_panic: OnPanic::Abort,
+            reader: self.engine_reader.clone(),
             ..self.clone()
         }
     }

@@ -3,6 +3,7 @@
 
 use super::codec::millis;
 use super::error::StoreError;
+use super::tasks;
 use super::transaction::Tx;
 use crate::domain::task::{Retention, TaskId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,17 +17,39 @@ pub fn prune(
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>, StoreError> {
     let oldest = now - TimeDelta::days(i64::from(retention.days));
-    let removed = tx
-        .0
-        .prepare_cached(
-            "DELETE FROM runs WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, created_at, row_number() OVER (PARTITION BY state = 'missed' ORDER BY id DESC) AS age
-                     FROM runs WHERE task_id = ?1 AND state NOT IN ('queued', 'running')
-                 ) WHERE age > ?2 OR (age > 1 AND created_at < ?3)
-             ) RETURNING id",
-        )?
-        .query_map((task.0, retention.runs, millis(oldest)), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    // The newest run of each kind stays whatever its age. Each part reads an index from its end, so a long history costs
+    // little when one run is added to it.
+    let mut removed = Vec::new();
+    for kind in [
+        "state NOT IN ('queued', 'running', 'missed')",
+        "state = 'missed'",
+    ] {
+        let sql = format!(
+            "DELETE FROM runs WHERE task_id = ?1 AND {kind} AND (
+                 id <= (SELECT id FROM runs WHERE task_id = ?1 AND {kind} ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                 OR (created_at < ?3 AND id < (SELECT max(id) FROM runs WHERE task_id = ?1 AND {kind}))
+             ) RETURNING id"
+        );
+        let mut statement = tx.0.prepare_cached(&sql)?;
+        let ids =
+            statement.query_map((task.0, retention.runs, millis(oldest)), |row| row.get(0))?;
+        for id in ids {
+            removed.push(id?);
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes what no task keeps any more, also of tasks that run no longer; returns the numbers of the runs, whose logs the caller
+/// removes. Gives the free pages of the file back.
+pub fn prune_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<i64>, StoreError> {
+    let mut removed = Vec::new();
+    for stored in tasks::list(tx)? {
+        removed.append(&mut prune(tx, stored.id, stored.task.retention, now)?);
+    }
+    // Each row that this statement answers with is a page that was given back.
+    let mut statement = tx.0.prepare("PRAGMA incremental_vacuum")?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
     Ok(removed)
 }

@@ -218,8 +218,8 @@ pub fn newest_finished(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, Store
     Ok(tx
         .0
         .prepare_cached(
-            "SELECT id FROM runs WHERE task_id = ?1 AND state NOT IN ('queued', 'running', 'missed')
-             ORDER BY id DESC LIMIT 1",
+            "SELECT id FROM runs INDEXED BY runs_finished
+             WHERE task_id = ?1 AND state NOT IN ('queued', 'running', 'missed') ORDER BY id DESC LIMIT 1",
         )?
         .query_row([task.0], |row| row.get(0).map(RunId))
         .optional()?)

@@ -57,3 +57,47 @@ fn a_database_of_version_0_1_opens_migrates_and_runs() {
     assert_eq!(next, 3);
     assert_eq!(states(&server.finished(next)), ["success"]);
 }
+
+/// The answer of sqlite3, which shares no code with the server's way to the file.
+fn sqlite(server: &Server, sql: &str) -> String {
+    let output = std::process::Command::new("sqlite3")
+        .arg(server.data().join("lightflow.db"))
+        .arg(sql)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_file_of_an_older_version_learns_to_shrink() {
+    let server = server_on(include_str!("../data/version_0.1.sql"));
+    assert_eq!(sqlite(&server, "PRAGMA auto_vacuum"), "2");
+}
+
+#[test]
+fn a_task_that_runs_no_longer_loses_its_old_runs_and_the_file_shrinks() {
+    let server = Server::start();
+    let body = json!({"name": "t", "keep_runs": 2, "steps": [{"name": "s", "command": "true"}]});
+    server.post("/api/v1/tasks", body).expect(201);
+    let server = server.restart_after(|data| {
+        let database = rusqlite::Connection::open(data.join("lightflow.db")).unwrap();
+        let filled = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            INSERT INTO runs (id, task_id, task_name, trigger, state, note, created_at)
+            SELECT i, 1, 't', 'manual', iif(i % 2, 'success', 'missed'), printf('%2000c', 'x'), i FROM n";
+        assert_eq!(database.execute(filled, []).unwrap(), 2000);
+    });
+    let kept = crate::harness::wait_for("the upkeep", || {
+        let runs = server.get("/api/v1/runs?limit=500").expect(200).json()["runs"].clone();
+        let ids: Vec<i64> = runs
+            .as_array()?
+            .iter()
+            .map(|run| run["id"].as_i64().unwrap())
+            .collect();
+        (ids.len() < 500).then_some(ids)
+    });
+    // The limit of age leaves the newest run of each kind.
+    assert_eq!(kept, [2000, 1999]);
+    assert_eq!(sqlite(&server, "PRAGMA freelist_count"), "0");
+    let pages: u32 = sqlite(&server, "PRAGMA page_count").parse().unwrap();
+    assert!(pages < 200, "{pages} pages");
+}
