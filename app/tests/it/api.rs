@@ -230,3 +230,34 @@ fn metrics_and_readiness_answer() {
         "{metrics}"
     );
 }
+
+#[test]
+fn the_document_names_each_operation_once_and_describes_parameters_and_answers() {
+    let server = Server::start();
+    let document = server.get("/api/v1/openapi.json").expect(200).json();
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let at = format!("{method} {path}");
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{at}: {id} is there twice");
+            let declared: Vec<&str> = operation["parameters"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .filter(|parameter| parameter["in"] == "path")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            let named: Vec<&str> = path
+                .split('/')
+                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
+            assert_eq!(declared, named, "{at}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let text = response["description"].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{at}: {status} is not described");
+            }
+        }
+    }
+    assert!(ids.len() > 60);
+}

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::web::error::ApiError;
 use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Required};
 
 /// The OpenAPI document: its head, and every handler with its own description.
 #[derive(OpenApi)]
@@ -43,7 +46,7 @@ use utoipa::OpenApi;
         crate::view::ProgressView,
         crate::view::NoticeView
     )),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Complete),
     security(("bearer" = []))
 )]
 pub(super) struct ApiDocument;
@@ -63,5 +66,93 @@ impl utoipa::Modify for Bearer {
             .components
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Completes each operation: the name of its group, an id of its own, the parameters of its path, and a description of each answer.
+struct Complete;
+
+impl utoipa::Modify for Complete {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+                &mut item.patch,
+            ];
+            for operation in operations.into_iter().flatten() {
+                complete(path, operation);
+            }
+        }
+    }
+}
+
+fn complete(path: &str, operation: &mut Operation) {
+    let group = path.split('/').nth(1).unwrap_or_default();
+    operation.tags = Some(vec![group.to_owned()]);
+    if let Some(id) = &mut operation.operation_id {
+        *id = format!("{group}_{id}");
+    }
+    let names: Vec<&str> = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .collect();
+    let parameters = operation.parameters.get_or_insert_default();
+    for parameter in parameters.iter_mut() {
+        // The derive takes every field for a part of the path.
+        if let RefOr::T(parameter) = parameter
+            && !names.contains(&parameter.name.as_str())
+        {
+            parameter.parameter_in = ParameterIn::Query;
+            parameter.required = Required::False;
+        }
+    }
+    for (place, name) in names.into_iter().enumerate() {
+        if parameters
+            .iter()
+            .any(|known| matches!(known, RefOr::T(known) if known.name == name && known.parameter_in == ParameterIn::Path))
+        {
+            continue;
+        }
+        let kind = match name {
+            "id" | "position" => Type::Integer,
+            _ => Type::String,
+        };
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(ObjectBuilder::new().schema_type(kind)))
+            .build();
+        parameters.insert(place, RefOr::T(parameter));
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = meaning(status).to_owned();
+        }
+    }
+}
+
+/// An answer in words, by its status.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done; the body holds the result.",
+        "201" => "Created.",
+        "202" => "Accepted; the work goes on.",
+        "204" => "Done.",
+        "400" => "The request cannot be read.",
+        "401" => "No valid credential.",
+        "403" => "The credential does not permit this.",
+        "404" => "Nothing has that name or number.",
+        "409" => "The present state does not permit this.",
+        "413" => "The body is too large.",
+        "422" => "Fields were refused; `errors` names them.",
+        "502" => "The other server did not take it.",
+        "503" => "Not possible at the moment.",
+        _ => "See the status.",
     }
 }
