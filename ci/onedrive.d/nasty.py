@@ -19,7 +19,7 @@ ENCODED = [
     "dot behind.", "~tilde before", "tab\there", "line\nfeed", "bell\x07", "delete\x7f", "return\r",
 ]  # fmt: skip
 # Look-alikes themselves, and the sign by which rclone tells them.
-LOOKALIKES = ["full＊star", "‛quoted", "‛＊both", "␠blank", "␉tab", "．dot", "＼back"]
+LOOKALIKES = ["a／b", "．", "．．", "full＊star", "‛quoted", "‛＊both", "␠blank", "␉tab", "．dot", "＼back"]
 # Names with a meaning for a shell, for rclone, or for the gate.
 MEANINGFUL = [
     "-rf", "--", "$(touch pwned)", "`id`", "%41", "{a,b}", "[ab]", "#hash", "&and", "'", "é", "e\u0301", "ß", "😀", "İ",

@@ -79,6 +79,8 @@ impl Rules {
 pub enum Reason {
     /// Not UTF-8.
     Encoding,
+    /// A sign by which rclone marks changed names.
+    Quoting,
     /// Reserved by the remote.
     Reserved,
     /// Too long.
@@ -95,6 +97,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Encoding => "the name is not UTF-8",
+            Self::Quoting => "rclone changes names with such a sign",
             Self::Reserved => "the remote reserves the name",
             Self::Long => "the path is too long for the remote",
             Self::Case => "another name differs from it by case alone",
@@ -152,6 +155,9 @@ impl Fits {
         let Ok(name) = std::str::from_utf8(name) else {
             return Some(Reason::Encoding);
         };
+        if is_quoting(name) {
+            return Some(Reason::Quoting);
+        }
         let lower = name.to_lowercase();
         let is_link_file = name.as_bytes().ends_with(LINK);
         if self.rules.onedrive && is_reserved(&lower) {
@@ -207,6 +213,12 @@ pub fn fold(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }
 
+/// True for a name that rclone does not find again on this host: it reads U+201B as its own quoting sign, and U+FF0F and
+/// U+FF0E as the slash and the dots that it replaced.
+fn is_quoting(name: &str) -> bool {
+    name.contains(['\u{201b}', '\u{ff0f}']) || matches!(name, "\u{ff0e}" | "\u{ff0e}\u{ff0e}")
+}
+
 fn is_reserved(lower: &str) -> bool {
     let port = lower.strip_prefix("com").or(lower.strip_prefix("lpt"));
     let is_port = port.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
@@ -246,6 +258,10 @@ mod tests {
             ("data/~$doc", Some(Reason::Reserved)),
             ("data/a_vti_b", Some(Reason::Reserved)),
             ("data/a:b?", None),
+            ("data/\u{201b}quoted", Some(Reason::Quoting)),
+            ("data/a\u{ff0f}b", Some(Reason::Quoting)),
+            ("data/\u{ff0e}\u{ff0e}", Some(Reason::Quoting)),
+            ("data/\u{ff0e}a\u{ff0a}", None),
             ("data/x.rclonelink", Some(Reason::LinkFile)),
             ("data/x.docx", None),
         ] {

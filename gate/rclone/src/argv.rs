@@ -351,7 +351,14 @@ pub fn delete(config: &Config, file: &str) -> Vec<String> {
 /// contents, or nothing is there yet.
 #[must_use]
 pub fn send(config: &Config, folder: &str, to: &str) -> Vec<String> {
-    let words = [folder, to, "--no-check-dest", "--no-traverse"];
+    // Two names that differ in their Unicode form alone stay two.
+    let words = [
+        folder,
+        to,
+        "--no-check-dest",
+        "--no-traverse",
+        "--no-unicode-normalization",
+    ];
     with_progress(in_bulk(config, argv(config, "copy", &words)))
 }
 

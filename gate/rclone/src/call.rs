@@ -118,7 +118,7 @@ pub fn send(folder: &str, to: &str) -> Call {
     let parameters = json!({
         "srcFs": folder,
         "dstFs": to,
-        "_config": { "NoCheckDest": true, "NoTraverse": true },
+        "_config": { "NoCheckDest": true, "NoTraverse": true, "NoUnicodeNormalization": true },
     });
     once("sync/copy", parameters)
 }
