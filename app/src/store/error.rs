@@ -82,6 +82,35 @@ impl StoreError {
     }
 }
 
+/// The reasons for which SQLite cannot work at the moment, and which people can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The disk is full.
+    Full,
+    /// Another program holds the lock of the database.
+    Locked,
+    /// The file or its file system cannot be written.
+    ReadOnly,
+}
+
+impl StoreError {
+    /// The obstacle behind the error, if it is one that people can end.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        use rusqlite::ErrorCode;
+        let Self::Sqlite(error) = self else {
+            return None;
+        };
+        match error.sqlite_error_code()? {
+            ErrorCode::DiskFull => Some(Obstacle::Full),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Obstacle::Locked),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
+                Some(Obstacle::ReadOnly)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Turns "not found" into a value, for a caller that continues without the thing.
 pub trait Found<T> {
     /// The thing, or none where there is none of that name or number.

@@ -30,7 +30,7 @@ pub mod variables;
 
 pub use accounts::{Account, Principal, Role, Scope};
 pub use channels::StoredChannel;
-pub use error::{Found, StoreError};
+pub use error::{Found, Obstacle, StoreError};
 pub use outbox::{Delivery, Message, MessageState};
 pub use pools::PoolUse;
 pub use runs::RunQuery;

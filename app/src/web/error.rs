@@ -5,7 +5,7 @@ use crate::domain::field::FieldError;
 use crate::engine::{CancelError, TriggerError};
 use crate::notify::SendError;
 use crate::secrets::SecretError;
-use crate::store::StoreError;
+use crate::store::{Obstacle, StoreError};
 use crate::view::{Problem, ProblemField};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -218,6 +218,21 @@ impl ApiError {
                 }
                 StoreError::Closed => CLOSING,
                 StoreError::Panicked(_) => INTERNAL,
+                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::Full) => (
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "no-space",
+                    "The disk of the server is full",
+                ),
+                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::Locked) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "database-locked",
+                    "Another program locks the database",
+                ),
+                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::ReadOnly) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "database-read-only",
+                    "The database cannot be written",
+                ),
                 StoreError::Open { .. }
                 | StoreError::Corrupt { .. }
                 | StoreError::File(_)

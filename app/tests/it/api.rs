@@ -261,3 +261,18 @@ fn the_document_names_each_operation_once_and_describes_parameters_and_answers()
     }
     assert!(ids.len() > 60);
 }
+
+#[test]
+fn a_locked_database_is_said_and_is_no_internal_error() {
+    let server = Server::start();
+    let other = rusqlite::Connection::open(server.data().join("lightflow.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = json!({"name": "t", "steps": [{"name": "s", "command": "true"}]});
+    let problem = server
+        .post("/api/v1/tasks", body.clone())
+        .expect(503)
+        .json();
+    assert_eq!(problem["type"], "urn:lightflow:problem:database-locked");
+    other.execute_batch("ROLLBACK").unwrap();
+    server.post("/api/v1/tasks", body).expect(201);
+}
