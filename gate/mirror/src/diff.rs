@@ -315,7 +315,8 @@ fn is_as_before(record: &Record, before: &Record) -> bool {
     let mut with = record.clone();
     with.content = before.content;
     with.hash.clone_from(&before.hash);
-    before.content.is_some() && is_equal(&with, before)
+    let is_known = before.content.is_some() || before.letter == 'l';
+    is_known && is_equal(&with, before)
 }
 
 fn is_equal(record: &Record, before: &Record) -> bool {

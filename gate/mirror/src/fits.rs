@@ -38,6 +38,8 @@ pub struct Rules {
     pub longest_name: usize,
     /// The longest path below the data, in characters.
     pub longest_path: usize,
+    /// True if the remote sees encrypted names, which are longer.
+    pub encrypts: bool,
 }
 
 impl Rules {
@@ -53,9 +55,17 @@ impl Rules {
                 business: drive != "personal",
                 longest_name: 250,
                 longest_path: 400_usize.saturating_sub(used),
+                encrypts: false,
             },
             "crypt" => Self {
                 longest_name: LONGEST_ENCRYPTED,
+                ..Self::any(used)
+            },
+            // crypt on OneDrive: its names are digits and letters, and only their length matters.
+            "crypt on onedrive" => Self {
+                longest_name: LONGEST_ENCRYPTED,
+                longest_path: 400_usize.saturating_sub(encrypted(folder) + 1),
+                encrypts: true,
                 ..Self::any(used)
             },
             // The file of a link has a longer name than the link.
@@ -70,6 +80,7 @@ impl Rules {
             business: false,
             longest_name: 255 - LINK.len(),
             longest_path: 4000_usize.saturating_sub(used),
+            encrypts: false,
         }
     }
 }
@@ -164,7 +175,13 @@ impl Fits {
             return Some(Reason::Reserved);
         }
         let suffix = if letter == 'l' { LINK.len() } else { 0 };
-        let characters = String::from_utf8_lossy(path).chars().count() + suffix;
+        let text = String::from_utf8_lossy(path);
+        let characters = if self.rules.encrypts {
+            let link = if letter == 'l' { ".rclonelink" } else { "" };
+            encrypted(&format!("{text}{link}"))
+        } else {
+            text.chars().count() + suffix
+        };
         if name.len() + suffix > self.rules.longest_name || characters > self.rules.longest_path {
             return Some(Reason::Long);
         }
@@ -205,6 +222,13 @@ impl Fits {
             .last_mut()
             .is_none_or(|(_, names)| names.insert(hasher.finish()))
     }
+}
+
+/// The length of a path whose components are encrypted: blocks of 16 bytes in base 32.
+fn encrypted(path: &str) -> usize {
+    let component = |name: &str| ((name.len() / 16 + 1) * 16 * 8).div_ceil(5) + 1;
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.map(component).sum()
 }
 
 /// The key under which OneDrive takes two names for one.

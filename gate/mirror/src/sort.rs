@@ -87,8 +87,9 @@ impl<'s> Sorter<'s> {
 }
 
 fn write(out: &mut impl Write, listed: &Listed) -> std::io::Result<()> {
-    let known = unknown(listed);
-    Item::new(Work::Describe, listed.modified.is_some(), known.record).write(out)
+    let mut record = unknown(listed).record;
+    record.size = listed.size;
+    Item::new(Work::Describe, listed.modified.is_some(), record).write(out)
 }
 
 fn read(input: &mut BufReader<File>) -> Result<Option<Listed>, Failure> {

@@ -227,7 +227,8 @@ pub(crate) fn unknown(listed: &Listed) -> Known {
     let letter = if listed.is_link { 'l' } else { 'f' };
     let record = Record {
         modified: listed.modified.unwrap_or_default(),
-        size: listed.size,
+        // The size of a link's file is none of the link's.
+        size: if listed.is_link { 0 } else { listed.size },
         // Its target is in the file alone.
         target: listed.is_link.then(|| b"?".to_vec()),
         hash: listed.hash.clone(),
@@ -338,7 +339,7 @@ mod tests {
                 "d data/new/deep 0",
                 "f data/new/deep/file 5",
                 "p data/p 0",
-                "l data/z 2",
+                "l data/z 0",
             ]
         );
     }

@@ -15,6 +15,8 @@ use base::error::Failure;
 use base::progress::Phase;
 use host::Patience;
 use host::program::Output;
+use rclone::call;
+use rclone::place::Place;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -35,10 +37,10 @@ fn try_prune(
     mirror: &Mirror,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
-    let task = |what, argv, output| Task {
+    let task = |what, argv, call, output| Task {
         what,
         argv,
-        call: None,
+        call: Some(call),
         remote: &mirror.versions,
         access: Access::Remote,
         output,
@@ -46,7 +48,13 @@ fn try_prune(
     };
     let argv = rclone::days(context.config, &mirror.versions);
     // Silent: before the first version this folder does not exist.
-    let listing = task("listing the versions", argv, Output::Silent);
+    let place = Place::of(context.config, &mirror.versions);
+    let listing = task(
+        "listing the versions",
+        argv,
+        call::days(&place),
+        Output::Silent,
+    );
     let ran = context.rclone(&listing, patience)?;
     if rclone::folder_missing(&ran.ended) {
         return Ok(());
@@ -61,7 +69,9 @@ fn try_prune(
         let folder = format!("{}/{day}", mirror.versions);
         context.say(format!("removing the versions of {day}"));
         let argv = rclone::purge(context.config, &folder);
-        let purge = task("removing old versions", argv, Output::Relayed);
+        let place = Place::of(context.config, &folder);
+        let call = call::purge(context.config, &place);
+        let purge = task("removing old versions", argv, call, Output::Relayed);
         context.rclone_must(&purge, patience)?;
     }
     Ok(())

@@ -351,6 +351,10 @@ fn old_versions_go_after_a_sync_and_the_newest_stay() {
     ] {
         keep(&world, date);
     }
+    // A night without changes leaves them: it asks the remote for next to nothing.
+    let quiet = world.request(&world.sync()).expect(0);
+    assert!(!quiet.out.contains("removing"), "{}", quiet.out);
+    world.write("root/app/data/another", "one");
     let answer = world.request(&world.sync()).expect(0);
     assert!(
         answer.out.contains("removing the versions of 2020-01-01"),

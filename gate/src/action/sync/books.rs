@@ -2,6 +2,7 @@
 //!
 //! Invariant: the state on this host names a manifest only once it is on the remote.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use super::Sync;
@@ -166,9 +167,10 @@ impl Sync<'_> {
             writer.entry(&entry).map_err(writing())?;
         }
         writer.finish().map_err(writing())?;
-        let (_, digest) = measure(&path)?;
+        let (size, digest) = measure(&path)?;
         self.put_book(context, &folder, &name, true)?;
         self.state.number = Some(number.to_string());
+        self.state.books = BTreeMap::from([(name, size)]);
         self.own.save(&self.state)?;
         Ok((number, digest))
     }
@@ -190,7 +192,8 @@ impl Sync<'_> {
         let folder = self.own.folder(context, "complete")?;
         let path = format!("{folder}/{name}");
         std::fs::write(&path, &text).map_err(Failure::io(format!("writing {name}")))?;
-        self.put_book(context, &folder, &name, false)?;
+        // OneDrive puts a file in the place of another one without a look at it.
+        self.put_book(context, &folder, &name, self.rules.onedrive)?;
         Ok(text)
     }
 
@@ -222,6 +225,9 @@ impl Sync<'_> {
         };
         let memory = self.applied(&pending.list, None)?;
         let old = std::mem::replace(&mut self.state.bundle, pending.bundle.clone());
+        if let Ok(name) = self.manifest_name(&pending.number) {
+            self.state.books.insert(name, pending.size);
+        }
         self.state.number = Some(pending.number);
         self.state.memory = Some(memory.to_owned());
         self.state.complete = text;

@@ -155,6 +155,40 @@ impl Sync<'_> {
         context.judge(&task, &ran.ended, &ran.heard)
     }
 
+    /// Uploads a few files of a folder one by one: the one process knows the folders already.
+    pub(super) fn send_few(
+        &self,
+        context: &mut Context<'_>,
+        folder: &PlainPath,
+        heard: &mut Listener,
+    ) -> Result<(), Failure> {
+        let from = folder.to_string();
+        let to = Place::of(context.config, &self.places.incoming);
+        let listing = || Failure::io(format!("listing {folder}"));
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&from).map_err(listing())? {
+            let name = entry.map_err(listing())?.file_name();
+            names.extend(name.into_string().ok());
+        }
+        names.sort_unstable();
+        for name in names {
+            let what = format!("uploading {}", self.mirror.source);
+            let target = format!("{}/{name}", self.places.incoming);
+            let argv = rclone::put(context.config, &format!("{from}/{name}"), &target);
+            let task = Task {
+                access: Access::Reads(&self.own.copies),
+                output: Output::Relayed,
+                ..self.task(&what, argv, Some(call::put(&from, &name, &to)))
+            };
+            let ended = context.rclone_attempt(&task, heard, &self.patience())?;
+            context.judge(&task, &ended, heard)?;
+            // The next try sends the others.
+            let path = format!("{from}/{name}");
+            std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))?;
+        }
+        Ok(())
+    }
+
     /// Uploads all files of a folder. Returns the bytes that went through, also after a failure.
     pub(super) fn send(
         &self,

@@ -69,6 +69,7 @@ impl Sync<'_> {
         self.state.as_of = Some(as_of.to_string());
         self.state.compared = Some(self.began);
         self.state.first = false;
+        self.state.incoming = false;
         // The state is written with the number of the manifest, so that a death before leaves a first upload.
         self.renew_full(context)
     }

@@ -115,12 +115,16 @@ fn make_equal(
         pauses: RefCell::new(Pauses::new()),
         state,
         began: clock::utc(),
+        left_over: false,
+        renews: false,
     };
     let owner = service.filter(|_| !mirror.hot);
     let _turn = context.upload_turn(owner, Wish::Sync, &mirror.destination, &sync.patience())?;
     context.begin_one_process(Reach::Reads(sync.own.copies.clone()), &sync.patience())?;
     let told = sync.run(context)?;
-    versions::prune(context, mirror, &sync.patience());
+    if told.is_news() {
+        versions::prune(context, mirror, &sync.patience());
+    }
     told.finish(context, mirror)
 }
 
@@ -140,14 +144,30 @@ fn rules(context: &Context<'_>, mirror: &Mirror) -> Result<Rules, Failure> {
             .find(|backend| backend.kind.as_deref() == Some(kind))
     };
     let folder = format!("{}{IN_VERSIONS}", folder.trim_start_matches('/'));
-    Ok(if is("crypt").is_some() {
-        Rules::of("crypt", "", &folder)
-    } else if let Some(backend) = is("onedrive") {
-        let drive = ini.get(&backend.section, "drive_type").unwrap_or_default();
-        Rules::of("onedrive", drive, &folder)
-    } else {
-        Rules::of("", "", &folder)
-    })
+    let is_off = is("crypt")
+        .is_some_and(|backend| ini.get(&backend.section, "filename_encryption") == Some("off"));
+    Ok(
+        if is("crypt").is_some() && is("onedrive").is_some() && !is_off {
+            // The folder in which crypt begins is not encrypted, and counts.
+            let below = is("crypt").and_then(|crypt| ini.get(&crypt.section, "remote"));
+            let mut rules = Rules::of("crypt on onedrive", "", &folder);
+            let used = below.map_or(0, |below| below.chars().count());
+            rules.longest_path = rules.longest_path.saturating_sub(used);
+            rules
+        } else if is("crypt").is_some() && !is_off {
+            Rules::of("crypt", "", &folder)
+        } else if let Some(backend) = is("onedrive") {
+            let drive = ini.get(&backend.section, "drive_type").unwrap_or_default();
+            let mut rules = Rules::of("onedrive", drive, &folder);
+            if is_off {
+                // crypt adds an ending to each name.
+                rules.longest_path = rules.longest_path.saturating_sub(100);
+            }
+            rules
+        } else {
+            Rules::of("", "", &folder)
+        },
+    )
 }
 
 /// A sync in progress.
@@ -165,6 +185,10 @@ struct Sync<'a> {
     pauses: RefCell<Pauses>,
     state: State,
     began: DateTime<Utc>,
+    /// True if the incoming folder holds contents of an earlier night.
+    left_over: bool,
+    /// True if a manifest on the remote was lost.
+    renews: bool,
 }
 
 impl Sync<'_> {
@@ -184,6 +208,9 @@ impl Sync<'_> {
         if self.state.pending.is_some() {
             context.say("finishing the transition that an earlier sync began");
             self.roll(context, true)?;
+        }
+        if self.renews {
+            self.renew_full(context)?;
         }
         if found == Found::Nothing {
             self.adopt(context)?;

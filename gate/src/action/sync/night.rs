@@ -3,7 +3,8 @@
 //! Invariant: nothing below the data on the remote changes before the delta is there, and after that the steps of the
 //! delta are carried out to the end, by this sync or by the next one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Sync;
 use super::tell::Told;
@@ -16,10 +17,11 @@ use crate::walk::{Compare, Compared, Stage};
 use base::error::Failure;
 use mirror::changes::{Item, Work};
 use mirror::diff::{Summary, has_content};
+use mirror::fits::fold;
 use mirror::heading::AsOf;
 use mirror::memory::Remembered;
 use mirror::names::IncomingName;
-use mirror::plan::{Changed, Now, Pass, Step, steps};
+use mirror::plan::{Changed, Now, Pass, Step, steps, stored_at};
 use mirror::portion::Form;
 
 /// The list of changes, as the comparison finds it.
@@ -184,6 +186,7 @@ impl Sync<'_> {
         if self.state.first {
             return self.make_first(context, summary, as_of, told);
         }
+        self.left_over |= self.state.incoming;
         let mut upload = Upload::new(summary, Form::Flat);
         upload.stage_bundle(self, context, summary)?;
         let uploaded = upload.run(self, context);
@@ -278,17 +281,46 @@ impl Sync<'_> {
         } else {
             None
         };
-        let left_over = self.state.incoming && again;
+        let placed = match &there {
+            Some(there) if self.rules.folds_case => self.placed(&pending.list, there)?,
+            _ => HashSet::new(),
+        };
         for pass in Pass::order(self.rules.folds_case) {
             self.steps(&pending.list, pass, there.as_ref(), &mut |step| {
+                // The remote would find the new file under the old name.
+                if let Step::Aside(file) = &step
+                    && placed.contains(&folded(file))
+                {
+                    return Ok(());
+                }
                 self.step(context, &step, &pending.versions)
             })?;
         }
         self.complete_pending(context)?;
-        if left_over || self.state.incoming {
-            self.clear_incoming(context)?;
+        self.clear_incoming(context, again)
+    }
+
+    /// The keys of the files that an earlier sync put into their places.
+    fn placed(
+        &self,
+        list: &str,
+        there: &HashMap<IncomingName, u64>,
+    ) -> Result<HashSet<u64>, Failure> {
+        let mut items = self.list(list)?;
+        let mut placed = HashSet::new();
+        while let Some(item) = items.item()? {
+            let letter = item.record.letter;
+            let key = folded(&stored_at(&item.record.path, letter));
+            let was_sent = item.incoming.is_some();
+            if was_sent
+                && changed(item, Some(there))
+                    .now
+                    .is_some_and(|now| now.incoming.is_none())
+            {
+                placed.insert(key);
+            }
         }
-        Ok(())
+        Ok(placed)
     }
 
     /// Makes the steps of a list. A content that is not in `there` is in its place already.
@@ -346,9 +378,13 @@ impl Sync<'_> {
     }
 
     /// Removes contents that no transition needs.
-    fn clear_incoming(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
-        if self.state.incoming {
+    fn clear_incoming(&mut self, context: &mut Context<'_>, again: bool) -> Result<(), Failure> {
+        // Contents of this night are all in their places.
+        if again || self.left_over {
             self.purge_incoming(context)?;
+        }
+        self.left_over = false;
+        if self.state.incoming {
             self.state.incoming = false;
             self.own.save(&self.state)?;
         }
@@ -358,6 +394,13 @@ impl Sync<'_> {
 
 /// The largest sum of contents in a bundle.
 const BUNDLE_LIMIT: u64 = 2 << 30;
+
+/// The key under which a remote that folds case finds a file.
+fn folded(file: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    fold(&String::from_utf8_lossy(file)).hash(&mut hasher);
+    hasher.finish()
+}
 
 fn change(summary: &Summary) -> Change {
     Change {

@@ -75,7 +75,21 @@ impl Sync<'_> {
         }
         let newest = catalog.manifests.last().copied();
         let is_as_left = text == self.state.complete && self.state.number.is_some();
-        if is_as_left && newest == number(self.state.number.as_ref()) {
+        let ours = number(self.state.number.as_ref());
+        let is_newest = newest.is_none_or(|newest| Some(newest) <= ours);
+        if is_as_left && self.state.pending.is_none() && is_newest {
+            let is_there = |(name, size): (&String, &u64)| {
+                files
+                    .iter()
+                    .any(|(known, found)| known == name && found == size)
+            };
+            if newest != ours || !self.state.books.iter().all(is_there) {
+                context.warn(format!(
+                    "a manifest in {} was removed or changed; it is written anew",
+                    self.places.books
+                ));
+                self.renews = true;
+            }
             return Ok(Found::Ours);
         }
         if catalog.manifests.is_empty() {
@@ -128,7 +142,7 @@ impl Sync<'_> {
         };
     }
 
-    fn manifest_name(&self, text: &str) -> Result<String, Failure> {
+    pub(super) fn manifest_name(&self, text: &str) -> Result<String, Failure> {
         let number = Number::parse(text).ok_or_else(|| damaged("a number is none"))?;
         Ok(Book::Manifest(number).name(&self.places.prefix))
     }

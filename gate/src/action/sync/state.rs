@@ -3,6 +3,7 @@
 //! Invariant: losing these files loses nothing. The state is written after each thing that it tells of, and names the
 //! files that belong to it, so it is never ahead of the remote.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
@@ -75,6 +76,8 @@ pub(super) struct State {
     pub(super) up: u64,
     /// True if the incoming folder may hold contents.
     pub(super) incoming: bool,
+    /// The manifests of this generation on the remote, and their sizes.
+    pub(super) books: BTreeMap<String, u64>,
     /// The time of the last comparison with the remote's listing.
     pub(super) compared: Option<DateTime<Utc>>,
 }

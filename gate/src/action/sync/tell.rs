@@ -45,6 +45,11 @@ impl Told {
         }
     }
 
+    /// True if anything changed: a quiet night need not look for versions that are too old.
+    pub(super) fn is_news(&self) -> bool {
+        self.change.added + self.change.replaced + self.change.deleted > 0
+    }
+
     /// Tells the entries whose names the remote cannot hold.
     pub(super) fn bundle(&mut self, context: &mut Context<'_>, mirror: &Mirror, summary: &Summary) {
         self.total = summary.total;

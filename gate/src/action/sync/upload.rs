@@ -27,6 +27,9 @@ use rclone::{Listener, passing};
 /// Bytes and files of one portion.
 const PORTION: (u64, u64) = (512 << 20, 2000);
 
+/// So many files are uploaded one by one; more of them go side by side, for some requests more.
+const FEW: u64 = 40;
+
 /// Tries of one portion, beside those that wait for the remote.
 const TRIES: u8 = 3;
 
@@ -199,7 +202,14 @@ impl Upload {
         let mut tried = 0;
         loop {
             let mut heard = Listener::new(Phase::Mirroring).of(staged.bytes, staged.files);
-            let sent = sync.send(context, copies, to, &mut heard);
+            let is_few = self.form == Form::Flat
+                && staged.files <= FEW
+                && context.is_one_process(Access::Reads(&sync.own.copies));
+            let sent = if is_few {
+                sync.send_few(context, copies, &mut heard)
+            } else {
+                sync.send(context, copies, to, &mut heard)
+            };
             let Err(failure) = sent else {
                 break;
             };
