@@ -1,5 +1,8 @@
-//! The folder of scripts. A script is one file directly inside; a write replaces it at once,
-//! and the replaced text stays among the versions.
+//! The folder of scripts. A script is one file directly inside that was written through Lightflow; a write replaces it
+//! at once, and the replaced text stays among the versions.
+//!
+//! Invariant: the newest version is the text of the script. A file without versions, or with another text, is no script:
+//! a step wrote it, perhaps with secrets, so that only an admin learns about it and decides to adopt it.
 
 mod interpreter;
 mod versions;
@@ -31,6 +34,15 @@ pub struct ScriptInfo {
     pub modified_at: DateTime<Utc>,
 }
 
+/// A file in the folder that is no script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherFile {
+    /// Its name, size and time.
+    pub info: ScriptInfo,
+    /// It was a script, until its text was changed from outside.
+    pub changed: bool,
+}
+
 /// The folder of scripts.
 #[derive(Debug, Clone)]
 pub struct Scripts {
@@ -47,8 +59,52 @@ impl Scripts {
         }
     }
 
-    /// Scripts by name, without files that have no valid name.
+    /// Scripts by name.
     pub fn list(&self) -> io::Result<Vec<ScriptInfo>> {
+        let mut scripts = Vec::new();
+        for info in self.files()? {
+            if self.read_script(&info.name)?.is_some() {
+                scripts.push(info);
+            }
+        }
+        Ok(scripts)
+    }
+
+    /// Files by name that are no scripts.
+    pub fn others(&self) -> io::Result<Vec<OtherFile>> {
+        let mut others = Vec::new();
+        for info in self.files()? {
+            if self.read_script(&info.name)?.is_none() {
+                others.push(OtherFile {
+                    changed: self.newest_version(&info.name)? > 0,
+                    info,
+                });
+            }
+        }
+        Ok(others)
+    }
+
+    /// The bytes of a script; none for any other file. A larger file cannot be a script.
+    pub fn read_script(&self, name: &ScriptName) -> io::Result<Option<Vec<u8>>> {
+        let newest = self.newest_version(name)?;
+        if newest == 0 {
+            return Ok(None);
+        }
+        let bytes = match self.read(name) {
+            Err(e) if e.kind() == ErrorKind::FileTooLarge => return Ok(None),
+            other => other?,
+        };
+        let version = self.version(name, newest)?;
+        Ok(bytes.filter(|bytes| Some(bytes) == version.as_ref()))
+    }
+
+    /// Name, size and time of a file; none where there is none.
+    pub fn info(&self, name: &ScriptName) -> io::Result<Option<ScriptInfo>> {
+        Ok(self.files()?.into_iter().find(|info| info.name == *name))
+    }
+
+    /// Files by name, without those that have no valid name.
+    fn files(&self) -> io::Result<Vec<ScriptInfo>> {
         let mut scripts = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -98,9 +154,11 @@ impl Scripts {
     /// Writes a script beside its place and moves it there, so that a step that starts
     /// meanwhile reads the old text or the new one, never a half. A mode it had stays.
     pub fn write(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
-        // A change from outside gets its version, too.
-        if let Ok(Some(old)) = self.read(name) {
-            self.versions.record(name, &old)?;
+        // A text from outside may hold secrets, so it becomes no version that viewers read.
+        if let Ok(Some(old)) = self.read(name)
+            && self.read_script(name)?.is_none()
+        {
+            self.versions.keep_outside(name, &old)?;
         }
         self.replace(name, bytes)?;
         self.versions.record(name, bytes)
@@ -171,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_versions_are_kept_and_a_change_from_outside_is_one() {
+    fn the_last_versions_are_kept_and_a_text_from_outside_is_none_of_them() {
         let dir = tempfile::tempdir().unwrap();
         let scripts = scripts(&dir);
         let name = ScriptName::new("a.sh").unwrap();
@@ -185,9 +243,10 @@ mod tests {
             .unwrap();
         let versions = scripts.versions(&name).unwrap();
         assert_eq!(versions.len(), KEPT);
-        assert_eq!(versions[0].number, KEPT as u64 + 1);
-        assert_eq!(scripts.version(&name, 1).unwrap(), None);
-        assert_eq!(scripts.version(&name, 2).unwrap().unwrap(), b"0");
+        assert_eq!(versions[0].number, KEPT as u64);
+        assert_eq!(scripts.version(&name, 1).unwrap().unwrap(), b"0");
+        let outside = dir.path().join("versions/a.sh/outside");
+        assert_eq!(fs::read(outside).unwrap(), b"outside");
         assert!(scripts.remove(&name).unwrap());
         assert_eq!(scripts.newest_version(&name).unwrap(), 0);
     }
@@ -201,6 +260,7 @@ mod tests {
         let path = dir.path().join("scripts/a.sh");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         scripts.write(&name, b"two").unwrap();
+        assert!(scripts.others().unwrap().is_empty());
         assert_eq!(scripts.read(&name).unwrap().unwrap(), b"two");
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,

@@ -3,7 +3,7 @@
 
 mod mask;
 
-pub use mask::Masker;
+pub use mask::{Mask, Masker};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};

@@ -10,6 +10,7 @@ use crate::view::ScriptList;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueHint};
 use hyper::Method;
+use hyper::body::Bytes;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,6 +33,12 @@ pub(super) enum ScriptCommand {
             lightflow script edit ./new/backup-v2.py --name backup.py"
     )]
     Edit(EditScript),
+    /// Make a script of a file that a step or a person put into the folder
+    Adopt {
+        /// The file
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+    },
     /// Delete a script
     Delete {
         /// The script
@@ -59,11 +66,15 @@ impl ScriptCommand {
     pub(super) async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
         match self {
             Self::List(json) => {
-                let table = |here: &Here, ScriptList { scripts }| {
+                let table = |here: &Here, ScriptList { scripts, others }| {
                     let mut table = Table::new(&["SCRIPT", "SIZE", "CHANGED"], 0).right(&[1]);
-                    for script in scripts {
-                        let changed = here.full(&script.modified_at);
-                        table.row(vec![script.name, readable::size(script.size), changed]);
+                    let others = others
+                        .into_iter()
+                        .map(|other| (other, " (no script; adopt it)"));
+                    for (file, note) in scripts.into_iter().map(|s| (s, "")).chain(others) {
+                        let changed = here.full(&file.modified_at);
+                        let name = format!("{}{note}", file.name);
+                        table.row(vec![name, readable::size(file.size), changed]);
                     }
                     table
                 };
@@ -76,6 +87,13 @@ impl ScriptCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Edit(edit) => edit.run(session).await,
+            Self::Adopt { name } => {
+                let _: Bytes = session
+                    .ask(Method::POST, &["scripts", &name, "adopt"])
+                    .await?;
+                session.out.line(&format!("{name} is a script now"))?;
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Delete { name, yes } => {
                 let thing = format!("script {name}");
                 session.delete(yes, &["scripts", &name], &thing).await

@@ -3,7 +3,7 @@
 use super::readiness::{Manager, State};
 use super::upkeep::Upkeep;
 use crate::config::{Config, Transport};
-use crate::engine::{Clock, Engine, Folders, LogStore, Parts, SystemClock};
+use crate::engine::{Clock, Engine, Folders, LogStore, Parts, RunSecrets, SystemClock};
 use crate::libraries::Libraries;
 use crate::notify::{self, Notifier};
 use crate::panics::{install_hook, restarted};
@@ -66,6 +66,7 @@ pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     super::init::listen();
     close_inherited();
     raise_descriptor_limit();
+    forbid_core_dumps();
     start_logging();
     let config = Config::from_env(|key| std::env::var(key).ok()).and_then(|mut config| {
         if let Some(data) = data {
@@ -115,6 +116,13 @@ fn raise_descriptor_limit() {
         // Without it there is room for fewer connections.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+}
+
+/// Keeps the memory of the server, with its secrets, out of core dumps and away from other programs of its user.
+fn forbid_core_dumps() {
+    // Neither fails: a limit may always be lowered, and the flag exists since Linux 2.4 (prctl(2)).
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = nix::sys::prctl::set_dumpable(false);
 }
 
 /// The one thread on which the server waits; files and hashes have threads of their own, see [`crate::blocking`].
@@ -217,6 +225,7 @@ impl Server {
         let engine = Engine::start(Parts {
             store: store.clone(),
             secrets: secrets.clone(),
+            run_secrets: RunSecrets::default(),
             clock: clock.clone(),
             logs: logs.clone(),
             folders,

@@ -161,6 +161,8 @@ impl EditVariable {
             let text = prompt::read_text(file)?;
             return Ok(match self.exact {
                 true => text,
+                // ssh refuses a key whose last newline is missing.
+                false if text.contains("-----BEGIN ") => text,
                 false => prompt::without_final_newline(text),
             });
         }

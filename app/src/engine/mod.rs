@@ -19,6 +19,7 @@ mod plan;
 mod pool_slots;
 mod prepare;
 mod process;
+mod run_secrets;
 mod settle;
 mod step_task;
 pub mod supervisor;
@@ -34,6 +35,7 @@ pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::PrintMark;
 pub use parts::Parts;
+pub use run_secrets::RunSecrets;
 pub use timekeeping::ClockNote;
 
 use crate::blocking;

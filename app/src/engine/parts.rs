@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::environment::Folders;
 use super::log_file::LogStore;
+use super::run_secrets::RunSecrets;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::Store;
@@ -18,6 +19,8 @@ pub struct Parts {
     pub store: Store,
     /// Opens secret variables.
     pub secrets: Arc<SecretKey>,
+    /// The secrets of the runs that go on.
+    pub run_secrets: RunSecrets,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The logs of steps.

@@ -28,7 +28,8 @@ pub(super) async fn attempt(
         .filter(|v| v.secret)
         .map(|v| v.value.clone())
         .collect();
-    let masker = blocking::run(move || Masker::new(secrets.iter().map(String::as_str)))
+    let (known, id) = (parts.run_secrets.clone(), run.id);
+    let mask = blocking::run(move || known.mask(id, secrets))
         .await
         .map_err(|error| match error {
             BlockingError::NoThread(_) => Outcome::OutOfResources(error.to_string()),
@@ -47,7 +48,7 @@ pub(super) async fn attempt(
             parts.zone.get(),
         ),
         dir: working_dir(step.step.working_dir.as_deref(), &parts.folders),
-        masker,
+        masker: Masker::new(mask),
         step: step.step.clone(),
         supervisor: parts.supervisor.clone(),
         logs: parts.logs.clone(),

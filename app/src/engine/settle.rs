@@ -100,6 +100,7 @@ impl Dispatcher {
         }
         for id in &plan.finished {
             self.active.remove(id);
+            self.parts.run_secrets.forget(*id);
         }
         for id in plan.stops {
             if let Some(stop) = self.active.get(&id).and_then(|a| a.stop.as_ref()) {

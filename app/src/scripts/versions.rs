@@ -86,6 +86,13 @@ impl Versions {
         Ok(())
     }
 
+    /// Keeps the last text that came from outside and was replaced. It is no version.
+    pub(super) fn keep_outside(&self, name: &ScriptName, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.folder.join(name.as_str());
+        fs::create_dir_all(&folder)?;
+        Staged::write(File::open(&folder)?.as_fd(), ".new".into(), bytes)?.place("outside")
+    }
+
     /// Forgets all versions of a script.
     pub(super) fn remove(&self, name: &ScriptName) -> io::Result<()> {
         match fs::remove_dir_all(self.folder.join(name.as_str())) {

@@ -4,6 +4,9 @@
 //! those bytes are held back that could still become a secret.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::sync::Arc;
 
 /// The replacement of a secret in the log.
 const MASK: &[u8] = "••••".as_bytes();
@@ -12,18 +15,28 @@ const MASK: &[u8] = "••••".as_bytes();
 /// ordinary text, for example the braces of a JSON document.
 const SHORTEST_LINE: usize = 4;
 
-/// Replaces secrets in a stream.
+/// Bytes of a pattern that the automaton looks for; the rest is compared where they are found. It bounds the memory of
+/// the automaton, which takes tens of bytes for each byte of a pattern.
+const PREFIX: usize = 24;
+
+/// Shortest encoded form that is masked; a shorter one would be ordinary text.
+const SHORTEST_FORM: usize = 8;
+
+/// Longest value whose encoded forms are masked, too.
+const LONGEST_ENCODED: usize = 64 * 1024;
+
+/// The secrets of a run, prepared for the search. It is built once and shared by all its steps.
 #[derive(Debug, Default)]
-pub struct Masker {
+pub struct Mask {
     matcher: Option<AhoCorasick>,
+    /// Sorted, each once.
     patterns: Vec<Vec<u8>>,
     longest: usize,
-    held: Vec<u8>,
 }
 
-impl Masker {
-    /// A masker of these secret values. Of a value with several lines, each line is
-    /// masked by itself too, since programs print and rewrap such values line by line.
+impl Mask {
+    /// A mask of these secret values. Of a value with several lines, each line is masked by itself too, since programs
+    /// print and rewrap such values line by line. The forms of a value in base64 and in an address are masked as well.
     ///
     /// # Errors
     /// Where the values are too large to be looked for.
@@ -33,6 +46,10 @@ impl Masker {
             let whole = secret.trim();
             patterns.push(whole.into());
             patterns.push(whole.replace("\r\n", "\n").into());
+            forms(secret, &mut patterns);
+            if whole != secret {
+                forms(whole, &mut patterns);
+            }
             if whole.contains('\n') {
                 let lines = whole.lines().map(str::trim);
                 patterns.extend(
@@ -45,6 +62,8 @@ impl Masker {
         patterns.retain(|p| !p.is_empty());
         patterns.sort();
         patterns.dedup();
+        let mut prefixes: Vec<&[u8]> = patterns.iter().map(|p| prefix(p)).collect();
+        prefixes.dedup();
         let matcher = if patterns.is_empty() {
             None
         } else {
@@ -53,20 +72,101 @@ impl Masker {
             let builder = AhoCorasick::builder()
                 .match_kind(MatchKind::Standard)
                 .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&patterns)?;
+                .build(&prefixes)?;
             Some(builder)
         };
         Ok(Self {
             matcher,
             longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
             patterns,
-            held: Vec::new(),
         })
+    }
+
+    /// The ends of the secrets that begin at `start` of `text` with `found`.
+    fn ends<'a>(
+        &'a self,
+        text: &'a [u8],
+        start: usize,
+        found: &'a [u8],
+    ) -> impl Iterator<Item = usize> + 'a {
+        let rest = &text[start..];
+        let first = self.patterns.partition_point(|p| prefix(p) < found);
+        self.patterns[first..]
+            .iter()
+            .take_while(move |p| prefix(p) == found)
+            .filter(move |p| rest.starts_with(p))
+            .map(move |p| start + p.len())
+    }
+}
+
+fn prefix(pattern: &[u8]) -> &[u8] {
+    &pattern[..pattern.len().min(PREFIX)]
+}
+
+/// The forms in which programs print a value: base64 at each of the three places that it may have in a longer text, and
+/// as part of an address.
+fn forms(value: &str, patterns: &mut Vec<Vec<u8>>) {
+    if value.len() > LONGEST_ENCODED {
+        return;
+    }
+    let mut add = |form: String| {
+        if form.len() >= SHORTEST_FORM && form != value {
+            patterns.push(form.into_bytes());
+        }
+    };
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(value.as_bytes());
+        // Characters that depend on the bytes around the value are left out.
+        let first = (before * 8).div_ceil(6);
+        let last = bytes.len() * 8 / 6;
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let text = engine.encode(&bytes);
+            add(text.get(first..last).unwrap_or_default().to_owned());
+        }
+    }
+    let escaped = |also: &[u8]| -> String {
+        value
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                byte if also.contains(&byte) => char::from(byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    // RFC 3986, Python's quote() and a form.
+    for also in [&b""[..], b"/", b"+"] {
+        let text = match also {
+            b"+" => escaped(b"").replace("%20", "+"),
+            also => escaped(also),
+        };
+        add(text.to_lowercase());
+        add(text);
+    }
+}
+
+/// Replaces secrets in a stream.
+#[derive(Debug, Default)]
+pub struct Masker {
+    mask: Arc<Mask>,
+    held: Vec<u8>,
+}
+
+impl Masker {
+    /// A masker of a stream.
+    pub fn new(mask: Arc<Mask>) -> Self {
+        Self {
+            mask,
+            held: Vec::new(),
+        }
     }
 
     /// Takes the next piece and appends to `out` the bytes that are certain by now.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        if self.matcher.is_none() {
+        if self.mask.matcher.is_none() {
             out.extend_from_slice(piece);
             return;
         }
@@ -104,13 +204,15 @@ impl Masker {
     /// The held ranges that belong to secrets: in order, those that overlap
     /// joined into one.
     fn ranges(&self) -> Vec<(usize, usize)> {
-        let Some(matcher) = &self.matcher else {
+        let Some(matcher) = &self.mask.matcher else {
             return Vec::new();
         };
-        let mut found: Vec<(usize, usize)> = matcher
-            .find_overlapping_iter(&self.held)
-            .map(|m| (m.start(), m.end()))
-            .collect();
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for hit in matcher.find_overlapping_iter(&self.held) {
+            let beginning = &self.held[hit.start()..hit.end()];
+            let ends = self.mask.ends(&self.held, hit.start(), beginning);
+            found.extend(ends.map(|end| (hit.start(), end)));
+        }
         found.sort_unstable();
         let mut joined: Vec<(usize, usize)> = Vec::new();
         for (start, end) in found {
@@ -126,13 +228,16 @@ impl Masker {
     /// which the rest is the beginning of a secret.
     fn certain(&self) -> usize {
         let len = self.held.len();
-        let from = len.saturating_sub(self.longest.saturating_sub(1));
+        let from = len.saturating_sub(self.mask.longest.saturating_sub(1));
         (from..len)
             .find(|&at| {
                 let rest = &self.held[at..];
                 // Sorted, so the patterns that begin with `rest` follow its place.
-                let next = self.patterns.partition_point(|p| p.as_slice() <= rest);
-                self.patterns.get(next).is_some_and(|p| p.starts_with(rest))
+                let next = self.mask.patterns.partition_point(|p| p.as_slice() <= rest);
+                self.mask
+                    .patterns
+                    .get(next)
+                    .is_some_and(|p| p.starts_with(rest))
             })
             .unwrap_or(len)
     }
@@ -144,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn masked(secrets: &[&str], pieces: &[&[u8]]) -> String {
-        let mut masker = Masker::new(secrets.iter().copied()).unwrap();
+        let mut masker = Masker::new(Arc::new(Mask::new(secrets.iter().copied()).unwrap()));
         let mut out = Vec::new();
         for piece in pieces {
             masker.push(piece, &mut out);
@@ -199,8 +304,44 @@ mod tests {
     }
 
     #[test]
+    fn encoded_forms_are_masked_wherever_they_stand() {
+        use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+        let secret = "p4ss/wörd & hunter2?";
+        for around in ["", "u:", "user:", "a", "abc"] {
+            let text = format!("{around}{secret}{around}");
+            for line in [BASE64_STANDARD.encode(&text), BASE64_URL_SAFE.encode(&text)] {
+                let out = masked(&[secret], &[line.as_bytes()]);
+                assert!(out.contains("••••"), "{line}: {out}");
+                let left: usize = out.replace("••••", "").len();
+                assert!(left <= line.len() - secret.len(), "{line}: {out}");
+            }
+        }
+        for form in [
+            "p4ss%2Fw%C3%B6rd%20%26%20hunter2%3F",
+            "p4ss/w%C3%B6rd%20%26%20hunter2%3F",
+            "p4ss%2Fw%C3%B6rd+%26+hunter2%3F",
+            "p4ss%2fw%c3%b6rd%20%26%20hunter2%3f",
+        ] {
+            assert_eq!(masked(&[secret], &[form.as_bytes()]), "••••");
+        }
+    }
+
+    #[test]
+    fn long_secrets_with_one_beginning_are_told_apart() {
+        let one = format!("{}one", "x".repeat(100));
+        let two = format!("{}two!", "x".repeat(100));
+        let near = format!("{}thr", "x".repeat(100));
+        let secrets = [one.as_str(), two.as_str()];
+        assert_eq!(
+            masked(&secrets, &[one.as_bytes(), b" ", two.as_bytes()]),
+            "•••• ••••"
+        );
+        assert_eq!(masked(&secrets, &[near.as_bytes()]), near);
+    }
+
+    #[test]
     fn nothing_is_held_back_that_cannot_become_a_secret() {
-        let mut masker = Masker::new(["hunter2"]).unwrap();
+        let mut masker = Masker::new(Arc::new(Mask::new(["hunter2"]).unwrap()));
         let mut out = Vec::new();
         masker.push(b"a line without it\nhu", &mut out);
         assert_eq!(out, b"a line without it\n");

@@ -11,6 +11,7 @@ use crate::domain::task::{MissedPolicy, Task, TaskId};
 use crate::zones::Zone;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeSet;
 
 /// A task with its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +176,27 @@ pub fn paused(tx: &Tx<'_>) -> Result<u32, StoreError> {
         .query_row("SELECT count(*) FROM tasks WHERE paused", [], |row| {
             row.get(0)
         })?)
+}
+
+/// The tasks whose schedule is paused.
+pub fn paused_tasks(tx: &Tx<'_>) -> Result<BTreeSet<TaskId>, StoreError> {
+    tx.0.prepare_cached("SELECT id FROM tasks WHERE paused")?
+        .query_map([], |row| row.get(0).map(TaskId))?
+        .map(|id| Ok(id?))
+        .collect()
+}
+
+/// Pauses the schedule of one task: its Auto is off until all schedules are resumed.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where the task does not exist.
+pub fn pause(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
+    let id = by_name(tx, name)?.id;
+    tx.0.execute(
+        "UPDATE tasks SET auto = 0, paused = 1 WHERE id = ?1",
+        [id.0],
+    )?;
+    Ok(())
 }
 
 /// Declares all fires of a task up to `through` dealt with; it is expected to succeed from then on.

@@ -24,6 +24,12 @@ pub struct Document {
     /// Texts of scripts by file name.
     #[serde(default)]
     pub scripts: BTreeMap<String, String>,
+    /// Bytes of scripts that are no text, in base64, by file name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scripts_base64: BTreeMap<String, String>,
+    /// Names of the tasks whose schedule is paused; their `auto` is the value before the pause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// The tasks.
     #[serde(default)]
     pub tasks: Vec<TaskBody>,
@@ -70,7 +76,7 @@ pub struct Imported {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// `added`, `changed` or `unchanged`.
+    /// `added`, `changed`, `unchanged`, or `kept secret`: a variable that is secret here stays as it is.
     pub change: String,
 }
 

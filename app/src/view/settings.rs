@@ -157,4 +157,7 @@ pub struct InstallBody {
 pub struct ScriptList {
     /// By name.
     pub scripts: Vec<ScriptView>,
+    /// Files in the folder that are no scripts, for admins: a step or a person put them there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ScriptView>,
 }

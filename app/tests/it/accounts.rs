@@ -16,7 +16,7 @@ fn as_session(server: &Server, cookie: &str, method: &str, path: &str, body: &st
     server.network.send(method, path, &head, body.as_bytes())
 }
 
-fn as_token(server: &Server, bearer: &str, method: &str, path: &str) -> Answer {
+pub(crate) fn as_token(server: &Server, bearer: &str, method: &str, path: &str) -> Answer {
     let head = [("Authorization", bearer), JSON];
     let body: &[u8] = if method == "GET" { b"" } else { b"{}" };
     server.network.send(method, path, &head, body)

@@ -262,12 +262,16 @@ fn a_file_that_is_no_script_is_neither_shown_nor_exported() {
     let large = std::fs::File::create(scripts.join("dump.bin")).unwrap();
     large.set_len(3_000_000_000).unwrap();
     nix::unistd::mkfifo(&scripts.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    std::fs::write(scripts.join("a.py"), "print('x')\n").unwrap();
-    server.get("/api/v1/scripts/dump.bin").expect(413);
+    let path = "/api/v1/scripts/a.py";
+    server
+        .socket
+        .send("PUT", path, &[], b"print('x')\n")
+        .expect(200);
+    server.get("/api/v1/scripts/dump.bin").expect(404);
     server.get("/api/v1/scripts/pipe").expect(404);
     let text = server.get("/api/v1/export").expect(200).text();
     assert!(
-        text.contains("a.py") && !text.contains("dump.bin"),
+        text.contains("\"a.py\" = ") && !text.contains("\"dump.bin\" = "),
         "{}",
         text.len()
     );

@@ -71,7 +71,7 @@ fn json(text: &str) -> Value {
 const SCRIPT: &str = r#"
 echo "+ $*"
 case "$1" in
-  --sync) [ "$BACKUP_SSH_KEY" = "$(printf -- '-----BEGIN KEY-----\nline one\nline two')" ] || exit 4 ;;
+  --sync) [ "${BACKUP_SSH_KEY%?}" = "$(printf -- '-----BEGIN KEY-----\nline one\nline two')" ] || exit 4 ;;
   --archive) exit 75 ;;
 esac
 "#;

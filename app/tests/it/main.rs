@@ -47,6 +47,7 @@ mod recovery;
 mod retry;
 mod schedule;
 mod script_pages;
+mod secrecy;
 mod self_backup;
 mod session_theft;
 mod settings;

@@ -38,6 +38,7 @@ impl World {
         let parts = lightflow::engine::Parts {
             store: store.clone(),
             secrets: secrets.clone(),
+            run_secrets: lightflow::engine::RunSecrets::default(),
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),

@@ -49,6 +49,7 @@ impl World {
         let parts = Parts {
             store: store.clone(),
             secrets: Arc::new(SecretKey::load_or_create(&dir.path().join("secret.key")).unwrap()),
+            run_secrets: lightflow::engine::RunSecrets::default(),
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),

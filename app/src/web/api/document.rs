@@ -26,7 +26,7 @@ use utoipa::openapi::{RefOr, Required};
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
         libraries::list, libraries::install, libraries::remove,
-        scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run,
+        scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run, scripts::adopt,
         users::list, users::add, users::patch, users::set_password, users::delete, users::set_own_password,
         tokens::list, tokens::add, tokens::delete,
         sessions::list, sessions::delete,

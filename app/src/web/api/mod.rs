@@ -79,6 +79,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(scripts::show).put(scripts::put).delete(scripts::delete),
         )
         .route("/scripts/{name}/run", post(scripts::run))
+        .route("/scripts/{name}/adopt", post(scripts::adopt))
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}", patch(users::patch).delete(users::delete))
         .route("/users/{name}/password", put(users::set_password))

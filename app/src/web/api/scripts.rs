@@ -2,6 +2,7 @@
 
 use crate::domain::names::ScriptName;
 use crate::scripts::{MAX_SCRIPT, ScriptInfo};
+use crate::store::Role;
 use crate::view::{ScriptList, ScriptRunBody, ScriptView, Triggered};
 use crate::web::caller::{Admin, Viewer};
 use crate::web::error::ApiError;
@@ -22,9 +23,18 @@ fn view(info: &ScriptInfo) -> ScriptView {
 /// All scripts by name.
 #[utoipa::path(get, path = "/scripts", responses((status = 200, body = ScriptList)))]
 pub(super) async fn list(viewer: Viewer) -> Result<Json<ScriptList>, ApiError> {
-    let infos = scripts::with_scripts(&viewer, |scripts| scripts.list()).await?;
+    let admin = viewer.principal.role == Role::Admin;
+    let (infos, others) = scripts::with_scripts(&viewer, move |scripts| {
+        let others = match admin {
+            true => scripts.others()?,
+            false => Vec::new(),
+        };
+        Ok((scripts.list()?, others))
+    })
+    .await?;
     Ok(Json(ScriptList {
         scripts: infos.iter().map(view).collect(),
+        others: others.iter().map(|other| view(&other.info)).collect(),
     }))
 }
 
@@ -48,6 +58,16 @@ pub(super) async fn put(
     let bytes = read(body, MAX_SCRIPT).await?;
     let info = scripts::save(&admin, name, bytes.into()).await?;
     Ok(Json(view(&info)))
+}
+
+/// Makes a script of a file that a step or a person put into the folder.
+#[utoipa::path(post, path = "/scripts/{name}/adopt",
+    responses((status = 200, body = ScriptView), (status = 404, body = crate::view::Problem), (status = 413, body = crate::view::Problem)))]
+pub(super) async fn adopt(
+    admin: Admin,
+    Path(name): Path<String>,
+) -> Result<Json<ScriptView>, ApiError> {
+    Ok(Json(view(&scripts::adopt(&admin, &name).await?)))
 }
 
 /// Removes a script.

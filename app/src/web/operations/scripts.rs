@@ -34,7 +34,7 @@ pub(in crate::web) async fn with_scripts<T: Send + 'static>(
 /// The bytes of a script.
 pub(in crate::web) async fn read(app: &App, name: &ScriptName) -> Result<Vec<u8>, ApiError> {
     let wanted = name.clone();
-    let bytes = with_scripts(app, move |scripts| scripts.read(&wanted)).await?;
+    let bytes = with_scripts(app, move |scripts| scripts.read_script(&wanted)).await?;
     bytes.ok_or_else(|| missing(name))
 }
 
@@ -57,6 +57,15 @@ pub(in crate::web) async fn save(
     admin.engine.feed().publish(Change::Scripts);
     let info = infos.into_iter().find(|info| info.name == name);
     info.ok_or_else(|| missing(&name))
+}
+
+/// Makes a script of a file that a step or a person put into the folder.
+pub(in crate::web) async fn adopt(admin: &Admin, name: &str) -> Result<ScriptInfo, ApiError> {
+    let name = ScriptName::new(name)?;
+    let wanted = name.clone();
+    let bytes = with_scripts(admin, move |scripts| scripts.read(&wanted)).await?;
+    let bytes = bytes.ok_or_else(|| missing(&name))?;
+    save(admin, name, bytes).await
 }
 
 /// Refuses a text that its interpreter cannot read, or that was typed into an older version
@@ -105,9 +114,7 @@ pub(super) fn write(
 
 /// The size of a script; none where there is no such file.
 fn size_of(scripts: &Scripts, name: &ScriptName) -> std::io::Result<Option<String>> {
-    let infos = scripts.list()?;
-    let found = infos.iter().find(|info| info.name == *name);
-    Ok(found.map(|info| info.size.to_string()))
+    Ok(scripts.info(name)?.map(|info| info.size.to_string()))
 }
 
 /// Deletes a script.

@@ -16,14 +16,23 @@ use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
 use crate::web::error::ApiError;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use std::collections::BTreeMap;
 
 /// The whole configuration as TOML.
 pub(in crate::web) async fn export(app: &App) -> Result<String, ApiError> {
     let mut document = app.store.read(read).await?;
     let scripts = app.scripts.clone();
-    document.scripts = blocking::run(move || texts(&scripts)).await??;
-    let head = "# Lightflow: pools, variables, scripts and tasks. Secrets appear by name only.\n\n";
+    let found = blocking::run(move || contents(&scripts)).await??;
+    (document.scripts, document.scripts_base64) = (found.texts, found.encoded);
+    let mut head =
+        "# Lightflow: pools, variables, scripts and tasks. Secrets appear by name only.\n"
+            .to_owned();
+    for (name, why) in found.left_out {
+        head.push_str(&format!("# Not exported: the file {name:?} {why}.\n"));
+    }
+    head.push('\n');
     let body = toml::to_string_pretty(&document).map_err(|e| ApiError::Internal(e.to_string()))?;
     Ok(format!("{head}{body}"))
 }
@@ -43,26 +52,51 @@ fn read(tx: &Tx<'_>) -> Result<Document, StoreError> {
             Content::Sealed(_) => document.secrets.push(stored.key.to_string()),
         }
     }
-    document.tasks = store::tasks::list(tx)?
-        .iter()
-        .map(|stored| TaskBody::from(&stored.task))
-        .collect();
+    let paused = store::tasks::paused_tasks(tx)?;
+    for stored in store::tasks::list(tx)? {
+        let mut body = TaskBody::from(&stored.task);
+        if paused.contains(&stored.id) {
+            body.auto = true;
+            document.paused.push(body.name.clone());
+        }
+        document.tasks.push(body);
+    }
     Ok(document)
 }
 
-/// The scripts that are text; a program or an archive has no place in a readable document.
-fn texts(scripts: &Scripts) -> std::io::Result<BTreeMap<String, String>> {
-    let mut texts = BTreeMap::new();
+/// The scripts as an export has them.
+struct Contents {
+    texts: BTreeMap<String, String>,
+    /// Scripts that are no text, in base64.
+    encoded: BTreeMap<String, String>,
+    /// Files that are no scripts, and why.
+    left_out: Vec<(String, &'static str)>,
+}
+
+fn contents(scripts: &Scripts) -> std::io::Result<Contents> {
+    let mut found = Contents {
+        texts: BTreeMap::new(),
+        encoded: BTreeMap::new(),
+        left_out: Vec::new(),
+    };
     for info in scripts.list()? {
-        // Steps run here, so there may be large files that are no scripts.
-        if info.size <= MAX_SCRIPT as u64
-            && let Some(bytes) = scripts.read(&info.name)?
-            && let Ok(text) = String::from_utf8(bytes)
-        {
-            texts.insert(info.name.to_string(), text);
+        let Some(bytes) = scripts.read_script(&info.name)? else {
+            continue;
+        };
+        let name = info.name.to_string();
+        match String::from_utf8(bytes) {
+            Ok(text) => drop(found.texts.insert(name, text)),
+            Err(error) => drop(found.encoded.insert(name, BASE64.encode(error.as_bytes()))),
         }
     }
-    Ok(texts)
+    for other in scripts.others()? {
+        let why = match other.changed {
+            true => "was changed outside of Lightflow; adopt it as a script first",
+            false => "is no script of Lightflow; adopt it as a script first",
+        };
+        found.left_out.push((other.info.name.to_string(), why));
+    }
+    Ok(found)
 }
 
 /// A document with accepted values only.
@@ -70,8 +104,10 @@ struct Checked {
     pools: Vec<Pool>,
     variables: Vec<StoredVariable>,
     secrets: Vec<VariableKey>,
-    scripts: Vec<(ScriptName, String)>,
+    scripts: Vec<(ScriptName, Vec<u8>)>,
     tasks: Vec<Task>,
+    /// Names of tasks whose schedule is paused.
+    paused: Vec<String>,
 }
 
 /// Adds and changes the contents of `bytes`. Everything is checked first, and the database
@@ -132,24 +168,42 @@ fn apply(
         let same = old
             .get(&variable.key)
             .map(|content| *content == variable.content);
+        // An export from before it became a secret must not make it readable again.
+        if matches!(old.get(&variable.key), Some(Content::Sealed(_))) {
+            items.push(Imported {
+                kind: "variable".to_owned(),
+                name: variable.key.to_string(),
+                change: "kept secret".to_owned(),
+            });
+            continue;
+        }
         if same != Some(true) {
             variables::write(ledger, variable)?;
         }
         items.push(item("variable", variable.key.as_str(), same));
     }
+    let paused = store::tasks::paused_tasks(ledger)?;
     for task in &checked.tasks {
         let old = store::tasks::by_name(ledger, task.name.as_str()).found()?;
-        let same = old.as_ref().map(|old| old.task == *task);
+        let pause = checked.paused.iter().any(|name| name == task.name.as_str());
+        let was_paused = old.as_ref().is_some_and(|old| paused.contains(&old.id));
+        let mut wanted = task.clone();
+        wanted.auto &= !pause;
+        let same = old
+            .as_ref()
+            .map(|old| old.task == wanted && was_paused == pause);
         if same != Some(true) {
-            tasks::write(ledger, old.as_ref(), task)?;
+            tasks::write(ledger, old.as_ref(), &wanted)?;
+            if pause {
+                store::tasks::pause(ledger, task.name.as_str())?;
+            }
         }
         items.push(item("task", task.name.as_str(), same));
     }
-    let before = texts(folder)?;
-    for (name, text) in &checked.scripts {
-        let same = before.get(name.as_str()).map(|old| old == text);
+    for (name, bytes) in &checked.scripts {
+        let same = folder.read_script(name)?.map(|old| old == *bytes);
         if !dry_run {
-            scripts::write(ledger, folder, name, text.as_bytes())?;
+            scripts::write(ledger, folder, name, bytes)?;
         }
         items.push(item("script", name.as_str(), same));
     }
@@ -184,6 +238,7 @@ fn check(app: &App, document: &Document) -> Result<Checked, ApiError> {
         secrets: Vec::new(),
         scripts: Vec::new(),
         tasks: Vec::new(),
+        paused: document.paused.clone(),
     };
     for (name, slots) in &document.pools {
         match PoolName::new(name.as_str()).and_then(|name| Pool::new(name, *slots)) {
@@ -211,8 +266,21 @@ fn check(app: &App, document: &Document) -> Result<Checked, ApiError> {
                 format!("scripts.{name}"),
                 format!("is larger than {MAX_SCRIPT} bytes"),
             )),
-            Ok(name) => checked.scripts.push((name, text.clone())),
+            Ok(name) => checked.scripts.push((name, text.clone().into_bytes())),
             Err(error) => errors.push(at("scripts", name, error)),
+        }
+    }
+    for (name, text) in &document.scripts_base64 {
+        let bytes = BASE64
+            .decode(text)
+            .map_err(|error| FieldError::new("script", format!("is not base64: {error}")));
+        match ScriptName::new(name.as_str()).and_then(|name| Ok((name, bytes?))) {
+            Ok((_, bytes)) if bytes.len() > MAX_SCRIPT => errors.push(FieldError::new(
+                format!("scripts_base64.{name}"),
+                format!("is larger than {MAX_SCRIPT} bytes"),
+            )),
+            Ok(script) => checked.scripts.push(script),
+            Err(error) => errors.push(at("scripts_base64", name, error)),
         }
     }
     for (index, body) in document.tasks.iter().enumerate() {

@@ -114,6 +114,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                     get(scripts::edit_page).post(edit::edit::<scripts::ScriptEditPage>),
                 )
                 .route("/scripts/{name}/run", post(scripts::run))
+                .route("/scripts/{name}/adopt", post(scripts::adopt))
                 .route(
                     "/scripts/{name}/delete",
                     deleting::<scripts::ScriptEditPage>(),

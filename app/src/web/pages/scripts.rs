@@ -6,7 +6,7 @@ use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
 use crate::domain::field::FieldError;
 use crate::domain::names::ScriptName;
-use crate::scripts::ScriptInfo;
+use crate::scripts::{OtherFile, ScriptInfo};
 use crate::store;
 use crate::view::Args;
 use crate::web::App;
@@ -24,7 +24,16 @@ use std::sync::Arc;
 struct ScriptsPage {
     frame: Frame,
     rows: Vec<ScriptRow>,
+    /// Files that are no scripts, for admins.
+    others: Vec<OtherRow>,
     scratch: bool,
+}
+
+struct OtherRow {
+    name: String,
+    size: u64,
+    modified: String,
+    changed: bool,
 }
 
 struct ScriptRow {
@@ -56,7 +65,22 @@ pub(super) async fn list(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
-    let infos = scripts::with_scripts(&app, |scripts| scripts.list()).await?;
+    let admin = viewer.admin;
+    let (infos, others) = scripts::with_scripts(&app, move |scripts| {
+        let others = match admin {
+            true => scripts.others()?,
+            false => Vec::new(),
+        };
+        Ok((scripts.list()?, others))
+    })
+    .await?;
+    let other = |other: OtherFile| OtherRow {
+        size: other.info.size,
+        modified: shown(other.info.modified_at, app.zone.get()),
+        name: other.info.name.to_string(),
+        changed: other.changed,
+    };
+    let others = others.into_iter().map(other).collect();
     let tasks = app.store.read(store::tasks::list).await?;
     let row = |info: ScriptInfo| ScriptRow {
         tasks: tasks
@@ -72,6 +96,7 @@ pub(super) async fn list(
         frame: Frame::new(&viewer, Section::Scripts),
         scratch: tasks.iter().any(|t| t.task.name.as_str() == SCRATCH),
         rows: infos.into_iter().map(row).collect(),
+        others,
     }))
 }
 
@@ -154,6 +179,15 @@ impl FormPage for ScriptEditPage {
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
         scripts::delete(admin, name).await
     }
+}
+
+/// Makes a script of a file that a step or a person put into the folder.
+pub(super) async fn adopt(
+    admin: PageAdmin,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    scripts::adopt(&admin, &name).await?;
+    Ok(to(&format!("/scripts/{name}")))
 }
 
 /// Runs a script once, as it is saved, and shows the run.
