@@ -155,7 +155,10 @@ pub(super) fn show(out: &Out, here: &Here, run: &RunView) -> String {
 /// The note beside a box.
 fn why(step: &StepRunView) -> String {
     let mut parts: Vec<String> = step.reason.iter().cloned().collect();
-    if step.attempt > 1 {
+    if step.attempt > step.step.retries + 1 {
+        // A crash does not count.
+        parts.push(format!("attempt {}", step.attempt));
+    } else if step.attempt > 1 {
         parts.push(format!(
             "attempt {} of {}",
             step.attempt,

@@ -1,6 +1,8 @@
 //! `lightflow serve`: puts the layers together and runs until it is told to stop.
 
+use super::data_folder::{lock, make_folders};
 use super::readiness::{Manager, State};
+use super::self_check::{check_database, watch_secrets};
 use super::upkeep::Upkeep;
 use crate::config::{Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, RunSecrets, SystemClock};
@@ -12,17 +14,16 @@ use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::{self, Store};
 use crate::web::{
-    self, App, AppParts, Certificates, Listeners, Problems, SetupLink, lost_database, watch_secrets,
+    self, App, AppParts, Certificates, Listeners, Problems, SetupLink, lost_database,
 };
 use crate::zones;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -338,66 +339,6 @@ impl Server {
         if let Err(error) = self.store.checkpoint().await {
             tracing::warn!(%error, "the log of changes stays beside the database; the next start reads it");
         }
-    }
-}
-
-/// After a crash or a power cut: looks for damage in the database while the server already works.
-async fn check_database(app: Arc<App>) {
-    match app.store.check().await {
-        Ok(()) => tracing::info!("the last stop was not clean; the database is undamaged"),
-        Err(error) => app.problems.database(format!(
-            "the database is damaged ({error}): stop the server and restore a snapshot, such as backup/lightflow.db"
-        )),
-    }
-}
-
-fn make_folders(data: &Path) -> Result<()> {
-    for folder in [
-        data.to_owned(),
-        data.join("scripts"),
-        data.join("python-libs"),
-        data.join("logs"),
-        data.join("backup"),
-        data.join("tls"),
-    ] {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| {
-                format!(
-                    "cannot make the folder {}; LIGHTFLOW_DATA_DIR must be a folder that the user of lightflow (uid {}) may write to",
-                    folder.display(),
-                    nix::unistd::geteuid()
-                )
-            })?;
-    }
-    Ok(())
-}
-
-/// Makes sure that no second server works in the same folder.
-fn lock(data: &Path) -> Result<Flock<File>> {
-    let path = data.join("lightflow.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| {
-            format!(
-                "cannot write to {}; it must be writable by the user of lightflow (uid {})",
-                path.display(),
-                nix::unistd::geteuid()
-            )
-        })?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
-            "another lightflow serves the data directory {} already; stop it, or give this one a LIGHTFLOW_DATA_DIR of its own",
-            data.display()
-        ),
-        Err((_, error)) => bail!("cannot lock {}: {error}", path.display()),
     }
 }
 

@@ -12,6 +12,9 @@ use super::task::TaskId;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
+/// Most attempts of an `always` step that are repeated because their supervisor was lost.
+const MOST_LOST: u32 = 3;
+
 /// Identifies a run; larger numbers are newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
@@ -25,6 +28,8 @@ pub struct StepRun {
     pub state: StepState,
     /// Number of the attempt that runs or ran last, from 1; 0 before the first.
     pub attempt: u32,
+    /// Attempts that count for no retry: a crash or the loss of the supervisor ended them.
+    pub uncounted: u32,
     /// Exit code of the last attempt.
     pub exit_code: Option<i32>,
     /// The reason of its state.
@@ -45,6 +50,7 @@ impl StepRun {
             step,
             state: StepState::Pending,
             attempt: 0,
+            uncounted: 0,
             exit_code: None,
             reason: None,
             figures: Figures::default(),
@@ -296,11 +302,14 @@ impl Run {
         step.exit_code = outcome.exit_code();
         let state = outcome.state();
         let reason = outcome.reason();
-        let retries_left = step
-            .step
-            .retry
-            .count
-            .saturating_sub(step.attempt.saturating_sub(1));
+        if matches!(outcome, Outcome::Lost(_))
+            && step.step.rule == RunRule::Always
+            && step.uncounted < MOST_LOST
+        {
+            step.uncounted += 1;
+        }
+        let counted = step.attempt.saturating_sub(step.uncounted);
+        let retries_left = (step.step.retry.count + 1).saturating_sub(counted);
         if state == StepState::Failed && may_retry && !forced && retries_left > 0 {
             step.state = StepState::Retrying;
             step.reason = reason.map(|r| format!("attempt {}: {r}", step.attempt));
@@ -359,10 +368,22 @@ impl Run {
         self.interrupted = true;
         for step in &mut self.steps {
             match step.state {
-                StepState::Pending | StepState::Queued => step.state = StepState::Pending,
-                StepState::Running | StepState::Retrying if step.step.rule == RunRule::Always => {
+                // It gets its full number of attempts: what failed before may have failed because of the crash, such as a
+                // host that is not up yet.
+                StepState::Pending
+                | StepState::Queued
+                | StepState::Running
+                | StepState::Retrying
+                    if step.step.rule == RunRule::Always =>
+                {
+                    step.uncounted = step.attempt;
                     step.state = StepState::Pending;
                 }
+                // It ran, and waited for a slot for its next attempt.
+                StepState::Queued if step.attempt > 0 => {
+                    step.finish(StepState::Interrupted, Outcome::Interrupted.reason(), now);
+                }
+                StepState::Pending | StepState::Queued => step.state = StepState::Pending,
                 StepState::Running | StepState::Retrying => {
                     step.exit_code = None;
                     step.finish(StepState::Interrupted, Outcome::Interrupted.reason(), now);

@@ -81,7 +81,7 @@ impl Dispatcher {
         how: Cancel,
         act: AuditedAct,
     ) -> Result<(), CancelError> {
-        if !self.active.contains_key(&run) {
+        if !self.board.active.contains_key(&run) {
             return Err(CancelError::NotRunning(run));
         }
         self.unsaved_audit

@@ -5,36 +5,32 @@
 //! restart would not know of.
 
 use super::audited::AuditedAct;
+use super::board::Board;
 use super::command::EngineCommand;
 use super::feed::{Change, Feed};
+use super::leftovers;
 use super::plan::Plan;
-use super::pool_slots::PoolSlots;
+use super::step_task::StopWish;
 use super::ticker::{Due, Ticker};
 use super::timekeeping::{ClockNote, ClockWatch, Held};
 use super::{Parts, PoolState};
+use crate::blocking;
 use crate::domain::audit::{Actor, Deed};
 use crate::domain::lifecycle::{Event, Run, RunId, Trigger};
 use crate::domain::names::PoolName;
+use crate::domain::pool::Pool;
 use crate::domain::task::{MissedPolicy, Retention, TaskId};
 use crate::faults::{self, Place};
 use crate::store::{self, StoreError, StoredTask};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Pause after which a failed fire time is tried again.
 const FIRE_AGAIN: TimeDelta = TimeDelta::seconds(60);
-
-#[derive(Debug)]
-pub(super) struct Active {
-    pub(super) run: Run,
-    pub(super) pool: PoolName,
-    pub(super) retention: Retention,
-    /// Tells the running step to stop.
-    pub(super) stop: Option<watch::Sender<bool>>,
-}
 
 pub(super) struct Dispatcher {
     pub(super) parts: Parts,
@@ -45,8 +41,7 @@ pub(super) struct Dispatcher {
     pub(super) notes: watch::Sender<Option<ClockNote>>,
     /// Present while no schedule is followed, because the clock cannot be right.
     pub(super) held: Option<Held>,
-    pub(super) pools: BTreeMap<PoolName, PoolSlots>,
-    pub(super) active: BTreeMap<RunId, Active>,
+    pub(super) board: Board,
     /// Runs with a last state that could not be written yet.
     pub(super) unsaved: BTreeMap<RunId, Run>,
     /// Audit entries that are written with the states of the runs they are about.
@@ -69,7 +64,17 @@ impl Dispatcher {
             .read(|tx| {
                 let unfinished = store::runs::unfinished(tx)?
                     .into_iter()
-                    .map(|run| Ok((store::tasks::get(tx, run.task)?.task, run)))
+                    .map(|run| {
+                        // The run knows its steps: an `always` step runs also when its task cannot be read any more.
+                        let (pool, retention) = match store::tasks::get(tx, run.task) {
+                            Ok(stored) => (stored.task.pool, stored.task.retention),
+                            Err(error) if error.is_unreadable() => {
+                                (PoolName::default_pool(), Retention::default())
+                            }
+                            Err(error) => return Err(error),
+                        };
+                        Ok((pool, retention, run))
+                    })
                     .collect::<Result<Vec<_>, StoreError>>()?;
                 Ok((unfinished, store::runs::last_id(tx)?))
             })
@@ -82,33 +87,48 @@ impl Dispatcher {
             parts,
             feed,
             own,
-            pools: BTreeMap::new(),
-            active: BTreeMap::new(),
+            board: Board::default(),
             unsaved: BTreeMap::new(),
             unsaved_audit: Vec::new(),
             last_run,
             closing: None,
             save_pending: false,
         };
+        let readable: Vec<RunId> = unfinished.iter().map(|(_, _, run)| run.id).collect();
+        let now = dispatcher.parts.clock.now();
+        dispatcher
+            .parts
+            .store
+            .write(move |tx| store::runs::abandon(tx, &readable, now))
+            .await?;
         dispatcher.load_pools().await?;
         dispatcher.check_clock().await?;
+        // Before anything starts: a process of the killed server may still work on the same files.
+        let data = dispatcher.parts.folders.data.to_string_lossy().into_owned();
+        let runs: Vec<RunId> = unfinished.iter().map(|(_, _, run)| run.id).collect();
+        if !runs.is_empty() {
+            let kill = move || {
+                runs.iter()
+                    .map(|run| leftovers::kill(*run, &data))
+                    .sum::<usize>()
+            };
+            match blocking::run(kill).await {
+                Ok(0) => {}
+                Ok(killed) => tracing::warn!(killed, "killed processes that steps left running"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for processes that steps left running")
+                }
+            }
+        }
         let mut plan = Plan::default();
-        for (task, run) in unfinished {
+        for (pool, retention, run) in unfinished {
             tracing::warn!(
                 run = run.id.0,
                 task = run.task_name.as_str(),
                 "recovering a run that was going on"
             );
             let id = run.id;
-            dispatcher.active.insert(
-                id,
-                Active {
-                    run,
-                    pool: task.pool.clone(),
-                    retention: task.retention,
-                    stop: None,
-                },
-            );
+            dispatcher.board.add(run, pool, retention);
             dispatcher.apply(id, Event::Recovered, &mut plan);
         }
         dispatcher.settle(plan).await;
@@ -120,9 +140,12 @@ impl Dispatcher {
         let mut wake_at = None;
         let mut alarm = None;
         loop {
-            let next = self
-                .held
-                .map_or_else(|| self.ticker.wake_at(), |held| Some(held.until()));
+            // While it stops, no fire time wakes it: it would be due at once, again and again.
+            let next = match (&self.closing, self.held) {
+                (Some(_), _) => None,
+                (None, Some(held)) => Some(held.until()),
+                (None, None) => self.ticker.wake_at(),
+            };
             if wake_at != next {
                 wake_at = next;
                 alarm = wake_at.map(|due| self.parts.clock.alarm(due));
@@ -140,7 +163,7 @@ impl Dispatcher {
                     None => return,
                 },
             }
-            let steps_run = self.active.values().any(|a| a.stop.is_some());
+            let steps_run = self.board.active.values().any(|a| a.stop.is_some());
             if !steps_run && let Some(reply) = self.closing.take() {
                 let _ = reply.send(());
                 return;
@@ -177,12 +200,12 @@ impl Dispatcher {
                 outcome,
                 figures,
             } => {
-                if let Some(active) = self.active.get_mut(&run) {
+                if let Some(active) = self.board.active.get_mut(&run) {
                     active.stop = None;
                 }
                 // Going down: the reports of stopped steps are not their results.
                 if self.closing.is_none() {
-                    if let Some(active) = self.active.get_mut(&run) {
+                    if let Some(active) = self.board.active.get_mut(&run) {
                         active.run.report(position, figures);
                     }
                     self.event(run, Event::Ended(position, outcome)).await;
@@ -216,9 +239,9 @@ impl Dispatcher {
                 let _ = reply.send(tasks.into_iter().filter_map(next).collect());
             }
             EngineCommand::Shutdown { reply } => {
-                for active in self.active.values() {
+                for active in self.board.active.values() {
                     if let Some(stop) = &active.stop {
-                        stop.send_replace(true);
+                        stop.send_replace(StopWish::Shutdown);
                     }
                 }
                 self.closing = Some(reply);
@@ -228,8 +251,7 @@ impl Dispatcher {
 
     /// The unfinished run of a task, if any.
     pub(super) fn running(&self, task: TaskId) -> Option<RunId> {
-        let active = self.active.values().find(|a| a.run.task == task)?;
-        Some(active.run.id)
+        self.board.running(task)
     }
 
     /// Deals with every fire time that has come.
@@ -326,19 +348,12 @@ impl Dispatcher {
     ) -> Result<RunId, StoreError> {
         let id = run.id;
         let entry = act.map(|act| act.on(id));
-        self.active.insert(
-            id,
-            Active {
-                run,
-                pool: task.task.pool.clone(),
-                retention: task.task.retention,
-                stop: None,
-            },
-        );
+        self.board
+            .add(run, task.task.pool.clone(), task.task.retention);
         let mut plan = Plan::default();
         self.apply(id, Event::Created, &mut plan);
         self.grant(&mut plan);
-        let written = match self.active.get(&id).map(|a| a.run.clone()) {
+        let written = match self.board.active.get(&id).map(|a| a.run.clone()) {
             Some(run) => {
                 self.parts
                     .store
@@ -356,10 +371,7 @@ impl Dispatcher {
             None => Ok(()),
         };
         if let Err(error) = written {
-            self.active.remove(&id);
-            for pool in self.pools.values_mut() {
-                pool.release(id);
-            }
+            self.board.remove(id);
             return Err(error);
         }
         // Written already.
@@ -371,16 +383,17 @@ impl Dispatcher {
 
     async fn load_pools(&mut self) -> Result<(), StoreError> {
         let stored = self.parts.store.read(store::pools::list).await?;
-        self.pools.retain(|name, slots| {
-            stored.iter().any(|s| s.pool.name == *name) || !slots.is_unused()
-        });
-        for stored in stored {
-            let slots = usize::try_from(stored.pool.slots.get()).unwrap_or(usize::MAX);
-            self.pools
-                .entry(stored.pool.name)
-                .or_insert_with(|| PoolSlots::new(slots))
-                .resize(slots);
-        }
+        let slots = |pool: &Pool| {
+            let slots = usize::try_from(pool.slots.get()).ok();
+            slots
+                .and_then(NonZeroUsize::new)
+                .unwrap_or(NonZeroUsize::MIN)
+        };
+        let stored: Vec<_> = stored
+            .into_iter()
+            .map(|stored| (stored.pool.name.clone(), slots(&stored.pool)))
+            .collect();
+        self.board.set_pools(&stored);
         Ok(())
     }
 
@@ -391,7 +404,8 @@ impl Dispatcher {
     }
 
     fn pool_states(&self) -> BTreeMap<PoolName, PoolState> {
-        self.pools
+        self.board
+            .pools
             .iter()
             .map(|(name, pool)| {
                 let state = PoolState {

@@ -5,12 +5,14 @@
 
 mod acts;
 mod audited;
+mod board;
 mod capture;
 pub mod clock;
 mod command;
 mod dispatcher;
 mod environment;
 mod feed;
+mod leftovers;
 mod listen;
 mod log_file;
 mod log_times;

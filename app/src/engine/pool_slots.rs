@@ -5,28 +5,30 @@
 
 use crate::domain::lifecycle::RunId;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 /// The slots of one pool.
 ///
 /// First come, first served goes by run: the run that was created first gets the
 /// next free slot. So with one slot a run that has stopped a service continues to its
 /// end, instead of leaving the service down while every other run stops its own.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct PoolSlots {
-    slots: usize,
+    slots: NonZeroUsize,
     holders: BTreeSet<RunId>,
     waiting: BTreeSet<RunId>,
 }
 
 impl PoolSlots {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: NonZeroUsize) -> Self {
         Self {
             slots,
-            ..Self::default()
+            holders: BTreeSet::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
-    pub(super) fn resize(&mut self, slots: usize) {
+    pub(super) fn resize(&mut self, slots: NonZeroUsize) {
         self.slots = slots;
     }
 
@@ -41,14 +43,9 @@ impl PoolSlots {
         self.waiting.remove(&run);
     }
 
-    /// Reports if no run holds or waits for a slot.
-    pub(super) fn is_unused(&self) -> bool {
-        self.holders.is_empty() && self.waiting.is_empty()
-    }
-
     /// Gives a free slot to the run that waits and came first.
     pub(super) fn grant(&mut self) -> Option<RunId> {
-        if self.holders.len() >= self.slots {
+        if self.holders.len() >= self.slots.get() {
             return None;
         }
         let run = self.waiting.pop_first()?;
@@ -72,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_run_that_came_first_keeps_its_turn_until_it_is_done() {
-        let mut pool = PoolSlots::new(1);
+        let mut pool = PoolSlots::new(NonZeroUsize::MIN);
         pool.request(RunId(1));
         pool.request(RunId(2));
         assert_eq!(pool.grant(), Some(RunId(1)));
@@ -91,7 +88,7 @@ mod tests {
             slots in 1usize..4,
             moves in prop::collection::vec((0u8..4, 0i64..6), 0..80),
         ) {
-            let mut pool = PoolSlots::new(slots);
+            let mut pool = PoolSlots::new(NonZeroUsize::new(slots).unwrap());
             for (kind, run) in moves {
                 match kind {
                     0 | 1 => if !pool.holders.contains(&RunId(run)) { pool.request(RunId(run)) },

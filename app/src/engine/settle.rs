@@ -6,12 +6,11 @@ use super::dispatcher::Dispatcher;
 use super::feed::{Change, Feed, Growing, LogId};
 use super::listen::Listener;
 use super::plan::Plan;
-use super::pool_slots::PoolSlots;
 use super::prepare::attempt;
+use super::step_task::{StopWish, stop_wanted};
 use crate::blocking;
 use crate::domain::figure::Figures;
-use crate::domain::lifecycle::{Event, Next, Run, RunId};
-use crate::domain::names::PoolName;
+use crate::domain::lifecycle::{Event, Run, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Progress;
 use crate::domain::step::RunRule;
@@ -40,29 +39,7 @@ impl Dispatcher {
     /// Lets the state machine decide and notes the consequences.
     pub(super) fn apply(&mut self, id: RunId, event: Event, plan: &mut Plan) {
         let now = self.parts.clock.now();
-        let Some(active) = self.active.get_mut(&id) else {
-            return;
-        };
-        let next = active.run.apply(event, now);
-        plan.changed.insert(id);
-        let pool = self.pools.entry(active.pool.clone()).or_default();
-        match next {
-            Next::WantSlot(_) => {
-                pool.release(id);
-                pool.request(id);
-            }
-            Next::Start(position) => plan.starts.push((id, position)),
-            Next::RetryAfter(position, delay) => {
-                pool.release(id);
-                plan.retries.push((id, position, delay));
-            }
-            Next::Stop(_) => plan.stops.push(id),
-            Next::Nothing => {}
-            Next::Finished => {
-                pool.release(id);
-                plan.finished.push(id);
-            }
-        }
+        self.board.apply(id, event, now, plan);
     }
 
     /// Hands out free slots until none is free or no run waits.
@@ -71,20 +48,8 @@ impl Dispatcher {
             // A run that starts now would only be stopped; the next start takes it up.
             return;
         }
-        let names: Vec<PoolName> = self.pools.keys().cloned().collect();
-        for name in names {
-            while let Some(id) = self.pools.get_mut(&name).and_then(PoolSlots::grant) {
-                let position = self.active.get(&id).and_then(|a| a.run.current());
-                match position {
-                    Some(position) => self.apply(id, Event::SlotGranted(position), plan),
-                    None => {
-                        if let Some(pool) = self.pools.get_mut(&name) {
-                            pool.release(id);
-                        }
-                    }
-                }
-            }
-        }
+        let now = self.parts.clock.now();
+        self.board.grant(now, plan);
     }
 
     /// Commits the changes in one write, publishes them, and carries out the rest of the plan.
@@ -99,12 +64,12 @@ impl Dispatcher {
             self.publish(*id);
         }
         for id in &plan.finished {
-            self.active.remove(id);
+            self.board.active.remove(id);
             self.parts.run_secrets.forget(*id);
         }
         for id in plan.stops {
-            if let Some(stop) = self.active.get(&id).and_then(|a| a.stop.as_ref()) {
-                stop.send_replace(true);
+            if let Some(stop) = self.board.active.get(&id).and_then(|a| a.stop.as_ref()) {
+                stop.send_replace(StopWish::Cancel);
             }
         }
         for (run, position, delay) in plan.retries {
@@ -117,7 +82,7 @@ impl Dispatcher {
     }
 
     pub(super) fn publish(&self, id: RunId) {
-        if let Some(active) = self.active.get(&id) {
+        if let Some(active) = self.board.active.get(&id) {
             self.feed.publish(Change::Run(Arc::new(active.run.clone())));
         }
     }
@@ -126,7 +91,7 @@ impl Dispatcher {
     /// same, because a stopped service has to come back; the state is written later.
     async fn save(&mut self, plan: &Plan) {
         for id in &plan.changed {
-            if let Some(active) = self.active.get(id) {
+            if let Some(active) = self.board.active.get(id) {
                 self.unsaved.insert(*id, active.run.clone());
             }
         }
@@ -137,7 +102,7 @@ impl Dispatcher {
         let finished: Vec<(TaskId, Retention)> = plan
             .finished
             .iter()
-            .filter_map(|id| self.active.get(id).map(|a| (a.run.task, a.retention)))
+            .filter_map(|id| self.board.active.get(id).map(|a| (a.run.task, a.retention)))
             .collect();
         let now = self.parts.clock.now();
         let audit = self.unsaved_audit.clone();
@@ -189,10 +154,10 @@ impl Dispatcher {
     }
 
     fn start_step(&mut self, id: RunId, position: usize) {
-        let Some(active) = self.active.get_mut(&id) else {
+        let Some(active) = self.board.active.get_mut(&id) else {
             return;
         };
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(StopWish::Continue);
         active.stop = Some(stop);
         let run = active.run.clone();
         let parts = self.parts.clone();
@@ -235,7 +200,7 @@ async fn attempts(
     parts: &Parts,
     log: LogId,
     run: &Run,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<StopWish>,
     length: watch::Sender<u64>,
     said: watch::Sender<Option<Progress>>,
 ) -> (Outcome, Figures) {
@@ -261,7 +226,7 @@ async fn attempts(
         );
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            Ok(_) = stop.wait_for(|stop| *stop) => return (Outcome::Cancelled, Figures::default()),
+            outcome = stop_wanted(&mut stop) => return (outcome, Figures::default()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::capture::{self, Capture, Captured};
 use super::clock::Clock;
 use super::feed::LogId;
+use super::leftovers;
 use super::listen::Listener;
 use super::log_file::LogStore;
 use super::process::{Launch, Said, Supervised, launch};
@@ -28,6 +29,16 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Time for which the output may stay open after the last process of the step is gone.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// The order to a running step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopWish {
+    Continue,
+    /// A person cancelled the run.
+    Cancel,
+    /// The runner goes down.
+    Shutdown,
+}
+
 /// One attempt, with all it needs.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -36,13 +47,15 @@ pub(super) struct Attempt {
     pub(super) env: BTreeMap<String, String>,
     pub(super) dir: PathBuf,
     pub(super) masker: Masker,
+    /// Lines of the runner for the beginning of the log.
+    pub(super) notes: Vec<String>,
     pub(super) supervisor: PathBuf,
     pub(super) logs: LogStore,
     pub(super) clock: Arc<dyn Clock>,
     /// Time between asking the step to end and killing it.
     pub(super) grace: Duration,
-    /// Becomes true when the step shall stop.
-    pub(super) stop: watch::Receiver<bool>,
+    /// Tells when the step shall stop.
+    pub(super) stop: watch::Receiver<StopWish>,
 }
 
 impl Attempt {
@@ -54,13 +67,14 @@ impl Attempt {
         listener: Listener,
     ) -> (Outcome, Figures) {
         let masker = std::mem::take(&mut self.masker);
-        let log = Captured::new(
+        let mut log = Captured::new(
             self.logs.create(self.id),
             masker,
             length,
             listener,
             self.clock.clone(),
         );
+        log.note(&self.notes);
         if let Some(error) = log.failure() {
             tracing::error!(run = self.id.run.0, step = self.step.name.as_str(), %error, "the step runs without a log");
         }
@@ -129,8 +143,8 @@ impl Attempt {
                     state.kill_at = Some(Instant::now() + self.grace);
                     supervised.terminate().await;
                 }
-                () = stop_wanted(&mut self.stop), if state.stopped.is_none() => {
-                    state.stopped = Some(Outcome::Cancelled);
+                outcome = stop_wanted(&mut self.stop), if state.stopped.is_none() => {
+                    state.stopped = Some(outcome);
                     state.kill_at = Some(Instant::now() + self.grace);
                     supervised.terminate().await;
                 }
@@ -149,6 +163,11 @@ impl Attempt {
             }
         };
         let how = supervised.close(vanished).await;
+        if vanished {
+            let (run, data) = (self.id.run, self.env.get("LIGHTFLOW_DATA_DIR").cloned());
+            let killed = blocking::run(move || leftovers::kill(run, &data.unwrap_or_default()));
+            state.killed += killed.await.unwrap_or(0);
+        }
         if !state.output_closed {
             // No process of the step is left, so a process that still holds the pipe is not part
             // of the step; the printed bytes are read, and no more are waited for.
@@ -259,9 +278,14 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// Waits for the order to stop; for ever if its sender is gone.
-async fn stop_wanted(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        pending().await
+/// Waits for the order to stop and tells the outcome that it gives to the step; for ever if its sender is gone.
+pub(super) async fn stop_wanted(stop: &mut watch::Receiver<StopWish>) -> Outcome {
+    let wish = stop.wait_for(|wish| *wish != StopWish::Continue).await;
+    let Ok(wish) = wish.map(|wish| *wish) else {
+        return pending().await;
+    };
+    match wish {
+        StopWish::Shutdown => Outcome::Interrupted,
+        StopWish::Cancel | StopWish::Continue => Outcome::Cancelled,
     }
 }

@@ -48,6 +48,7 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
 
     restore_descriptor_limit()?;
+    leave_room_for_the_runner();
     let spawned = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -93,6 +94,20 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 fn restore_descriptor_limit() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(1024), hard)?)
+}
+
+/// Processes and threads of the container that steps leave to the runner, its supervisors and `always` steps.
+const ROOM: u64 = 64;
+
+/// Keeps a fork bomb in one step from taking the last process of the container (RLIMIT_NPROC counts the processes of
+/// this user; it does not bind root, setrlimit(2)). Without a limit of the container there is nothing to keep free.
+fn leave_room_for_the_runner() {
+    let limit = fs::read_to_string("/sys/fs/cgroup/pids.max").ok();
+    let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
+    if let (Some(limit), Ok((soft, hard))) = (limit, getrlimit(Resource::RLIMIT_NPROC)) {
+        let most = limit.saturating_sub(ROOM).max(limit / 2);
+        let _ = setrlimit(Resource::RLIMIT_NPROC, soft.min(most), hard.min(most));
+    }
 }
 
 fn watch(step: &mut SupervisedStep, socket: &mut UnixStream) -> io::Result<()> {
@@ -246,7 +261,7 @@ fn descendants() -> Vec<Pid> {
 
 /// The state and the parent of a process from its `/proc/PID/stat` (proc_pid_stat(5)).
 /// The name before them may hold anything, also `)`, so it is skipped from the right.
-fn state_and_parent(stat: &str) -> Option<(char, i32)> {
+pub(super) fn state_and_parent(stat: &str) -> Option<(char, i32)> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;

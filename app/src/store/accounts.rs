@@ -6,8 +6,10 @@ use super::transaction::Tx;
 use crate::domain::audit::Actor;
 use crate::domain::field::FieldError;
 use crate::domain::names::{TaskName, UserName};
+use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// A permission. Users are viewers or admins; API tokens may be operators too.
@@ -93,17 +95,17 @@ pub struct Principal {
     pub actor: Actor,
     /// Its permission.
     pub role: Role,
-    /// The tasks for which it holds.
-    pub scope: Scope,
+    /// The numbers of the tasks for which it holds; none for everything. A number stays when its task is renamed, and
+    /// another task never gets it.
+    pub tasks: Option<BTreeSet<TaskId>>,
 }
 
 impl Principal {
     /// Reports if it may view a task and its runs.
-    pub fn sees(&self, task: &str) -> bool {
-        match &self.scope {
-            Scope::Everything => true,
-            Scope::Tasks(tasks) => tasks.iter().any(|one| one.as_str() == task),
-        }
+    pub fn sees(&self, task: TaskId) -> bool {
+        self.tasks
+            .as_ref()
+            .is_none_or(|tasks| tasks.contains(&task))
     }
 }
 

@@ -4,6 +4,7 @@
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
 use super::outbox::{AlarmNews, post};
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use crate::domain::lifecycle::{Run, RunState};
@@ -88,7 +89,7 @@ fn what_failed(run: &Run) -> String {
 
 /// The tasks that may become overdue; `zone` is that of those that name none.
 pub fn watched(tx: &Tx<'_>, zone: Zone) -> Result<Vec<Watched>, StoreError> {
-    tx.0.prepare_cached(
+    let mut statement = tx.0.prepare_cached(
         "SELECT * FROM (
              SELECT id, name, cron, zone, overdue_from, max(watched_from, coalesce((
                  SELECT finished_at FROM runs WHERE task_id = tasks.id AND state IN ('success', 'skipped')
@@ -97,10 +98,13 @@ pub fn watched(tx: &Tx<'_>, zone: Zone) -> Result<Vec<Watched>, StoreError> {
              WHERE auto = 1 AND cron IS NOT NULL AND NOT EXISTS (
                  SELECT 1 FROM runs WHERE task_id = tasks.id AND state IN ('queued', 'running')))
          WHERE overdue_from IS NOT good",
-    )?
-    .query_and_then([], |row| {
+    )?;
+    let rows = statement.query_and_then([], |row| {
         let own: Option<String> = row.get("zone")?;
-        let own = own.map(|text| parse_zone(&text)).transpose().map_err(corrupt("zone"))?;
+        let own = own
+            .map(|text| parse_zone(&text))
+            .transpose()
+            .map_err(corrupt("zone"))?;
         let cron: String = row.get("cron")?;
         Ok(Watched {
             task: TaskId(row.get("id")?),
@@ -108,8 +112,8 @@ pub fn watched(tx: &Tx<'_>, zone: Zone) -> Result<Vec<Watched>, StoreError> {
             schedule: Schedule::new(cron.parse().map_err(corrupt("cron"))?, own.unwrap_or(zone)),
             good: time(row.get("good")?)?,
         })
-    })?
-    .collect()
+    })?;
+    readable("schedule", rows)
 }
 
 /// Reports a task as overdue, once for each time it succeeded last.

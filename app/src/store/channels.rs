@@ -2,6 +2,7 @@
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::channel::{Channel, Wishes};
 use crate::domain::names::{ChannelName, TaskName};
@@ -25,9 +26,11 @@ const SELECT: &str = "SELECT id, name, kind, enabled, on_failure, on_recovery, o
 
 /// Channels by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredChannel>, StoreError> {
-    tx.0.prepare(&format!("{SELECT} ORDER BY name"))?
-        .query_and_then([], |row| read(tx, row))?
-        .collect()
+    let mut statement = tx.0.prepare(&format!("{SELECT} ORDER BY name"))?;
+    readable(
+        "notification channel",
+        statement.query_and_then([], |row| read(tx, row))?,
+    )
 }
 
 /// The channel of that name.

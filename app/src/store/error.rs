@@ -66,6 +66,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Reports if a row holds a value that cannot be read; other rows can.
+    pub fn is_unreadable(&self) -> bool {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+        };
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Sqlite(error) => matches!(
+                error,
+                FromSqlConversionFailure(..)
+                    | IntegralValueOutOfRange(..)
+                    | InvalidColumnType(..)
+                    | Utf8Error(..)
+            ),
+            _ => false,
+        }
+    }
+
     /// Reports if the disk refused it: no space, or a fault.
     pub fn is_of_the_disk(&self) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use super::codec::{millis, optional_time, time};
 use super::error::StoreError;
 use super::runs::{self, read_count, run_state};
+use super::set_aside::readable;
 use super::task_facts::{self, TaskFacts};
 use super::tasks::{self, StoredTask};
 use super::transaction::Tx;
@@ -74,7 +75,6 @@ fn fare(
     since: DateTime<Utc>,
 ) -> Result<Fare, StoreError> {
     let id = stored.id;
-    let last = runs::newest_finished(tx, id)?;
     let (succeeded, good): (Option<i64>, i64) =
         tx.0.prepare_cached(
             "SELECT good, max(watched_from, coalesce(good, 0)) FROM (
@@ -85,7 +85,7 @@ fn fare(
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Fare {
         running: runs::running(tx, id)?,
-        last: last.map(|run| runs::get(tx, run)).transpose()?,
+        last: runs::last_finished(tx, id)?,
         succeeded: optional_time(succeeded)?,
         good: time(good)?,
         lately: lately(tx, id, since)?,
@@ -96,19 +96,19 @@ fn fare(
 }
 
 fn lately(tx: &Tx<'_>, task: TaskId, since: DateTime<Utc>) -> Result<Vec<Ended>, StoreError> {
-    tx.0.prepare_cached(
+    let mut statement = tx.0.prepare_cached(
         "SELECT id, state, created_at FROM runs INDEXED BY runs_of_task_by_time
          WHERE task_id = ?1 AND created_at >= ?2 AND state NOT IN ('queued', 'running') ORDER BY created_at, id",
-    )?
-    .query_and_then((task.0, millis(since)), |row| {
+    )?;
+    let rows = statement.query_and_then((task.0, millis(since)), |row| {
         let state: String = row.get(1)?;
         Ok(Ended {
             run: RunId(row.get(0)?),
             state: run_state(&state)?,
             at: time(row.get(2)?)?,
         })
-    })?
-    .collect()
+    })?;
+    readable("run", rows)
 }
 
 fn sizes(tx: &Tx<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_definition.sql"),
     include_str!("migrations/0009_facts.sql"),
     include_str!("migrations/0010_history.sql"),
+    include_str!("migrations/0011_uncounted.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

@@ -18,6 +18,7 @@ pub mod pools;
 pub mod retention;
 pub mod runs;
 pub mod sessions;
+pub mod set_aside;
 pub mod settings;
 pub mod snapshot;
 pub mod snapshot_place;

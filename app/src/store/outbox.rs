@@ -3,6 +3,7 @@
 
 use super::codec::{corrupt, millis, optional_time, time};
 use super::error::StoreError;
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use chrono::{DateTime, Utc};
@@ -188,26 +189,30 @@ pub fn postpone(
 
 /// The newest messages in any state.
 pub fn newest(tx: &Tx<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-    tx.0.prepare(
+    let mut statement = tx.0.prepare(
         "SELECT outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, channels.name AS channel_name,
              state, due, error, finished_at
          FROM outbox JOIN channels ON channels.id = channel_id ORDER BY outbox.id DESC LIMIT ?1",
-    )?
-    .query_and_then([limit], |row| {
+    )?;
+    let rows = statement.query_and_then([limit], |row| {
         let state: String = row.get("state")?;
         Ok(Delivery {
             message: read(row)?,
             channel: row.get("channel_name")?,
-            state: [MessageState::Waiting, MessageState::Sent, MessageState::GivenUp]
-                .into_iter()
-                .find(|known| known.as_str() == state)
-                .ok_or_else(|| corrupt("message state")(state))?,
+            state: [
+                MessageState::Waiting,
+                MessageState::Sent,
+                MessageState::GivenUp,
+            ]
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or_else(|| corrupt("message state")(state))?,
             due: time(row.get("due")?)?,
             error: row.get("error")?,
             finished_at: optional_time(row.get("finished_at")?)?,
         })
-    })?
-    .collect()
+    })?;
+    readable("notification", rows)
 }
 
 fn read(row: &Row<'_>) -> Result<Message, StoreError> {

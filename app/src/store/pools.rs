@@ -2,6 +2,7 @@
 
 use super::codec::corrupt;
 use super::error::StoreError;
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::names::PoolName;
 use crate::domain::pool::Pool;
@@ -22,7 +23,7 @@ const SELECT: &str =
 /// Pools by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<PoolUse>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
-    statement.query_and_then([], read)?.collect()
+    readable("pool", statement.query_and_then([], read)?)
 }
 
 /// One pool.

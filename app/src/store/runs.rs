@@ -2,6 +2,7 @@
 
 use super::codec::{corrupt, corrupt_fields, from_json, json, millis, optional_time, time};
 use super::error::StoreError;
+use super::set_aside::{readable, unless_unreadable};
 use super::transaction::Tx;
 use crate::domain::definition::StepBody;
 use crate::domain::figure::{Figures, Warning};
@@ -10,6 +11,7 @@ use crate::domain::mirror::MirrorState;
 use crate::domain::names::TaskName;
 use crate::domain::step::Step;
 use crate::domain::task::TaskId;
+use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 use std::collections::HashSet;
@@ -113,7 +115,8 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
     // Boxes that did not change are left alone, so that a commit writes few pages.
     let mut statement = tx.0.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
-         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13, mirror = ?14
+         started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13, mirror = ?14,
+         uncounted = ?15
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
     )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
@@ -135,6 +138,7 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
                 .mirror
                 .as_ref()
                 .map(|mirror| mirror.to_json().to_string()),
+            box_.uncounted,
         ))?;
     }
     Ok(())
@@ -170,9 +174,9 @@ pub fn list(tx: &Tx<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
     }
     values.push(i64::from(query.limit).into());
     sql.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
-    tx.0.prepare_cached(&sql)?
-        .query_and_then(params_from_iter(values), |row| read(tx, row))?
-        .collect()
+    let mut statement = tx.0.prepare_cached(&sql)?;
+    let rows = statement.query_and_then(params_from_iter(values), |row| read(tx, row))?;
+    readable("run", rows)
 }
 
 /// Removes a run that is over; its logs are the caller's to remove.
@@ -210,11 +214,31 @@ pub fn last(tx: &Tx<'_>, task: TaskId) -> Result<Option<Run>, StoreError> {
         Some(run) => Some(run),
         None => newest_finished(tx, task)?,
     };
-    last.map(|run| get(tx, run)).transpose()
+    last.map_or(Ok(None), |run| unless_unreadable("run", get(tx, run)))
 }
 
-/// The newest run of a task that is over and did run.
-pub fn newest_finished(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
+/// Ends the unfinished runs that cannot be read, so that their tasks can run again; `readable` are the others.
+pub fn abandon(tx: &Tx<'_>, readable: &[RunId], now: DateTime<Utc>) -> Result<(), StoreError> {
+    let mut statement =
+        tx.0.prepare("SELECT id FROM runs WHERE state IN ('queued', 'running')")?;
+    let all = statement
+        .query_map([], |row| row.get(0).map(RunId))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for run in all.iter().filter(|run| !readable.contains(run)) {
+        tx.0.execute(
+            "UPDATE runs SET state = 'interrupted', interrupted = 1, finished_at = ?2 WHERE id = ?1",
+            (run.0, millis(now)),
+        )?;
+    }
+    Ok(())
+}
+
+/// The newest run of a task that is over and did run; none where it cannot be read.
+pub fn last_finished(tx: &Tx<'_>, task: TaskId) -> Result<Option<Run>, StoreError> {
+    newest_finished(tx, task)?.map_or(Ok(None), |run| unless_unreadable("run", get(tx, run)))
+}
+
+fn newest_finished(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
     Ok(tx
         .0
         .prepare_cached(
@@ -239,25 +263,23 @@ pub fn newest(tx: &Tx<'_>, task: TaskId, limit: u32) -> Result<Vec<Run>, StoreEr
         && !runs.iter().any(|run| run.id == running)
     {
         runs.pop();
-        runs.push(get(tx, running)?);
+        runs.extend(unless_unreadable("run", get(tx, running))?);
     }
     Ok(runs)
 }
 
 /// Runs that were not over when the runner last went down, oldest first.
 pub fn unfinished(tx: &Tx<'_>) -> Result<Vec<Run>, StoreError> {
-    tx.0.prepare(&format!(
-        "{SELECT} WHERE state IN ('queued', 'running') ORDER BY id"
-    ))?
-    .query_and_then([], |row| read(tx, row))?
-    .collect()
+    let sql = format!("{SELECT} WHERE state IN ('queued', 'running') ORDER BY id");
+    let mut statement = tx.0.prepare(&sql)?;
+    readable("run", statement.query_and_then([], |row| read(tx, row))?)
 }
 
 fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
     let mut statement = tx.0.prepare_cached(
         "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files, warnings, mirror FROM step_runs WHERE run_id = ?1 ORDER BY position",
+         down_ms, stored_bytes, mirrored_files, warnings, mirror, uncounted FROM step_runs WHERE run_id = ?1 ORDER BY position",
     )?;
     let steps = statement
         .query_and_then([id.0], read_box)?
@@ -331,6 +353,7 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
         step: Step::try_from(&definition).map_err(corrupt_fields("step"))?,
         state: known(STEP_STATES, |s| s.as_str(), "step state", &state)?,
         attempt: row.get("attempt")?,
+        uncounted: row.get("uncounted")?,
         exit_code: row.get("exit_code")?,
         reason: row.get("reason")?,
         figures: Figures {

@@ -1,10 +1,10 @@
 //! Sessions of people in the database: of the secret only its hash, and from where it is used.
 
+use super::Principal;
 use super::accounts::role;
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
 use super::transaction::Tx;
-use super::{Principal, Scope};
 use crate::domain::audit::{Actor, ActorKind};
 use crate::domain::names::UserName;
 use chrono::{DateTime, Utc};
@@ -90,7 +90,7 @@ pub fn by_hash(
                         address: String::new(),
                     },
                     role: role(row)?,
-                    scope: Scope::Everything,
+                    tasks: None,
                 },
                 info,
             })

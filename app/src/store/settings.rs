@@ -3,6 +3,7 @@
 
 use super::codec::corrupt;
 use super::error::StoreError;
+use super::set_aside::unless_unreadable;
 use super::transaction::Tx;
 use crate::domain::field::FieldError;
 use crate::domain::schedule::parse_zone;
@@ -85,23 +86,31 @@ impl Settings {
 /// The settings as they are.
 pub fn get(tx: &Tx<'_>) -> Result<Settings, StoreError> {
     let mut settings = Settings::default();
+    let aside = |row: Result<(), StoreError>| unless_unreadable("setting", row).map(|_| ());
     let (runs, days) = (value(tx, "keep_runs")?, value(tx, "keep_days")?);
     if let (Some(runs), Some(days)) = (runs, days) {
         let number = |text: String| text.parse().map_err(corrupt("setting"));
-        settings.retention =
-            Some(Retention::new(number(runs)?, number(days)?).map_err(corrupt("setting"))?);
+        let retention = number(runs)
+            .and_then(|runs| Retention::new(runs, number(days)?).map_err(corrupt("setting")));
+        settings.retention = unless_unreadable("setting", retention)?;
     }
     if let Some(zone) = value(tx, "zone")? {
-        settings.zone = Some(parse_zone(&zone).map_err(corrupt("setting"))?);
+        let zone = parse_zone(&zone).map_err(corrupt("setting"));
+        settings.zone = unless_unreadable("setting", zone)?;
     }
-    settings
-        .set_base_url(value(tx, "base_url")?.as_deref())
-        .map_err(corrupt("setting"))?;
-    if let Some(days) = value(tx, "audit_days")? {
-        let days = days.parse().map_err(corrupt("setting"))?;
+    let base_url = value(tx, "base_url")?;
+    aside(
         settings
-            .set_audit_days(Some(days))
-            .map_err(corrupt("setting"))?;
+            .set_base_url(base_url.as_deref())
+            .map_err(corrupt("setting")),
+    )?;
+    if let Some(days) = value(tx, "audit_days")? {
+        let days = days.parse().map_err(corrupt("setting"));
+        aside(days.and_then(|days| {
+            settings
+                .set_audit_days(Some(days))
+                .map_err(corrupt("setting"))
+        }))?;
     }
     Ok(settings)
 }

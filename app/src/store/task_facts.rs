@@ -5,6 +5,7 @@
 use super::codec::{millis, optional_time};
 use super::error::StoreError;
 use super::runs::{count, read_count, read_mirror};
+use super::set_aside::unless_unreadable;
 use super::transaction::Tx;
 use crate::domain::lifecycle::{Run, RunState};
 use crate::domain::mirror::MirrorState;
@@ -65,7 +66,7 @@ pub fn all(tx: &Tx<'_>) -> Result<BTreeMap<TaskId, TaskFacts>, StoreError> {
                     succeeded: optional_time(row.get("succeeded_at")?)?,
                     down_ms: read_count(row, "down_ms")?,
                     bytes: read_count(row, "stored_bytes")?,
-                    mirror: read_mirror(row)?,
+                    mirror: unless_unreadable("state of a mirror", read_mirror(row))?.flatten(),
                 },
             ))
         })?

@@ -3,6 +3,7 @@
 use super::codec::{corrupt, corrupt_fields, from_json, json, millis, time};
 use super::error::StoreError;
 use super::pools;
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::cron::CronExpr;
 use crate::domain::definition::TaskBody;
@@ -20,6 +21,8 @@ pub struct StoredTask {
     pub id: TaskId,
     /// Its definition.
     pub task: Task,
+    /// True for a task that the server made for itself.
+    pub own: bool,
 }
 
 /// The schedule of a task that fires by itself.
@@ -39,12 +42,12 @@ pub struct Fire {
     pub scheduled_through: DateTime<Utc>,
 }
 
-const SELECT: &str = "SELECT id, auto, definition FROM tasks";
+const SELECT: &str = "SELECT id, auto, own, definition FROM tasks";
 
 /// Tasks by name.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredTask>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
-    statement.query_and_then([], read)?.collect()
+    readable("task", statement.query_and_then([], read)?)
 }
 
 /// The task of that number.
@@ -76,6 +79,7 @@ fn read(row: &Row<'_>) -> Result<StoredTask, StoreError> {
     Ok(StoredTask {
         id: TaskId(row.get("id")?),
         task: Task::try_from(&body).map_err(corrupt_fields("task"))?,
+        own: row.get("own")?,
     })
 }
 
@@ -102,6 +106,12 @@ pub fn insert(tx: &Tx<'_>, task: &Task, now: DateTime<Utc>) -> Result<TaskId, St
     )?;
     let id = TaskId(tx.0.last_insert_rowid());
     Ok(id)
+}
+
+/// Marks a task as one that the server made for itself.
+pub fn mark_own(tx: &Tx<'_>, id: TaskId) -> Result<(), StoreError> {
+    tx.0.execute("UPDATE tasks SET own = 1 WHERE id = ?1", [id.0])?;
+    Ok(())
 }
 
 /// Replaces the definition of a task. Where its schedule changes, or it is switched
@@ -263,29 +273,22 @@ pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
 /// The tasks that fire by themselves. One that cannot be read is reported and left out, so that
 /// the other schedules are followed.
 pub fn fires(tx: &Tx<'_>) -> Result<Vec<Fire>, StoreError> {
-    tx.0.prepare_cached(
-        "SELECT id, auto, definition, scheduled_through FROM tasks
+    let mut statement = tx.0.prepare_cached(
+        "SELECT id, auto, own, definition, scheduled_through FROM tasks
          WHERE auto = 1 AND cron IS NOT NULL ORDER BY id",
-    )?
-    .query_and_then([], |row| {
-        let StoredTask { id, task } = match read(row) {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%error, "a schedule is not followed: its task cannot be read");
-                return Ok(None);
-            }
-            other => other?,
-        };
-        Ok(Some(Fire {
+    )?;
+    let rows = statement.query_and_then([], |row| {
+        let StoredTask { id, task, .. } = read(row)?;
+        Ok(Fire {
             id,
             name: task.name,
             cron: task.cron.ok_or_else(|| corrupt("cron")("absent"))?,
             zone: task.zone,
             on_missed: task.on_missed,
             scheduled_through: time(row.get("scheduled_through")?)?,
-        }))
-    })?
-    .filter_map(Result::transpose)
-    .collect()
+        })
+    })?;
+    readable("schedule", rows)
 }
 
 fn check_name(tx: &Tx<'_>, name: &TaskName, own: Option<TaskId>) -> Result<(), StoreError> {

@@ -7,8 +7,10 @@ use super::transaction::Tx;
 use super::{Principal, Role, Scope, tasks};
 use crate::domain::audit::{Actor, ActorKind};
 use crate::domain::names::{TaskName, TokenName};
+use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeSet;
 
 /// An API token as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct FoundToken {
     pub id: i64,
     /// As lists show it.
     pub info: TokenInfo,
+    /// The numbers of its tasks; none for everything.
+    pub tasks: Option<BTreeSet<TaskId>>,
 }
 
 impl FoundToken {
@@ -48,7 +52,7 @@ impl FoundToken {
                 address: String::new(),
             },
             role: self.info.role,
-            scope: self.info.scope.clone(),
+            tasks: self.tasks.clone(),
         }
     }
 }
@@ -79,22 +83,26 @@ pub fn by_hash(
 
 fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<FoundToken, StoreError> {
     let id = row.get("id")?;
+    let mut numbers = None;
     let scope = if row.get("limited")? {
-        let names =
+        let tasks: Vec<(TaskId, TaskName)> =
             tx.0.prepare_cached(
-                "SELECT tasks.name FROM token_tasks JOIN tasks ON tasks.id = task_id
+                "SELECT tasks.id, tasks.name FROM token_tasks JOIN tasks ON tasks.id = task_id
                  WHERE token_id = ?1 ORDER BY tasks.name",
             )?
             .query_and_then([id], |row| {
-                TaskName::new(row.get::<_, String>(0)?).map_err(corrupt("task name"))
+                let name = TaskName::new(row.get::<_, String>(1)?).map_err(corrupt("task name"))?;
+                Ok((TaskId(row.get(0)?), name))
             })?
             .collect::<Result<_, StoreError>>()?;
-        Scope::Tasks(names)
+        numbers = Some(tasks.iter().map(|(id, _)| *id).collect());
+        Scope::Tasks(tasks.into_iter().map(|(_, name)| name).collect())
     } else {
         Scope::Everything
     };
     Ok(FoundToken {
         id,
+        tasks: numbers,
         info: TokenInfo {
             name: TokenName::new(row.get::<_, String>("name")?).map_err(corrupt("token"))?,
             role: role(row)?,

@@ -2,6 +2,7 @@
 
 use super::codec::{corrupt, millis, time};
 use super::error::StoreError;
+use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::names::VariableKey;
 use chrono::{DateTime, Utc};
@@ -42,7 +43,7 @@ const SELECT: &str = "SELECT key, plain, sealed, updated_at FROM variables";
 /// Variables by key.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredVariable>, StoreError> {
     let mut statement = tx.0.prepare_cached(&format!("{SELECT} ORDER BY key"))?;
-    statement.query_and_then([], read)?.collect()
+    readable("variable", statement.query_and_then([], read)?)
 }
 
 /// One variable.

@@ -5,7 +5,8 @@ use super::App;
 use super::change::Ledger;
 use super::error::ApiError;
 use crate::domain::audit::{Actor, Deed};
-use crate::store::{Principal, Role, Scope, StoreError};
+use crate::domain::task::TaskId;
+use crate::store::{self, Found, Principal, Role, StoreError, StoredTask};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::ops::Deref;
@@ -83,7 +84,7 @@ impl FromRequestParts<Arc<App>> for Watcher {
 
 impl Watcher {
     /// Reports if the caller may view this task.
-    pub(super) fn sees(&self, task: &str) -> bool {
+    pub(super) fn sees(&self, task: TaskId) -> bool {
         self.principal.sees(task)
     }
 
@@ -91,11 +92,32 @@ impl Watcher {
     ///
     /// # Errors
     /// [`ApiError::OutOfScope`].
-    pub(super) fn look(&self, task: &str) -> Result<(), ApiError> {
+    pub(super) fn look(&self, task: TaskId) -> Result<(), ApiError> {
         if self.sees(task) {
             Ok(())
         } else {
             Err(ApiError::OutOfScope)
+        }
+    }
+
+    /// The task of that name, if the caller may view it. A caller with some tasks does not learn which others exist.
+    ///
+    /// # Errors
+    /// [`ApiError::OutOfScope`], and those of the store.
+    pub(super) async fn task(&self, name: &str) -> Result<StoredTask, ApiError> {
+        let wanted = name.to_owned();
+        let found = self
+            .app
+            .store
+            .read(move |tx| store::tasks::by_name(tx, &wanted).found());
+        let missing = || StoreError::NotFound {
+            what: "task",
+            name: name.to_owned(),
+        };
+        match (found.await?, &self.principal.tasks) {
+            (None, Some(_)) => Err(ApiError::OutOfScope),
+            (None, None) => Err(missing().into()),
+            (Some(task), _) => self.look(task.id).map(|()| task),
         }
     }
 
@@ -139,9 +161,9 @@ macro_rules! caller {
 caller!(
     /// A caller who may view everything.
     Viewer(Watcher),
-    |principal| match principal.scope {
-        Scope::Everything => Ok(()),
-        Scope::Tasks(_) => Err(ApiError::OutOfScope),
+    |principal| match principal.tasks {
+        None => Ok(()),
+        Some(_) => Err(ApiError::OutOfScope),
     }
 );
 

@@ -7,7 +7,7 @@ use super::peer::{Door, Peer};
 use super::session::cookie_name;
 use crate::domain::audit::{Actor, ActorKind};
 use crate::secrets::token_hash;
-use crate::store::{self, Principal, Role, Scope, StoreError, Tx};
+use crate::store::{self, Principal, Role, StoreError, Tx};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -19,6 +19,8 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most bytes of a body that are read before the handler runs.
+const SMALL_BODY: usize = 16 * 1024;
 /// Time after which a stream checks its credential again.
 const A_DAY: TimeDelta = TimeDelta::days(1);
 /// Largest age of the noted last use of a session or token: each note costs a write.
@@ -36,6 +38,10 @@ pub(super) async fn guard(
             let credential = known.as_ref().map(|known| known.credential.clone());
             parts.extensions.insert(peer);
             parts.extensions.insert(Caller(known));
+            let body = match whole(&parts, body).await {
+                Ok(body) => body,
+                Err(error) => return secured(error.into_response()),
+            };
             let answer = next.run(Request::from_parts(parts, body)).await;
             match credential {
                 Some(credential) => leash(app, credential, answer),
@@ -45,6 +51,19 @@ pub(super) async fn guard(
         Err(error) => error.into_response(),
     };
     secured(answer)
+}
+
+/// A small body, read before the handler answers. Otherwise the answer to a request whose handler reads no body closes
+/// the connection, and a client that sends its body a moment later gets an error although the run started.
+async fn whole(parts: &Parts, body: Body) -> Result<Body, ApiError> {
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(length) if (1..=SMALL_BODY).contains(&length) => {
+            Ok(Body::from(super::extract::read(body, SMALL_BODY).await?))
+        }
+        _ => Ok(body),
+    }
 }
 
 async fn identify(app: &Arc<App>, request: &Parts) -> Result<(Peer, Option<Known>), ApiError> {
@@ -100,7 +119,7 @@ async fn look_up(
             principal: Principal {
                 actor: actor(ActorKind::Local, "local".to_owned()),
                 role: Role::Admin,
-                scope: Scope::Everything,
+                tasks: None,
             },
             credential: Credential::Local,
         }),
@@ -152,7 +171,7 @@ async fn look_up(
                 principal: Principal {
                     actor: actor(ActorKind::User, account.name.to_string()),
                     role: account.role,
-                    scope: Scope::Everything,
+                    tasks: None,
                 },
                 credential: Credential::Proxy { user },
             })

@@ -28,7 +28,7 @@ mod x509;
 
 pub use app::{App, AppParts};
 pub use certificate::Certificates;
-pub use problems::{Problems, lost_database, watch_secrets};
+pub use problems::{Problems, lost_database};
 pub use serve::{Listeners, ServeError, serve};
 pub use session::SetupLink;
 pub use x509::CertificateError;

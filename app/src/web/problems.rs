@@ -2,14 +2,11 @@
 //!
 //! Invariant: a problem stays until its cause is gone; it is never told once and forgotten.
 
-use super::App;
 use crate::domain::lifecycle::RunId;
-use crate::engine::Change;
 use crate::notify;
 use crate::secrets::SecretKey;
 use crate::store::{self, Content, Store, StoreError};
-use std::sync::{Arc, Mutex};
-use tokio::sync::broadcast::error::RecvError;
+use std::sync::Mutex;
 
 /// The problems found so far, by their kind.
 #[derive(Debug, Default)]
@@ -27,7 +24,8 @@ impl Problems {
     /// The problems in words.
     pub fn list(&self) -> Vec<String> {
         let found = self.found();
-        found.database.into_iter().chain(found.secrets).collect()
+        let found = found.database.into_iter().chain(found.secrets);
+        found.chain(store::set_aside::reports()).collect()
     }
 
     /// Notes a problem of the database.
@@ -97,24 +95,6 @@ fn in_words(closed: &[String]) -> String {
         closed.len(),
         names.collect::<Vec<_>>().join(", "),
     )
-}
-
-/// Looks at the secrets again whenever variables or channels change; never returns.
-pub async fn watch_secrets(app: Arc<App>) {
-    let mut changes = app.engine.feed().subscribe();
-    loop {
-        let looked = app.problems.look_at_secrets(&app.store, &app.secrets).await;
-        if let Err(error) = looked {
-            tracing::warn!(%error, "the secrets cannot be checked");
-        }
-        loop {
-            match changes.recv().await {
-                Ok(Change::Variables) | Err(RecvError::Lagged(_)) => break,
-                Ok(_) => {}
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
 }
 
 /// The problem of an empty database beside the traces of a used one.

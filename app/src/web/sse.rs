@@ -6,7 +6,6 @@ use super::error::ApiError;
 use super::log_stream::{LogPiece, Until, follow};
 use super::log_text::whole_characters;
 use crate::engine::{Change, LogId};
-use crate::store::Scope;
 use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView, TimeMark};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::unfold;
@@ -42,7 +41,7 @@ pub(super) fn changes(watcher: Watcher) -> Events {
         |(mut feed, watcher, mut heard)| async move {
             let event = loop {
                 break match feed.recv().await {
-                    Ok(Change::Run(run)) if !watcher.sees(run.task_name.as_str()) => continue,
+                    Ok(Change::Run(run)) if !watcher.sees(run.task) => continue,
                     Ok(Change::Run(run)) => {
                         if run.state.is_final() {
                             heard.remove(&run.id);
@@ -53,8 +52,7 @@ pub(super) fn changes(watcher: Watcher) -> Events {
                     }
                     // It does not say of which task it is.
                     Ok(Change::Progress(log, _))
-                        if watcher.principal.scope != Scope::Everything
-                            && !heard.contains(&log.run) =>
+                        if watcher.principal.tasks.is_some() && !heard.contains(&log.run) =>
                     {
                         continue;
                     }

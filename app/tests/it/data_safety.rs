@@ -212,7 +212,7 @@ fn the_log_of_a_step_is_on_the_disk_when_its_step_ends() {
         .0;
     assert!(wrote < synced, "{text}");
     // The commit that ends the run comes later.
-    assert!(text[synced..].contains("lightflow.db-wal>)"), "{text}");
+    assert!(text[synced..].contains("lightflow.db-wal>"), "{text}");
 }
 
 #[test]

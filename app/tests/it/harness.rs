@@ -134,6 +134,14 @@ impl Server {
         self.restart_after_its_end()
     }
 
+    /// The same, with something done to the data directory in between.
+    pub(crate) fn crash_and_change(mut self, change: impl FnOnce(&Path)) -> Self {
+        self.child.kill().unwrap();
+        assert!(!self.child.wait().unwrap().success());
+        change(self.dir.path());
+        Self::launch(command(self.dir.path()), self.dir.clone(), self.env.clone())
+    }
+
     /// Waits until the server ended by itself, which it must not do well, and starts it again on the same data.
     pub(crate) fn restart_after_its_end(mut self) -> Self {
         assert!(!self.child.wait().unwrap().success());

@@ -41,6 +41,7 @@ mod panics;
 mod paths;
 mod people;
 mod permissions;
+mod promises;
 mod proxy;
 mod receivers;
 mod recovery;

@@ -32,9 +32,8 @@ struct Read {
 fn read(tx: &Tx<'_>) -> Result<Read, StoreError> {
     let mut facts = store::task_facts::all(tx)?;
     let of = |task: StoredTask| {
-        let last = store::runs::newest_finished(tx, task.id)?;
         Ok(TaskMetrics {
-            last: last.map(|run| store::runs::get(tx, run)).transpose()?,
+            last: store::runs::last_finished(tx, task.id)?,
             facts: facts.remove(&task.id).unwrap_or_default(),
             task,
         })

@@ -4,11 +4,9 @@ use crate::blocking;
 use crate::domain::field::FieldError;
 use crate::domain::lifecycle::RunId;
 use crate::domain::names::TaskName;
-use crate::domain::task::TaskId;
 use crate::engine::LogId;
-use crate::store::{self, RunQuery, Scope};
+use crate::store::{self, RunQuery};
 use crate::view::{CancelBody, LogMatches, LogPart, RetryBody, RunList, RunView, Triggered};
-use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
@@ -38,37 +36,24 @@ pub(super) struct RunListParams {
     before: Option<i64>,
 }
 
-async fn find_task(app: &App, name: String) -> Result<TaskId, ApiError> {
-    let name = TaskName::new(name)?;
-    let find = app
-        .store
-        .read(move |tx| store::tasks::by_name(tx, name.as_str()));
-    Ok(find.await?.id)
-}
-
 /// Runs, newest first.
 #[utoipa::path(get, path = "/runs", params(RunListParams), responses((status = 200, body = RunList)))]
 pub(super) async fn list(
     watcher: Watcher,
     Params(params): Params<RunListParams>,
 ) -> Result<Json<RunList>, ApiError> {
-    let task = match (params.task, &watcher.principal.scope) {
-        (Some(task), _) => {
-            watcher.look(&task)?;
-            Some(task)
-        }
-        (None, Scope::Everything) => None,
-        (None, Scope::Tasks(tasks)) => match tasks.as_slice() {
-            [only] => Some(only.to_string()),
+    let tasks = watcher.principal.tasks.as_ref();
+    let task = match (params.task, tasks.map(|tasks| Vec::from_iter(tasks))) {
+        (Some(name), _) => Some(watcher.task(TaskName::new(name)?.as_str()).await?.id),
+        (None, None) => None,
+        (None, Some(tasks)) => match tasks.as_slice() {
+            [only] => Some(**only),
             _ => return Err(ApiError::OutOfScope),
         },
     };
     let limit = params.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let query = RunQuery {
-        task: match task {
-            Some(name) => Some(find_task(&watcher, name).await?),
-            None => None,
-        },
+        task,
         before: params.before.map(RunId),
         limit,
     };
@@ -90,7 +75,7 @@ pub(super) async fn show(watcher: Watcher, Path(id): Path<i64>) -> Result<Json<R
         .store
         .read(move |tx| store::runs::get(tx, RunId(id)))
         .await?;
-    watcher.look(run.task_name.as_str())?;
+    watcher.look(run.task)?;
     Ok(Json(RunView::from(&run)))
 }
 
@@ -134,7 +119,7 @@ async fn log_id(
     (run, position): (i64, usize),
     attempt: Option<u32>,
 ) -> Result<LogId, ApiError> {
-    watcher.look(&runs::task_of(watcher, RunId(run)).await?)?;
+    watcher.look(runs::task_of(watcher, RunId(run)).await?.0)?;
     find(watcher, run, position, attempt).await
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn list(watcher: Watcher) -> Result<Json<TaskList>, ApiError> {
         .read(move |tx| {
             store::tasks::list(tx)?
                 .into_iter()
-                .filter(|stored| may_see.sees(stored.task.name.as_str()))
+                .filter(|stored| may_see.sees(stored.id))
                 .map(|task| with_last_run(tx, task))
                 .collect()
         })
@@ -72,11 +72,8 @@ pub(super) async fn show(
     watcher: Watcher,
     Path(name): Path<String>,
 ) -> Result<Json<TaskView>, ApiError> {
-    watcher.look(&name)?;
-    let task = watcher
-        .store
-        .read(move |tx| store::tasks::by_name(tx, &name));
-    view_one(&watcher, task.await?.id).await
+    let task = watcher.task(&name).await?;
+    view_one(&watcher, task.id).await
 }
 
 /// Replaces the definition of a task; its runs stay.

@@ -17,6 +17,9 @@ pub(in crate::web) const SCRATCH: &str = "scratch";
 /// The task of installations of Python packages.
 pub(in crate::web) const LIBRARIES: &str = "libraries";
 
+/// Names that only the server gives to its tasks.
+pub(in crate::web) const RESERVED: [&str; 2] = [SCRATCH, LIBRARIES];
+
 /// A command to run once.
 pub(super) struct Once {
     /// The server's task that runs it.
@@ -44,17 +47,18 @@ impl Once {
     }
 }
 
-/// Writes the server's task and starts it. Refuses while it runs, and where the user has made
-/// it a task with a schedule.
+/// Writes the server's task and starts it. Refuses while it runs, and where a person has a task of that name.
 pub(super) async fn run(admin: &Admin, once: Once, act: AuditedAct) -> Result<RunId, ApiError> {
     let (task, now) = (once.task()?, admin.clock.now());
     let written = admin.store.write(move |tx| {
         let Some(old) = store::tasks::by_name(tx, task.name.as_str()).found()? else {
-            return store::tasks::insert(tx, &task, now);
+            let id = store::tasks::insert(tx, &task, now)?;
+            store::tasks::mark_own(tx, id)?;
+            return Ok(id);
         };
-        if old.task.auto || old.task.cron.is_some() {
+        if !old.own {
             return Err(StoreError::InUse(format!(
-                "the task {:?} has a schedule of its own; give it another name, because the runner needs this one",
+                "the task {:?} is one of yours; give it another name, because the runner needs this one",
                 task.name.as_str()
             )));
         }

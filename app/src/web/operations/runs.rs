@@ -3,6 +3,7 @@
 use crate::blocking;
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::lifecycle::{Cancel, RunId};
+use crate::domain::task::TaskId;
 use crate::engine::{AuditedAct, Change};
 use crate::store;
 use crate::web::App;
@@ -11,12 +12,7 @@ use crate::web::error::ApiError;
 
 /// Starts a run of the task `name` now.
 pub(in crate::web) async fn start(operator: &Operator, name: String) -> Result<RunId, ApiError> {
-    operator.look(&name)?;
-    let wanted = name.clone();
-    let task = operator
-        .store
-        .read(move |tx| store::tasks::by_name(tx, &wanted))
-        .await?;
+    let task = operator.task(&name).await?;
     let act = AuditedAct::new(operator.actor(), |run| {
         started(run).with("task", None, Some(name))
     });
@@ -30,8 +26,8 @@ pub(in crate::web) async fn retry(
     id: RunId,
     from: Option<String>,
 ) -> Result<RunId, ApiError> {
-    let task = task_of(operator, id).await?;
-    operator.look(&task)?;
+    let (number, task) = task_of(operator, id).await?;
+    operator.look(number)?;
     let act = AuditedAct::new(operator.actor(), move |run| {
         started(run)
             .with("task", None, Some(task))
@@ -46,8 +42,8 @@ pub(in crate::web) async fn cancel(
     id: RunId,
     force: bool,
 ) -> Result<(), ApiError> {
-    let task = task_of(operator, id).await?;
-    operator.look(&task)?;
+    let (number, task) = task_of(operator, id).await?;
+    operator.look(number)?;
     let how = match force {
         true => Cancel::Force,
         false => Cancel::Graceful,
@@ -62,7 +58,7 @@ pub(in crate::web) async fn cancel(
 
 /// Deletes a finished run with its logs; returns the name of its task.
 pub(in crate::web) async fn delete(admin: &Admin, id: RunId) -> Result<String, ApiError> {
-    let task = task_of(admin, id).await?;
+    let (_, task) = task_of(admin, id).await?;
     let name = task.clone();
     admin
         .change(move |ledger| {
@@ -83,8 +79,8 @@ pub(super) fn started(run: RunId) -> Deed {
     Deed::new(Action::Started, SubjectKind::Run, run.0.to_string())
 }
 
-/// The name of the task of a run.
-pub(in crate::web) async fn task_of(app: &App, id: RunId) -> Result<String, ApiError> {
+/// The task of a run, with the name that it had then.
+pub(in crate::web) async fn task_of(app: &App, id: RunId) -> Result<(TaskId, String), ApiError> {
     let run = app.store.read(move |tx| store::runs::get(tx, id)).await?;
-    Ok(run.task_name.to_string())
+    Ok((run.task, run.task_name.to_string()))
 }

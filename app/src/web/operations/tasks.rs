@@ -1,5 +1,6 @@
 //! Acts on tasks.
 
+use super::once::RESERVED;
 use super::settings::default_retention;
 use crate::blocking;
 use crate::domain::audit::SubjectKind;
@@ -44,6 +45,14 @@ pub(super) fn write(
     old: Option<&StoredTask>,
     task: &Task,
 ) -> Result<TaskId, StoreError> {
+    // A task that a person called so before stays editable.
+    let kept = old.is_some_and(|old| old.task.name == task.name && !old.own);
+    if RESERVED.contains(&task.name.as_str()) && !kept {
+        return Err(StoreError::InUse(format!(
+            "the name {:?} belongs to a task of the runner itself; choose another name",
+            task.name.as_str()
+        )));
+    }
     let id = match old {
         None => store::tasks::insert(ledger, task, ledger.now)?,
         Some(old) => {

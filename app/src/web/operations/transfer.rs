@@ -1,5 +1,6 @@
 //! Export and import: the configuration as a document, and a document as changes.
 
+use super::once::RESERVED;
 use super::settings::default_retention;
 use super::{pools, scripts, tasks, variables};
 use crate::blocking;
@@ -53,7 +54,10 @@ fn read(tx: &Tx<'_>) -> Result<Document, StoreError> {
         }
     }
     let paused = store::tasks::paused_tasks(tx)?;
-    for stored in store::tasks::list(tx)? {
+    for stored in store::tasks::list(tx)?
+        .into_iter()
+        .filter(|stored| !stored.own)
+    {
         let mut body = TaskBody::from(&stored.task);
         if paused.contains(&stored.id) {
             body.auto = true;
@@ -283,7 +287,13 @@ fn check(app: &App, document: &Document) -> Result<Checked, ApiError> {
             Err(error) => errors.push(at("scripts_base64", name, error)),
         }
     }
-    for (index, body) in document.tasks.iter().enumerate() {
+    // An older export has the tasks of the runner itself; the runner makes its own.
+    let foreign = document
+        .tasks
+        .iter()
+        .enumerate()
+        .filter(|(_, body)| !RESERVED.contains(&body.name.as_str()));
+    for (index, body) in foreign {
         match Task::try_from(body) {
             Ok(task) if checked.tasks.iter().any(|t| t.name == task.name) => {
                 errors.push(FieldError::new(

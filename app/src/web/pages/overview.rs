@@ -12,7 +12,6 @@ use crate::domain::overdue::overdue_at;
 use crate::domain::schedule::Schedule;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
-use crate::web::operations::once::{LIBRARIES, SCRATCH};
 use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
@@ -108,8 +107,7 @@ async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
     let since = before(first_day(now, zone));
     let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
     // Trying a script out or installing a package says nothing of how the tasks fare.
-    let own = [SCRATCH, LIBRARIES];
-    found.retain(|fare| !own.contains(&fare.stored.task.name.as_str()));
+    found.retain(|fare| !fare.stored.own);
     let next = app
         .engine
         .next_fires(found.iter().map(|fare| fare.stored.id).collect())

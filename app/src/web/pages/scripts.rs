@@ -94,7 +94,9 @@ pub(super) async fn list(
     };
     Ok(html(&ScriptsPage {
         frame: Frame::new(&viewer, Section::Scripts),
-        scratch: tasks.iter().any(|t| t.task.name.as_str() == SCRATCH),
+        scratch: tasks
+            .iter()
+            .any(|t| t.own && t.task.name.as_str() == SCRATCH),
         rows: infos.into_iter().map(row).collect(),
         others,
     }))

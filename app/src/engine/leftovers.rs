@@ -1,0 +1,80 @@
+//! Processes of a step whose supervisor is gone: killed from outside, or with the whole server.
+//!
+//! Invariant: a process counts as a step's only if its environment names the run and this data directory, which no
+//! other program has; its descendants count, too.
+
+use crate::domain::lifecycle::RunId;
+use nix::sys::signal::{Signal, kill as signal};
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Rounds of killing; a process that forks faster than it is seen is seen in the next one.
+const ROUNDS: u32 = 50;
+
+/// Kills all processes of a run; returns how many there were.
+pub(super) fn kill(run: RunId, data: &str) -> usize {
+    let mut killed = BTreeSet::new();
+    let mut pause = Duration::from_millis(2);
+    for _ in 0..ROUNDS {
+        let found = find(run, data);
+        if found.is_empty() {
+            break;
+        }
+        for pid in found {
+            if signal(Pid::from_raw(pid), Signal::SIGKILL).is_ok() {
+                killed.insert(pid);
+            }
+        }
+        sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+    killed.len()
+}
+
+/// Living processes of a run.
+fn find(run: RunId, data: &str) -> BTreeSet<i32> {
+    let wanted = [
+        format!("LIGHTFLOW_RUN_ID={}", run.0),
+        format!("LIGHTFLOW_DATA_DIR={data}"),
+    ];
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    let mut open = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Some(parent) = living_parent(pid) else {
+            continue;
+        };
+        children.entry(parent).or_default().push(pid);
+        // Of another user, or gone meanwhile: not ours.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |wanted: &String| {
+            environment
+                .split(|b| *b == 0)
+                .any(|one| one == wanted.as_bytes())
+        };
+        if wanted.iter().all(has) {
+            open.push(pid);
+        }
+    }
+    let mut found = BTreeSet::new();
+    while let Some(pid) = open.pop() {
+        if found.insert(pid) {
+            open.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    found.remove(&Pid::this().as_raw());
+    found
+}
+
+/// The parent of a process; none where it is a zombie or gone.
+fn living_parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (state, parent) = super::supervisor::state_and_parent(&stat)?;
+    (state != 'Z').then_some(parent)
+}
