@@ -19,6 +19,7 @@ pub mod requirement;
 pub mod schedule;
 pub mod state;
 pub mod step;
+pub mod step_run;
 pub mod target;
 pub mod task;
 pub mod variable;

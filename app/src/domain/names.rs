@@ -40,7 +40,26 @@ fn check_label(field: &str, text: &str) -> Result<(), FieldError> {
     if text.chars().any(char::is_control) {
         return Err(FieldError::new(field, "must not hold control characters"));
     }
+    if let Some(bad) = text.chars().find(|c| is_deceptive(*c)) {
+        return Err(FieldError::new(
+            field,
+            format!(
+                "holds the character U+{:04X}, which is invisible, changes the direction of the text, or looks like another one; leave it out, or type the letter with its accent as one character",
+                u32::from(bad)
+            ),
+        ));
+    }
     Ok(())
+}
+
+/// Reports if two names that look alike could differ by this character: invisible and bidirectional characters
+/// (Unicode TR 36), marks that have a composed form beside them, and letters with a twin in the normal form C.
+fn is_deceptive(c: char) -> bool {
+    matches!(u32::from(c),
+        0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+        | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0xe0000..=0xe0fff
+        | 0x0300..=0x036f | 0x1100..=0x11ff | 0x3099..=0x309a
+        | 0x2126 | 0x212a..=0x212b | 0x037e | 0x0387 | 0xf900..=0xfaff)
 }
 
 fn check_length(field: &str, text: &str) -> Result<(), FieldError> {
@@ -185,6 +204,23 @@ mod tests {
         assert!(StepName::new("copy the photos").is_ok());
         assert!(StepName::new(" stop").is_err());
         assert!(StepName::new("a\nb").is_err());
+    }
+
+    #[test]
+    fn names_that_look_alike_are_refused() {
+        for bad in [
+            "a\u{200b}b",
+            "\u{202e}abc",
+            "cafe\u{301}",
+            "\u{212b}",
+            "a\u{feff}",
+            "ab\u{e0041}",
+        ] {
+            assert!(StepName::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["café", "Ünïcode 🙂", "日本語", "한국어", "Ω"] {
+            assert!(StepName::new(good).is_ok(), "{good:?}");
+        }
     }
 
     #[test]

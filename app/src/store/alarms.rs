@@ -15,7 +15,7 @@ use crate::zones::Zone;
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 
-/// A task that fires by itself, does not run just now and was not reported as overdue.
+/// A task that fires by itself and was not reported as overdue. It may run just now: a run that hangs is no success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
     /// The task.
@@ -95,8 +95,7 @@ pub fn watched(tx: &Tx<'_>, zone: Zone) -> Result<Vec<Watched>, StoreError> {
                  SELECT finished_at FROM runs WHERE task_id = tasks.id AND state IN ('success', 'skipped')
                  ORDER BY id DESC LIMIT 1), 0)) AS good
              FROM tasks LEFT JOIN alarms ON task_id = id
-             WHERE auto = 1 AND cron IS NOT NULL AND NOT EXISTS (
-                 SELECT 1 FROM runs WHERE task_id = tasks.id AND state IN ('queued', 'running')))
+             WHERE auto = 1 AND cron IS NOT NULL)
          WHERE overdue_from IS NOT good",
     )?;
     let rows = statement.query_and_then([], |row| {

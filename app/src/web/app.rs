@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, watch};
 
 /// The commit that this was built from, if the build named it.
@@ -71,6 +72,8 @@ pub struct App {
     pub(super) access: watch::Sender<()>,
     /// One copy of the database at a time.
     pub(super) snapshots: Mutex<()>,
+    /// Requests with a token that is unknown or no longer valid.
+    wrong_tokens: AtomicU64,
 }
 
 impl Deref for App {
@@ -91,6 +94,20 @@ impl App {
             login_limit: LoginLimit::default(),
             access: watch::Sender::new(()),
             snapshots: Mutex::new(()),
+            wrong_tokens: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a request with a wrong token, and writes a line at the first, the tenth, the hundredth and so on: enough to
+    /// see an attack, and never a log full of lines.
+    pub(super) fn note_wrong_token(&self, address: &str) {
+        let count = self.wrong_tokens.fetch_add(1, Ordering::Relaxed) + 1;
+        if count == 10_u64.pow(count.ilog10()) {
+            tracing::warn!(
+                count,
+                address,
+                "requests with a wrong token since the start"
+            );
         }
     }
 }

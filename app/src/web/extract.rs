@@ -38,9 +38,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             ));
         }
         let bytes = read(request.into_body(), MAX_JSON).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| ApiError::Malformed(error.to_string()))
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let error = error.into_inner();
+            ApiError::Malformed(match error.is_data() && path != "." {
+                true => format!("{path}: {error}"),
+                false => error.to_string(),
+            })
+        })?;
+        deserializer
+            .end()
+            .map_err(|error| ApiError::Malformed(error.to_string()))?;
+        Ok(Self(value))
     }
 }
 

@@ -79,23 +79,30 @@ async fn identify(app: &Arc<App>, request: &Parts) -> Result<(Peer, Option<Known
         Some(Credential::Token { hash })
     } else {
         let unsafe_method = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if unsafe_method && !same_origin(headers) {
-            return Err(ApiError::CrossSite);
-        }
-        match &peer.user {
+        let credential = match &peer.user {
             Some(user) => Some(Credential::Proxy { user: user.clone() }),
             None => cookie(headers, cookie_name(peer.secure)).map(|secret| Credential::Session {
                 id: 0,
                 hash: token_hash(secret),
             }),
+        };
+        // A program that sends no credential to the API gets 401. A form of another site is refused without one, too: it
+        // could log its victim in as somebody else.
+        let harmless = credential.is_none() && request.uri.path().starts_with("/api/");
+        if unsafe_method && !same_origin(headers) && !harmless {
+            return Err(ApiError::CrossSite);
         }
+        credential
     };
     let Some(credential) = credential else {
         return Ok((peer, None));
     };
     let known = look_up(app, credential.clone(), &peer).await?;
     match (&credential, &known) {
-        (Credential::Token { .. }, None) => Err(ApiError::Unauthorized),
+        (Credential::Token { .. }, None) => {
+            app.note_wrong_token(&peer.client.address);
+            Err(ApiError::Unauthorized)
+        }
         (Credential::Proxy { user }, None) => Err(ApiError::UnknownAtProxy(user.clone())),
         _ => Ok((peer, known)),
     }

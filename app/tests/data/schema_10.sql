@@ -17,13 +17,13 @@ CREATE TABLE audit (
     name       TEXT NOT NULL,
     changes    TEXT NOT NULL -- JSON array of [field, old, new]
 ) STRICT;
-INSERT INTO "audit" VALUES(1,1796086344703,'local','local','','added','pool','slow','[["name",null,"slow"],["slots",null,"1"]]');
-INSERT INTO "audit" VALUES(2,1796086344759,'local','local','','added','task','backup','[["auto",null,"false"],["cron",null,"0 3 * * *"],["keep_days",null,"30"],["keep_runs",null,"7"],["name",null,"backup"],["on_missed",null,"skip"],["pool",null,"slow"],["steps",null,"stop, start"],["steps.stop.args",null,"[\"-c\",\"echo \\\"stop $WHO\\\"; sleep 600\"]"],["steps.stop.command",null,"sh"],["steps.stop.env.EMPTY",null,""],["steps.stop.env.WHO",null,"it''s me"],["steps.stop.retries",null,"2"],["steps.stop.retry_delay",null,"5"],["steps.stop.rule",null,"on_success"],["steps.stop.timeout",null,"3600"],["steps.start.args",null,"[\"start\",\"a b\",\"Ünïcode 🙂\"]"],["steps.start.command",null,"echo"],["steps.start.rule",null,"always"],["steps.start.timeout",null,"3600"],["steps.start.working_dir",null,"/tmp"],["zone",null,"Europe/Paris"]]');
-INSERT INTO "audit" VALUES(3,1796086344811,'local','local','','added','task','plain','[["auto",null,"false"],["keep_days",null,"365"],["keep_runs",null,"100"],["name",null,"plain"],["on_missed",null,"run_once"],["pool",null,"default"],["steps",null,"s"],["steps.s.args",null,"[\"plain\"]"],["steps.s.command",null,"echo"],["steps.s.rule",null,"on_success"],["steps.s.timeout",null,"3600"]]');
-INSERT INTO "audit" VALUES(4,1796086344887,'local','local','','added','variable','WHO','[["value",null,"nobody"],["secret",null,"false"]]');
-INSERT INTO "audit" VALUES(5,1796086344908,'local','local','','started','run','1','[["task",null,"plain"]]');
-INSERT INTO "audit" VALUES(6,1796086344927,'local','local','','started','run','2','[["task",null,"plain"]]');
-INSERT INTO "audit" VALUES(7,1796086344963,'local','local','','started','run','3','[["task",null,"backup"]]');
+INSERT INTO "audit" VALUES(1,1796088056880,'local','local','','added','pool','slow','[["name",null,"slow"],["slots",null,"1"]]');
+INSERT INTO "audit" VALUES(2,1796088056892,'local','local','','added','task','backup','[["auto",null,"false"],["cron",null,"0 3 * * *"],["keep_days",null,"30"],["keep_runs",null,"7"],["name",null,"backup"],["on_missed",null,"skip"],["pool",null,"slow"],["steps",null,"stop, start"],["steps.stop.args",null,"[\"-c\",\"echo \\\"stop $WHO\\\"; sleep 600\"]"],["steps.stop.command",null,"sh"],["steps.stop.env.EMPTY",null,""],["steps.stop.env.WHO",null,"it''s me"],["steps.stop.retries",null,"2"],["steps.stop.retry_delay",null,"5"],["steps.stop.rule",null,"on_success"],["steps.stop.timeout",null,"3600"],["steps.start.args",null,"[\"start\",\"a b\",\"Ünïcode 🙂\"]"],["steps.start.command",null,"echo"],["steps.start.rule",null,"always"],["steps.start.timeout",null,"3600"],["steps.start.working_dir",null,"/tmp"],["zone",null,"Europe/Paris"]]');
+INSERT INTO "audit" VALUES(3,1796088056908,'local','local','','added','task','plain','[["auto",null,"false"],["keep_days",null,"365"],["keep_runs",null,"100"],["name",null,"plain"],["on_missed",null,"run_once"],["pool",null,"default"],["steps",null,"s"],["steps.s.args",null,"[\"plain\"]"],["steps.s.command",null,"echo"],["steps.s.rule",null,"on_success"],["steps.s.timeout",null,"3600"]]');
+INSERT INTO "audit" VALUES(4,1796088056919,'local','local','','added','variable','WHO','[["value",null,"nobody"],["secret",null,"false"]]');
+INSERT INTO "audit" VALUES(5,1796088056927,'local','local','','started','run','1','[["task",null,"plain"]]');
+INSERT INTO "audit" VALUES(6,1796088056947,'local','local','','started','run','2','[["task",null,"plain"]]');
+INSERT INTO "audit" VALUES(7,1796088056972,'local','local','','started','run','3','[["task",null,"backup"]]');
 CREATE TABLE channel_tasks (
     channel_id INTEGER NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
     task_id    INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
@@ -81,10 +81,10 @@ CREATE TABLE runs (
     created_at  INTEGER NOT NULL,
     started_at  INTEGER,
     finished_at INTEGER
-, retry_of INTEGER) STRICT;
-INSERT INTO "runs" VALUES(1,2,'plain','manual',NULL,'success',NULL,0,NULL,1796086344908,1796086344908,1796086344918,NULL);
-INSERT INTO "runs" VALUES(2,2,'plain','manual',NULL,'success',NULL,0,NULL,1796086344927,1796086344927,1796086344936,NULL);
-INSERT INTO "runs" VALUES(3,1,'backup','manual',NULL,'running',NULL,0,NULL,1796086344963,1796086344963,NULL,NULL);
+, retry_of INTEGER, stored_bytes INTEGER, mirrored_files INTEGER) STRICT;
+INSERT INTO "runs" VALUES(1,2,'plain','manual',NULL,'success',NULL,0,NULL,1796088056927,1796088056927,1796088056936,NULL,NULL,NULL);
+INSERT INTO "runs" VALUES(2,2,'plain','manual',NULL,'success',NULL,0,NULL,1796088056947,1796088056947,1796088056960,NULL,NULL,NULL);
+INSERT INTO "runs" VALUES(3,1,'backup','manual',NULL,'running',NULL,0,NULL,1796088056972,1796088056972,NULL,NULL,NULL,NULL);
 CREATE TABLE "sessions" (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     hash       BLOB NOT NULL UNIQUE,
@@ -108,13 +108,13 @@ CREATE TABLE step_runs (
     reason        TEXT,
     queued_at     INTEGER,
     started_at    INTEGER,
-    finished_at   INTEGER, down_ms INTEGER, stored_bytes INTEGER, mirrored_files INTEGER, warnings TEXT, definition TEXT NOT NULL DEFAULT '', mirror TEXT, uncounted INTEGER NOT NULL DEFAULT 0,
+    finished_at   INTEGER, down_ms INTEGER, stored_bytes INTEGER, mirrored_files INTEGER, warnings TEXT, definition TEXT NOT NULL DEFAULT '', mirror TEXT,
     PRIMARY KEY (run_id, position)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "step_runs" VALUES(1,0,'success',1,0,NULL,1796086344908,1796086344908,1796086344918,NULL,NULL,NULL,NULL,'{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}',NULL,0);
-INSERT INTO "step_runs" VALUES(2,0,'success',1,0,NULL,1796086344927,1796086344927,1796086344936,NULL,NULL,NULL,NULL,'{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}',NULL,0);
-INSERT INTO "step_runs" VALUES(3,0,'running',1,NULL,NULL,1796086344963,1796086344963,NULL,NULL,NULL,NULL,NULL,'{"name":"stop","command":"sh","args":["-c","echo \"stop $WHO\"; sleep 600"],"rule":"on_success","timeout":3600,"retries":2,"retry_delay":5,"env":{"EMPTY":"","WHO":"it''s me"}}',NULL,0);
-INSERT INTO "step_runs" VALUES(3,1,'pending',0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"name":"start","command":"echo","args":["start","a b","Ünïcode 🙂"],"rule":"always","timeout":3600,"working_dir":"/tmp"}',NULL,0);
+INSERT INTO "step_runs" VALUES(1,0,'success',1,0,NULL,1796088056927,1796088056927,1796088056936,NULL,NULL,NULL,NULL,'{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}',NULL);
+INSERT INTO "step_runs" VALUES(2,0,'success',1,0,NULL,1796088056947,1796088056947,1796088056960,NULL,NULL,NULL,NULL,'{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}',NULL);
+INSERT INTO "step_runs" VALUES(3,0,'running',1,NULL,NULL,1796088056972,1796088056972,NULL,NULL,NULL,NULL,NULL,'{"name":"stop","command":"sh","args":["-c","echo \"stop $WHO\"; sleep 600"],"rule":"on_success","timeout":3600,"retries":2,"retry_delay":5,"env":{"EMPTY":"","WHO":"it''s me"}}',NULL);
+INSERT INTO "step_runs" VALUES(3,1,'pending',0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"name":"start","command":"echo","args":["start","a b","Ünïcode 🙂"],"rule":"always","timeout":3600,"working_dir":"/tmp"}',NULL);
 CREATE TABLE task_facts (
     task_id      INTEGER PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
     succeeded_at INTEGER,
@@ -123,7 +123,7 @@ CREATE TABLE task_facts (
     mirror       TEXT
 ) STRICT;
 INSERT INTO "task_facts" VALUES(1,NULL,NULL,NULL,NULL);
-INSERT INTO "task_facts" VALUES(2,1796086344936,NULL,NULL,NULL);
+INSERT INTO "task_facts" VALUES(2,1796088056960,NULL,NULL,NULL);
 CREATE TABLE tasks (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE,
@@ -134,9 +134,9 @@ CREATE TABLE tasks (
     scheduled_through INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-, paused INTEGER NOT NULL DEFAULT 0, watched_from INTEGER NOT NULL DEFAULT 0, definition TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0) STRICT;
-INSERT INTO "tasks" VALUES(1,'backup','0 3 * * *','Europe/Paris','slow',0,1796086344759,1796086344759,1796086344759,0,1796086344759,'{"name":"backup","cron":"0 3 * * *","zone":"Europe/Paris","pool":"slow","auto":false,"on_missed":"skip","keep_runs":7,"keep_days":30,"steps":[{"name":"stop","command":"sh","args":["-c","echo \"stop $WHO\"; sleep 600"],"rule":"on_success","timeout":3600,"retries":2,"retry_delay":5,"env":{"EMPTY":"","WHO":"it''s me"}},{"name":"start","command":"echo","args":["start","a b","Ünïcode 🙂"],"rule":"always","timeout":3600,"working_dir":"/tmp"}]}',0);
-INSERT INTO "tasks" VALUES(2,'plain',NULL,NULL,'default',0,1796086344811,1796086344811,1796086344811,0,1796086344811,'{"name":"plain","pool":"default","auto":false,"on_missed":"run_once","keep_runs":100,"keep_days":365,"steps":[{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}]}',0);
+, paused INTEGER NOT NULL DEFAULT 0, watched_from INTEGER NOT NULL DEFAULT 0, definition TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO "tasks" VALUES(1,'backup','0 3 * * *','Europe/Paris','slow',0,1796088056892,1796088056892,1796088056892,0,1796088056892,'{"name":"backup","cron":"0 3 * * *","zone":"Europe/Paris","pool":"slow","auto":false,"on_missed":"skip","keep_runs":7,"keep_days":30,"steps":[{"name":"stop","command":"sh","args":["-c","echo \"stop $WHO\"; sleep 600"],"rule":"on_success","timeout":3600,"retries":2,"retry_delay":5,"env":{"EMPTY":"","WHO":"it''s me"}},{"name":"start","command":"echo","args":["start","a b","Ünïcode 🙂"],"rule":"always","timeout":3600,"working_dir":"/tmp"}]}');
+INSERT INTO "tasks" VALUES(2,'plain',NULL,NULL,'default',0,1796088056908,1796088056908,1796088056908,0,1796088056908,'{"name":"plain","pool":"default","auto":false,"on_missed":"run_once","keep_runs":100,"keep_days":365,"steps":[{"name":"s","command":"echo","args":["plain"],"rule":"on_success","timeout":3600}]}');
 CREATE TABLE token_tasks (
     token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
     task_id  INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
@@ -163,7 +163,7 @@ CREATE TABLE variables (
     updated_at INTEGER NOT NULL,
     CHECK ((plain IS NULL) <> (sealed IS NULL))
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "variables" VALUES('WHO','nobody',NULL,1796086344887);
+INSERT INTO "variables" VALUES('WHO','nobody',NULL,1796088056919);
 CREATE INDEX runs_of_task ON runs (task_id, id);
 CREATE INDEX runs_unfinished ON runs (id) WHERE state IN ('queued', 'running');
 CREATE UNIQUE INDEX runs_by_fire ON runs (task_id, due) WHERE due IS NOT NULL;
@@ -183,6 +183,19 @@ WHEN NEW.state NOT IN ('queued', 'running')
 BEGIN
     INSERT INTO run_totals (task_id, state, count) VALUES (NEW.task_id, NEW.state, 1)
     ON CONFLICT (task_id, state) DO UPDATE SET count = count + 1;
+END;
+CREATE INDEX runs_finished ON runs (task_id, id) WHERE state NOT IN ('queued', 'running', 'missed');
+CREATE INDEX runs_missed ON runs (task_id, id) WHERE state = 'missed';
+CREATE INDEX runs_good ON runs (task_id, id, finished_at) WHERE state IN ('success', 'skipped');
+CREATE INDEX runs_of_task_by_time ON runs (task_id, created_at, state);
+CREATE INDEX runs_sized ON runs (task_id, id) WHERE stored_bytes IS NOT NULL OR mirrored_files IS NOT NULL;
+CREATE TRIGGER keep_size AFTER UPDATE OF stored_bytes, mirrored_files ON step_runs
+WHEN NEW.stored_bytes IS NOT NULL OR NEW.mirrored_files IS NOT NULL
+BEGIN
+    UPDATE runs SET
+        stored_bytes = (SELECT max(stored_bytes) FROM step_runs WHERE run_id = NEW.run_id),
+        mirrored_files = (SELECT max(mirrored_files) FROM step_runs WHERE run_id = NEW.run_id)
+    WHERE id = NEW.run_id;
 END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('sessions',0);

@@ -2,7 +2,6 @@
 
 use crate::harness::{Server, wait_for};
 use serde_json::json;
-use std::collections::BTreeSet;
 
 #[test]
 fn a_request_without_a_token_is_told_to_send_one() {
@@ -31,12 +30,10 @@ fn a_request_without_a_token_is_told_to_send_one() {
 fn a_field_of_the_wrong_type_is_named() {
     let server = Server::start();
     let step = json!({"name": "s", "command": "true", "timeout": "soon"});
-    let refused = server
-        .post("/api/v1/tasks", json!({"name": "t", "steps": [step]}))
-        .expect(422)
-        .json();
-    assert_eq!(
-        refused["errors"][0]["field"], "steps[0].timeout",
+    let body = json!({"name": "t", "steps": [step]});
+    let refused = server.post("/api/v1/tasks", body).expect(400).text();
+    assert!(
+        refused.contains("steps[0].timeout: invalid type"),
         "{refused}"
     );
     let query = server.get("/api/v1/runs?limit=many").expect(400).text();
@@ -75,45 +72,4 @@ fn wrong_tokens_leave_few_lines_in_the_log() {
         server.log()
     );
     assert!(server.log().contains("127.0.0.1"));
-}
-
-#[test]
-fn the_document_names_each_operation_once_and_all_its_parameters() {
-    let server = Server::start();
-    let document = server.get("/api/v1/openapi.json").expect(200).json();
-    let mut ids = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        let named: BTreeSet<&str> = path
-            .split('{')
-            .skip(1)
-            .map(|rest| rest.split('}').next().unwrap())
-            .collect();
-        for (method, operation) in item.as_object().unwrap() {
-            let at = format!("{method} {path}");
-            assert!(
-                ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
-                "{at}"
-            );
-            let parameters = operation["parameters"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let declared: BTreeSet<&str> = parameters
-                .iter()
-                .filter(|one| one["in"] == "path" && one["required"] == true)
-                .map(|one| one["name"].as_str().unwrap())
-                .collect();
-            assert_eq!(declared, named, "{at}");
-            for (status, response) in operation["responses"].as_object().unwrap() {
-                assert!(
-                    !response["description"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .is_empty(),
-                    "{at} {status}"
-                );
-            }
-        }
-    }
-    assert!(ids.len() > 60, "{}", ids.len());
 }

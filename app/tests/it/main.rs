@@ -11,6 +11,7 @@ mod access;
 mod access_pages;
 mod accounts;
 mod api;
+mod api_edges;
 mod audit;
 mod bad_input;
 mod browser;

@@ -216,3 +216,25 @@ fn a_task_that_does_not_succeed_for_too_long_is_reported_once_and_its_recovery_t
     let body = web.next().body;
     assert!(body.contains("\"recovery\""), "{body}");
 }
+
+#[test]
+fn a_task_that_hangs_becomes_overdue() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    world.daily("exec sleep 600");
+    world.channel(format!("http://{}/", web.address));
+    world.clock.set("2026-03-02T03:00:00Z".parse().unwrap());
+    wait_for("the run", || {
+        let pools = world.runtime.block_on(world.engine.pools());
+        pools
+            .values()
+            .any(|pool| !pool.holders.is_empty())
+            .then_some(())
+    });
+    world.clock.set("2026-03-02T18:00:00Z".parse().unwrap());
+    wait_for("the report", || {
+        world.forward(TimeDelta::seconds(61));
+        web.body_if_any()
+            .filter(|body| body.contains("\"overdue\""))
+    });
+}

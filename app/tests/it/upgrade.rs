@@ -101,3 +101,86 @@ fn a_task_that_runs_no_longer_loses_its_old_runs_and_the_file_shrinks() {
     let pages: u32 = sqlite(&server, "PRAGMA page_count").parse().unwrap();
     assert!(pages < 200, "{pages} pages");
 }
+
+/// A database of each schema so far, but for the sixth, which `version_0.1.sql` holds. A new migration needs its own.
+const SCHEMAS: [(u32, &str); 10] = [
+    (1, include_str!("../data/schema_01.sql")),
+    (2, include_str!("../data/schema_02.sql")),
+    (3, include_str!("../data/schema_03.sql")),
+    (4, include_str!("../data/schema_04.sql")),
+    (5, include_str!("../data/schema_05.sql")),
+    (7, include_str!("../data/schema_07.sql")),
+    (8, include_str!("../data/schema_08.sql")),
+    (9, include_str!("../data/schema_09.sql")),
+    (10, include_str!("../data/schema_10.sql")),
+    (11, include_str!("../data/schema_11.sql")),
+];
+
+#[test]
+fn a_database_of_every_schema_opens_migrates_and_ends_its_run() {
+    for (schema, dump) in SCHEMAS {
+        assert!(dump.contains(&format!("PRAGMA user_version = {schema};")));
+        let server = server_on(dump);
+        // The run that went on when the power went: its last step brings the service back.
+        let run = server.finished(3);
+        assert_eq!(states(&run), ["interrupted", "success"], "{schema}");
+        let task = server.get("/api/v1/tasks/backup").expect(200).json();
+        let kept = json!([
+            task["cron"],
+            task["zone"],
+            task["pool"],
+            task["on_missed"],
+            task["keep_runs"],
+            task["steps"][1]["args"]
+        ]);
+        let expected = json!([
+            "0 3 * * *",
+            "Europe/Paris",
+            "slow",
+            "skip",
+            7,
+            ["start", "a b", "Ünïcode 🙂"]
+        ]);
+        assert_eq!(kept, expected, "{schema}");
+        assert_eq!(
+            task["steps"][0]["env"],
+            json!({"EMPTY": "", "WHO": "it's me"}),
+            "{schema}"
+        );
+        assert_eq!(server.run(2)["state"], "success", "{schema}");
+        let next = server.trigger("plain");
+        assert_eq!(next, 4, "{schema}");
+        assert_eq!(states(&server.finished(next)), ["success"], "{schema}");
+        for path in [
+            "/",
+            "/tasks",
+            "/metrics",
+            "/api/v1/export",
+            "/api/v1/audit",
+            "/readyz",
+        ] {
+            assert_eq!(server.get(path).status, 200, "{schema} {path}");
+        }
+        let checked: String = rusqlite::Connection::open(server.data().join("lightflow.db"))
+            .unwrap()
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(checked, "ok", "{schema}");
+    }
+}
+
+#[test]
+fn each_migration_has_a_database_of_its_schema() {
+    let server = Server::start();
+    let newest: u32 = rusqlite::Connection::open(server.data().join("lightflow.db"))
+        .unwrap()
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    let mut known: Vec<u32> = SCHEMAS
+        .iter()
+        .map(|(schema, _)| *schema)
+        .chain([6])
+        .collect();
+    known.sort_unstable();
+    assert_eq!(known, Vec::from_iter(1..=newest));
+}
