@@ -110,6 +110,33 @@ pub(super) fn clear(context: &Context<'_>, service: &ServiceName) -> Result<(), 
         .map_err(keeping(service))
 }
 
+/// The days for which a sync does not try again to copy a tree that was too large.
+const SLOW_DAYS: i64 = 7;
+
+fn slow(service: &ServiceName) -> String {
+    format!("{service}.slow")
+}
+
+/// Notes that the tree of a service is too large to be copied in the time of a sync.
+pub(super) fn note_slow(context: &Context<'_>, service: &ServiceName) {
+    let now = base::clock::utc().timestamp().to_string();
+    // Without the note the next sync tries again, which costs some seconds.
+    let _ = context
+        .own_directory(&folder(context))
+        .map(|directory| durable::replace(&directory, &slow(service), now.as_bytes()));
+}
+
+/// True if the tree of a service was too large some days ago.
+pub(super) fn was_slow(context: &Context<'_>, service: &ServiceName) -> bool {
+    let noted = context
+        .own_directory(&folder(context))
+        .ok()
+        .and_then(|directory| durable::read(directory, &slow(service), MAX_BYTES).ok()?)
+        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<i64>().ok());
+    let age = noted.map(|noted| base::clock::utc().timestamp() - noted);
+    age.is_some_and(|age| (0..SLOW_DAYS * 86_400).contains(&age))
+}
+
 /// The services that have a record.
 pub(super) fn services(context: &Context<'_>) -> Vec<ServiceName> {
     let Ok(directory) = context.own_directory(&folder(context)) else {

@@ -206,7 +206,7 @@ fn take_within(
             }
         }
     }
-    if !may_share(data) {
+    if !may_share(data) || (need.wish == Wish::Sync && record::was_slow(context, service)) {
         return Ok(None);
     }
     let now = context.host.now();
@@ -233,6 +233,9 @@ fn take_within(
             ) && context.host.now() < patience.until;
             if !needs_copies(&failure) && !too_slow {
                 return Err(failure);
+            }
+            if too_slow {
+                record::note_slow(context, service);
             }
             leftovers::discard(context, service, &begun);
             Ok(None)
