@@ -6,13 +6,13 @@
 
 use super::audited::AuditedAct;
 use super::board::Board;
+use super::clock_watch::{ClockNote, ClockWatch, Held};
 use super::command::EngineCommand;
 use super::feed::{Change, Feed};
 use super::leftovers;
 use super::plan::Plan;
 use super::step_task::StopWish;
 use super::ticker::{Due, Ticker};
-use super::timekeeping::{ClockNote, ClockWatch, Held};
 use super::{Parts, PoolState};
 use crate::blocking;
 use crate::domain::audit::{Actor, Deed};

@@ -8,6 +8,7 @@ mod audited;
 mod board;
 mod capture;
 pub mod clock;
+mod clock_watch;
 mod command;
 mod dispatcher;
 mod environment;
@@ -31,6 +32,7 @@ mod timekeeping;
 
 pub use audited::AuditedAct;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock_watch::ClockNote;
 pub use command::{CancelError, PoolState, TriggerError};
 pub use environment::{Folders, finds};
 pub use feed::{Change, Feed, LogId};
@@ -38,7 +40,6 @@ pub use log_file::{LogStore, Piece};
 pub use log_times::PrintMark;
 pub use parts::Parts;
 pub use run_secrets::RunSecrets;
-pub use timekeeping::ClockNote;
 
 use crate::blocking;
 use crate::domain::lifecycle::{Cancel, RunId};

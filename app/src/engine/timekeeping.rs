@@ -7,71 +7,16 @@
 //! more: all follow it. Forward by less than three hours: a skipped task at a fixed time runs at once. Forward by more is taken for
 //! a machine that was off, because a board without a clock of its own starts in the past. See `docs/decisions/clock-changes.md`.
 
-use super::clock::Clock;
+use super::clock_watch::{ClockNote, Held, NOTICED, PATIENCE};
 use super::dispatcher::Dispatcher;
 use crate::domain::task::TaskId;
 use crate::store::{self, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::time::Duration;
 
-/// A smaller difference is no clock change: fires are a minute apart at least.
-const NOTICED: TimeDelta = TimeDelta::minutes(1);
 /// The limit of cron(8): from here on a change is a correction that all tasks follow.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 /// At a start, a clock that is behind the newest row by this much was lost, not corrected.
 const LOST: TimeDelta = TimeDelta::days(1);
-/// The time for which a lost clock may be set before it is believed as it is.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
-/// A decision about the clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClockNote {
-    /// The time by the new clock.
-    pub at: DateTime<Utc>,
-    /// The change and its consequence.
-    pub text: String,
-}
-
-/// Compares the clock with the time that has passed.
-#[derive(Debug)]
-pub(super) struct ClockWatch {
-    wall: DateTime<Utc>,
-    steady: Duration,
-}
-
-impl ClockWatch {
-    pub(super) fn new(clock: &dyn Clock) -> Self {
-        Self {
-            wall: clock.now(),
-            steady: clock.steady(),
-        }
-    }
-
-    /// The change of the clock since the last look; positive where it went forward.
-    fn look(&mut self, clock: &dyn Clock) -> Option<TimeDelta> {
-        let old = std::mem::replace(self, Self::new(clock));
-        let passed = self.steady.saturating_sub(old.steady);
-        let expected = old.wall + TimeDelta::from_std(passed).unwrap_or_default();
-        let change = self.wall - expected;
-        (change.abs() >= NOTICED).then_some(change)
-    }
-}
-
-/// Schedules wait for a clock that was lost.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    /// Time of the start, by the lost clock.
-    since: DateTime<Utc>,
-    /// Time of the newest row.
-    newest: DateTime<Utc>,
-}
-
-impl Held {
-    /// The end of the wait.
-    pub(super) fn until(self) -> DateTime<Utc> {
-        self.since + PATIENCE
-    }
-}
 
 impl Dispatcher {
     /// At a start: compares the clock with the newest row of the database, and the default time zone with that of the last start.

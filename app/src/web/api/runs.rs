@@ -43,7 +43,7 @@ pub(super) async fn list(
     Params(params): Params<RunListParams>,
 ) -> Result<Json<RunList>, ApiError> {
     let tasks = watcher.principal.tasks.as_ref();
-    let task = match (params.task, tasks.map(|tasks| Vec::from_iter(tasks))) {
+    let task = match (params.task, tasks.map(Vec::from_iter)) {
         (Some(name), _) => Some(watcher.task(TaskName::new(name)?.as_str()).await?.id),
         (None, None) => None,
         (None, Some(tasks)) => match tasks.as_slice() {
