@@ -485,3 +485,25 @@ fn the_list_tells_the_night_of_each_mirror() {
     let first = mirror(&["app", "--json"], "/services/app")["first_upload"].clone();
     assert_eq!(first["of_bytes"], 100_000, "{first}");
 }
+
+#[test]
+fn a_tree_that_the_gate_mirrored_comes_back_exactly() {
+    if !ready() {
+        return;
+    }
+    let world = World::new();
+    world.limit("max_delete = 100\nmax_delete_percent = 100\n");
+    let data = world.path("root/app/data");
+    fs::remove_dir_all(&data).unwrap();
+    for script in [NASTY, SECOND] {
+        run(script, &[&data]);
+        world.request(&world.sync()).expect(0);
+        let wanted = seen(&data);
+        same(&restored_to(&world, "exact"), &wanted, "after a sync");
+        let told = world
+            .on_host(&["--verify", "app", "--from", "mirror"])
+            .expect(0)
+            .out;
+        assert!(told.contains("is good"), "{told}");
+    }
+}
