@@ -323,10 +323,16 @@ fn is_equal(record: &Record, before: &Record) -> bool {
     record.differs(before).is_none()
 }
 
-/// True if a remote that keeps whole seconds may show `one` for `other`.
-pub(crate) fn is_about(one: Moment, other: Moment) -> bool {
+/// True if a remote may show `shown` for a file of this time. Remotes keep whole seconds, or thousandths or millionths.
+pub(crate) fn is_about(shown: Moment, time: Moment) -> bool {
     let at = |moment: Moment| {
         i128::from(moment.seconds) * 1_000_000_000 + i128::from(moment.nanoseconds)
     };
-    (at(one) - at(other)).abs() < 1_000_000_000
+    let grain = match shown.nanoseconds {
+        0 => 1_000_000_000,
+        nanoseconds if nanoseconds % 1_000_000 == 0 => 1_000_000,
+        nanoseconds if nanoseconds % 1000 == 0 => 1000,
+        _ => 1,
+    };
+    (at(shown) - at(time)).abs() < grain
 }

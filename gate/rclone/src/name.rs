@@ -32,6 +32,27 @@ pub fn standard(path: &[u8]) -> Option<String> {
     Some(form)
 }
 
+/// The path that rclone shows in this form.
+#[must_use]
+pub fn raw(form: &str) -> String {
+    let mut path = String::with_capacity(form.len());
+    let mut quoted = false;
+    for letter in form.chars() {
+        let picture = u32::from(letter).wrapping_sub(PICTURES);
+        match letter {
+            QUOTE if !quoted => {
+                quoted = true;
+                continue;
+            }
+            DELETE if !quoted => path.push('\u{7f}'),
+            '\u{2401}'..='\u{241f}' if !quoted => path.extend(char::from_u32(picture)),
+            other => path.push(other),
+        }
+        quoted = false;
+    }
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +69,7 @@ mod tests {
             ("\u{2400}", "\u{2400}"),
         ] {
             assert_eq!(standard(name.as_bytes()).as_deref(), Some(form), "{name:?}");
+            assert_eq!(raw(form), name, "{form:?}");
         }
         assert_eq!(standard("\u{201b}x".as_bytes()), None);
         assert_eq!(standard(b"\xff"), None);

@@ -122,7 +122,7 @@ fn listed(line: &[u8], what: &str) -> Result<Option<Listed>, Failure> {
             })
         });
     Ok(Some(Listed::new(
-        file.path.as_bytes(),
+        rclone::name::raw(&file.path).as_bytes(),
         size,
         file.mod_time.and_then(moment),
         hash,

@@ -136,8 +136,8 @@ impl Sync<'_> {
     }
 }
 
-/// A path of a step as text: entries with other names are in the bundle.
+/// A path of a step in rclone's form. Entries with names that have none are in the bundle.
 fn name(path: &[u8]) -> Result<String, Failure> {
-    String::from_utf8(path.to_vec())
-        .map_err(|_| Failure::Verification("a path of the mirror is not UTF-8".into()))
+    rclone::name::standard(path)
+        .ok_or_else(|| Failure::Verification("rclone cannot name a path of the mirror".into()))
 }
