@@ -231,7 +231,10 @@ impl<'a, W: Write> Diff<'a, W> {
                 let same_size = before.size == record.size;
                 match (same_size, before.content) {
                     // Adopted from a listing: only the size and the time are known.
-                    (true, None) if is_about(before.modified, record.modified) => Work::Hash,
+                    (true, None) if is_about(before.modified, record.modified) => {
+                        record.hash.clone_from(&before.hash);
+                        Work::Hash
+                    }
                     (true, Some(digest)) if before.modified == record.modified => {
                         record.content = Some(digest);
                         record.hash.clone_from(&before.hash);

@@ -34,6 +34,7 @@ pub mod order;
 pub mod place;
 pub mod plan;
 pub mod portion;
+pub mod quickxor;
 pub mod reach;
 pub mod scan;
 pub mod sort;

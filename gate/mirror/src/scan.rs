@@ -240,6 +240,37 @@ pub fn record(
     }
 }
 
+/// The record of a file or a link as it is now, without the digest of its content.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn describe(found: &Found, old: &Record) -> Result<Record, Failure> {
+    let attributes = attributes::read(&found.fd).map_err(|errno| {
+        Failure::io(format!("the attributes of {}", shown(&old.path)))(errno.into())
+    })?;
+    let letter = if old.letter == 'l' {
+        'l'
+    } else {
+        file_letter(&found.stat)
+    };
+    let target = match letter {
+        'l' => Some(
+            readlinkat(&found.fd, "")
+                .map_err(|errno| Failure::errno(format!("reading {}", shown(&old.path)))(errno))?
+                .as_bytes()
+                .to_vec(),
+        ),
+        _ => None,
+    };
+    Ok(record(
+        &old.path,
+        &found.stat,
+        letter,
+        target,
+        attributes.attributes,
+    ))
+}
+
 /// The names in a folder, sorted, in two allocations: a folder may hold a million.
 struct Names {
     bytes: Vec<u8>,

@@ -17,8 +17,8 @@ use std::time::Instant;
 use archive::digest::{Digest, Hasher};
 use archive::entry::Moment;
 use archive::links::state;
-use archive::manifest::Record;
-use archive::{ROOT, Watch, attributes};
+use archive::manifest::{Record, RemoteHash};
+use archive::{ROOT, Watch};
 use base::dirfd::{Found, reopen};
 use base::error::Failure;
 use nix::errno::Errno;
@@ -30,8 +30,9 @@ use nix::unistd::{UnlinkatFlags, ftruncate, unlinkat};
 use crate::changes::{Item, Reader, Work};
 use crate::fits::LINK;
 use crate::portion::{Direct, Form, Have, Limits, Numbers, Places, Staged};
+use crate::quickxor::hash_of;
 use crate::reach::Reach;
-use crate::scan::{file_letter, kind, record, shown};
+use crate::scan::{describe, kind, shown};
 
 /// Bytes of one read, and the grain of holes in a copy.
 const CHUNK: usize = 256 << 10;
@@ -154,6 +155,13 @@ impl Stage<'_> {
                 Err(Errno::ENOENT | Errno::ENOTDIR) => break,
                 Err(errno) => return Err(unread(&path, errno)),
             };
+            let told = item.record.hash.take().filter(|_| item.work == Work::Hash);
+            if let Some(told) = &told
+                && !self.has_hash(&found, &path, told)?
+            {
+                // Size and time agree by chance.
+                item.work = Work::Send;
+            }
             let Some(content) = self.content(&found, &item, before)? else {
                 break;
             };
@@ -165,9 +173,10 @@ impl Stage<'_> {
             if !stable {
                 self.result.notes.changed.push(shown(&path));
             }
-            item.record = self.describe(&found, &item.record)?;
+            item.record = describe(&found, &item.record)?;
             item.record.size = content.size;
             item.record.content = Some(content.digest);
+            item.record.hash = told.filter(|_| item.work == Work::Hash);
             if item.record.letter == 'l' {
                 item.record.size = 0;
                 item.record.content = None;
@@ -176,6 +185,16 @@ impl Stage<'_> {
         }
         self.result.notes.changed.push(shown(&path));
         Ok(None)
+    }
+
+    /// True if the file has the hash that the remote tells, as far as that hash is known here.
+    fn has_hash(&mut self, found: &Found, path: &[u8], told: &RemoteHash) -> Result<bool, Failure> {
+        if told.kind != "quickxor" {
+            return Ok(true);
+        }
+        let file = reopen(&found.fd).map_err(|errno| unread(path, errno))?;
+        let done = self.result.bytes;
+        Ok(hash_of(&file, path, &mut || (self.watch)(done))? == told.value)
     }
 
     /// Copies or hashes the content behind a descriptor. `None` if it is of another type now.
@@ -388,34 +407,6 @@ impl Stage<'_> {
             folder = open(&folder, part).map_err(spooling_errno())?;
         }
         renameat(&self.folder, FRESH, &folder, OsStr::from_bytes(name)).map_err(spooling_errno())
-    }
-
-    /// The record of an entry as it is now.
-    fn describe(&mut self, found: &Found, old: &Record) -> Result<Record, Failure> {
-        let attributes = attributes::read(&found.fd).map_err(|errno| {
-            Failure::io(format!("the attributes of {}", shown(&old.path)))(errno.into())
-        })?;
-        let letter = if old.letter == 'l' {
-            'l'
-        } else {
-            file_letter(&found.stat)
-        };
-        let target = match letter {
-            'l' => Some(
-                readlinkat(&found.fd, "")
-                    .map_err(|errno| unread(&old.path, errno))?
-                    .as_bytes()
-                    .to_vec(),
-            ),
-            _ => None,
-        };
-        Ok(record(
-            &old.path,
-            &found.stat,
-            letter,
-            target,
-            attributes.attributes,
-        ))
     }
 }
 
