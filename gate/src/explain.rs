@@ -168,7 +168,7 @@ fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value
     let source = mirror.source.to_string();
     let places = &mirror.places;
     let versions = format!("{}/{}", places.versions, now.format("%Y-%m-%d/%H%M%S-%3f"));
-    let copies = config.spool_dir.below(&[".mirror", &mirror.lock.stem()]);
+    let copies = config.spool_dir.below(&[".mirror", &mirror.lock.folder()]);
     let folder = |name: &str| format!("{copies}/{name}");
     let book = |name: &str| format!("{}{name}", places.prefix);
     let put = |what: &str, local: &str, name: &str| {

@@ -86,6 +86,15 @@ impl LockName {
         }
     }
 
+    /// The name of a folder of its own, of characters that a plain path may hold. No service begins with `_`.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        match &self.0 {
+            Kind::Service(name) => name.to_string(),
+            _ => format!("_{}", self.stem().replace(',', ".")),
+        }
+    }
+
     /// The service or extra target, for messages.
     #[must_use]
     pub fn subject(&self) -> &str {

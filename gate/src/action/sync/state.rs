@@ -106,17 +106,17 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn open(context: &Context<'_>, mirror: &Mirror) -> Result<Self, Failure> {
-        let stem = mirror.lock.stem();
+        let folder = mirror.lock.folder();
         let mut hasher = Hasher::default();
         hasher.update(mirror.destination.as_bytes());
         let key: String = hasher.finish().to_string().chars().take(16).collect();
-        let path = context.config.state_dir.below(&["mirrors", &stem, &key]);
+        let path = context.config.state_dir.below(&["mirrors", &folder, &key]);
         // One level after the other: a disk that is not mounted is told from a new folder.
         context.own_directory(&context.config.state_dir.below(&["mirrors"]))?;
         let fd = context.own_directory(&path)?;
         let spool = context.config.spool_dir.below(&[".mirror"]);
         context.own_directory(&spool)?;
-        let copies = spool.below(&[&stem]);
+        let copies = spool.below(&[&folder]);
         let own = Self { path, fd, copies };
         own.clear(context)?;
         Ok(own)
