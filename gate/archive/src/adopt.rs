@@ -67,7 +67,7 @@ pub fn settle(
     adopted: &mut Adopted,
     watch: Watch<'_>,
 ) -> Result<(), Failure> {
-    let mut walk = Walk {
+    let mut walk = Settling {
         owner,
         adopted,
         budget: Budget::default(),
@@ -77,14 +77,14 @@ pub fn settle(
     walk.directory(&root, &mut PathBuf::from(super::ROOT), 0)
 }
 
-struct Walk<'a, 'w> {
+struct Settling<'a, 'w> {
     owner: Option<Owner>,
     adopted: &'a mut Adopted,
     budget: Budget,
     watch: Watch<'w>,
 }
 
-impl Walk<'_, '_> {
+impl Settling<'_, '_> {
     fn directory(
         &mut self,
         directory: &OwnedFd,
@@ -95,13 +95,10 @@ impl Walk<'_, '_> {
             return Err(too_deep(path));
         }
         let mut listing = Listing::open(directory, &self.budget).map_err(at(path))?;
-        while listing.fill(self.watch, 0)? {
-            for number in 0..listing.len() {
-                let name = listing.name(number).to_owned();
-                path.push(&name);
-                self.entry(directory, &name, path, depth)?;
-                path.pop();
-            }
+        while let Some(name) = listing.next(self.watch)? {
+            path.push(&name);
+            self.entry(directory, &name, path, depth)?;
+            path.pop();
         }
         give(directory, self.owner).map_err(at(path))
     }

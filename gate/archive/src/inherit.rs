@@ -56,7 +56,7 @@ pub fn mark<M: Read>(manifest: &mut Reader<M>, watch: Watch<'_>) -> Result<u32, 
 /// When something cannot be given away, or `watch` says so.
 pub fn inherit(tree: &OwnedFd, mark: u32, root: Owner, watch: Watch<'_>) -> Result<(), Failure> {
     let opened = enter(tree).map_err(Failure::errno("opening the restored tree"))?;
-    let mut walk = Walk {
+    let mut walk = Inheriting {
         mark,
         budget: Budget::default(),
         watch,
@@ -67,13 +67,13 @@ pub fn inherit(tree: &OwnedFd, mark: u32, root: Owner, watch: Watch<'_>) -> Resu
     walk.directory(&opened, owner, &mut path.clone(), 0)
 }
 
-struct Walk<'w> {
+struct Inheriting<'w> {
     mark: u32,
     budget: Budget,
     watch: Watch<'w>,
 }
 
-impl Walk<'_> {
+impl Inheriting<'_> {
     /// Gives a marked entry away; returns the owner that it has then.
     fn settle(&self, fd: impl AsFd, stat: &FileStat, above: Owner) -> nix::Result<Owner> {
         if stat.st_uid != self.mark {
@@ -96,13 +96,10 @@ impl Walk<'_> {
             return Err(too_deep(path));
         }
         let mut listing = Listing::open(directory, &self.budget).map_err(at(path))?;
-        while listing.fill(self.watch, 0)? {
-            for number in 0..listing.len() {
-                let name = listing.name(number).to_owned();
-                path.push(&name);
-                self.entry(directory, &name, owner, path, depth)?;
-                path.pop();
-            }
+        while let Some(name) = listing.next(self.watch)? {
+            path.push(&name);
+            self.entry(directory, &name, owner, path, depth)?;
+            path.pop();
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! Invariant: all listings of one walk together hold at most [`BUDGET`] and [`FLOOR`] for each level of the tree.
 
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub(super) struct Listing {
     bytes: Vec<u8>,
     /// Range of each name in `bytes`.
     names: Vec<(u32, u32)>,
+    /// Names that `next` returned of those.
+    at: usize,
 }
 
 impl Listing {
@@ -53,6 +55,7 @@ impl Listing {
             held: 0,
             bytes: Vec::new(),
             names: Vec::new(),
+            at: 0,
         })
     }
 
@@ -92,6 +95,16 @@ impl Listing {
         Ok(!self.names.is_empty())
     }
 
+    /// The next name, and the names after it as they are needed; `None` at the end.
+    pub(super) fn next(&mut self, watch: Watch<'_>) -> Result<Option<OsString>, Failure> {
+        if self.at == self.len() && !self.fill(watch, 0)? {
+            return Ok(None);
+        }
+        let name = self.name(self.at).to_owned();
+        self.at += 1;
+        Ok(Some(name))
+    }
+
     /// Number of names.
     pub(super) fn len(&self) -> usize {
         self.names.len()
@@ -109,6 +122,7 @@ impl Listing {
     fn release(&mut self) {
         self.budget.0.set(self.budget.0.get() - self.held);
         self.held = 0;
+        self.at = 0;
         self.bytes.clear();
         self.names.clear();
     }
@@ -156,6 +170,22 @@ mod tests {
         assert_eq!(seen, names);
         drop(listing);
         assert_eq!(budget.0.get(), BUDGET);
+    }
+
+    #[test]
+    fn names_come_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b", "a", "c"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let directory = std::fs::File::open(folder.path()).unwrap();
+        let mut listing = Listing::open(&directory, &Budget::default()).unwrap();
+        let mut names = Vec::new();
+        while let Some(name) = listing.next(&mut quiet).unwrap() {
+            names.push(name);
+        }
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(listing.next(&mut quiet).unwrap(), None);
     }
 
     #[test]

@@ -10,11 +10,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use nix::sys::prctl::set_dumpable;
+use nix::sys::prctl::{set_dumpable, set_pdeathsig};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{chdir, close, geteuid};
+use nix::unistd::{chdir, close, geteuid, getppid};
 
 /// The variables that are worth reading. All others are dropped before anything else happens: libraries
 /// read some (`TZ`, `LD_*`, `MALLOC_*`) on their own, so not looking at them would not be enough.
@@ -101,6 +101,26 @@ pub fn close_inherited() -> io::Result<()> {
         let _ = close(fd);
     }
     Ok(())
+}
+
+/// Begins the life of a process that works for the gate `gate` alone: it inherits no descriptor, dies with its gate, hears
+/// signals, and leaves no core file.
+///
+/// # Errors
+/// A sentence, when the kernel refuses one of these, or the gate is gone already.
+pub fn begin_for(gate: i32) -> Result<(), String> {
+    let refused = |name: &'static str| move |errno: nix::Error| format!("{name}: {}", errno.desc());
+    close_inherited().map_err(|error| error.to_string())?;
+    set_pdeathsig(Signal::SIGKILL).map_err(refused("PR_SET_PDEATHSIG"))?;
+    // The signal is sent for deaths after the call; this is for one before it.
+    if getppid().as_raw() != gate {
+        return Err("the gate is gone".to_owned());
+    }
+    // The gate blocks signals to read them from a descriptor, and a mask survives execve.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(refused("the signal mask"))?;
+    no_core_file().map_err(refused("the limits"))
 }
 
 fn limit() -> nix::Result<()> {

@@ -23,14 +23,14 @@ const FILE: &str = "rclone.json";
 const LIMIT: u64 = 1 << 16;
 
 /// The state of a program's file, used to recognise the file.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+type ProgramStamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// The facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Known {
     program: String,
-    stamp: Stamp,
+    stamp: ProgramStamp,
     /// The first line of `rclone version`.
     version: String,
     /// The probes, with the name of the remote as key.
@@ -46,7 +46,7 @@ struct Probed {
     works: bool,
 }
 
-fn stamp(seen: &Metadata) -> Stamp {
+fn stamp(seen: &Metadata) -> ProgramStamp {
     (
         seen.dev(),
         seen.ino(),

@@ -4,16 +4,13 @@
 
 use std::ffi::OsString;
 
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::getppid;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::orders::{EXIT_BAD, EXIT_UNKNOWN, NAME, Orders};
 use host::program::EXIT_PREPARE;
-use privilege::hardening::{close_inherited, no_core_file};
+use privilege::hardening::begin_for;
 use privilege::{capabilities, files, syscalls};
 
 /// Memory. SQLite takes a bit for each page, beside its cache of two megabytes.
@@ -47,22 +44,14 @@ fn prepare(orders: &OsString) -> Result<String, String> {
         .to_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or("this is for the gate itself")?;
-    let refused = |what: &'static str| move |errno: nix::Error| format!("{what}: {}", errno.desc());
-    close_inherited().map_err(|error| error.to_string())?;
-    set_pdeathsig(Signal::SIGKILL).map_err(refused("PR_SET_PDEATHSIG"))?;
-    if getppid().as_raw() != orders.gate {
-        return Err("the gate is gone".to_owned());
-    }
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(refused("the signal mask"))?;
-    no_core_file().map_err(refused("the limits"))?;
+    begin_for(orders.gate)?;
     for (resource, limit) in [
         (Resource::RLIMIT_AS, MEMORY),
         (Resource::RLIMIT_FSIZE, orders.largest),
         (Resource::RLIMIT_NOFILE, 32),
     ] {
-        setrlimit(resource, limit, limit).map_err(refused("the limits"))?;
+        setrlimit(resource, limit, limit)
+            .map_err(|errno| format!("the limits: {}", errno.desc()))?;
     }
     let domain = if orders.confined {
         Some(files::only(&orders.folder)?)

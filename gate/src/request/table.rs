@@ -111,12 +111,12 @@ pub enum Use {
 
 impl Use {
     /// The options in it.
-    #[must_use]
-    pub fn options(self) -> Vec<Opt> {
-        match self {
-            Self::Must(option) | Self::May(option) => vec![option],
-            Self::Either(first, second) => vec![first, second],
-        }
+    pub fn options(self) -> impl Iterator<Item = Opt> {
+        let both = match self {
+            Self::Must(option) | Self::May(option) => [Some(option), None],
+            Self::Either(first, second) => [Some(first), Some(second)],
+        };
+        both.into_iter().flatten()
     }
 }
 
@@ -460,9 +460,7 @@ pub fn report_named(name: &str) -> Option<Report> {
 /// The option of this name, if a verb of a request line has it.
 #[must_use]
 pub fn option_named(name: &str) -> Option<Opt> {
-    words()
-        .into_iter()
-        .find_map(|(_, option)| option.filter(|option| option.name == name))
+    words().find_map(|(_, option)| option.filter(|option| option.name == name))
 }
 
 /// A word that stands alone.
@@ -473,14 +471,11 @@ pub fn alone(name: &str) -> Option<&'static str> {
 }
 
 /// The words of request lines: each verb alone, and with each of its options.
-#[must_use]
-pub fn words() -> Vec<(Verb, Option<Opt>)> {
+pub fn words() -> impl Iterator<Item = (Verb, Option<Opt>)> {
     let of_lines = |verb: &&Verb| matches!(verb.place, Place::Request | Place::Host);
-    let mut words = Vec::new();
-    for verb in VERBS.iter().filter(of_lines) {
-        words.push((*verb, None));
+    VERBS.iter().filter(of_lines).flat_map(|verb| {
         let options = verb.options.iter().flat_map(|used| used.options());
-        words.extend(options.map(|option| (*verb, Some(option))));
-    }
-    words
+        let each = options.map(|option| (*verb, Some(option)));
+        std::iter::once((*verb, None)).chain(each)
+    })
 }

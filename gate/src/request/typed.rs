@@ -13,9 +13,7 @@ fn nearest(word: &str) -> Option<&'static str> {
     if bare.len() > 32 {
         return None;
     }
-    let names = table::words()
-        .into_iter()
-        .map(|(verb, option)| option.map_or(verb.name, |option| option.name));
+    let names = table::words().map(|(verb, option)| option.map_or(verb.name, |option| option.name));
     names
         .map(|name| {
             let changes = strsim::osa_distance(bare, name.trim_start_matches('-'));

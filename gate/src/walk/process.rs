@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use caps::Capability;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
-use nix::unistd::{geteuid, getppid};
+use nix::unistd::geteuid;
 
 use super::answer::{Answer, Line, Told};
 use super::copies;
@@ -27,7 +25,7 @@ use base::error::Failure;
 use base::names::PlainPath;
 use host::program::EXIT_PREPARE;
 use privilege::capabilities;
-use privilege::hardening::{close_inherited, no_core_file};
+use privilege::hardening::begin_for;
 
 /// Time between two reports of progress, each with a look at the free space.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -82,16 +80,7 @@ fn prepare(orders: &OsString) -> Result<Orders, String> {
         .to_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or("this is for the gate itself")?;
-    let refused = |what: &'static str| move |errno: nix::Error| format!("{what}: {}", errno.desc());
-    close_inherited().map_err(|error| error.to_string())?;
-    set_pdeathsig(Signal::SIGKILL).map_err(refused("PR_SET_PDEATHSIG"))?;
-    if getppid().as_raw() != orders.gate {
-        return Err("the gate is gone".to_owned());
-    }
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(refused("the signal mask"))?;
-    no_core_file().map_err(refused("the limits"))?;
+    begin_for(orders.gate)?;
     let kept = match orders.work {
         Work::Open | Work::Measure => READ,
         Work::Pack(_) | Work::Compare(_) | Work::Stage(_) => READ_ATTRIBUTES,

@@ -64,7 +64,7 @@ pub(super) fn file(text: &str) -> String {
         let has = |verb: &&backupctl::request::table::Verb| {
             verb.options
                 .iter()
-                .any(|used| used.options().contains(&option))
+                .any(|used| used.options().any(|one| one == option))
         };
         let verbs: Vec<&str> = VERBS
             .iter()
