@@ -2,7 +2,7 @@
 //!
 //! Invariant: an answer without its end is never an answer.
 
-use super::{Ended, Host};
+use crate::ended::Ended;
 use crate::program::Output;
 use base::error::Failure;
 
@@ -50,6 +50,3 @@ pub struct Read {
     /// The reader's result.
     pub read: Result<(), Failure>,
 }
-
-/// Asked with an answer that broke off, and the number of bytes that were read so far: whether to ask for the rest.
-pub type Continue<'a> = dyn FnMut(&mut dyn Host, &Answered, u64) -> Result<bool, Failure> + 'a;

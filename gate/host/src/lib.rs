@@ -10,6 +10,7 @@ pub mod caller;
 pub mod descendants;
 pub mod door;
 mod ear;
+mod ended;
 pub mod handover;
 pub mod http;
 pub mod leftovers;
@@ -21,6 +22,7 @@ mod server;
 pub mod socket;
 mod streams;
 mod together;
+mod watch;
 
 use std::cell::Cell;
 use std::io;
@@ -29,7 +31,7 @@ use std::time::{Duration, Instant};
 use caps::Capability;
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::program::{NotStarted, Program};
+use crate::program::Program;
 use base::clock::{self, Moment};
 use base::error::{Failure, Interrupt};
 use base::lock::ServiceLock;
@@ -38,8 +40,9 @@ use base::ready::ReadyUrl;
 use base::reply::Stream;
 use privilege::capabilities::Children;
 
-pub use asked::{Answered, Continue, Read, Request};
+pub use asked::{Answered, Read, Request};
 pub use ear::{Ear, Mute, Relay};
+pub use ended::{Ended, Exit};
 
 use socket::Socket;
 
@@ -118,61 +121,6 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// The way in which a program ended by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// With a code.
-    Code(i32),
-    /// Ended by this signal.
-    Signal(i32),
-    /// The program was never started.
-    NotStarted(NotStarted),
-    /// It ended, and the kernel did not tell how.
-    Unknown,
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(number) => write!(f, "ended by signal {number}"),
-            Self::NotStarted(NotStarted::SourceReplaced) => {
-                f.write_str("not started, because its source was replaced")
-            }
-            Self::NotStarted(NotStarted::Unprepared) => f.write_str("not started"),
-            Self::Unknown => f.write_str("its end is not known"),
-        }
-    }
-}
-
-/// A program that has ended by itself.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    /// The way it ended.
-    pub exit: Exit,
-    /// Its output, where that was captured.
-    pub stdout: Vec<u8>,
-    /// The last lines of its standard error.
-    pub last_words: Vec<String>,
-}
-
-impl Ended {
-    /// True if it reported success.
-    #[must_use]
-    pub fn ok(&self) -> bool {
-        self.exit == Exit::Code(0)
-    }
-
-    /// The way it ended and its last words, on one line.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self.last_words.last() {
-            Some(words) => format!("{} ({words})", self.exit),
-            None => self.exit.to_string(),
-        }
-    }
-}
-
 /// Standard output of a program, while it runs.
 pub trait Feed {
     /// Waits for more; zero at its end, when the program has ended as well.
@@ -205,6 +153,9 @@ pub enum Next {
 
 /// Asked with the end of a program, and the number of bytes that were read so far.
 pub type Resume<'a> = dyn FnMut(&mut dyn Host, &Ended, u64) -> Result<Next, Failure> + 'a;
+
+/// Asked with an answer that broke off, and the number of bytes that were read so far: whether to ask for the rest.
+pub type Continue<'a> = dyn FnMut(&mut dyn Host, &Answered, u64) -> Result<bool, Failure> + 'a;
 
 /// The operating system, as actions see it.
 pub trait Host {

@@ -4,25 +4,22 @@
 //! and a waiting `--start` are all looked at within a fifth of a second.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use caps::Capability;
 use chrono::NaiveDateTime;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::descendants::{end_all, reap};
 use super::leftovers;
 use super::reading;
 use super::run::Run;
-use super::server::{self, Server};
+use super::server::{self, Server, Serving};
 use super::socket::Socket;
 use super::streams::Streams;
+use super::watch::{TICK, Watch, Watched};
 use super::{
     Answered, Continue, Ear, Ended, Feed, Host, Mute, Patience, Piped, Read, Relay, Request, Resume,
 };
@@ -32,23 +29,12 @@ use base::error::{Failure, Interrupt};
 use base::reply::{Reply, Stream};
 use privilege::capabilities::{self, Children};
 
-/// The longest time between two looks around.
-pub(super) const TICK: Duration = Duration::from_millis(200);
-
-/// The longest time without a word to the caller.
-const SILENCE: Duration = Duration::from_secs(5);
-
 /// Linux, and the two streams to the caller.
 #[derive(Debug)]
 pub struct LinuxHost {
-    pub(super) reply: Reply,
-    signals: SignalFd,
-    peer_gone: bool,
-    signalled: bool,
-    /// Current activity for the periodic "still …" message; `None` until `keep_talking` is called.
-    doing: Option<String>,
+    watch: Watch,
     /// The program that answers requests.
-    pub(super) server: Option<Server>,
+    server: Option<Server>,
 }
 
 impl LinuxHost {
@@ -57,23 +43,8 @@ impl LinuxHost {
     /// # Errors
     /// When the kernel refuses.
     pub fn take_over(reply: Reply) -> nix::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [
-            Signal::SIGTERM,
-            Signal::SIGINT,
-            Signal::SIGHUP,
-            Signal::SIGCHLD,
-        ] {
-            set.add(signal);
-        }
-        set.thread_block()?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Self {
-            reply,
-            signals,
-            peer_gone: false,
-            signalled: false,
-            doing: None,
+            watch: Watch::take_over(reply)?,
             server: None,
         })
     }
@@ -82,63 +53,19 @@ impl LinuxHost {
     /// client, and notices the end of the client only when it has something to pass on. The same holds for a TCP
     /// connection whose other end lost its power.
     pub fn keep_talking(&mut self) {
-        self.doing = Some("working".into());
+        self.watch.keep_talking();
     }
+}
 
-    /// The activity that the periodic message names.
-    pub(super) fn now_doing(&mut self, what: &str) {
-        if let Some(doing) = &mut self.doing {
-            what.clone_into(doing);
-        }
+impl Watched for LinuxHost {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
     }
+}
 
-    /// Waits at most `time` for output, a signal or the end of the peer.
-    pub(super) fn look(&mut self, time: Duration, pipes: &[PollFd<'_>]) {
-        let (out, err) = (std::io::stdout(), std::io::stderr());
-        let mut fds: Vec<PollFd<'_>> = pipes.to_vec();
-        fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
-        let ours = fds.len();
-        if !self.peer_gone {
-            // No events asked for: POLLERR (pipe) and POLLHUP (socket) come unasked when the reader is gone.
-            // Both, because a sudo that records output notices that on the one it has something for.
-            fds.push(PollFd::new(out.as_fd(), PollFlags::empty()));
-            fds.push(PollFd::new(err.as_fd(), PollFlags::empty()));
-        }
-        let wait = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
-        let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-        self.peer_gone |= poll(&mut fds, wait).is_ok()
-            && fds
-                .iter()
-                .skip(ours)
-                .filter_map(PollFd::revents)
-                .any(|seen| seen.intersects(gone));
-        if let Some(doing) = &self.doing
-            && self.reply.silent_for() >= SILENCE
-        {
-            self.reply.line(Stream::Err, &format!("still {doing}"));
-        }
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            self.signalled |= info.ssi_signo != Signal::SIGCHLD as u32;
-        }
-    }
-
-    /// The reason to stop, if there is one.
-    pub(super) fn reason(&self, patience: &Patience<'_>) -> Result<(), Interrupt> {
-        if Instant::now() >= patience.until {
-            return Err(Interrupt::DeadlinePassed);
-        }
-        if patience.attended {
-            if self.signalled {
-                return Err(Interrupt::Signalled);
-            }
-            if self.peer_gone {
-                return Err(Interrupt::PeerGone);
-            }
-        }
-        if patience.lock.is_some_and(|lock| lock.wanted()) {
-            return Err(Interrupt::Preempted);
-        }
-        Ok(())
+impl Serving for LinuxHost {
+    fn server(&mut self) -> &mut Option<Server> {
+        &mut self.server
     }
 }
 
@@ -160,27 +87,27 @@ impl Host for LinuxHost {
     }
 
     fn waiting(&mut self, what: &str) {
-        self.now_doing(&format!("waiting for {what}"));
+        self.watch.now_doing(&format!("waiting for {what}"));
     }
 
     fn say(&mut self, stream: Stream, line: &str) {
-        self.reply.line(stream, line);
+        self.watch.reply.line(stream, line);
     }
 
     fn check(&mut self, patience: &Patience<'_>) -> Result<(), Interrupt> {
-        self.look(Duration::ZERO, &[]);
-        self.reason(patience)
+        self.watch.look(Duration::ZERO, &[]);
+        self.watch.reason(patience)
     }
 
     fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), Interrupt> {
         let until = Instant::now() + time;
         loop {
-            self.reason(patience)?;
+            self.watch.reason(patience)?;
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            self.look(left.min(TICK), &[]);
+            self.watch.look(left.min(TICK), &[]);
         }
     }
 
@@ -297,10 +224,10 @@ impl Host for LinuxHost {
         // keeper would still become our child if we took orphans again.
         let mut gone = false;
         while streams.out.is_some() || !gone {
-            self.look(TICK, &streams.pipes());
-            streams.pump(Output::Captured, &mut self.reply, &mut Relay);
+            self.watch.look(TICK, &streams.pipes());
+            streams.pump(Output::Captured, &mut self.watch.reply, &mut Relay);
             gone |= reap(main).is_some();
-            if let Err(cause) = self.reason(patience) {
+            if let Err(cause) = self.watch.reason(patience) {
                 return Err(Failure::Interrupted {
                     what: what.to_owned(),
                     cause,

@@ -8,6 +8,7 @@
 //! configuration under [`FOLDER_FD`].
 
 mod enter;
+mod orders;
 mod pin;
 mod refusal;
 
@@ -19,7 +20,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 
 use crate::leftovers;
 use base::dirfd::PinnedDir;
@@ -28,13 +28,9 @@ use base::scratch::{Scratch, exceeds};
 use privilege::Confinement;
 
 pub use enter::enter;
+pub use orders::{ENTRY, FOLDER_FD, Pin, SOCKET_FD, SOURCE_FD, Tether};
+use orders::{MOUNT_NAME, Orders, SourceOrders};
 pub use refusal::{EXIT_PREPARE, NotStarted, Token};
-
-/// The number under which a program finds the source directory.
-pub const SOURCE_FD: i32 = 9;
-
-/// The number under which a transfer finds the folder of its configuration.
-pub const FOLDER_FD: i32 = 8;
 
 /// The bytes that a transfer may have in its temporary folder, and in the folder of its configuration. rclone needs some
 /// kilobytes.
@@ -43,27 +39,8 @@ const MOST_BYTES: u64 = 64 << 20;
 /// The files and folders that it may have in each.
 const MOST_FILES: usize = 4096;
 
-/// The number under which a program finds the socket that it answers on, see sd_listen_fds(3).
-pub const SOCKET_FD: i32 = 3;
-
-/// The hidden first argument of the second instance.
-pub const ENTRY: &str = "__exec";
-
 /// The word of a keeper to the gate once the gate may rely on it.
 pub const KEPT: &str = "kept";
-
-/// The name of the mount point inside the directory behind [`SOURCE_FD`].
-const MOUNT_NAME: &str = "data";
-
-/// Lifetime of a program against that of the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Tether {
-    /// Dies with the gate. The gate ends its descendants or, if the gate was killed, the next gate does; see
-    /// [`leftovers`].
-    Tied,
-    /// Its descendants are meant to stay: it brings a service up.
-    Free,
-}
 
 /// Kind of a program, which decides its powers.
 #[derive(Debug)]
@@ -98,18 +75,6 @@ pub trait WorkingFolder: Debug {
     /// # Errors
     /// A sentence, when a new token cannot be put where the next transfer finds it.
     fn look(&self) -> Result<(), String>;
-}
-
-/// The way in which a program gets the opened source directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pin {
-    /// A read-only bind mount in a mount namespace of the program's own, reached through a descriptor.
-    /// No symbolic link in it can be followed; links are stored as `NAME.rclonelink`.
-    Mount,
-    /// The bare descriptor, for places where nothing can be mounted. rclone takes a source that is itself a
-    /// link (as `/proc/self/fd/N` is) only without `--links`, so symbolic links are left out of the mirror.
-    Descriptor,
 }
 
 /// The private parts of a transfer while it runs.
@@ -173,31 +138,6 @@ pub struct Program<'a> {
     pub profile: Profile,
     /// `HOME`, and the place for its temporary files.
     pub home: PlainPath,
-}
-
-/// Instructions for the second instance, as its one argument before the program's own.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Orders {
-    gate: i32,
-    token: Token,
-    tether: Tether,
-    source: Option<SourceOrders>,
-    /// A listening socket comes as standard input.
-    #[serde(default)]
-    answers: bool,
-    /// The folder of rclone's configuration.
-    configuration: Option<String>,
-    confinement: Option<Confinement>,
-}
-
-/// The directory itself comes as standard input.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceOrders {
-    pin: Pin,
-    path: String,
-    mount_parent: String,
 }
 
 impl Program<'_> {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use super::descendants::reap;
-use super::linux::{LinuxHost, TICK};
-use super::server::{Exchange, ended};
+use super::server::{Exchange, Serving, ended};
+use super::watch::TICK;
 use super::{Answered, Continue, Ear, Ended, Exit, Feed, Patience, Read, Request};
 use crate::http;
 use base::error::Failure;
@@ -17,7 +17,7 @@ use base::reply::Stream;
 
 /// A file that is read from a server.
 struct Reading<'a> {
-    host: &'a mut LinuxHost,
+    host: &'a mut dyn Serving,
     request: &'a Request<'a>,
     patience: &'a Patience<'a>,
     ear: &'a mut dyn Ear,
@@ -35,14 +35,14 @@ struct Reading<'a> {
 
 /// Reads a file while `reader` takes it.
 pub(super) fn read<'a>(
-    host: &'a mut LinuxHost,
+    host: &'a mut dyn Serving,
     request: &'a Request<'a>,
     patience: &'a Patience<'a>,
     ear: &'a mut dyn Ear,
     reader: &mut dyn FnMut(&mut dyn Feed) -> Result<(), Failure>,
     resume: &'a mut Continue<'a>,
 ) -> Result<Read, Failure> {
-    host.now_doing(request.what);
+    host.watch().now_doing(request.what);
     let mut reading = Reading {
         host,
         request,
@@ -69,7 +69,7 @@ impl Reading<'_> {
     /// Waits for something to happen.
     fn turn(&mut self) -> Result<(), Failure> {
         let output = self.request.output;
-        let Some(mut server) = self.host.server.take() else {
+        let Some(mut server) = self.host.server().take() else {
             let ended = Ended {
                 exit: Exit::Unknown,
                 stdout: Vec::new(),
@@ -90,7 +90,7 @@ impl Reading<'_> {
             .saturating_duration_since(Instant::now());
         let mut fds = server.streams.pipes();
         fds.extend(self.exchange.iter().map(|(exchange, _)| exchange.poll()));
-        self.host.look(left.min(TICK), &fds);
+        self.host.watch().look(left.min(TICK), &fds);
         drop(fds);
         server.pump(self.host, output, self.ear);
         let mut exit = reap(server.main);
@@ -124,7 +124,7 @@ impl Reading<'_> {
                 },
             };
             self.over = Some((answered, is_file));
-            self.host.server = Some(server);
+            *self.host.server() = Some(server);
             return Ok(());
         }
         if broken || exit.is_some() {
@@ -134,7 +134,7 @@ impl Reading<'_> {
                 Answered::Ended(ended(self.host, server, exit, output, self.ear))
             } else {
                 let last_words = server.streams.last_words.clone();
-                self.host.server = Some(server);
+                *self.host.server() = Some(server);
                 Answered::Broken { last_words }
             };
             self.over = Some((answered, false));
@@ -151,7 +151,7 @@ impl Reading<'_> {
             server.end(self.host, output, self.ear);
             return Err(failure);
         }
-        self.host.server = Some(server);
+        *self.host.server() = Some(server);
         Ok(())
     }
 
@@ -191,6 +191,6 @@ impl Feed for Reading<'_> {
     }
 
     fn say(&mut self, stream: Stream, line: &str) {
-        self.host.reply.line(stream, line);
+        self.host.watch().reply.line(stream, line);
     }
 }

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 
 use super::descendants::{end_all, end_group, reap};
-use super::linux::{LinuxHost, TICK};
 use super::streams::Streams;
+use super::watch::{TICK, Watched};
 use super::{Ear, Ended, Exit, Feed, Next, Patience, Resume};
 use crate::program::{Output, Profile, Program, Tether, Token};
 use base::error::{Failure, Interrupt};
@@ -21,7 +21,7 @@ use base::reply::Stream;
 
 /// A program that runs.
 pub(super) struct Run<'a> {
-    host: &'a mut LinuxHost,
+    host: &'a mut dyn Watched,
     program: Current<'a>,
     patience: &'a Patience<'a>,
     ear: &'a mut dyn Ear,
@@ -59,11 +59,10 @@ impl Current<'_> {
 
 /// Starts a program; returns its process id and its pipes.
 pub(super) fn launch(
-    host: &mut LinuxHost,
+    host: &mut dyn Watched,
     program: &Program<'_>,
     patience: &Patience<'_>,
 ) -> Result<(Pid, Streams), Failure> {
-    use super::Host;
     // The end of a program ends all descendants of the gate, and the server is one.
     host.end_server();
     host.check(patience)
@@ -83,7 +82,7 @@ pub(super) fn launch(
     // A command that only asks is no activity of its own; the action that asks is.
     let asks = program.output != Output::Relayed && matches!(program.profile, Profile::Service);
     if !asks {
-        host.now_doing(&program.what);
+        host.watch().now_doing(&program.what);
     }
     let starting = || Failure::io(format!("starting {}", program.what));
     let token = Token::fresh().map_err(starting())?;
@@ -100,7 +99,7 @@ pub(super) fn launch(
 impl<'a> Run<'a> {
     /// Starts it.
     pub(super) fn start(
-        host: &'a mut LinuxHost,
+        host: &'a mut dyn Watched,
         program: &'a Program<'a>,
         patience: &'a Patience<'a>,
         ear: &'a mut dyn Ear,
@@ -137,8 +136,11 @@ impl<'a> Run<'a> {
             return Ok(false);
         };
         end_all(self.main);
-        self.streams
-            .finish(self.program.get().output, &mut self.host.reply, self.ear);
+        self.streams.finish(
+            self.program.get().output,
+            &mut self.host.watch().reply,
+            self.ear,
+        );
         let ended = Ended {
             exit: self.streams.judged(self.exit),
             stdout: Vec::new(),
@@ -169,7 +171,7 @@ impl<'a> Run<'a> {
         } else {
             left.min(TICK)
         };
-        self.host.look(wait, &self.streams.pipes());
+        self.host.watch().look(wait, &self.streams.pipes());
         self.pump();
         if self.exit.is_some() {
             return Ok(());
@@ -195,7 +197,7 @@ impl<'a> Run<'a> {
             self.looked = Instant::now();
         }
         if self.exit.is_none()
-            && let Err(cause) = self.host.reason(self.patience)
+            && let Err(cause) = self.host.watch().reason(self.patience)
         {
             match self.program.get().tether {
                 Tether::Tied => end_all(self.main),
@@ -225,19 +227,25 @@ impl<'a> Run<'a> {
     }
 
     fn pump(&mut self) {
-        self.streams
-            .pump(self.program.get().output, &mut self.host.reply, self.ear);
+        self.streams.pump(
+            self.program.get().output,
+            &mut self.host.watch().reply,
+            self.ear,
+        );
         if let Err(words) = self.program.get().attend()
             && !std::mem::replace(&mut self.warned, true)
         {
             let words = format!("backupctl: warning: {words}");
-            self.host.reply.line(Stream::Err, &words);
+            self.host.watch().reply.line(Stream::Err, &words);
         }
     }
 
     fn finish(&mut self) {
-        self.streams
-            .finish(self.program.get().output, &mut self.host.reply, self.ear);
+        self.streams.finish(
+            self.program.get().output,
+            &mut self.host.watch().reply,
+            self.ear,
+        );
     }
 }
 
@@ -294,7 +302,7 @@ impl Feed for Run<'_> {
     }
 
     fn say(&mut self, stream: Stream, line: &str) {
-        self.host.reply.line(stream, line);
+        self.host.watch().reply.line(stream, line);
     }
 }
 

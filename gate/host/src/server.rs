@@ -16,10 +16,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::descendants::{end_all, reap};
-use super::linux::{LinuxHost, TICK};
 use super::run::{interrupted, launch, overfilled};
 use super::socket::Socket;
 use super::streams::Streams;
+use super::watch::{TICK, Watched};
 use super::{Answered, Ear, Ended, Exit, Patience, Request};
 use crate::http::{self, Answer};
 use crate::program::{Output, Profile, Program};
@@ -31,6 +31,12 @@ const LONGEST: usize = 16 << 20;
 
 /// How often the progress of a request is asked for.
 const PROGRESS: Duration = Duration::from_secs(1);
+
+/// A host with a place for a program that answers.
+pub(super) trait Serving: Watched {
+    /// The program.
+    fn server(&mut self) -> &mut Option<Server>;
+}
 
 /// A program that answers.
 #[derive(Debug)]
@@ -120,7 +126,7 @@ impl Exchange {
 impl Server {
     /// Starts it with the socket that its program was given.
     pub(super) fn start(
-        host: &mut LinuxHost,
+        host: &mut dyn Watched,
         mut program: Program<'static>,
         socket: Socket,
         patience: &Patience<'_>,
@@ -145,20 +151,20 @@ impl Server {
         reap(self.main).is_none() && nix::sys::signal::kill(self.main, None).is_ok()
     }
 
-    pub(super) fn pump(&mut self, host: &mut LinuxHost, output: Output, ear: &mut dyn Ear) {
-        self.streams.pump(output, &mut host.reply, ear);
+    pub(super) fn pump(&mut self, host: &mut dyn Watched, output: Output, ear: &mut dyn Ear) {
+        self.streams.pump(output, &mut host.watch().reply, ear);
         if let Err(words) = self.program.attend()
             && !std::mem::replace(&mut self.warned, true)
         {
             let words = format!("backupctl: warning: {words}");
-            host.reply.line(Stream::Err, &words);
+            host.watch().reply.line(Stream::Err, &words);
         }
     }
 
     /// The reason to end it: a folder that it filled, or one of the caller's.
     pub(super) fn reason(
         &mut self,
-        host: &LinuxHost,
+        host: &mut dyn Watched,
         what: &str,
         patience: &Patience<'_>,
     ) -> Option<Failure> {
@@ -168,16 +174,16 @@ impl Server {
                 return Some(overfilled(what, folder));
             }
         }
-        let cause = host.reason(patience).err()?;
+        let cause = host.watch().reason(patience).err()?;
         Some(interrupted(what, cause))
     }
 
     /// Waits a moment for its end, and tells how it ended.
-    pub(super) fn last_moment(&self, host: &mut LinuxHost) -> Option<Exit> {
+    pub(super) fn last_moment(&self, host: &mut dyn Watched) -> Option<Exit> {
         let until = Instant::now() + TICK;
         let mut exit = reap(self.main);
         while exit.is_none() && Instant::now() < until {
-            host.look(Duration::from_millis(10), &[]);
+            host.watch().look(Duration::from_millis(10), &[]);
             exit = reap(self.main);
         }
         exit
@@ -186,20 +192,20 @@ impl Server {
     /// Ends it, with all that it started.
     pub(super) fn end(
         mut self,
-        host: &mut LinuxHost,
+        host: &mut dyn Watched,
         output: Output,
         ear: &mut dyn Ear,
     ) -> Streams {
         end_all(self.main);
         self.pump(host, output, ear);
-        self.streams.finish(output, &mut host.reply, ear);
+        self.streams.finish(output, &mut host.watch().reply, ear);
         self.streams
     }
 }
 
 /// Ends a server for good, in the words of a program that ended by itself. One that was ended for its answer has no exit code.
 pub(super) fn ended(
-    host: &mut LinuxHost,
+    host: &mut dyn Watched,
     server: Server,
     exit: Option<Exit>,
     output: Output,
@@ -215,19 +221,19 @@ pub(super) fn ended(
 
 /// Sends a request, and waits for its answer.
 pub(super) fn request(
-    host: &mut LinuxHost,
+    host: &mut dyn Serving,
     request: &Request<'_>,
     patience: &Patience<'_>,
     ear: &mut dyn Ear,
 ) -> Result<Answered, Failure> {
     set_child_subreaper(true).map_err(Failure::errno("PR_SET_CHILD_SUBREAPER"))?;
-    let Some(mut server) = host.server.take() else {
+    let Some(mut server) = host.server().take() else {
         return Err(Failure::Tool {
             what: request.what.to_owned(),
             detail: "no program is there to be asked".into(),
         });
     };
-    host.now_doing(request.what);
+    host.watch().now_doing(request.what);
     server.streams.last_words.clear();
     let output = request.output;
     let bytes = http::post(request.path, request.body);
@@ -239,7 +245,7 @@ pub(super) fn request(
         let left = patience.until.saturating_duration_since(Instant::now());
         let mut fds = server.streams.pipes();
         fds.extend(main.iter().chain(&side).map(Exchange::poll));
-        host.look(left.min(TICK), &fds);
+        host.watch().look(left.min(TICK), &fds);
         drop(fds);
         server.pump(host, output, ear);
         let exit = reap(server.main);
@@ -253,7 +259,7 @@ pub(super) fn request(
                     exchange.map_or((0, Vec::new()), |it| (it.answer.status(), it.body));
                 let last_words = server.streams.last_words.clone();
                 if exit.is_none() {
-                    host.server = Some(server);
+                    *host.server() = Some(server);
                 } else {
                     server.end(host, output, ear);
                 }
@@ -291,7 +297,7 @@ pub(super) fn request(
 
 /// Asks for the progress of a request from time to time. An answer that makes no sense is left out: the request itself counts.
 fn progress(
-    host: &mut LinuxHost,
+    host: &mut dyn Watched,
     server: &Server,
     side: Option<Exchange>,
     request: &Request<'_>,
@@ -312,7 +318,7 @@ fn progress(
             if exchange.answer.status() == 200
                 && let Some((stream, line)) = ear.measure(&exchange.body)
             {
-                host.reply.line(stream, &line);
+                host.watch().reply.line(stream, &line);
             }
             None
         }

@@ -11,9 +11,9 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 
-use super::linux::{LinuxHost, TICK};
 use super::streams::Streams;
-use super::{Ended, Exit, Host, Patience, Relay};
+use super::watch::{TICK, Watched};
+use super::{Ended, Exit, Patience, Relay};
 use crate::program::{Output, Program, Token};
 use base::error::Failure;
 use base::owners::trusted;
@@ -29,7 +29,7 @@ struct Asked {
 
 /// Runs them all.
 pub(super) fn run(
-    host: &mut LinuxHost,
+    host: &mut dyn Watched,
     programs: &[(Program<'_>, Patience<'_>)],
 ) -> Vec<Result<Ended, Failure>> {
     host.end_server();
@@ -62,17 +62,19 @@ pub(super) fn run(
             .flatten()
             .flat_map(|asked| asked.streams.pipes())
             .collect();
-        host.look(left.min(TICK), &pipes);
+        host.watch().look(left.min(TICK), &pipes);
         drop(pipes);
         for (((program, patience), slot), answer) in
             programs.iter().zip(&mut running).zip(&mut answers)
         {
             let Some(asked) = slot else { continue };
             let output = Output::Captured;
-            asked.streams.pump(output, &mut host.reply, &mut Relay);
+            asked
+                .streams
+                .pump(output, &mut host.watch().reply, &mut Relay);
             let ended = asked.child.try_wait();
             let outcome = match ended {
-                Ok(None) => match host.reason(patience) {
+                Ok(None) => match host.watch().reason(patience) {
                     Ok(()) => continue,
                     Err(cause) => {
                         end(&mut asked.child);
@@ -83,8 +85,12 @@ pub(super) fn run(
                     }
                 },
                 Ok(Some(status)) => {
-                    asked.streams.pump(output, &mut host.reply, &mut Relay);
-                    asked.streams.finish(output, &mut host.reply, &mut Relay);
+                    asked
+                        .streams
+                        .pump(output, &mut host.watch().reply, &mut Relay);
+                    asked
+                        .streams
+                        .finish(output, &mut host.watch().reply, &mut Relay);
                     let signal = status.signal().map(Exit::Signal);
                     Ok(Ended {
                         exit: asked

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Context;
-use super::fit_rclone::ends_the_action;
+use super::probe::ends_the_action;
 use super::remote::{Access, Task};
 use crate::control::State;
 use crate::policy::powers;

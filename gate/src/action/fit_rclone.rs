@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use super::Context;
-use super::probe;
+use super::probe::{self, PROBE};
 use super::remote::{Access, Task};
+use base::error::Failure;
 use base::error::trouble::Trouble;
-use base::error::{Failure, Interrupt};
 use base::names::Remote;
 use base::progress::Phase;
 use config::{BUNDLED_RCLONE, Config};
@@ -28,9 +28,6 @@ use rclone::version::{Fitness, is_particular};
 
 /// The time limit for a program to report its version.
 const VERSION: Duration = Duration::from_secs(20);
-
-/// The time limit for a write probe.
-pub(super) const PROBE: Duration = Duration::from_secs(120);
 
 /// The configured remote of a place: `onedrive:/Backup` for `onedrive:/Backup/app/data`.
 fn remote_of<'c>(config: &'c Config, place: &str) -> Option<&'c Remote> {
@@ -261,11 +258,6 @@ impl probe::Broken {
             }
         )
     }
-}
-
-/// True if an interruption ends the whole action. A passed deadline does not: it may be that of one question.
-pub(super) fn ends_the_action(cause: Interrupt) -> bool {
-    !matches!(cause, Interrupt::DeadlinePassed)
 }
 
 #[cfg(test)]

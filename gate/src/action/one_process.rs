@@ -5,10 +5,10 @@
 //! Invariant: the process is confined like a run with the same access, and a task that needs another access is a run of
 //! its own. A process that ended is started again with the next try.
 
-use super::Context;
+pub(crate) use super::context::Reach;
+use super::context::{Context, OneProcess};
 use super::remote::{Access, Task};
 use base::error::{Failure, Interrupt};
-use base::names::PlainPath;
 use base::scratch::Scratch;
 use host::program::{Output, Profile, Program};
 use host::socket::Socket;
@@ -17,15 +17,6 @@ use rclone::call::PROGRESS;
 use rclone::place::Place;
 use rclone::version::ONE_PROCESS;
 use rclone::{Call, Listener};
-
-/// The local folder that the process may use beside its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// No local folder.
-    Remote,
-    /// The process reads files below this folder.
-    Reads(PlainPath),
-}
 
 impl Reach {
     fn access(&self) -> Access<'_> {
@@ -43,15 +34,6 @@ impl Reach {
             _ => false,
         }
     }
-}
-
-/// The state of the one process: its reach, and the number of requests so far.
-#[derive(Debug, Clone)]
-pub struct OneProcess {
-    reach: Reach,
-    /// The action reports a remote that does not answer, and does not wait for it.
-    asks_briefly: bool,
-    requests: u64,
 }
 
 impl Context<'_> {

@@ -17,12 +17,11 @@ use nix::sys::stat::Mode;
 
 use super::Context;
 use super::fetch;
-use super::fit_rclone::ends_the_action;
 use super::one_process::Reach;
 use super::proof::Pair;
 use super::remedy::remedy;
 use super::remote::{Access, Ran, Task};
-use base::error::Failure;
+use base::error::{Failure, Interrupt};
 use base::lock_name::LockName;
 use base::names::{PlainPath, Remote};
 use base::progress::Phase;
@@ -36,6 +35,14 @@ use rclone::credentials;
 use rclone::credentials::backends::is_encrypted;
 use rclone::credentials::ini::Ini;
 use rclone::place::Place;
+
+/// The time limit for a write probe.
+pub(super) const PROBE: Duration = Duration::from_secs(120);
+
+/// True if an interruption ends the whole action. A passed deadline does not: it may be that of one question.
+pub(super) fn ends_the_action(cause: Interrupt) -> bool {
+    !matches!(cause, Interrupt::DeadlinePassed)
+}
 
 /// The folder of probes below the backup folder. No service's name begins with a dot.
 pub(super) const FOLDER: &str = ".probe";
@@ -270,7 +277,7 @@ impl Probe<'_, '_> {
 /// Makes a probe of one remote for the doctor, and returns its report.
 pub(super) fn report(context: &mut Context<'_>, word: &str) -> Report {
     let config = context.config;
-    let until = context.started + super::fit_rclone::PROBE;
+    let until = context.started + PROBE;
     let named = config
         .remotes
         .iter()

@@ -2,14 +2,18 @@
 //! says.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::*;
 use crate::lease::store::Leases;
 use crate::request::Request;
 use base::clock::Moment;
 use base::error::Interrupt;
-use base::names::ServiceName;
-use host::{Ear, Ended, Exit};
+use base::names::{PlainPath, ServiceName};
+use base::reply::Stream;
+use config::Config;
+use host::program::Program;
+use host::{Ear, Ended, Exit, Host, Patience};
 
 struct FakeHost {
     started: Instant,

@@ -13,13 +13,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{getpid, getppid};
 
-use super::{ENTRY, FOLDER_FD, NotStarted, Orders, Pin, SOCKET_FD, SOURCE_FD, Tether, pin};
+use super::orders::{ENTRY, FOLDER_FD, Orders, Pin, SOCKET_FD, SOURCE_FD, Tether};
+use super::pin;
+use super::refusal::{NotStarted, Refusal, broken};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
 use privilege::hardening::{close_inherited, limits_of_a_boot, no_core_file, umask_of_a_boot};
-
-/// The reason, in one word and in a sentence.
-pub(super) type Refusal = (NotStarted, String);
 
 /// The life of the second instance. Returns only when it could not become the program: the line for standard error.
 pub fn enter(arguments: &[OsString]) -> String {
@@ -44,18 +43,14 @@ fn read(arguments: &[OsString]) -> Option<(Orders, &[OsString])> {
     (!program.is_empty()).then_some((orders, program))
 }
 
-pub(super) fn stranger() -> Refusal {
+fn stranger() -> Refusal {
     (
         NotStarted::Unprepared,
         format!("{ENTRY} is for the gate itself"),
     )
 }
 
-pub(super) fn broken(what: &'static str) -> impl Fn(nix::Error) -> Refusal {
-    move |errno| (NotStarted::Unprepared, format!("{what}: {}", errno.desc()))
-}
-
-pub(super) fn plain(path: &str) -> Result<PlainPath, Refusal> {
+fn plain(path: &str) -> Result<PlainPath, Refusal> {
     PlainPath::parse(path).map_err(|_| stranger())
 }
 

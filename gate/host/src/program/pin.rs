@@ -12,8 +12,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use super::enter::{Refusal, broken};
-use super::{MOUNT_NAME, NotStarted};
+use super::orders::MOUNT_NAME;
+use super::refusal::{NotStarted, Refusal, broken};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
 

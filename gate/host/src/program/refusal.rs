@@ -22,6 +22,14 @@ pub enum NotStarted {
     Unprepared,
 }
 
+/// The reason, in one word and in a sentence.
+pub(super) type Refusal = (NotStarted, String);
+
+/// A refusal for an error of the kernel.
+pub(super) fn broken(what: &'static str) -> impl Fn(nix::Error) -> Refusal {
+    move |errno| (NotStarted::Unprepared, format!("{what}: {}", errno.desc()))
+}
+
 const WORDS: [(NotStarted, &str); 2] = [
     (NotStarted::SourceReplaced, "source-replaced"),
     (NotStarted::Unprepared, "unprepared"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
 
-use super::remote::Stored;
+use super::stored::Stored;
 use crate::retention::ArchiveName;
 use base::names::ServiceName;
 

@@ -7,6 +7,7 @@ mod aside;
 mod local;
 pub(super) mod remote;
 mod standing;
+mod stored;
 mod view;
 
 use std::time::Instant;

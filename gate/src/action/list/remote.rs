@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::aside::put_aside;
 use super::standing::{Standings, standings};
+pub(in crate::action) use super::stored::Stored;
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
@@ -48,17 +49,6 @@ pub(in crate::action) enum Mirror {
     },
     /// The mirror was not counted, for this reason.
     Uncounted(String),
-}
-
-/// One archive on a remote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::action) struct Stored {
-    /// The name, which contains the date.
-    pub(in crate::action) name: ArchiveName,
-    /// The size in bytes.
-    pub(in crate::action) bytes: u64,
-    /// True if a manifest lies beside the archive.
-    pub(in crate::action) manifest: bool,
 }
 
 /// Files of one service on a remote.
