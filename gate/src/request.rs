@@ -7,6 +7,7 @@ mod error;
 mod host;
 pub mod table;
 mod typed;
+mod value;
 
 use std::fmt;
 

@@ -74,7 +74,7 @@ pub(super) fn verify(
 
 /// The result of the comparison.
 #[derive(Default)]
-struct Compared {
+struct Tally {
     same: u64,
     unknown: u64,
     missing: Named,
@@ -270,9 +270,9 @@ impl Digests {
     }
 
     /// Compares the digests with the manifest.
-    fn compare(&mut self, books: &mut MirrorBooks, files: u64) -> Result<Compared, Failure> {
+    fn compare(&mut self, books: &mut MirrorBooks, files: u64) -> Result<Tally, Failure> {
         let passes = u128::from(files / AT_ONCE + 1);
-        let mut compared = Compared::default();
+        let mut compared = Tally::default();
         for pass in 0..passes {
             let mut found: HashMap<u128, Option<Digest>> = HashMap::new();
             self.each(&mut |_, key, _, digest| {

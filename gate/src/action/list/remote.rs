@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::aside::put_aside;
 use super::standing::{Standings, standings};
+use super::stored::Entry;
 pub(in crate::action) use super::stored::Stored;
 use crate::action::Context;
 use crate::action::probe;
@@ -81,24 +82,6 @@ pub(in crate::action) struct Inventory {
     pub(in crate::action) strangers: Vec<String>,
 }
 
-/// A line of `rclone lsjson`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(in crate::action) struct Entry {
-    path: String,
-    size: i64,
-    is_dir: bool,
-}
-
-impl Entry {
-    /// The name and size of a file directly in this folder.
-    pub(super) fn file_in(&self, folder: &str) -> Option<(&str, u64)> {
-        let name = self.path.strip_prefix(folder)?.strip_prefix('/')?;
-        let is_file = !self.is_dir && !name.contains('/');
-        is_file.then(|| (name, u64::try_from(self.size).unwrap_or(0)))
-    }
-}
-
 #[derive(Deserialize)]
 struct Size {
     count: u64,
@@ -114,11 +97,11 @@ enum NoAnswer {
 
 /// Examines one remote after the other.
 pub(in crate::action) struct Look<'a, 'c> {
-    pub(super) context: &'a mut Context<'c>,
+    context: &'a mut Context<'c>,
     only: Option<&'a ServiceName>,
     until: Instant,
     /// The time at which counting ends.
-    pub(super) counting: Instant,
+    counting: Instant,
     /// True if archives that were put aside are listed as well, which takes a call of its own.
     lists_aside: bool,
 }
@@ -244,7 +227,8 @@ impl<'a, 'c> Look<'a, 'c> {
                 let targets = config.extra.keys();
                 mirrors.extend(targets.map(|target| Places::of_extra(remote, target)));
             }
-            inventory.standings = standings(self, remote, &mirrors, &entries)?;
+            inventory.standings =
+                standings((self.context, self.counting), remote, &mirrors, &entries)?;
         }
         for service in config.services.keys() {
             if self.only.is_some_and(|only| only != service) {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Instant;
 
-use super::remote::{Entry, Look};
-use crate::action::fetch;
+use super::stored::Entry;
+use crate::action::{Context, fetch};
 use base::error::Failure;
 use base::names::Remote;
 use host::Patience;
@@ -45,9 +46,12 @@ pub(in crate::action) enum MirrorStanding {
 /// The standings of all mirrors that have books, by the subject in them.
 pub(super) type Standings = BTreeMap<String, MirrorStanding>;
 
+/// The action, and the time at which reading ends.
+type Look<'l, 'c> = (&'l mut Context<'c>, Instant);
+
 /// Reads the standings of the mirrors with books among these files of a remote.
 pub(super) fn standings(
-    look: &mut Look<'_, '_>,
+    look: Look<'_, '_>,
     remote: &Remote,
     mirrors: &[Places],
     entries: &[Entry],
@@ -64,7 +68,7 @@ pub(super) fn standings(
         if catalog.is_empty() {
             continue;
         }
-        let standing = match standing(look, places, &catalog, &files) {
+        let standing = match standing((&mut *look.0, look.1), places, &catalog, &files) {
             Ok(standing) => standing,
             Err(
                 failure @ (Failure::Verification(_)
@@ -84,7 +88,7 @@ pub(super) fn standings(
 }
 
 fn standing(
-    look: &mut Look<'_, '_>,
+    look: Look<'_, '_>,
     places: &Places,
     catalog: &Catalog,
     files: &BTreeMap<&str, u64>,
@@ -95,13 +99,19 @@ fn standing(
         ));
     }
     let mut text = Vec::new();
-    read(look, places, &Book::Complete, files, &mut |coming| {
-        coming
-            .take(LARGEST)
-            .read_to_end(&mut text)
-            .map(|_| ())
-            .map_err(Failure::io("reading the file `complete`"))
-    })?;
+    read(
+        (&mut *look.0, look.1),
+        places,
+        &Book::Complete,
+        files,
+        &mut |coming| {
+            coming
+                .take(LARGEST)
+                .read_to_end(&mut text)
+                .map(|_| ())
+                .map_err(Failure::io("reading the file `complete`"))
+        },
+    )?;
     let complete = Complete::parse(&text)?;
     let (number, as_of) = match complete.standing {
         Standing::Complete { number, as_of, .. } => (number, as_of),
@@ -129,7 +139,7 @@ fn last(catalog: &Catalog) -> Option<Number> {
 
 /// The night of a delta; `None` if its upload was cut off.
 fn delta_as_of(
-    look: &mut Look<'_, '_>,
+    look: Look<'_, '_>,
     places: &Places,
     number: Number,
     files: &BTreeMap<&str, u64>,
@@ -154,7 +164,7 @@ fn delta_as_of(
 }
 
 fn read(
-    look: &mut Look<'_, '_>,
+    look: Look<'_, '_>,
     places: &Places,
     book: &Book,
     files: &BTreeMap<&str, u64>,
@@ -164,9 +174,9 @@ fn read(
     let bytes = files.get(name.as_str()).copied().unwrap_or(0);
     let path = format!("{}/{name}", places.books);
     let what = format!("reading {path}");
-    let patience = Patience::attended(look.counting);
+    let patience = Patience::attended(look.1);
     fetch::read(
-        look.context,
+        look.0,
         (&what, &path, bytes),
         &patience,
         &mut |mut coming| reader(&mut coming),
