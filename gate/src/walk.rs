@@ -11,6 +11,7 @@ mod copies;
 mod mirroring;
 mod orders;
 mod process;
+mod report;
 
 pub use answer::{Answer, Compared, Line, Told};
 pub use orders::{Compare, Duplicate, ENTRY, Orders, Pack, Stage, Walk, Work};

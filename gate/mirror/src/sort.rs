@@ -103,23 +103,23 @@ fn read(input: &mut BufReader<File>) -> Result<Option<Listed>, Failure> {
     }))
 }
 
-struct Head(Listed, usize);
+struct SortHead(Listed, usize);
 
-impl PartialEq for Head {
+impl PartialEq for SortHead {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head {}
+impl Eq for SortHead {}
 
-impl PartialOrd for Head {
+impl PartialOrd for SortHead {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Head {
+impl Ord for SortHead {
     fn cmp(&self, other: &Self) -> Ordering {
         compare(&self.0.path, &other.0.path)
             .then((self.0.is_link, self.1).cmp(&(other.0.is_link, other.1)))
@@ -129,7 +129,7 @@ impl Ord for Head {
 /// The sorted files of a listing.
 pub struct Sorted {
     pieces: Vec<BufReader<File>>,
-    heads: BinaryHeap<Reverse<Head>>,
+    heads: BinaryHeap<Reverse<SortHead>>,
 }
 
 impl Sorted {
@@ -137,7 +137,7 @@ impl Sorted {
         if let Some(piece) = self.pieces.get_mut(at)
             && let Some(listed) = read(piece)?
         {
-            self.heads.push(Reverse(Head(listed, at)));
+            self.heads.push(Reverse(SortHead(listed, at)));
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Sorted {
     /// # Errors
     /// When a piece cannot be read.
     pub fn file(&mut self) -> Result<Option<Listed>, Failure> {
-        let Some(Reverse(Head(listed, at))) = self.heads.pop() else {
+        let Some(Reverse(SortHead(listed, at))) = self.heads.pop() else {
             return Ok(None);
         };
         self.pull(at)?;

@@ -54,7 +54,7 @@ pub(super) struct MirrorBooks {
 
 /// Facts about a night.
 #[derive(Default)]
-pub(super) struct Needs {
+pub(super) struct Fetched {
     pub(super) entries: u64,
     pub(super) files: u64,
     pub(super) bytes: u64,
@@ -244,8 +244,8 @@ impl MirrorBooks {
     }
 
     /// Reads the last night once, for facts about the whole.
-    pub(super) fn needs(&mut self) -> Result<Needs, Failure> {
-        let mut needs = Needs::default();
+    pub(super) fn needs(&mut self) -> Result<Fetched, Failure> {
+        let mut needs = Fetched::default();
         self.each(&mut |current, _| {
             let entry = &current.entry;
             needs.entries += 1;

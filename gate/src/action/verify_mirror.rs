@@ -199,7 +199,7 @@ impl Digests {
         context: &mut Context<'_>,
         books: &mut MirrorBooks,
         databases: &Databases,
-        needs: &super::night::Needs,
+        needs: &super::night::Fetched,
         findings: &mut Vec<String>,
         patience: &Patience<'_>,
     ) -> Result<Self, Failure> {

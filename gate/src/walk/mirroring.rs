@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 
 use super::answer::Compared;
 use super::orders::{Compare, Stage};
-use super::process::watcher;
+use super::report::watcher;
 use crate::action::has_room;
 use archive::extract::free;
 use base::dirfd::{PinnedDir, private_dir};

@@ -4,9 +4,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{StdoutLock, Write, stdin, stdout};
+use std::io::stdin;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use caps::Capability;
 use nix::fcntl::{OFlag, openat};
@@ -17,6 +16,7 @@ use super::answer::{Answer, Line, Told};
 use super::copies;
 use super::mirroring::{compared, staged};
 use super::orders::{Orders, Pack, Work};
+use super::report::{say, watcher};
 use crate::action::has_room;
 use archive::estimate::estimate;
 use archive::pack::pack;
@@ -26,9 +26,6 @@ use base::names::PlainPath;
 use host::program::EXIT_PREPARE;
 use privilege::capabilities;
 use privilege::hardening::begin_for;
-
-/// Time between two reports of progress, each with a look at the free space.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// To read foreign files.
 const READ: &[Capability] = &[Capability::CAP_DAC_READ_SEARCH];
@@ -135,27 +132,4 @@ fn packed(source: &PinnedDir, order: &Pack) -> Result<archive::pack::Packed, Fai
     // Files may grow while they are read, and others write to that disk as well.
     let mut watch = watcher(|| has_room(&folder, &spool, 0, order.reserve));
     pack(source, &order.name, &archive, &manifest, &mut watch)
-}
-
-pub(super) fn watcher(
-    also: impl Fn() -> Result<(), Failure>,
-) -> impl FnMut(u64) -> Result<(), Failure> {
-    let mut looked = Instant::now();
-    move |bytes| {
-        let now = Instant::now();
-        if now.duration_since(looked) >= INTERVAL {
-            looked = now;
-            also()?;
-            say(&Line::At(bytes));
-        }
-        Ok(())
-    }
-}
-
-fn say(line: &Line) {
-    let mut out: StdoutLock<'_> = stdout().lock();
-    if let Ok(text) = serde_json::to_string(line) {
-        // A gate that is gone kills this process.
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-    }
 }

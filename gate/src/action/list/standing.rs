@@ -47,11 +47,11 @@ pub(in crate::action) enum MirrorStanding {
 pub(super) type Standings = BTreeMap<String, MirrorStanding>;
 
 /// The action, and the time at which reading ends.
-type Look<'l, 'c> = (&'l mut Context<'c>, Instant);
+type Reading<'l, 'c> = (&'l mut Context<'c>, Instant);
 
 /// Reads the standings of the mirrors with books among these files of a remote.
 pub(super) fn standings(
-    look: Look<'_, '_>,
+    look: Reading<'_, '_>,
     remote: &Remote,
     mirrors: &[Places],
     entries: &[Entry],
@@ -88,7 +88,7 @@ pub(super) fn standings(
 }
 
 fn standing(
-    look: Look<'_, '_>,
+    look: Reading<'_, '_>,
     places: &Places,
     catalog: &Catalog,
     files: &BTreeMap<&str, u64>,
@@ -139,7 +139,7 @@ fn last(catalog: &Catalog) -> Option<Number> {
 
 /// The night of a delta; `None` if its upload was cut off.
 fn delta_as_of(
-    look: Look<'_, '_>,
+    look: Reading<'_, '_>,
     places: &Places,
     number: Number,
     files: &BTreeMap<&str, u64>,
@@ -164,7 +164,7 @@ fn delta_as_of(
 }
 
 fn read(
-    look: Look<'_, '_>,
+    look: Reading<'_, '_>,
     places: &Places,
     book: &Book,
     files: &BTreeMap<&str, u64>,

@@ -20,7 +20,7 @@ use super::{ENTRY, has_room};
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::download::{Partial, download, paced};
-use crate::action::night::{MirrorBooks, Needs, Unbundling, flat_name, look};
+use crate::action::night::{Fetched, MirrorBooks, Unbundling, flat_name, look};
 use crate::action::remote::{Access, Task};
 use crate::policy::Restore;
 use archive::assemble::{Assembled, Assembly, Source, Tree};
@@ -148,7 +148,7 @@ fn exactly(
     context: &mut Context<'_>,
     order: &Restore,
     books: &mut MirrorBooks,
-    needs: &Needs,
+    needs: &Fetched,
     staging: &mut Staging,
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 
-use super::Sync;
 use super::state::{Own, Pending};
+use super::work::Sync;
 use crate::action::Context;
 use archive::digest::{Digest, Hasher};
 use base::clock;

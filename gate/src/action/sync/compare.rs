@@ -5,7 +5,7 @@
 //! puts aside what is not known.
 
 use super::state::Own;
-use super::{MOST_DELTAS, Sync};
+use super::work::{MOST_DELTAS, Sync};
 use crate::action::Context;
 use base::error::Failure;
 use mirror::heading::AsOf;

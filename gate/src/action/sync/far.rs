@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::Sync;
+use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::{Access, Ran, Task};
 use base::error::Failure;

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::Sync;
-use super::night::{FINAL, LIST, STAGED};
-use super::tell::Told;
-use super::upload::Upload;
+use super::state::{FINAL, LIST, STAGED};
+use super::tell::NightEnd;
+use super::upload::Contents;
+use super::work::Sync;
 use crate::action::Context;
 use base::error::Failure;
 use mirror::complete::Standing;
@@ -30,7 +30,7 @@ impl Sync<'_> {
         context: &mut Context<'_>,
         summary: &Summary,
         as_of: AsOf,
-        told: &mut Told,
+        told: &mut NightEnd,
     ) -> Result<(), Failure> {
         // Files of an earlier night that are gone or another thing now.
         let versions = VersionsFolder::of(context.host.local());
@@ -44,7 +44,7 @@ impl Sync<'_> {
         if live {
             self.capture.start(context);
         }
-        let mut upload = Upload::new(summary, Form::Tree);
+        let mut upload = Contents::new(summary, Form::Tree);
         upload.stage_bundle(self, context, summary)?;
         let uploaded = upload.run(self, context);
         told.uploaded(&upload);
@@ -79,8 +79,8 @@ impl Sync<'_> {
         &mut self,
         context: &mut Context<'_>,
         summary: &Summary,
-        upload: &Upload,
-        told: &mut Told,
+        upload: &Contents,
+        told: &mut NightEnd,
     ) {
         let before = summary.total.saturating_sub(summary.bytes);
         told.first = Some((before + upload.done_bytes, summary.total));

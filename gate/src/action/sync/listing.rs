@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Sync;
+use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::Task;
 use archive::entry::Moment;

@@ -19,14 +19,14 @@ mod state;
 mod step;
 mod tell;
 mod upload;
+mod work;
 
 use std::cell::RefCell;
 use std::time::Instant;
 
-use chrono::{DateTime, TimeDelta, Utc};
-
-use self::prove::Found;
-use self::state::{Own, State};
+use self::prove::Proof;
+use self::state::Own;
+use self::work::Sync;
 use super::Context;
 use super::capture::{Capture, Need, Wish};
 use super::circumstances::{Circumstances, tell_bind_mount};
@@ -40,13 +40,9 @@ use base::error::Failure;
 use base::lock_name::LockName;
 use host::{Patience, Waits};
 use mirror::fits::Rules;
-use mirror::place::Places;
 use rclone::credentials::backends::behind;
 use rclone::credentials::configured;
 use rclone::credentials::ini::Ini;
-
-/// A new full manifest is written after this number of deltas.
-const MOST_DELTAS: u32 = 60;
 
 /// The longest folder below the versions that a path is put in.
 const IN_VERSIONS: &str = "/2026-12-01/000000-000";
@@ -170,40 +166,8 @@ fn rules(context: &Context<'_>, mirror: &Mirror) -> Result<Rules, Failure> {
     )
 }
 
-/// A sync in progress.
-struct Sync<'a> {
-    mirror: &'a Mirror,
-    places: &'a Places,
-    capture: &'a mut Capture,
-    rules: Rules,
-    own: Own,
-    books: Books,
-    until: Instant,
-    waits: Option<&'a Waits<'a>>,
-    /// The deadline of the last words after an interruption.
-    last_words: Option<Instant>,
-    pauses: RefCell<Pauses>,
-    state: State,
-    began: DateTime<Utc>,
-    /// True if the incoming folder holds contents of an earlier night.
-    left_over: bool,
-    /// True if a manifest on the remote was lost.
-    renews: bool,
-}
-
 impl Sync<'_> {
-    /// The patience of the action at this moment: until its data is captured, it gives way to a `--start`.
-    fn patience(&self) -> Patience<'_> {
-        match self.last_words {
-            Some(until) => Patience::unattended(until),
-            None => Patience {
-                waits: self.waits,
-                ..self.capture.patience(self.until)
-            },
-        }
-    }
-
-    fn run(&mut self, context: &mut Context<'_>) -> Result<tell::Told, Failure> {
+    fn run(&mut self, context: &mut Context<'_>) -> Result<tell::NightEnd, Failure> {
         let found = self.prove(context)?;
         if self.state.pending.is_some() {
             context.say("finishing the transition that an earlier sync began");
@@ -212,11 +176,11 @@ impl Sync<'_> {
         if self.renews {
             self.renew_full(context)?;
         }
-        if found == Found::Nothing {
+        if found == Proof::Nothing {
             self.adopt(context)?;
         }
         let mut told = self.night(context)?;
-        if found == Found::Foreign || self.is_due() {
+        if found == Proof::Foreign || self.is_due() {
             let right = self.survey(context)?;
             if !right {
                 // The files are still as they were compared with: at once, and not in the next night.
@@ -225,13 +189,5 @@ impl Sync<'_> {
         }
         self.compact(context)?;
         Ok(told)
-    }
-
-    /// True if the remote's listing is to be compared with the manifest.
-    fn is_due(&self) -> bool {
-        let days = TimeDelta::days(i64::from(self.mirror.compare_days));
-        let age = self.state.compared.map(|compared| self.began - compared);
-        // A clock that ran ahead must not end the comparisons for years.
-        age.is_none_or(|age| age >= days || age < TimeDelta::zero())
     }
 }

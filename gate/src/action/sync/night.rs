@@ -6,9 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::Sync;
-use super::tell::Told;
-use super::upload::Upload;
+use super::state::{BUNDLED, FINAL, LIST, STAGED};
+use super::tell::NightEnd;
+use super::upload::Contents;
+use super::work::Sync;
 use crate::action::Context;
 use crate::mirror::books::{Approval, Refusal};
 use crate::mirror::change::Change;
@@ -23,18 +24,6 @@ use mirror::memory::Remembered;
 use mirror::names::IncomingName;
 use mirror::plan::{Changed, Now, Pass, Step, steps, stored_at};
 use mirror::portion::Form;
-
-/// The list of changes, as the comparison finds it.
-pub(super) const LIST: &str = "list";
-
-/// The list with digests.
-pub(super) const STAGED: &str = "staged";
-
-/// The entries of the bundle, with digests.
-pub(super) const BUNDLED: &str = "bundled";
-
-/// Both, merged.
-pub(super) const FINAL: &str = "final";
 
 impl Sync<'_> {
     /// Finds which files of the same size are the same. Returns their number and bytes.
@@ -60,12 +49,12 @@ impl Sync<'_> {
     }
 
     /// Makes the mirror like the tree.
-    pub(super) fn night(&mut self, context: &mut Context<'_>) -> Result<Told, Failure> {
+    pub(super) fn night(&mut self, context: &mut Context<'_>) -> Result<NightEnd, Failure> {
         self.resume_first()?;
         let as_of = AsOf::of(base::clock::utc());
         let Compared { mut summary, notes } = self.compare(context)?;
         let mut change = change(&summary);
-        let mut told = Told::new(change, as_of, notes);
+        let mut told = NightEnd::new(change, as_of, notes);
         told.bundle(context, self.mirror, &summary);
         if change.replaced > 0 && summary.doubtful > 0 && self.would_refuse(&change)? {
             // Files of the same size may be the same: their digests tell.
@@ -170,7 +159,7 @@ impl Sync<'_> {
         context: &mut Context<'_>,
         summary: &Summary,
         as_of: AsOf,
-        told: &mut Told,
+        told: &mut NightEnd,
     ) -> Result<(), Failure> {
         let is_new = self.state.number.is_none();
         if summary.is_empty() && !is_new && self.state.complete_is_current() {
@@ -187,7 +176,7 @@ impl Sync<'_> {
             return self.make_first(context, summary, as_of, told);
         }
         self.left_over |= self.state.incoming;
-        let mut upload = Upload::new(summary, Form::Flat);
+        let mut upload = Contents::new(summary, Form::Flat);
         upload.stage_bundle(self, context, summary)?;
         let uploaded = upload.run(self, context);
         told.uploaded(&upload);

@@ -3,9 +3,9 @@
 //! Invariant: a sync continues only from a state that the remote was found to be in. A state of another board, or of a
 //! lost state folder, is read from the remote and taken over, never overwritten unread.
 
-use super::Sync;
 use super::books::{PENDING, damaged, number};
-use super::state::{Own, Pending, State};
+use super::state::{Own, Pending, SyncState};
+use super::work::Sync;
 use crate::action::Context;
 use archive::digest::Digest;
 use archive::entry::{Attributes, Moment};
@@ -24,7 +24,7 @@ use mirror::names::{Book, Number};
 
 /// The state that the remote was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Proof {
     /// As this board left it.
     Ours,
     /// There is no manifest, and no file either: the first upload begins.
@@ -36,7 +36,7 @@ pub(super) enum Found {
 impl Sync<'_> {
     /// Proves that the remote is as this board left it: a listing of the books, in which no newer manifest stands, and the
     /// file `complete`, unchanged.
-    pub(super) fn prove(&mut self, context: &mut Context<'_>) -> Result<Found, Failure> {
+    pub(super) fn prove(&mut self, context: &mut Context<'_>) -> Result<Proof, Failure> {
         let files = self.files(context, &self.places.books)?;
         let names = files.iter().map(|(name, _)| name.as_str());
         let catalog = Catalog::of(&self.places.prefix, names);
@@ -65,12 +65,12 @@ impl Sync<'_> {
                 if settled {
                     self.settle(context, text)?;
                 }
-                return Ok(Found::Ours);
+                return Ok(Proof::Ours);
             }
             if !is_there && unchanged && !pending.committed {
                 self.state.pending = None;
                 self.own.save(&self.state)?;
-                return Ok(Found::Ours);
+                return Ok(Proof::Ours);
             }
         }
         let newest = catalog.manifests.last().copied();
@@ -90,7 +90,7 @@ impl Sync<'_> {
                 ));
                 self.renews = true;
             }
-            return Ok(Found::Ours);
+            return Ok(Proof::Ours);
         }
         if catalog.manifests.is_empty() {
             let is_first = matches!(
@@ -98,14 +98,14 @@ impl Sync<'_> {
                 Some(Standing::FirstUpload { .. }) | None
             );
             if self.state.first && is_first && (text == self.state.complete) {
-                return Ok(Found::Ours);
+                return Ok(Proof::Ours);
             }
             self.forget();
-            return Ok(Found::Nothing);
+            return Ok(Proof::Nothing);
         }
         self.tell_foreign(context, complete.as_ref());
         self.learn(context, &catalog, complete.as_ref(), text)?;
-        Ok(Found::Foreign)
+        Ok(Proof::Foreign)
     }
 
     fn is_own(&self, complete: Option<&Complete>) -> bool {
@@ -135,10 +135,10 @@ impl Sync<'_> {
 
     /// Forgets all but who this board is.
     pub(super) fn forget(&mut self) {
-        self.state = State {
+        self.state = SyncState {
             owner: std::mem::take(&mut self.state.owner),
             incoming: true,
-            ..State::default()
+            ..SyncState::default()
         };
     }
 
@@ -216,7 +216,7 @@ impl Sync<'_> {
         } else {
             Some(self.learn_pending(last, &night.heading, night.digest)?)
         };
-        self.state = State {
+        self.state = SyncState {
             owner: self.state.owner.clone(),
             number: Some(base.to_string()),
             memory: Some(name.to_owned()),
@@ -228,7 +228,7 @@ impl Sync<'_> {
             bundle,
             pending,
             incoming: true,
-            ..State::default()
+            ..SyncState::default()
         };
         self.own.save(&self.state)
     }

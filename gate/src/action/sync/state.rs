@@ -55,7 +55,7 @@ pub(super) struct Pending {
 /// The knowledge about the mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct State {
+pub(super) struct SyncState {
     /// This board, for others to know.
     pub(super) owner: String,
     /// The number of the last manifest on the remote.
@@ -82,7 +82,7 @@ pub(super) struct State {
     pub(super) compared: Option<DateTime<Utc>>,
 }
 
-impl State {
+impl SyncState {
     /// True if the file `complete` names the last manifest.
     pub(super) fn complete_is_current(&self) -> bool {
         let complete = self
@@ -95,6 +95,18 @@ impl State {
         )
     }
 }
+
+/// The list of changes, as the comparison finds it.
+pub(super) const LIST: &str = "list";
+
+/// The list with digests.
+pub(super) const STAGED: &str = "staged";
+
+/// The entries of the bundle, with digests.
+pub(super) const BUNDLED: &str = "bundled";
+
+/// Both, merged.
+pub(super) const FINAL: &str = "final";
 
 /// The folders of one mirror, open.
 pub(super) struct Own {
@@ -166,7 +178,7 @@ impl Own {
     }
 
     /// The name of a file for the next memory, which is not the present one.
-    pub(super) fn next_memory(state: &State) -> &'static str {
+    pub(super) fn next_memory(state: &SyncState) -> &'static str {
         match state.memory.as_deref() {
             Some("memory-1.gz") => "memory-2.gz",
             _ => "memory-1.gz",
@@ -174,9 +186,9 @@ impl Own {
     }
 
     /// The state. One that cannot be read counts as lost: all of it stands on the remote as well.
-    pub(super) fn load(&self, context: &mut Context<'_>) -> Result<State, Failure> {
+    pub(super) fn load(&self, context: &mut Context<'_>) -> Result<SyncState, Failure> {
         let bytes = durable::read(&self.fd, STATE, MOST);
-        let state: Option<State> = match bytes {
+        let state: Option<SyncState> = match bytes {
             Ok(None) => None,
             Ok(Some(bytes)) => serde_json::from_slice(&bytes).ok().or_else(|| {
                 context.warn(format!(
@@ -196,9 +208,9 @@ impl Own {
                 "a file of {} is missing; the state of the mirror is read from the remote",
                 self.path
             ));
-            state = State {
+            state = SyncState {
                 owner: state.owner,
-                ..State::default()
+                ..SyncState::default()
             };
         }
         if Owner::parse(&state.owner).is_none() {
@@ -208,7 +220,7 @@ impl Own {
     }
 
     /// Writes the state, and removes the files of earlier ones.
-    pub(super) fn save(&self, state: &State) -> Result<(), Failure> {
+    pub(super) fn save(&self, state: &SyncState) -> Result<(), Failure> {
         let writing = || Failure::io(format!("writing {}/{STATE}", self.path));
         let text = serde_json::to_vec(state).map_err(|error| writing()(error.into()))?;
         durable::replace(&self.fd, STATE, &text).map_err(writing())?;

@@ -3,8 +3,8 @@
 //! Invariant: after a step that failed, the remote is asked for the state before the step counts as failed or is tried
 //! again: an error does not mean that nothing was done.
 
-use super::Sync;
 use super::far::is_missing;
+use super::work::Sync;
 use crate::action::Context;
 use base::error::Failure;
 use mirror::names::IncomingName;

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a viewer reads these lines, so at most ten names stand in each.
 
-use super::Sync;
-use super::upload::Upload;
+use super::upload::Contents;
+use super::work::Sync;
 use crate::action::Context;
 use crate::mirror::change::Change;
 use crate::policy::Mirror;
@@ -16,7 +16,7 @@ use mirror::heading::AsOf;
 use mirror::scan::Notes;
 
 /// The outcome of a night.
-pub(super) struct Told {
+pub(super) struct NightEnd {
     pub(super) change: Change,
     /// The night that the mirror is complete as of.
     pub(super) as_of: AsOf,
@@ -30,7 +30,7 @@ pub(super) struct Told {
     pub(super) first: Option<(u64, u64)>,
 }
 
-impl Told {
+impl NightEnd {
     pub(super) fn new(change: Change, as_of: AsOf, notes: Notes) -> Self {
         Self {
             change,
@@ -63,7 +63,7 @@ impl Told {
         }
     }
 
-    pub(super) fn uploaded(&mut self, upload: &Upload) {
+    pub(super) fn uploaded(&mut self, upload: &Contents) {
         self.notes.add(&upload.notes);
         self.sent += upload.sent_bytes;
         self.left = upload.bytes.saturating_sub(upload.done_bytes);

@@ -5,8 +5,8 @@
 
 use std::io::Write;
 
-use super::Sync;
-use super::night::{BUNDLED, LIST, STAGED};
+use super::state::{BUNDLED, LIST, STAGED};
+use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::{Access, Task};
 use crate::walk::{Pack, Stage};
@@ -37,7 +37,7 @@ const TRIES: u8 = 3;
 const HAVE: &str = "have";
 
 /// The upload of one night.
-pub(super) struct Upload {
+pub(super) struct Contents {
     form: Form,
     /// Files and bytes to upload, as far as is known.
     pub(super) files: u64,
@@ -56,7 +56,7 @@ pub(super) struct Upload {
     bundle_bytes: u64,
 }
 
-impl Upload {
+impl Contents {
     pub(super) fn new(summary: &Summary, form: Form) -> Self {
         Self {
             form,
