@@ -1,7 +1,7 @@
 //! The work of each verb: one file a verb, one exhaustive `match`.
 //!
 //! Invariant: an action starts from a [`Grant`], which only policy can make, and uses the operating system only through
-//! [`Host`], locks, leases and pinned directories.
+//! `Host`, locks, leases and pinned directories.
 
 mod approve;
 mod archive;
