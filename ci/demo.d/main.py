@@ -123,7 +123,7 @@ def check(host: Host, service: SampleService, view: dict, day: Day) -> bool:
         lambda: checks.mirror(host, service),
         lambda: (checks.archive if day.archives else checks.no_archive)(host, service),
         lambda: checks.answering(service),
-        lambda: checks.downtime(service),
+        lambda: checks.downtime(service, 2 if day.archives else 1),
     ]
     for one in todo:
         try:

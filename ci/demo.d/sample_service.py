@@ -7,8 +7,9 @@
     sample_service.py status …                         exit code 0 = up, 3 = down, 4 = neither yet
 
 While it is up it keeps writing an SQLite database (WAL) and small files below --data and answers on a
-socket in --home with the number of rows. When it ends it leaves in --home, outside of its data, a list of every
-file it leaves behind with its SHA-256: the content of any backup before the next start.
+socket in --home with the number of rows. At each end it leaves in --home, outside of its data, a list of every
+file it leaves behind with its SHA-256: the content of any backup before the next start. `manifest.json` is the newest
+list, `manifest-1.json` that of the first end.
 
 Invariant: the process that answers holds the lock. Another program could take a port before it is bound: a
 service that could not have its port once passed for up, because another one answered there.
@@ -118,6 +119,8 @@ class Service:
     def _leave_manifest(self, rows: int):
         fresh = self.manifest.with_suffix(".new")
         fresh.write_text(json.dumps({"rows": rows, **manifest(self.data)}, indent=1))
+        number = len(list(self.home.glob("manifest-*.json"))) + 1
+        (self.home / f"manifest-{number}.json").write_text(fresh.read_text())
         fresh.replace(self.manifest)
 
     def pid(self) -> int | None:

@@ -325,7 +325,6 @@ fn verify_is_for_the_host_alone_and_its_words_are_parsed() {
         &["--verify"][..],
         &["--verify", "../x"],
         &["--verify", "app", "--from"],
-        &["--verify", "app", "--from", "mirror"],
         &["--verify", "app", "--from", "2026-1-2"],
         &["--verify", "app", "--json"],
         &["--stop", "app", "--from", "2026-11-22"],
