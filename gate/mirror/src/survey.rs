@@ -250,7 +250,7 @@ fn is_right(record: &Record, listed: &Listed, has_hashes: bool) -> bool {
     match (&record.hash, &listed.hash) {
         (Some(known), Some(told)) if known.kind == told.kind => known == told,
         _ => {
-            let is_same_time = |told| is_about(record.modified, told) || record.content.is_none();
+            let is_same_time = |told| is_about(told, record.modified) || record.content.is_none();
             !has_hashes || listed.modified.is_none_or(is_same_time)
         }
     }
@@ -352,5 +352,28 @@ mod tests {
             entries,
             ["d data 0", "f data/a 2", "d data/b 0", "f data/b/c 1"]
         );
+    }
+
+    #[test]
+    fn a_remote_that_keeps_seconds_agrees_with_a_manifest_that_holds_nanoseconds() {
+        let mut entry = known("data/a", 'f', 3).record;
+        entry.content = Some(archive::digest::Hasher::default().finish());
+        entry.modified = Moment {
+            seconds: 1_800_000_000,
+            nanoseconds: 123_456_789,
+        };
+        let at = |seconds| {
+            Listed::new(
+                b"a",
+                3,
+                Some(Moment {
+                    seconds,
+                    nanoseconds: 0,
+                }),
+                None,
+            )
+        };
+        assert!(is_right(&entry, &at(1_800_000_000), true));
+        assert!(!is_right(&entry, &at(1_800_000_100), true));
     }
 }

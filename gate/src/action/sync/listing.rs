@@ -9,11 +9,12 @@ use serde::Deserialize;
 use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::Task;
+use crate::action::waiting::Pauses;
 use archive::entry::Moment;
 use archive::manifest::RemoteHash;
 use base::error::Failure;
 use base::progress::Phase;
-use host::Next;
+use host::{Next, Piped};
 use mirror::sort::{Sorted, Sorter};
 use mirror::survey::Listed;
 use rclone::Listener;
@@ -40,10 +41,35 @@ impl Sync<'_> {
             phase: Phase::Comparing,
             ..self.task(&what, argv, None)
         };
-        let program = context.transfer(&task, &self.patience())?;
-        let mut listener = Listener::new(Phase::Comparing);
+        let mut pauses = Pauses::new();
+        loop {
+            let mut listener = Listener::new(Phase::Comparing);
+            let (piped, sorter) = self.list_once(context, &task, &mut listener)?;
+            if let Some(ended) = &piped.ended {
+                if rclone::folder_missing(ended) {
+                    return Ok(None);
+                }
+                if context.waits_after(&task, ended, &listener, &mut pauses, &self.patience())? {
+                    continue;
+                }
+                context.judge(&task, ended, &listener)?;
+            }
+            piped.read?;
+            return sorter.finish().map(Some);
+        }
+    }
+
+    /// One run of rclone, and the files that it listed.
+    fn list_once<'s>(
+        &'s self,
+        context: &mut Context<'_>,
+        task: &Task<'_>,
+        listener: &mut Listener,
+    ) -> Result<(Piped, Sorter<'s>), Failure> {
+        let what = task.what;
+        let program = context.transfer(task, &self.patience())?;
         let mut pieces = 0_u32;
-        let mut sorter = Sorter::new(|| {
+        let mut sorter = Sorter::new(move || {
             pieces += 1;
             let name = format!("piece-{pieces}");
             let file = self.own.create(&name)?;
@@ -53,12 +79,12 @@ impl Sync<'_> {
         let piped = context.host.run_piped(
             &program,
             &self.patience(),
-            &mut listener,
+            listener,
             &mut |feed| {
                 let mut text: Vec<u8> = Vec::new();
                 let mut buffer = vec![0; 64 << 10];
                 loop {
-                    let read = feed.read(&mut buffer).map_err(Failure::io(what.as_str()))?;
+                    let read = feed.read(&mut buffer).map_err(Failure::io(what))?;
                     if read == 0 {
                         return Ok(());
                     }
@@ -73,7 +99,7 @@ impl Sync<'_> {
                     };
                     let rest = text.split_off(last + 1);
                     for line in text.split(|&byte| byte == b'\n') {
-                        if let Some(listed) = listed(line, &what)? {
+                        if let Some(listed) = listed(line, what)? {
                             sorter.push(listed)?;
                         }
                     }
@@ -82,14 +108,7 @@ impl Sync<'_> {
             },
             &mut |_, _, _| Ok(Next::Enough),
         )?;
-        if let Some(ended) = &piped.ended {
-            if rclone::folder_missing(ended) {
-                return Ok(None);
-            }
-            context.judge(&task, ended, &listener)?;
-        }
-        piped.read?;
-        sorter.finish().map(Some)
+        Ok((piped, sorter))
     }
 }
 
