@@ -288,8 +288,15 @@ impl Context<'_> {
         reached.bytes = read;
         if further {
             reached.pauses = Pauses::new();
+            reached.stuck = 0;
         }
-        let unknown = matches!(self.judge(task, ended, heard), Err(Failure::Tool { .. }));
+        let judged = self.judge(task, ended, heard);
+        let breaks = judged.as_ref().err().and_then(rclone::passing) == Some(Cause::Broken);
+        reached.stuck += u8::from(breaks);
+        if reached.stuck > MOST_STUCK {
+            return Ok(false);
+        }
+        let unknown = matches!(judged, Err(Failure::Tool { .. }));
         if unknown && further {
             // An unknown message; the read got further than before, so it is tried again.
             let pause = reached.pauses.next(Duration::ZERO);
@@ -300,10 +307,16 @@ impl Context<'_> {
     }
 }
 
+/// The number of breaks at the same byte after which the file counts as unreadable. rclone 1.60 reports a damaged block of
+/// an encrypted file as a connection that broke. The pauses before that take two minutes.
+const MOST_STUCK: u8 = 6;
+
 /// The position in the file, and the pauses since then.
 struct Reached {
     bytes: u64,
     pauses: Pauses,
+    /// The number of times that the connection broke at this position.
+    stuck: u8,
 }
 
 impl Default for Reached {
@@ -311,6 +324,7 @@ impl Default for Reached {
         Self {
             bytes: 0,
             pauses: Pauses::new(),
+            stuck: 0,
         }
     }
 }
