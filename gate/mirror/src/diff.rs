@@ -1,7 +1,7 @@
 //! The tree as it is now against the last manifest → the list of changes, in one pass over both.
 //!
 //! Size and time of modification decide if a content is another one. The digest of a content is not known here: it is
-//! computed while the service is up.
+//! computed while the service is up. Inode and change time decide nothing: those of a captured tree are its own.
 //!
 //! Invariant: a content that the manifest does not describe is sent, and a path that the tree no longer has is gone; no
 //! other entry of the manifest is touched.

@@ -49,7 +49,6 @@ pub(super) struct Capture {
     service: Option<ServiceName>,
     tree: PinnedDir,
     whole: bool,
-    keeps_inodes: bool,
     down: bool,
     starts: bool,
     /// This backup stopped the service once more, so it brings the service back also when it fails.
@@ -79,7 +78,6 @@ impl Capture {
             service: None,
             tree,
             whole: false,
-            keeps_inodes: true,
             down: false,
             starts: false,
             again: false,
@@ -102,7 +100,6 @@ impl Capture {
             service: (!need.hot).then(|| service.clone()),
             tree: data,
             whole: false,
-            keeps_inodes: true,
             down: false,
             starts: false,
             again: false,
@@ -184,7 +181,6 @@ impl Capture {
             );
             context.alert(WarningCode::MountLeftOut, subject, &message);
         }
-        self.keeps_inodes = whole.keeps_inodes;
         self.tree = whole.tree;
         self.whole = true;
         self.down = true;
@@ -198,12 +194,6 @@ impl Capture {
     /// True if nothing changes in the directory any more.
     pub(super) fn is_whole(&self) -> bool {
         self.whole
-    }
-
-    /// True if the inodes and change times in the directory are those of the live data.
-    #[expect(dead_code, reason = "the new engine of syncs asks for it")]
-    pub(super) fn keeps_inodes(&self) -> bool {
-        self.keeps_inodes
     }
 
     /// True if the data is that of a service that was down.

@@ -34,7 +34,6 @@ const CAPTURED: &str = ".captured";
 /// A whole capture, open.
 pub(super) struct Whole {
     pub(super) tree: PinnedDir,
-    pub(super) keeps_inodes: bool,
 }
 
 /// The folders that may hold a capture: on the file system of the data, and in the spool.
@@ -68,7 +67,6 @@ fn open(
     };
     Ok(Some(Whole {
         tree: context.open_source(&path, patience)?,
-        keeps_inodes: !matches!(record.made, Made::Tree(_)),
     }))
 }
 
