@@ -577,6 +577,41 @@ fn uploads_to_one_remote_take_turns() {
     finish(sync).expect(0);
 }
 
+#[test]
+fn a_sync_that_starts_its_service_waits_for_its_turn_after_that() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    let Some(_disk) = Disk::mount(&world, "ext4", 100) else {
+        return;
+    };
+    observed(&world, "");
+    world.write("extra/docs/page", "x");
+    world.request("backupctl --stop app").expect(0);
+    let other =
+        world.spawn("backupctl --sync-extra docs --remote onedrive:/OdroidBackup --timeout 300");
+    wait_until("the other one uploads", || world.exists("uploading"));
+    let answer = world
+        .request(&format!("{} --timeout 10", world.sync()))
+        .expect(124);
+    // The service is up, and its files are not on their way.
+    assert!(world.exists("up"), "{}", answer.err);
+    assert_eq!((count(&world, "stops"), count(&world, "starts")), (1, 1));
+    assert!(
+        answer.err.contains("waiting for --sync (process "),
+        "{}",
+        answer.err
+    );
+    let sends = format!("uploading {}", world.data());
+    assert!(!answer.err.contains(&sends), "{}", answer.err);
+    world.write("go", "");
+    finish(other).expect(0);
+    world.request(&world.sync()).expect(0);
+    // The retry stops it once more for the live data.
+    assert!(world.exists("up"));
+}
+
 /// A lease under which the archive of an ext4 disk brought the service back early.
 fn back_early(world: &World) -> Option<Disk> {
     let disk = Disk::mount(world, "ext4", 100)?;

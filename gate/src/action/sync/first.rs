@@ -42,7 +42,7 @@ impl Sync<'_> {
         // So much takes more than one night: the service runs meanwhile, and one short stop completes the mirror later.
         let live = summary.bytes > MUCH && self.capture.must_stage(context).is_some();
         if live {
-            self.capture.start(context);
+            self.start(context)?;
         }
         let mut upload = Contents::new(summary, Form::Tree);
         upload.stage_bundle(self, context, summary)?;

@@ -102,6 +102,7 @@ fn make_equal(
         mirror,
         places: &mirror.places,
         capture,
+        turn: None,
         rules: rules(context, mirror)?,
         own,
         books,
@@ -114,8 +115,7 @@ fn make_equal(
         left_over: false,
         renews: false,
     };
-    let owner = service.filter(|_| !mirror.hot);
-    let _turn = context.upload_turn(owner, Wish::Sync, &mirror.destination, &sync.patience())?;
+    sync.take_turn(context)?;
     context.begin_one_process(Reach::Reads(sync.own.copies.clone()), &sync.patience())?;
     let told = sync.run(context)?;
     if told.is_news() {
@@ -167,6 +167,10 @@ fn rules(context: &Context<'_>, mirror: &Mirror) -> Result<Rules, Failure> {
 }
 
 impl Sync<'_> {
+    /// The proof comes before the comparison, also while the service is down: only after the proof is it known which
+    /// manifest the tree is compared with. If the service were back by then, and another board had written the mirror,
+    /// the files that differ from its manifest would no longer be at rest. `rclone.wait_while_down` limits the time for
+    /// a remote that throttles or does not answer.
     fn run(&mut self, context: &mut Context<'_>) -> Result<tell::NightEnd, Failure> {
         let found = self.prove(context)?;
         if self.state.pending.is_some() {

@@ -87,7 +87,7 @@ impl Contents {
             at = staged.at;
             if staged.is_done && staged.direct.is_none() {
                 // All contents are copied: the service need not wait for the upload.
-                sync.capture.start(context);
+                sync.start(context)?;
             } else if sync.capture.must_stage(context).is_some() && !self.told {
                 self.told = true;
                 context.warn(format!(
@@ -118,7 +118,7 @@ impl Contents {
                 sync.own.save(&sync.state)?;
             }
             if staged.is_done {
-                sync.capture.start(context);
+                sync.start(context)?;
                 return Ok(());
             }
         }

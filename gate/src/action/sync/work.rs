@@ -8,10 +8,13 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::{Own, SyncState};
-use crate::action::capture::Capture;
+use crate::action::Context;
+use crate::action::capture::{Capture, Wish};
 use crate::action::waiting::Pauses;
 use crate::mirror::books::Books;
 use crate::policy::Mirror;
+use base::error::Failure;
+use base::lock::ServiceLock;
 use host::{Patience, Waits};
 use mirror::fits::Rules;
 use mirror::place::Places;
@@ -24,6 +27,8 @@ pub(super) struct Sync<'a> {
     pub(super) mirror: &'a Mirror,
     pub(super) places: &'a Places,
     pub(super) capture: &'a mut Capture,
+    /// The turn to upload to the remote. A sync that keeps its service down goes on without.
+    pub(super) turn: Option<ServiceLock>,
     pub(super) rules: Rules,
     pub(super) own: Own,
     pub(super) books: Books,
@@ -50,6 +55,24 @@ impl Sync<'_> {
                 ..self.capture.patience(self.until)
             },
         }
+    }
+
+    /// Starts the service if it waits for this sync, and then waits for the turn to upload: from here on a wait keeps no
+    /// service down.
+    pub(super) fn start(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        self.capture.start(context);
+        self.take_turn(context)
+    }
+
+    /// Waits for the turn to upload if this sync does not have it. A sync that keeps its service down does not wait.
+    pub(super) fn take_turn(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        if self.turn.is_none() {
+            let mirror = self.mirror;
+            let owner = mirror.lock.as_service().filter(|_| !mirror.hot);
+            self.turn =
+                context.upload_turn(owner, Wish::Sync, &mirror.destination, &self.patience())?;
+        }
+        Ok(())
     }
 
     /// True if the remote's listing is to be compared with the manifest.
