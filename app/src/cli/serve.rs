@@ -189,7 +189,7 @@ impl Server {
         make_folders(&config.data)?;
         let lock = lock(&config.data)?;
         let database = config.data.join("lightflow.db");
-        // A clean stop empties the log of changes; what is left is from a crash or a power cut.
+        // A clean stop empties the write-ahead log; a log with content is from a crash or a power cut.
         let unclean = fs::metadata(config.data.join("lightflow.db-wal")).is_ok_and(|m| m.len() > 0);
         let has_key = config.data.join("secret.key").is_file();
         let store = Store::open(&database)?;

@@ -307,8 +307,8 @@ impl Run {
         self.interrupted = true;
         for step in &mut self.steps {
             match step.state {
-                // It gets its full number of attempts: what failed before may have failed because of the crash, such as a
-                // host that is not up yet.
+                // It gets its full number of attempts: an earlier one may have failed because of the crash, for example
+                // because the host is not up yet.
                 StepState::Pending
                 | StepState::Queued
                 | StepState::Running

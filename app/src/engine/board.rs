@@ -1,4 +1,4 @@
-//! The board: the runs that go on and the pools in which their steps queue. Pure, so that a model checker can try all
+//! The board: the active runs and the pools in which their steps queue. Pure, so that a model checker can try all
 //! commands at all moments (`board/tests.rs`).
 //!
 //! Invariant: the pool of each run on the board exists and has at least one slot, also when a person deleted it or moved
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use tokio::sync::watch;
 
-/// A run that goes on.
+/// An active run.
 #[derive(Debug, Clone)]
 pub(super) struct Active {
     pub(super) run: Run,

@@ -40,8 +40,8 @@ pub fn prune(
     Ok(removed)
 }
 
-/// Removes what no task keeps any more, also of tasks that run no longer; returns the numbers of the runs, whose logs the caller
-/// removes. Gives the free pages of the file back.
+/// Removes the runs that no retention keeps, also those of tasks that no longer run. Gives the free pages of the file back.
+/// Returns the numbers of the removed runs; the caller removes their logs.
 pub fn prune_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<i64>, StoreError> {
     let mut removed = Vec::new();
     for stored in tasks::list(tx)? {
