@@ -24,7 +24,7 @@ use super::links::{Links, Seen, state};
 use super::listing::{Budget, Listing};
 use super::manifest::{self, Record, Totals};
 use super::sparse::Map;
-use super::write::Writer;
+use super::write::TarWriter;
 use super::{MAX_DEPTH, Named, ROOT, Watch, attributes, too_deep};
 use base::dirfd::{Found, Identity, PinnedDir, enter, find, reopen};
 use base::error::Failure;
@@ -72,7 +72,7 @@ pub fn pack(
     let root = enter(source.fd()).map_err(Failure::errno("opening the source"))?;
     let stat = fstat(&root).map_err(Failure::errno("reading the source"))?;
     let mut packer = Packer {
-        tar: Writer::new(gzip),
+        tar: TarWriter::new(gzip),
         manifest: manifest::Writer::new(manifest, name).map_err(spooling())?,
         entries: 0,
         bytes: 0,
@@ -109,7 +109,7 @@ pub fn pack(
 type Spool<'f> = ParallelGzip<Hashing<BufWriter<&'f File>>>;
 
 struct Packer<'a, 'f> {
-    tar: Writer<Spool<'f>>,
+    tar: TarWriter<Spool<'f>>,
     manifest: manifest::Writer<&'f File>,
     entries: u64,
     /// Bytes of content read so far.

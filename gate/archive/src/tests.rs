@@ -19,7 +19,7 @@ use super::check::{Comparison, Report, check};
 use super::entry::{Attributes, Entry, Kind, Moment};
 use super::extract::{Extracted, Options, extract};
 use super::pack::{Packed, pack};
-use super::write::Writer;
+use super::write::TarWriter;
 use super::*;
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
@@ -150,7 +150,7 @@ fn look(root: &Path) -> BTreeMap<PathBuf, Seen> {
 
 /// An archive of entries as they are given, with the content `content` for every file.
 fn archive_of(entries: &[Entry]) -> Vec<u8> {
-    let mut tar = Writer::new(Vec::new());
+    let mut tar = TarWriter::new(Vec::new());
     for entry in entries {
         tar.entry(entry).unwrap();
         let mut left = entry.kind.stored();

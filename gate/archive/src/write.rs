@@ -12,7 +12,7 @@ use super::pax::{Records, escape};
 use super::ustar::{BLOCK, Header, MAX_ID, MAX_LONG, link_fits, path_fits};
 
 /// A tar archive in the making.
-pub(super) struct Writer<W> {
+pub(super) struct TarWriter<W> {
     out: W,
     /// Bytes that the last header promised and that are still missing.
     left: u64,
@@ -21,7 +21,7 @@ pub(super) struct Writer<W> {
     written: u64,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> TarWriter<W> {
     pub(super) fn new(out: W) -> Self {
         Self {
             out,

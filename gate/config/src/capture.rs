@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::service::CommandLine;
+use super::command_line::CommandLine;
 use crate::key::section;
 use base::names::{PlainPath, ServiceName};
 

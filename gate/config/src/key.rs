@@ -32,22 +32,6 @@ pub struct Section {
     pub keys: Vec<Key>,
 }
 
-/// The tables, except those of services and extra targets.
-#[must_use]
-pub fn sections() -> Vec<Section> {
-    vec![
-        crate::Config::section(),
-        crate::Account::section(),
-        crate::Rclone::section(),
-        crate::Capture::section(),
-        crate::LeaseTerms::section(),
-        crate::Limits::section(),
-        crate::Retention::section(),
-        crate::Versions::section(),
-        crate::MirrorTerms::section(),
-    ]
-}
-
 /// Defines a section: `name: type = default, in LOW..=HIGH, like SAMPLE, "meaning";` for each key.
 macro_rules! section {
     (
@@ -123,6 +107,11 @@ fn range(low: u64, high: u64) -> String {
     }
 }
 
+/// A path that is a default, each covered by `defaults_are_well_formed`.
+pub(crate) fn plain(path: &str) -> PlainPath {
+    PlainPath::parse(path).unwrap_or_else(|_| unreachable!("{path}"))
+}
+
 /// A value as TOML.
 pub(crate) trait Shown {
     /// `None` for no value.
@@ -131,7 +120,7 @@ pub(crate) trait Shown {
 
 macro_rules! shown_as_they_are {
     ($($type:ty)*) => { $(
-        impl Shown for $type {
+        impl $crate::key::Shown for $type {
             fn shown(&self) -> Option<String> {
                 Some(self.to_string())
             }
@@ -142,38 +131,26 @@ shown_as_they_are!(bool u8 u16 u32 u64);
 
 macro_rules! shown_in_quotes {
     ($($type:ty)*) => { $(
-        impl Shown for $type {
+        impl $crate::key::Shown for $type {
             fn shown(&self) -> Option<String> {
                 Some(format!("\"{self}\""))
             }
         }
     )* };
 }
-shown_in_quotes!(PlainPath Remote UserName crate::Bandwidth);
+shown_in_quotes!(PlainPath Remote UserName);
 
 macro_rules! shown_by_their_word {
     ($($type:ty { $($variant:ident = $word:literal),* })*) => { $(
-        impl Shown for $type {
+        impl $crate::key::Shown for $type {
             fn shown(&self) -> Option<String> {
                 Some(match self { $( Self::$variant => concat!("\"", $word, "\"") ),* }.to_owned())
             }
         }
     )* };
 }
-shown_by_their_word! {
-    Pin { Mount = "mount", Descriptor = "descriptor" }
-    crate::Landlock { Required = "required", Preferred = "preferred", Off = "off" }
-    crate::Keeper { Auto = "auto", Systemd = "systemd", Process = "process" }
-}
-
-impl Shown for crate::Timeout {
-    fn shown(&self) -> Option<String> {
-        Some(format!(
-            "{{ default = {}, max = {} }}",
-            self.default, self.max
-        ))
-    }
-}
+pub(crate) use {shown_by_their_word, shown_in_quotes};
+shown_by_their_word! { Pin { Mount = "mount", Descriptor = "descriptor" } }
 
 impl<T: Shown> Shown for Option<T> {
     fn shown(&self) -> Option<String> {
@@ -185,54 +162,5 @@ impl<T: Shown> Shown for Vec<T> {
     fn shown(&self) -> Option<String> {
         let values: Vec<String> = self.iter().filter_map(T::shown).collect();
         Some(format!("[{}]", values.join(", ")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Config;
-
-    /// The text of one key in its table.
-    fn line(section: &Section, name: &str, value: &str) -> String {
-        match section.table {
-            "" => format!("{name} = {value}\n"),
-            table => format!("[{table}]\n{name} = {value}\n"),
-        }
-    }
-
-    #[test]
-    fn every_default_and_sample_is_read_as_it_is_shown() {
-        let mut keys = 0;
-        for section in sections() {
-            for key in &section.keys {
-                keys += 1;
-                let shown = key.default.as_deref().or(key.sample).unwrap();
-                Config::parse(&line(&section, key.name, shown))
-                    .unwrap_or_else(|reason| panic!("{} {}: {reason}", section.table, key.name));
-                assert_eq!(key.default.is_none(), key.sample.is_some(), "{}", key.name);
-            }
-        }
-        assert!(keys > 45, "{keys}");
-    }
-
-    #[test]
-    fn a_number_outside_of_its_range_is_refused_by_the_name_of_its_key() {
-        let mut ranges = 0;
-        for section in sections() {
-            for key in &section.keys {
-                let Some((low, high)) = key.range else {
-                    continue;
-                };
-                ranges += 1;
-                let outside = [low.checked_sub(1), (high < u64::MAX).then(|| high + 1)];
-                for number in outside.into_iter().flatten() {
-                    let text = line(&section, key.name, &number.to_string());
-                    let reason = Config::parse(&text).unwrap_err();
-                    assert!(reason.contains(key.name), "{text}: {reason}");
-                }
-            }
-        }
-        assert!(ranges > 15, "{ranges}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::key::section;
+use crate::key::{section, shown_by_their_word};
 
 section! {
     /// The time for which a backup may keep a service down.
@@ -22,6 +22,8 @@ pub enum Keeper {
     /// A process of the gate's own that sleeps until then.
     Process,
 }
+
+shown_by_their_word! { Keeper { Auto = "auto", Systemd = "systemd", Process = "process" } }
 
 /// The longest lease, a week: a service that stays down for longer is not merely being backed up.
 const MAX_SECONDS: u32 = 604_800;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::key::section;
+use crate::key::{Shown, section};
 
 /// Limits for changes without an approval. See `[limits]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub struct Timeout {
     pub default: u32,
     /// In seconds.
     pub max: u32,
+}
+
+impl Shown for Timeout {
+    fn shown(&self) -> Option<String> {
+        Some(format!(
+            "{{ default = {}, max = {} }}",
+            self.default, self.max
+        ))
+    }
 }
 
 section! {

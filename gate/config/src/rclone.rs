@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use super::plain;
-use crate::key::section;
+use crate::key::{plain, section, shown_by_their_word, shown_in_quotes};
 use base::names::PlainPath;
 use host::program::Pin;
 
@@ -73,6 +72,9 @@ impl std::fmt::Display for Bandwidth {
         f.write_str(&self.0)
     }
 }
+
+shown_by_their_word! { Landlock { Required = "required", Preferred = "preferred", Off = "off" } }
+shown_in_quotes!(Bandwidth);
 
 impl Rclone {
     /// `private` are the folders that no remote may lead to, with the names of their keys.

@@ -73,7 +73,7 @@ fn nested(value: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use crate::Config;
 
     /// The services in force, and those that are not.
     fn read(text: &str) -> (Vec<String>, Vec<(String, String)>) {

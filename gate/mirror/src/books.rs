@@ -14,10 +14,10 @@ use base::error::Failure;
 
 use crate::chain::Chain;
 use crate::complete::{Complete, Standing};
-use crate::delta;
+use crate::delta::DeltaReader;
 use crate::heading::Heading;
 use crate::lines::is_whole;
-use crate::manifest;
+use crate::manifest::ManifestReader;
 use crate::names::{Book, BundleName, Number};
 
 /// The books of one mirror on the remote, by their names.
@@ -254,11 +254,11 @@ fn examine<F: Read + Seek>(
 
 fn to_its_end<R: Read>(file: R, number: Number) -> Result<Heading, Failure> {
     if number.is_full() {
-        let mut reader = manifest::Reader::new(file)?;
+        let mut reader = ManifestReader::new(file)?;
         while reader.entry()?.is_some() {}
         return Ok(reader.heading().clone());
     }
-    let mut reader = delta::Reader::new(file)?;
+    let mut reader = DeltaReader::new(file)?;
     while reader.change()?.is_some() {}
     Ok(reader.heading().clone())
 }

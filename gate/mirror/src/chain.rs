@@ -11,11 +11,11 @@ use std::io::Read;
 
 use base::error::Failure;
 
-use crate::delta::{self, Change};
+use crate::delta::{Change, DeltaReader};
 use crate::entry::{Entry, Stored};
 use crate::heading::Heading;
 use crate::lines::wrong;
-use crate::manifest;
+use crate::manifest::ManifestReader;
 use crate::order::{compare, within};
 
 /// An entry of the last night.
@@ -56,8 +56,8 @@ impl Eq for Head {}
 
 /// The entries of the last night, one after the other.
 pub struct Chain<R: Read> {
-    full: manifest::Reader<R>,
-    deltas: Vec<delta::Reader<R>>,
+    full: ManifestReader<R>,
+    deltas: Vec<DeltaReader<R>>,
     heads: BinaryHeap<Reverse<Head>>,
     /// The directories around the last entry.
     around: Vec<Vec<u8>>,
@@ -69,13 +69,13 @@ impl<R: Read> Chain<R> {
     /// # Errors
     /// When a first line is malformed, or the files do not belong together.
     pub fn new(full: R, deltas: impl IntoIterator<Item = R>) -> Result<Self, Failure> {
-        let full = manifest::Reader::new(full)?;
-        let deltas: Vec<delta::Reader<R>> = deltas
+        let full = ManifestReader::new(full)?;
+        let deltas: Vec<DeltaReader<R>> = deltas
             .into_iter()
-            .map(delta::Reader::new)
+            .map(DeltaReader::new)
             .collect::<Result<_, _>>()?;
         let mut before = full.heading().number;
-        for heading in deltas.iter().map(delta::Reader::heading) {
+        for heading in deltas.iter().map(DeltaReader::heading) {
             let follows = before.next_delta() == Some(heading.number)
                 && heading.subject == full.heading().subject;
             if !follows {
@@ -103,7 +103,7 @@ impl<R: Read> Chain<R> {
     pub fn heading(&self) -> &Heading {
         self.deltas
             .last()
-            .map_or(self.full.heading(), delta::Reader::heading)
+            .map_or(self.full.heading(), DeltaReader::heading)
     }
 
     fn advance(&mut self, file: usize) -> Result<(), Failure> {

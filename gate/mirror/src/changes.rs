@@ -113,13 +113,13 @@ impl Item {
 
 /// Reads the list.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct ItemReader<R> {
     input: R,
     /// Bytes of the list that were read.
     pub at: u64,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> ItemReader<R> {
     /// Begins at the place that `input` stands at, which is `at` bytes behind the beginning of the list.
     #[must_use]
     pub fn new(input: R, at: u64) -> Self {

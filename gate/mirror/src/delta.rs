@@ -87,13 +87,13 @@ impl Counts {
 }
 
 /// A delta in the making.
-pub struct Writer<W: Write> {
+pub struct DeltaWriter<W: Write> {
     out: Output<W>,
     order: InOrder,
     counts: Counts,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> DeltaWriter<W> {
     /// Writes the first two lines.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// A delta, line by line.
-pub struct Reader<R: Read> {
+pub struct DeltaReader<R: Read> {
     input: Input<R>,
     heading: Heading,
     order: InOrder,
@@ -146,7 +146,7 @@ pub struct Reader<R: Read> {
     ended: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> DeltaReader<R> {
     /// Reads the first two lines.
     ///
     /// # Errors

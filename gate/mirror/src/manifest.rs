@@ -53,13 +53,13 @@ impl InOrder {
 }
 
 /// A full manifest in the making.
-pub struct Writer<W: Write> {
+pub struct ManifestWriter<W: Write> {
     out: Output<W>,
     order: InOrder,
     totals: Totals,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> ManifestWriter<W> {
     /// Writes the first two lines.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// A full manifest, entry by entry.
-pub struct Reader<R: Read> {
+pub struct ManifestReader<R: Read> {
     input: Input<R>,
     heading: Heading,
     order: InOrder,
@@ -113,7 +113,7 @@ pub struct Reader<R: Read> {
     ended: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> ManifestReader<R> {
     /// Reads the first two lines.
     ///
     /// # Errors

@@ -13,19 +13,19 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::changes::{Item, Reader, Work};
+use crate::changes::{Item, ItemReader, Work};
 use crate::diff::Known;
 use crate::order::compare;
 
 /// Reads the entries of a manifest.
-pub struct Remembered(Reader<BufReader<MultiGzDecoder<BufReader<File>>>>);
+pub struct Remembered(ItemReader<BufReader<MultiGzDecoder<BufReader<File>>>>);
 
 impl Remembered {
     /// Begins at the first entry.
     #[must_use]
     pub fn new(file: File) -> Self {
         let unpacked = MultiGzDecoder::new(BufReader::new(file));
-        Self(Reader::new(BufReader::new(unpacked), 0))
+        Self(ItemReader::new(BufReader::new(unpacked), 0))
     }
 
     /// The next entry.

@@ -8,7 +8,7 @@ use archive::entry::{Attributes, Moment};
 use archive::manifest::{NotedAttributes, Record};
 use proptest::prelude::*;
 
-use crate::changes::{Item, Reader, Work};
+use crate::changes::{Item, ItemReader, Work};
 use crate::diff::{BundleLimit, Diff, Known, has_content};
 use crate::fits::{Fits, Rules};
 use crate::names::IncomingName;
@@ -126,7 +126,7 @@ fn nights(one: &Tree, two: &Tree) -> Nights {
     }
     let summary = diff.finish().unwrap();
     assert_eq!(summary.is_empty(), one == two);
-    let mut reader = Reader::new(list.as_slice(), 0);
+    let mut reader = ItemReader::new(list.as_slice(), 0);
     let mut remote = Remote {
         data: files(one),
         ..Remote::default()

@@ -132,7 +132,7 @@ fn key(digits: &str) -> [u8; 16] {
 }
 
 /// The files and folders of a call.
-pub struct Places<'p> {
+pub struct StageFiles<'p> {
     /// The tree.
     pub source: &'p PinnedDir,
     /// The list of changes.

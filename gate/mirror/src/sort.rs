@@ -10,7 +10,7 @@ use std::io::{BufReader, BufWriter, Seek, Write};
 
 use base::error::Failure;
 
-use crate::changes::{Item, Reader, Work};
+use crate::changes::{Item, ItemReader, Work};
 use crate::order::compare;
 use crate::survey::{Listed, unknown};
 
@@ -93,7 +93,7 @@ fn write(out: &mut impl Write, listed: &Listed) -> std::io::Result<()> {
 }
 
 fn read(input: &mut BufReader<File>) -> Result<Option<Listed>, Failure> {
-    let item = Reader::new(input, 0).item()?;
+    let item = ItemReader::new(input, 0).item()?;
     Ok(item.map(|item| Listed {
         is_link: item.record.letter == 'l',
         size: item.record.size,

@@ -27,9 +27,9 @@ use nix::sys::stat::{Mode, SFlag, fstat, futimens, mkdirat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, ftruncate, unlinkat};
 
-use crate::changes::{Item, Reader, Work};
+use crate::changes::{Item, ItemReader, Work};
 use crate::fits::LINK;
-use crate::portion::{Direct, Form, Have, Limits, Numbers, Places, Staged};
+use crate::portion::{Direct, Form, Have, Limits, Numbers, StageFiles, Staged};
 use crate::quickxor::hash_of;
 use crate::reach::Reach;
 use crate::scan::{describe, kind, shown};
@@ -48,7 +48,7 @@ const FRESH: &str = ".fresh";
 /// # Errors
 /// When something cannot be read or written, or `watch` ends it.
 pub fn stage(
-    mut places: Places<'_>,
+    mut files: StageFiles<'_>,
     at: u64,
     form: Form,
     limits: Limits,
@@ -57,20 +57,20 @@ pub fn stage(
 ) -> Result<Staged, Failure> {
     let listing = || Failure::io("reading the list of changes");
     let mut numbers = Numbers::default();
-    places.staged.rewind().map_err(listing())?;
-    let mut before = Reader::new(BufReader::new(&places.staged), 0);
+    files.staged.rewind().map_err(listing())?;
+    let mut before = ItemReader::new(BufReader::new(&files.staged), 0);
     while let Some(item) = before.item()? {
         if let Some(name) = &item.incoming {
             numbers.saw(name);
         }
     }
-    places.staged.seek(SeekFrom::End(0)).map_err(listing())?;
-    places.list.seek(SeekFrom::Start(at)).map_err(listing())?;
-    let mut reader = Reader::new(BufReader::new(places.list), at);
+    files.staged.seek(SeekFrom::End(0)).map_err(listing())?;
+    files.list.seek(SeekFrom::Start(at)).map_err(listing())?;
+    let mut reader = ItemReader::new(BufReader::new(files.list), at);
     let mut stage = Stage {
-        reach: Reach::new(places.source).map_err(Failure::errno("opening the source"))?,
-        out: BufWriter::new(places.staged),
-        folder: places.folder,
+        reach: Reach::new(files.source).map_err(Failure::errno("opening the source"))?,
+        out: BufWriter::new(files.staged),
+        folder: files.folder,
         form,
         limits,
         have,

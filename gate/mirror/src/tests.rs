@@ -11,10 +11,10 @@ use crate::books::{Catalog, Night};
 use crate::chain::{Chain, Current};
 use crate::complete::{Complete, Standing};
 use crate::compose::Incoming;
-use crate::delta::{self, Change};
+use crate::delta::{Change, DeltaWriter};
 use crate::entry::{Entry, Stored, tests::entry};
 use crate::heading::{AsOf, Heading, Owner, VersionsFolder};
-use crate::manifest;
+use crate::manifest::{ManifestReader, ManifestWriter};
 use crate::names::{IncomingName, Number};
 use crate::order::compare;
 
@@ -39,7 +39,7 @@ fn sorted(tree: &BTreeMap<String, Entry>) -> Vec<&Entry> {
 }
 
 fn full(tree: &BTreeMap<String, Entry>) -> Vec<u8> {
-    let mut writer = manifest::Writer::new(Vec::new(), &heading(0)).unwrap();
+    let mut writer = ManifestWriter::new(Vec::new(), &heading(0)).unwrap();
     for entry in sorted(tree) {
         writer.entry(entry).unwrap();
     }
@@ -66,7 +66,7 @@ fn difference(
         }
     }
     changes.sort_by(|one, other| compare(one.path(), other.path()));
-    let mut writer = delta::Writer::new(Vec::new(), &heading(number)).unwrap();
+    let mut writer = DeltaWriter::new(Vec::new(), &heading(number)).unwrap();
     changes
         .iter()
         .for_each(|change| writer.change(change).unwrap());
@@ -140,7 +140,7 @@ proptest! {
             bytes[at] ^= 1 << bit;
         }
         let read = |bytes: &[u8]| -> Result<Vec<Entry>, Failure> {
-            let mut reader = manifest::Reader::new(bytes)?;
+            let mut reader = ManifestReader::new(bytes)?;
             let mut entries = Vec::new();
             while let Some(entry) = reader.entry()? {
                 entries.push(entry);
@@ -251,7 +251,7 @@ fn a_result_that_is_no_tree_is_damaged() {
         vec![Change::Put(entry('f', "data/b/c"))],
         vec![Change::Put(entry('f', "data/a"))],
     ] {
-        let mut writer = delta::Writer::new(Vec::new(), &heading(1)).unwrap();
+        let mut writer = DeltaWriter::new(Vec::new(), &heading(1)).unwrap();
         changes
             .iter()
             .for_each(|change| writer.change(change).unwrap());
@@ -260,7 +260,7 @@ fn a_result_that_is_no_tree_is_damaged() {
         assert!(all(chain).is_err(), "{changes:?}");
     }
     let twice = difference(1, &trees[0], &trees[1]);
-    let mut writer = delta::Writer::new(Vec::new(), &heading(2)).unwrap();
+    let mut writer = DeltaWriter::new(Vec::new(), &heading(2)).unwrap();
     writer
         .change(&Change::Gone(b"data/a/b.f".to_vec()))
         .unwrap();
@@ -272,15 +272,15 @@ fn a_result_that_is_no_tree_is_damaged() {
 
 #[test]
 fn writers_refuse_disorder() {
-    let mut writer = manifest::Writer::new(Vec::new(), &heading(0)).unwrap();
+    let mut writer = ManifestWriter::new(Vec::new(), &heading(0)).unwrap();
     writer.entry(&entry('d', "data")).unwrap();
     writer.entry(&entry('f', "data/b")).unwrap();
     assert!(writer.entry(&entry('f', "data/a")).is_err());
     let mut coming = entry('f', "data/c");
     coming.stored = Stored::Incoming(IncomingName::of(Hasher::default().finish(), 1));
     assert!(writer.entry(&coming).is_err());
-    assert!(manifest::Writer::new(Vec::new(), &heading(1)).is_err());
-    assert!(delta::Writer::new(Vec::new(), &heading(0)).is_err());
+    assert!(ManifestWriter::new(Vec::new(), &heading(1)).is_err());
+    assert!(DeltaWriter::new(Vec::new(), &heading(0)).is_err());
 }
 
 #[test]

@@ -24,7 +24,7 @@ use tables::{
     DENIED, DENIED_HERE, DEVICE_REQUESTS, FILE_COMMANDS, MODES, THINKING, TIMES, UNKNOWN,
 };
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type SyscallRules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn refused(error: impl std::fmt::Display) -> String {
     format!("seccomp: {error}")
@@ -40,7 +40,8 @@ fn refused(error: impl std::fmt::Display) -> String {
 pub fn for_transfers(sets_times: bool, answers: bool) -> Result<(), String> {
     // Without it only root may filter; for root it keeps programs from regaining anything.
     set_no_new_privs().map_err(|errno| refused(errno.desc()))?;
-    let whole = |numbers: &[i64]| -> Rules { numbers.iter().map(|&n| (n, Vec::new())).collect() };
+    let whole =
+        |numbers: &[i64]| -> SyscallRules { numbers.iter().map(|&n| (n, Vec::new())).collect() };
     let mut denied = whole(DENIED);
     denied.append(&mut whole(DENIED_HERE));
     if answers {
@@ -80,7 +81,7 @@ pub fn for_thinking() -> Result<(), String> {
 }
 
 /// Denied for some arguments.
-fn conditional() -> Result<Rules, String> {
+fn conditional() -> Result<SyscallRules, String> {
     use SeccompCmpOp::{Eq, MaskedEq, Ne};
     let own = u64::from(std::process::id());
     let number = |number: i32| u64::from(number.unsigned_abs());
@@ -108,7 +109,7 @@ fn conditional() -> Result<Rules, String> {
     // Opened for reading, and emptied: older Landlocks take that for reading.
     let emptying = number(libc::O_TRUNC | libc::O_ACCMODE);
     let empties = |argument| when(&[(argument, MaskedEq(emptying), number(libc::O_TRUNC))]);
-    let rules = Rules::from([
+    let rules = SyscallRules::from([
         // Only families that lead to other hosts, and the list of routes.
         (
             libc::SYS_socket,
@@ -158,7 +159,11 @@ fn none_of(argument: u8, values: &[u64]) -> Result<SeccompRule, String> {
     SeccompRule::new(conditions.map_err(refused)?).map_err(refused)
 }
 
-fn install(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<(), String> {
+fn install(
+    rules: SyscallRules,
+    otherwise: SeccompAction,
+    matched: SeccompAction,
+) -> Result<(), String> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(refused)?;
     let filter = SeccompFilter::new(rules, otherwise, matched, architecture).map_err(refused)?;
     let compiled: BpfProgram = filter.try_into().map_err(refused)?;

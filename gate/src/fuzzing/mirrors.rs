@@ -8,7 +8,8 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use mirror::chain::Chain;
 use mirror::complete::Complete;
-use mirror::{delta, manifest};
+use mirror::delta::{DeltaReader, DeltaWriter};
+use mirror::manifest::{ManifestReader, ManifestWriter};
 
 use super::held::must;
 
@@ -35,10 +36,10 @@ pub fn mirror_books(bytes: &[u8]) {
 }
 
 fn full(bytes: &[u8], packed: &[u8]) {
-    let Ok(mut reader) = manifest::Reader::new(packed) else {
+    let Ok(mut reader) = ManifestReader::new(packed) else {
         return;
     };
-    let mut writer = must(manifest::Writer::new(Vec::new(), reader.heading()));
+    let mut writer = must(ManifestWriter::new(Vec::new(), reader.heading()));
     loop {
         match reader.entry() {
             Ok(Some(entry)) => must(writer.entry(&entry)),
@@ -62,10 +63,10 @@ fn full(bytes: &[u8], packed: &[u8]) {
 }
 
 fn difference(bytes: &[u8], packed: &[u8]) {
-    let Ok(mut reader) = delta::Reader::new(packed) else {
+    let Ok(mut reader) = DeltaReader::new(packed) else {
         return;
     };
-    let mut writer = must(delta::Writer::new(Vec::new(), reader.heading()));
+    let mut writer = must(DeltaWriter::new(Vec::new(), reader.heading()));
     loop {
         match reader.change() {
             Ok(Some(change)) => must(writer.change(&change)),

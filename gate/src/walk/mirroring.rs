@@ -23,7 +23,7 @@ use mirror::diff::{BundleLimit, Diff};
 use mirror::fits::Fits;
 use mirror::memory::Remembered;
 use mirror::names::IncomingName;
-use mirror::portion::{Have, Limits, Places, Staged};
+use mirror::portion::{Have, Limits, StageFiles, Staged};
 use mirror::scan::scan;
 use mirror::stage::stage;
 
@@ -91,7 +91,7 @@ pub(super) fn staged(source: &PinnedDir, order: &Stage) -> Result<Staged, Failur
             .seconds
             .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds))),
     };
-    let places = Places {
+    let files = StageFiles {
         source,
         list: folder.file(&order.list, OFlag::O_RDONLY)?,
         staged: folder.file(&order.staged, OFlag::O_RDWR)?,
@@ -106,7 +106,7 @@ pub(super) fn staged(source: &PinnedDir, order: &Stage) -> Result<Staged, Failur
     // Without room nothing but links is copied, and the contents are read from the data.
     let reserve = if room == 0 { 0 } else { order.reserve };
     let mut watch = watcher(|| has_room(&copies.fd, &copies.path, 0, reserve));
-    stage(places, order.at, order.form, limits, &have, &mut watch)
+    stage(files, order.at, order.form, limits, &have, &mut watch)
 }
 
 /// Reads the names in the incoming folder, one on each line before its size.

@@ -14,7 +14,7 @@ use base::names::Remote;
 use host::Patience;
 use mirror::books::Catalog;
 use mirror::complete::{Complete, Standing};
-use mirror::delta;
+use mirror::delta::DeltaReader;
 use mirror::heading::AsOf;
 use mirror::names::{Book, Number};
 use mirror::place::Places;
@@ -151,7 +151,7 @@ fn delta_as_of(
         &Book::Manifest(number),
         files,
         &mut |coming| {
-            let mut delta = delta::Reader::new(coming)?;
+            let mut delta = DeltaReader::new(coming)?;
             while delta.change()?.is_some() {}
             as_of = Some(delta.heading().as_of);
             Ok(())

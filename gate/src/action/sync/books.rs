@@ -12,13 +12,13 @@ use archive::digest::{Digest, Hasher};
 use base::clock;
 use base::error::Failure;
 use mirror::books::Catalog;
-use mirror::changes::{Item, Reader, Work};
+use mirror::changes::{Item, ItemReader, Work};
 use mirror::complete::{Complete, Standing};
-use mirror::delta::{self, Change};
+use mirror::delta::{Change, DeltaWriter};
 use mirror::diff::has_content;
 use mirror::entry::{Entry, Stored};
 use mirror::heading::{AsOf, Heading, Owner, VersionsFolder};
-use mirror::manifest;
+use mirror::manifest::ManifestWriter;
 use mirror::memory::{Memory, Remembered, apply};
 use mirror::names::{Book, BundleName, Number};
 
@@ -52,8 +52,8 @@ impl Sync<'_> {
     }
 
     /// The items of a list.
-    pub(super) fn list(&self, name: &str) -> Result<Reader<BufReader<std::fs::File>>, Failure> {
-        Ok(Reader::new(BufReader::new(self.own.read(name)?), 0))
+    pub(super) fn list(&self, name: &str) -> Result<ItemReader<BufReader<std::fs::File>>, Failure> {
+        Ok(ItemReader::new(BufReader::new(self.own.read(name)?), 0))
     }
 
     /// Writes the entries after a list of changes, the first `bytes` of it, to a new memory.
@@ -99,7 +99,7 @@ impl Sync<'_> {
         let path = format!("{folder}/{name}");
         let writing = || Failure::io(format!("writing {name}"));
         let file = std::fs::File::create_new(&path).map_err(writing())?;
-        let mut writer = delta::Writer::new(file, &heading).map_err(writing())?;
+        let mut writer = DeltaWriter::new(file, &heading).map_err(writing())?;
         let mut items = self.list(list)?;
         let bundle_name = bundle.and_then(BundleName::parse);
         while let Some(item) = items.item()? {
@@ -152,7 +152,7 @@ impl Sync<'_> {
         let path = format!("{folder}/{name}");
         let writing = || Failure::io(format!("writing {name}"));
         let file = std::fs::File::create_new(&path).map_err(writing())?;
-        let mut writer = manifest::Writer::new(file, &heading).map_err(writing())?;
+        let mut writer = ManifestWriter::new(file, &heading).map_err(writing())?;
         let mut before = self.remembered()?;
         let bundle = self.state.bundle.as_deref().and_then(BundleName::parse);
         while let Some(known) = before.as_mut().map_or(Ok(None), Remembered::entry)? {

@@ -15,7 +15,7 @@ use mirror::books::{Catalog, Night};
 use mirror::chain::Chain;
 use mirror::changes::{Item, Work};
 use mirror::complete::{Complete, Standing};
-use mirror::delta::{self, Change};
+use mirror::delta::{Change, DeltaReader};
 use mirror::diff::Known;
 use mirror::entry::{Entry, Stored};
 use mirror::heading::Heading;
@@ -242,7 +242,7 @@ impl Sync<'_> {
     ) -> Result<Pending, Failure> {
         let file = self.own.read(&format!("fetched-{}", last.short()))?;
         let size = file.metadata().map_err(Failure::io("a manifest"))?.len();
-        let mut reader = delta::Reader::new(file)?;
+        let mut reader = DeltaReader::new(file)?;
         let mut list = self.own.create(PENDING)?;
         let mut bundle = None;
         while let Some(change) = reader.change()? {

@@ -1,6 +1,7 @@
 //! The example of a configuration, and the list of keys in backupctl.toml(5), from the table of keys (`config::key`).
 
-use config::key::{Key, Section, sections};
+use config::key::{Key, Section};
+use config::sections;
 
 use super::replaced;
 
