@@ -14,5 +14,5 @@ mod process;
 mod report;
 
 pub use answer::{Answer, Compared, Line, Told};
-pub use orders::{Compare, Duplicate, ENTRY, Orders, Pack, Stage, Walk, Work};
+pub use orders::{Compare, Duplicate, ENTRY, Pack, Stage, Walk, WalkOrders, Work};
 pub use process::walk;

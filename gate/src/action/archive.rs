@@ -59,8 +59,8 @@ pub(super) fn archive(
     };
     let patience = Patience::attended(until).keeping_down(&waits);
     let service = (!order.hot).then_some(&order.service);
-    let _turn = context.upload_turn(service, Wish::Archive, &order.folder, &patience)?;
-    let Made {
+    let _turn = context.upload_turn(service, "--archive", &order.folder, &patience)?;
+    let SpooledArchive {
         name,
         spool,
         totals,
@@ -93,13 +93,13 @@ pub(super) fn archive(
 /// The result of the part of an archive that needs the data.
 enum Outcome {
     /// The archive lies in the spool.
-    Spooled(Box<Made>),
+    Spooled(Box<SpooledArchive>),
     /// The archive of today stays in its place, for the reason in this sentence.
     Kept(String),
 }
 
 /// An archive in the spool, read back.
-struct Made {
+struct SpooledArchive {
     name: ArchiveName,
     spool: Spool,
     totals: Totals,
@@ -138,7 +138,7 @@ fn spooled(
     }
     let patience = Patience::attended(until);
     let (totals, report) = read_back(context, &name, packed, &patience)?;
-    Ok(Outcome::Spooled(Box::new(Made {
+    Ok(Outcome::Spooled(Box::new(SpooledArchive {
         name,
         spool,
         totals,

@@ -39,7 +39,7 @@ struct Quota {
 }
 
 /// The answer of one remote.
-enum Answer {
+enum RemoteAnswer {
     /// The remote cannot take a backup.
     No(Failure),
     /// Any other answer.
@@ -109,8 +109,8 @@ fn definite_noes(
             Ok(answer) => answer,
         };
         match answer {
-            Answer::No(failure) => noes.push(failure),
-            Answer::Other => return Ok(Vec::new()),
+            RemoteAnswer::No(failure) => noes.push(failure),
+            RemoteAnswer::Other => return Ok(Vec::new()),
         }
     }
     Ok(noes)
@@ -122,7 +122,7 @@ fn one(
     name: &str,
     patience: &Patience<'_>,
     whole: &Patience<'_>,
-) -> Result<Answer, Failure> {
+) -> Result<RemoteAnswer, Failure> {
     let text = credentials::configured(context.config)?;
     let what = format!("asking {name} before the stop");
     let place = format!("{name}:");
@@ -141,7 +141,11 @@ fn one(
             cause: Interrupt::DeadlinePassed,
             ..
         }) if heard.sign_in_was_refused() => {
-            return Ok(Answer::No(sign_in_refused(&what, name, context.config)));
+            return Ok(RemoteAnswer::No(sign_in_refused(
+                &what,
+                name,
+                context.config,
+            )));
         }
         ended => ended?,
     };
@@ -149,7 +153,7 @@ fn one(
     let full =
         serde_json::from_slice::<Quota>(&ended.stdout).is_ok_and(|quota| quota.free == Some(0));
     if full {
-        return Ok(Answer::No(Failure::NoSpace(format!(
+        return Ok(RemoteAnswer::No(Failure::NoSpace(format!(
             "{what}: the remote is full; make room there (its recycle bin counts too)"
         ))));
     }
@@ -160,11 +164,11 @@ fn one(
         ..*whole
     };
     let too_old = context.rclone_is_too_old(&Ini::parse(&text), name, &probing)?;
-    Ok(too_old.map_or(Answer::Other, Answer::No))
+    Ok(too_old.map_or(RemoteAnswer::Other, RemoteAnswer::No))
 }
 
 /// Treats a failure as a no if it cannot pass before the upload.
-fn definite(failure: Failure) -> Answer {
+fn definite(failure: Failure) -> RemoteAnswer {
     let no = match &failure {
         Failure::Config(_) | Failure::ToolMissing { .. } => true,
         Failure::Remote { trouble, .. } => matches!(
@@ -177,8 +181,8 @@ fn definite(failure: Failure) -> Answer {
         _ => false,
     };
     if no {
-        Answer::No(failure)
+        RemoteAnswer::No(failure)
     } else {
-        Answer::Other
+        RemoteAnswer::Other
     }
 }

@@ -8,7 +8,7 @@ use base::dirfd::{PinnedDir, private_dir};
 use base::error::Failure;
 use base::lock::ServiceLock;
 use base::lock_name::LockName;
-use base::names::PlainPath;
+use base::names::{PlainPath, ServiceName};
 use base::reply::Stream;
 use base::result_line::{ResultLine, WarningCode};
 use base::slots::Slot;
@@ -116,6 +116,29 @@ impl Context<'_> {
                     cause,
                 })?;
         }
+    }
+
+    /// Waits for the turn to upload to a remote: uploads at the same time only slow each other down. An action that
+    /// keeps a service down does not wait.
+    pub(super) fn upload_turn(
+        &mut self,
+        service: Option<&ServiceName>,
+        verb: &str,
+        place: &str,
+        patience: &Patience<'_>,
+    ) -> Result<Option<ServiceLock>, Failure> {
+        let remote = place.split(':').next().unwrap_or_default();
+        let name = LockName::upload(remote);
+        let leases = self.leases()?;
+        let owed = service.is_some_and(|service| {
+            let lease = leases.load(service).ok().flatten();
+            lease.is_some_and(|lease| lease.owed())
+        });
+        if owed {
+            return ServiceLock::try_take(&self.config.lock_dir, &name, verb)
+                .map_err(Failure::io(format!("the turn to upload to {remote}")));
+        }
+        self.lock(&name, verb, patience).map(Some)
     }
 
     /// Opens a directory of the gate's own, and creates it if it is missing.

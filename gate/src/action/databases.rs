@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 
 use super::Context;
-use crate::database::{Answer, BESIDE, Inspection, MAGIC, NAME};
+use crate::database::{BESIDE, Inspection, Integrity, MAGIC, NAME};
 use archive::check::Inspector;
 use archive::entry::{Entry, Kind};
 use archive::extract::free;
@@ -60,7 +60,7 @@ pub(super) struct Looked {
     /// The path in the archive.
     pub(super) path: Vec<u8>,
     /// The answer of SQLite.
-    pub(super) answer: Answer,
+    pub(super) answer: Integrity,
 }
 
 impl Looked {
@@ -229,7 +229,7 @@ fn ask(
     (folder, bytes): (&PlainPath, u64),
     shown: &str,
     patience: &Patience<'_>,
-) -> Result<Answer, Failure> {
+) -> Result<Integrity, Failure> {
     let program = Program {
         what: format!("checking the database {shown}"),
         argv: vec!["/proc/self/exe".to_owned()],
@@ -244,8 +244,8 @@ fn ask(
         home: folder.clone(),
     };
     let ended = context.host.run(&program, patience)?;
-    match Answer::of(&ended) {
-        Answer::Failed(detail) => Err(Failure::Tool {
+    match Integrity::of(&ended) {
+        Integrity::Failed(detail) => Err(Failure::Tool {
             what: program.what,
             detail,
         }),

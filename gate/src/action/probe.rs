@@ -85,7 +85,7 @@ pub(super) fn probe(
 ) -> Result<Result<Passed, Broken>, Failure> {
     let _lock = context.lock(&LockName::probe(), "a write probe", patience)?;
     let text = credentials::configured(context.config)?;
-    let local = Local::write(context)?;
+    let local = ProbeFile::write(context)?;
     context.begin_brief_process(Reach::Reads(local.path().clone()), patience)?;
     let mut probe = Probe {
         context,
@@ -109,12 +109,12 @@ pub(super) fn probe(
 }
 
 /// The file that is sent.
-struct Local {
+struct ProbeFile {
     folder: Scratch,
     content: Vec<u8>,
 }
 
-impl Local {
+impl ProbeFile {
     fn write(context: &Context<'_>) -> Result<Self, Failure> {
         let parent = context.config.state_dir.below(&["tmp"]);
         let writing = || Failure::io(format!("a small file in {parent}"));
@@ -141,7 +141,7 @@ struct Probe<'p, 'c> {
     context: &'p mut Context<'c>,
     folder: String,
     encrypted: bool,
-    local: &'p Local,
+    local: &'p ProbeFile,
     patience: &'p Patience<'p>,
     step: Step,
 }

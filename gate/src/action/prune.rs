@@ -60,7 +60,7 @@ pub(super) struct New<'a> {
 }
 
 /// The verified archives of one service, by place and name.
-type Record = BTreeMap<String, Sizes>;
+type VerifiedArchives = BTreeMap<String, Sizes>;
 
 /// A file in the folder of archives.
 #[derive(Deserialize)]
@@ -225,7 +225,7 @@ fn verified(
     order: &Archive,
     archives: &[ArchiveName],
     stored: &BTreeMap<String, u64>,
-    record: &mut Record,
+    record: &mut VerifiedArchives,
     patience: &Patience<'_>,
 ) -> Result<Vec<Candidate>, Failure> {
     let (mut candidates, mut doubtful) = (Vec::new(), Vec::new());
@@ -300,7 +300,7 @@ fn file(order: &Archive) -> String {
 }
 
 /// The record of earlier archives; empty if it cannot be read, and then all manifests are read again.
-fn load(context: &Context<'_>, order: &Archive) -> Record {
+fn load(context: &Context<'_>, order: &Archive) -> VerifiedArchives {
     let folder = context.config.state_dir.below(&["verified"]);
     context
         .own_directory(&folder)
@@ -315,7 +315,12 @@ fn load(context: &Context<'_>, order: &Archive) -> Record {
 }
 
 /// Writes the record, if it has changed.
-fn save(context: &mut Context<'_>, order: &Archive, known: &Record, record: &Record) {
+fn save(
+    context: &mut Context<'_>,
+    order: &Archive,
+    known: &VerifiedArchives,
+    record: &VerifiedArchives,
+) {
     if record == known {
         return;
     }

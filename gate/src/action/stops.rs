@@ -22,13 +22,13 @@ const DAYS: usize = 8;
 const MAX_BYTES: u64 = 4096;
 
 /// The numbers of stops, by day.
-type Record = BTreeMap<NaiveDate, u32>;
+type StopCounts = BTreeMap<NaiveDate, u32>;
 
 fn file(service: &ServiceName) -> String {
     format!("{service}.json")
 }
 
-fn load(context: &Context<'_>, service: &ServiceName) -> Record {
+fn load(context: &Context<'_>, service: &ServiceName) -> StopCounts {
     let folder = context.config.state_dir.below(&["stops"]);
     let folder = context.own_directory(&folder).ok();
     folder

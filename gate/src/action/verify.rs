@@ -15,7 +15,7 @@ use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
 use super::one_process::Reach;
 use super::spool::fetched_folder;
-use crate::database::Answer;
+use crate::database::Integrity;
 use crate::policy::Wanted;
 use archive::check::{Comparison, Differences, Report, check};
 use archive::manifest::{Reader, Version};
@@ -133,20 +133,20 @@ impl Findings {
         let spare = has_snapshot(&wanted.service, wanted.hot)
             && looked
                 .iter()
-                .any(|one| one.path == SNAPSHOT && one.answer == Answer::Sound);
+                .any(|one| one.path == SNAPSHOT && one.answer == Integrity::Sound);
         for one in looked {
             match &one.answer {
-                Answer::Sound | Answer::Failed(_) => {}
-                Answer::Unknown(why) => context.warn(format!(
+                Integrity::Sound | Integrity::Failed(_) => {}
+                Integrity::Unknown(why) => context.warn(format!(
                     "{}: SQLite cannot check it without the program that it belongs to ({why})",
                     one.display()
                 )),
-                Answer::Bad(lines) if spare && one.path == LIVE => context.warn(format!(
+                Integrity::Bad(lines) if spare && one.path == LIVE => context.warn(format!(
                     "{}: {}; it was in use while it was packed, and backup/lightflow.db is the one to restore, which is sound",
                     one.display(),
                     lines.first().map_or("damaged", String::as_str)
                 )),
-                Answer::Bad(lines) => self
+                Integrity::Bad(lines) => self
                     .0
                     .extend(lines.iter().map(|line| format!("{}: {line}", one.display()))),
             }

@@ -11,14 +11,14 @@ mod process;
 
 use host::{Ended, Exit};
 
-pub use orders::{BESIDE, ENTRY, Inspection, MAGIC, NAME, Orders};
+pub use orders::{BESIDE, ENTRY, Inspection, InspectionOrders, MAGIC, NAME};
 pub use process::inspect;
 
 use orders::{EXIT_BAD, EXIT_UNKNOWN};
 
 /// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Integrity {
     /// No fault.
     Sound,
     /// The faults, line by line.
@@ -29,7 +29,7 @@ pub enum Answer {
     Failed(String),
 }
 
-impl Answer {
+impl Integrity {
     /// Reads the end of the process.
     #[must_use]
     pub fn of(ended: &Ended) -> Self {

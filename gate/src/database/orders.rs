@@ -36,7 +36,7 @@ pub(super) const EXIT_UNKNOWN: u8 = 69;
 /// Instructions for the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Orders {
+pub struct InspectionOrders {
     /// The gate's process id.
     pub gate: i32,
     /// The folder with the database, and with nothing else.
@@ -64,7 +64,7 @@ impl Entry for Inspection {
     }
 
     fn orders(&self, gate: i32) -> serde_json::Result<String> {
-        serde_json::to_string(&Orders {
+        serde_json::to_string(&InspectionOrders {
             gate,
             folder: self.folder.to_string(),
             // Closing the database moves the content of the log there.

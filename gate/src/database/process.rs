@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::orders::{EXIT_BAD, EXIT_UNKNOWN, NAME, Orders};
+use super::orders::{EXIT_BAD, EXIT_UNKNOWN, InspectionOrders, NAME};
 use host::program::EXIT_PREPARE;
 use privilege::hardening::begin_for;
 use privilege::{capabilities, files, syscalls};
@@ -40,7 +40,7 @@ pub fn inspect(arguments: &[OsString]) -> (u8, Vec<String>) {
 
 /// Gives up everything but the folder of the database, and returns that.
 fn prepare(orders: &OsString) -> Result<String, String> {
-    let orders: Orders = orders
+    let orders: InspectionOrders = orders
         .to_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or("this is for the gate itself")?;

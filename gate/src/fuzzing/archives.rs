@@ -61,7 +61,7 @@ pub fn tar_read(bytes: &[u8]) {
 
 /// A tar archive, made into a tree.
 pub fn tar_extract(bytes: &[u8]) {
-    let place = Place::new();
+    let place = TargetFolder::new();
     let none: Option<Comparison<&[u8]>> = None;
     let options = Options {
         owners: false,
@@ -81,9 +81,9 @@ pub fn tar_extract(bytes: &[u8]) {
 }
 
 /// A folder with a target, and a file beside it that must stay untouched.
-struct Place(PathBuf);
+struct TargetFolder(PathBuf);
 
-impl Place {
+impl TargetFolder {
     fn new() -> Self {
         let name = format!("backupctl-fuzzing-{}", std::process::id());
         let place = Self(std::env::temp_dir().join(name));
@@ -103,7 +103,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TargetFolder {
     fn drop(&mut self) {
         open_up(&self.0);
         let _ = fs::remove_dir_all(&self.0);

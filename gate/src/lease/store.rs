@@ -40,7 +40,7 @@ pub struct Leases {
 
 /// The record of the gate's first version.
 #[derive(Deserialize)]
-struct Record {
+struct FormerLease {
     was_up: bool,
     stopped_at: DateTime<Utc>,
 }
@@ -78,7 +78,7 @@ impl Leases {
         let Some(file) = former.transpose()?.flatten() else {
             return Ok(None);
         };
-        parse(file, |record: Record| Lease {
+        parse(file, |record: FormerLease| Lease {
             was_up: record.was_up,
             stopped: Moment {
                 utc: record.stopped_at,

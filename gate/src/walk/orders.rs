@@ -112,7 +112,7 @@ pub struct Pack {
 /// The orders of the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Orders {
+pub struct WalkOrders {
     /// The gate's process id.
     pub gate: i32,
     /// The directory. Where it is open already it comes as standard input, and this is its name for messages.
@@ -136,7 +136,7 @@ impl Entry for Walk {
     }
 
     fn orders(&self, gate: i32) -> serde_json::Result<String> {
-        serde_json::to_string(&Orders {
+        serde_json::to_string(&WalkOrders {
             gate,
             path: self.path.to_string(),
             work: self.work.clone(),

@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 use super::answer::{Answer, Line, Told};
 use super::copies;
 use super::mirroring::{compared, staged};
-use super::orders::{Orders, Pack, Work};
+use super::orders::{Pack, WalkOrders, Work};
 use super::report::{say, watcher};
 use crate::action::has_room;
 use archive::estimate::estimate;
@@ -72,8 +72,8 @@ pub fn walk(arguments: &[OsString]) -> u8 {
     }
 }
 
-fn prepare(orders: &OsString) -> Result<Orders, String> {
-    let orders: Orders = orders
+fn prepare(orders: &OsString) -> Result<WalkOrders, String> {
+    let orders: WalkOrders = orders
         .to_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or("this is for the gate itself")?;
@@ -87,7 +87,7 @@ fn prepare(orders: &OsString) -> Result<Orders, String> {
     Ok(orders)
 }
 
-fn carry_out(orders: &Orders) -> Result<Answer, Told> {
+fn carry_out(orders: &WalkOrders) -> Result<Answer, Told> {
     let path = PlainPath::parse(&orders.path)
         .map_err(|error| Told::Tool("reading the data".into(), error.to_string()))?;
     let opening = |errno: nix::Error| Told::Opening(errno as i32);

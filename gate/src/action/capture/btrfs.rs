@@ -10,7 +10,7 @@ use std::path::Path;
 
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
 
-use super::leftovers::{inside, run};
+use super::commands::run;
 use crate::action::Context;
 use base::dirfd::PinnedDir;
 use base::error::Failure;
@@ -81,7 +81,7 @@ pub(super) fn snapshot(
     if has_subvolumes(context, program, &subvolume, patience)? {
         return Ok(None);
     }
-    let target = inside(folder, SNAPSHOT);
+    let target = folder.below(&[SNAPSHOT]);
     let shown = target.to_string();
     let words = ["subvolume", "snapshot", "-r", &place(), &shown];
     ask(context, program, &subvolume, &words, patience)?;
@@ -103,7 +103,7 @@ pub(super) fn delete(
     let Some(program) = program() else {
         return Ok(());
     };
-    let target = inside(folder, SNAPSHOT).to_string();
+    let target = folder.below(&[SNAPSHOT]).to_string();
     let argv = [program, "subvolume", "delete", &target].map(str::to_owned);
     run(context, "deleting the snapshot", argv.into(), patience)
 }

@@ -5,16 +5,15 @@
 
 use std::time::Duration;
 
-use super::record::{self, Made, Record};
-use super::{belongs, btrfs, ways};
+use super::record::{self, CaptureMethod, CaptureRecord};
+use super::{btrfs, commands};
 use crate::action::Context;
 use crate::walk::Work;
 use base::error::Failure;
 use base::lock::ServiceLock;
 use base::lock_name::LockName;
-use base::names::{PlainPath, ServiceName};
+use base::names::ServiceName;
 use host::Patience;
-use host::program::{Output, Tether};
 
 /// The time for captures of all services, before or after another action.
 const OTHERS: Duration = Duration::from_secs(10);
@@ -46,11 +45,11 @@ pub(in crate::action) fn sweep(
     let Ok(leases) = context.leases() else {
         return;
     };
-    let needed = |record: &Record| {
+    let needed = |record: &CaptureRecord| {
         // A lease that cannot be read may be the one of this capture.
         leases
             .load(service)
-            .map_or(true, |lease| belongs(record, lease.as_ref()))
+            .map_or(true, |lease| record.belongs_to(lease.as_ref()))
     };
     remove_unless(context, service, held, &needed, patience);
 }
@@ -68,7 +67,7 @@ fn remove_unless(
     context: &mut Context<'_>,
     service: &ServiceName,
     held: Option<&LockName>,
-    needed: &dyn Fn(&Record) -> bool,
+    needed: &dyn Fn(&CaptureRecord) -> bool,
     patience: &Patience<'_>,
 ) {
     let Ok(Some(_)) = record::load(context, service) else {
@@ -101,7 +100,7 @@ fn remove_unless(
 }
 
 /// Removes a capture that was broken off or is of no use, also when the time of its action is over.
-pub(super) fn discard(context: &mut Context<'_>, service: &ServiceName, record: &Record) {
+pub(super) fn discard(context: &mut Context<'_>, service: &ServiceName, record: &CaptureRecord) {
     let until = context.host.now() + BROKEN_OFF;
     if let Err(failure) = remove(context, service, record, &Patience::unattended(until)) {
         context.warn(format!(
@@ -113,24 +112,24 @@ pub(super) fn discard(context: &mut Context<'_>, service: &ServiceName, record: 
 fn remove(
     context: &mut Context<'_>,
     service: &ServiceName,
-    record: &Record,
+    record: &CaptureRecord,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
-    if record.made == Made::Commands {
+    if record.made == CaptureMethod::Commands {
         let commands = context.config.services.get(service);
         if let Some(commands) = commands.and_then(|service| service.capture.as_ref()) {
             let argv = commands.release.argv().to_vec();
-            run(context, "releasing the capture", argv, patience)?;
+            commands::run(context, "releasing the capture", argv, patience)?;
         }
         return record::clear(context, service);
     }
-    let folders = match Record::path(record.folder.as_ref()) {
+    let folders = match CaptureRecord::path(record.folder.as_ref()) {
         Some(folder) => vec![folder],
-        None => ways::folders(context.config, service).into(),
+        None => record::folders(context.config, service).into(),
     };
     for folder in folders {
         let snapshot = match record.made {
-            Made::Snapshot => btrfs::delete(context, &folder, patience),
+            CaptureMethod::Snapshot => btrfs::delete(context, &folder, patience),
             _ => Ok(()),
         };
         let emptied = context.work(&folder, None, Work::Empty, patience);
@@ -141,28 +140,4 @@ fn remove(
         }
     }
     record::clear(context, service)
-}
-
-/// Runs a command of the administrator, or of the system, and fails unless it succeeds.
-pub(super) fn run(
-    context: &mut Context<'_>,
-    what: &str,
-    argv: Vec<String>,
-    patience: &Patience<'_>,
-) -> Result<(), Failure> {
-    base::owners::trusted(&argv)?;
-    let program = context.program(what, argv, Tether::Tied, Output::Captured)?;
-    let ended = context.host.run(&program, patience)?;
-    if ended.ok() {
-        return Ok(());
-    }
-    Err(Failure::Tool {
-        what: what.to_owned(),
-        detail: ended.describe(),
-    })
-}
-
-/// The path of a folder on the way of a capture, for messages and commands.
-pub(super) fn inside(folder: &PlainPath, name: &str) -> PlainPath {
-    folder.below(&[name])
 }

@@ -5,11 +5,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::Context;
+use crate::lease::Lease;
 use archive::duplicate::Way;
 use base::dirfd::entries;
 use base::durable;
 use base::error::Failure;
 use base::names::{PlainPath, ServiceName};
+use config::Config;
 
 /// The size limit of a record, far more than one needs.
 const MAX_BYTES: u64 = 16 << 10;
@@ -17,10 +19,13 @@ const MAX_BYTES: u64 = 16 << 10;
 /// The end of the name while a record is written, see [`durable::replace`].
 const UNFINISHED: &str = ".new";
 
+/// The name of the folders, which no service can have.
+const CAPTURED: &str = ".captured";
+
 /// The way in which a capture was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Made {
+pub(super) enum CaptureMethod {
     /// By commands of the administrator.
     Commands,
     /// As a snapshot of btrfs.
@@ -31,22 +36,32 @@ pub(super) enum Made {
 
 /// A capture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// The lease that it belongs to, see [`crate::lease::Lease::id`].
+pub(super) struct CaptureRecord {
+    /// The lease that it belongs to, see [`Lease::id`].
     pub(super) lease: i64,
     /// The way in which it is made.
-    pub(super) made: Made,
+    pub(super) made: CaptureMethod,
     /// The folder of the gate's own that holds it.
     pub(super) folder: Option<String>,
     /// The directory with the data, once the capture is complete.
     pub(super) tree: Option<String>,
 }
 
-impl Record {
+impl CaptureRecord {
+    /// True if the capture is complete and belongs to this lease.
+    pub(super) fn belongs_to(&self, lease: Option<&Lease>) -> bool {
+        self.tree.is_some() && lease.is_some_and(|lease| lease.id() == self.lease)
+    }
+
     /// The directory with the data, and the folder that holds it.
     pub(super) fn path(text: Option<&String>) -> Option<PlainPath> {
         text.and_then(|text| PlainPath::parse(text).ok())
     }
+}
+
+/// The folders that may hold a capture: on the file system of the data, and in the spool.
+pub(super) fn folders(config: &Config, service: &ServiceName) -> [PlainPath; 2] {
+    [&config.data_root, &config.spool_dir].map(|above| above.below(&[CAPTURED, service.as_str()]))
 }
 
 fn folder(context: &Context<'_>) -> PlainPath {
@@ -62,10 +77,10 @@ fn keeping(service: &ServiceName) -> impl FnOnce(std::io::Error) -> Failure {
 }
 
 /// A record that cannot be read, or was not written to its end: everything that it may stand for is to be removed.
-fn lost() -> Record {
-    Record {
+fn lost() -> CaptureRecord {
+    CaptureRecord {
         lease: 0,
-        made: Made::Snapshot,
+        made: CaptureMethod::Snapshot,
         folder: None,
         tree: None,
     }
@@ -75,7 +90,7 @@ fn lost() -> Record {
 pub(super) fn load(
     context: &Context<'_>,
     service: &ServiceName,
-) -> Result<Option<Record>, Failure> {
+) -> Result<Option<CaptureRecord>, Failure> {
     let directory = context.own_directory(&folder(context))?;
     let name = name(service);
     let bytes = durable::read(&directory, &name, MAX_BYTES).map_err(keeping(service))?;
@@ -92,7 +107,7 @@ pub(super) fn load(
 pub(super) fn save(
     context: &Context<'_>,
     service: &ServiceName,
-    record: &Record,
+    record: &CaptureRecord,
 ) -> Result<(), Failure> {
     let directory = context.own_directory(&folder(context))?;
     let bytes = serde_json::to_vec(record).map_err(|error| keeping(service)(error.into()))?;

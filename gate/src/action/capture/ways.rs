@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 
-use super::record::{self, Made, Record};
-use super::{Need, Wish, belongs, btrfs, commands, leftovers};
+use super::need::{Need, Wish};
+use super::record::{self, CaptureMethod, CaptureRecord};
+use super::{btrfs, commands, leftovers};
 use crate::action::Context;
 use crate::lease::Lease;
 use crate::walk::{Answer, Duplicate, Work};
@@ -18,8 +19,7 @@ use archive::extract::free;
 use base::dirfd::PinnedDir;
 use base::error::{Failure, Interrupt};
 use base::measure;
-use base::names::{PlainPath, ServiceName};
-use config::Config;
+use base::names::ServiceName;
 use host::Patience;
 
 /// The time that a sync spends on a tree with shared blocks of all files: it only needs the changed ones.
@@ -28,17 +28,9 @@ const QUICK: Duration = Duration::from_secs(10);
 /// The name of a tree in its folder.
 const TREE: &str = "tree";
 
-/// The name of the folders, which no service can have.
-const CAPTURED: &str = ".captured";
-
 /// A whole capture, open.
 pub(super) struct Whole {
     pub(super) tree: PinnedDir,
-}
-
-/// The folders that may hold a capture: on the file system of the data, and in the spool.
-pub(super) fn folders(config: &Config, service: &ServiceName) -> [PlainPath; 2] {
-    [&config.data_root, &config.spool_dir].map(|above| above.below(&[CAPTURED, service.as_str()]))
 }
 
 /// The capture of an earlier backup under the same lease.
@@ -51,7 +43,7 @@ pub(super) fn reuse(
     let Some(record) = record::load(context, need.service)? else {
         return Ok(None);
     };
-    if !belongs(&record, Some(lease)) {
+    if !record.belongs_to(Some(lease)) {
         return Ok(None);
     }
     open(context, &record, patience)
@@ -59,10 +51,10 @@ pub(super) fn reuse(
 
 fn open(
     context: &mut Context<'_>,
-    record: &Record,
+    record: &CaptureRecord,
     patience: &Patience<'_>,
 ) -> Result<Option<Whole>, Failure> {
-    let Some(path) = Record::path(record.tree.as_ref()) else {
+    let Some(path) = CaptureRecord::path(record.tree.as_ref()) else {
         return Ok(None);
     };
     Ok(Some(Whole {
@@ -77,7 +69,7 @@ pub(super) fn prepare(
     lease: &Lease,
     data: &PinnedDir,
     patience: &Patience<'_>,
-) -> Result<Option<Record>, Failure> {
+) -> Result<Option<CaptureRecord>, Failure> {
     if commands::exist(context, need.service) || btrfs::is_likely(data) || is_busy(context, need)? {
         return Ok(None);
     }
@@ -89,7 +81,7 @@ pub(super) fn prepare(
             "copying the data of {} while it is up",
             need.service
         ));
-        let Some(begun) = begin(context, need.service, lease, Made::Tree(way))? else {
+        let Some(begun) = begin(context, need.service, lease, CaptureMethod::Tree(way))? else {
             continue;
         };
         match pass(context, &begun, way, true, data, patience) {
@@ -132,7 +124,7 @@ pub(super) fn take(
     need: &Need<'_>,
     lease: &Lease,
     data: &PinnedDir,
-    prepared: Option<Record>,
+    prepared: Option<CaptureRecord>,
     patience: &Patience<'_>,
 ) -> Result<Option<Whole>, Failure> {
     // After a start that failed, the capture that was made before it.
@@ -182,15 +174,15 @@ fn take_within(
     lease: &Lease,
     data: &PinnedDir,
     patience: &Patience<'_>,
-) -> Result<Option<Record>, Failure> {
+) -> Result<Option<CaptureRecord>, Failure> {
     let service = need.service;
     if let Some(record) = commands::take(context, service, lease, patience)? {
         return Ok(Some(record));
     }
     if btrfs::is_likely(data)
-        && let Some(mut record) = begin(context, service, lease, Made::Snapshot)?
+        && let Some(mut record) = begin(context, service, lease, CaptureMethod::Snapshot)?
     {
-        let [beside, _] = folders(context.config, service);
+        let [beside, _] = record::folders(context.config, service);
         match btrfs::snapshot(context, data, &beside, patience) {
             Ok(Some(tree)) => {
                 record.tree = Some(tree.to_string());
@@ -215,7 +207,7 @@ fn take_within(
         },
         ..*patience
     };
-    let made = Made::Tree(Way::Reflinks);
+    let made = CaptureMethod::Tree(Way::Reflinks);
     let Some(begun) = begin(context, service, lease, made)? else {
         return Ok(None);
     };
@@ -255,17 +247,17 @@ fn begin(
     context: &Context<'_>,
     service: &ServiceName,
     lease: &Lease,
-    made: Made,
-) -> Result<Option<Record>, Failure> {
-    let [beside, spool] = folders(context.config, service);
+    made: CaptureMethod,
+) -> Result<Option<CaptureRecord>, Failure> {
+    let [beside, spool] = record::folders(context.config, service);
     let folder = match made {
-        Made::Tree(Way::Copies) => {
+        CaptureMethod::Tree(Way::Copies) => {
             context.own_directory(&context.config.spool_dir)?;
             spool
         }
         _ => beside,
     };
-    let record = Record {
+    let record = CaptureRecord {
         lease: lease.id(),
         made,
         folder: Some(folder.to_string()),
@@ -312,11 +304,11 @@ fn fits(
 fn complete(
     context: &mut Context<'_>,
     need: &Need<'_>,
-    begun: &Record,
+    begun: &CaptureRecord,
     data: &PinnedDir,
     patience: &Patience<'_>,
-) -> Result<Option<Record>, Failure> {
-    let Made::Tree(way) = begun.made else {
+) -> Result<Option<CaptureRecord>, Failure> {
+    let CaptureMethod::Tree(way) = begun.made else {
         return Ok(None);
     };
     let done = pass(context, begun, way, false, data, patience)?;
@@ -329,16 +321,16 @@ fn complete(
             done.skipped
         ));
     }
-    let folder = Record::path(begun.folder.as_ref());
-    Ok(folder.map(|folder| Record {
-        tree: Some(leftovers::inside(&folder, TREE).to_string()),
+    let folder = CaptureRecord::path(begun.folder.as_ref());
+    Ok(folder.map(|folder| CaptureRecord {
+        tree: Some(folder.below(&[TREE]).to_string()),
         ..begun.clone()
     }))
 }
 
 fn pass(
     context: &mut Context<'_>,
-    begun: &Record,
+    begun: &CaptureRecord,
     way: Way,
     live: bool,
     data: &PinnedDir,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
 
-use super::stored::Stored;
+use super::stored::ListedArchive;
 use crate::retention::ArchiveName;
 use base::names::ServiceName;
 
@@ -14,15 +14,15 @@ use base::names::ServiceName;
 pub(super) fn put_aside(
     service: &ServiceName,
     files: impl Iterator<Item = (String, u64)>,
-) -> Vec<(Stored, NaiveDate)> {
+) -> Vec<(ListedArchive, NaiveDate)> {
     let files: BTreeMap<String, u64> = files.collect();
-    let mut found: Vec<(Stored, NaiveDate)> = files
+    let mut found: Vec<(ListedArchive, NaiveDate)> = files
         .iter()
         .filter_map(|(path, &bytes)| {
             let (day, file) = path.split_once('/')?;
             let name = ArchiveName::parse(service, file)?;
             let manifest = files.contains_key(&format!("{day}/{}", name.manifest()));
-            let stored = Stored {
+            let stored = ListedArchive {
                 name,
                 bytes,
                 manifest,

@@ -29,7 +29,7 @@ pub(super) struct Found {
 
 /// Files and state of one service on this host.
 #[derive(Debug, Default)]
-pub(super) struct Local {
+pub(super) struct LocalState {
     /// Files in the service's folder of the spool.
     pub(super) spool: Vec<Found>,
     /// Trees that restores have put beside the service's data.
@@ -44,7 +44,7 @@ pub(super) struct Local {
 #[derive(Debug)]
 pub(super) struct Here {
     /// Each service with at least one file, a lease or a running action.
-    pub(super) services: BTreeMap<ServiceName, Local>,
+    pub(super) services: BTreeMap<ServiceName, LocalState>,
     /// Names that services cannot have.
     pub(super) unusable: Vec<Unusable>,
     /// The time of the examination.
@@ -65,7 +65,7 @@ impl Here {
             let beside = |entry: &str| {
                 entry.starts_with("restored-") || entry.starts_with("data.before-restore-")
             };
-            let local = Local {
+            let local = LocalState {
                 spool: look(&config.spool_dir.below(&[name]), now, |_| true),
                 beside: look(&config.data_root.below(&[name]), now, beside),
                 stopped: leases

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::aside::put_aside;
 use super::standing::{Standings, standings};
 use super::stored::Entry;
-pub(in crate::action) use super::stored::Stored;
+pub(in crate::action) use super::stored::ListedArchive;
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
@@ -38,7 +38,7 @@ const EXTRA: &str = "extra";
 
 /// The state of a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::action) enum Mirror {
+pub(in crate::action) enum MirrorCount {
     /// The mirror does not exist.
     Absent,
     /// The mirror was counted.
@@ -56,9 +56,9 @@ pub(in crate::action) enum Mirror {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::action) struct Holding {
     /// The archives, newest first.
-    pub(in crate::action) archives: Vec<Stored>,
+    pub(in crate::action) archives: Vec<ListedArchive>,
     /// The archives that retention put aside, newest first, each with the day on which it was put aside.
-    pub(in crate::action) aside: Vec<(Stored, NaiveDate)>,
+    pub(in crate::action) aside: Vec<(ListedArchive, NaiveDate)>,
     /// The days of `.versions`, oldest first.
     pub(in crate::action) versions: Vec<NaiveDate>,
     /// Names and sizes of files that an upload left behind, and of unknown files.
@@ -73,9 +73,9 @@ pub(in crate::action) struct Inventory {
     /// The reason for which the remote could not be read.
     pub(in crate::action) problem: Option<String>,
     /// The mirror and files of each requested service.
-    pub(in crate::action) services: BTreeMap<ServiceName, (Mirror, Holding)>,
+    pub(in crate::action) services: BTreeMap<ServiceName, (MirrorCount, Holding)>,
     /// The mirrors of the configured extra targets.
-    pub(in crate::action) extra: BTreeMap<String, Mirror>,
+    pub(in crate::action) extra: BTreeMap<String, MirrorCount>,
     /// The night that each mirror is the copy of.
     pub(in crate::action) standings: Standings,
     /// Folders that belong to no service of the configuration.
@@ -266,9 +266,9 @@ impl<'a, 'c> Look<'a, 'c> {
         })
     }
 
-    fn count(&mut self, folder: &str) -> Result<Mirror, Failure> {
+    fn count(&mut self, folder: &str) -> Result<MirrorCount, Failure> {
         if self.context.host.now() >= self.counting {
-            return Ok(Mirror::Uncounted(self.unfinished()));
+            return Ok(MirrorCount::Uncounted(self.unfinished()));
         }
         let asked = (
             rclone::size(self.context.config, folder),
@@ -278,15 +278,15 @@ impl<'a, 'c> Look<'a, 'c> {
         Ok(
             match self.ask("counting a mirror", folder, asked, counting)? {
                 Ok(answer) => match serde_json::from_slice::<Size>(&answer) {
-                    Ok(size) => Mirror::Counted {
+                    Ok(size) => MirrorCount::Counted {
                         files: size.count,
                         bytes: u64::try_from(size.bytes).unwrap_or(0),
                     },
-                    Err(error) => Mirror::Uncounted(format!("rclone's answer: {error}")),
+                    Err(error) => MirrorCount::Uncounted(format!("rclone's answer: {error}")),
                 },
-                Err(NoAnswer::NoFolder) => Mirror::Absent,
-                Err(NoAnswer::Problem(reason)) => Mirror::Uncounted(reason),
-                Err(NoAnswer::InTime) => Mirror::Uncounted(self.unfinished()),
+                Err(NoAnswer::NoFolder) => MirrorCount::Absent,
+                Err(NoAnswer::Problem(reason)) => MirrorCount::Uncounted(reason),
+                Err(NoAnswer::InTime) => MirrorCount::Uncounted(self.unfinished()),
             },
         )
     }
@@ -337,7 +337,7 @@ impl Holding {
         let mut holding = Self::default();
         for (file, &bytes) in &files {
             if let Some(name) = ArchiveName::parse(service, file) {
-                holding.archives.push(Stored {
+                holding.archives.push(ListedArchive {
                     manifest: files.contains_key(&name.manifest()),
                     name,
                     bytes,
@@ -381,7 +381,7 @@ pub(crate) fn read(answer: &[u8]) {
         .filter_map(|entry| entry.path.strip_prefix("n8n/archives/"))
         .map(str::to_owned)
         .collect();
-    for Stored { name, manifest, .. } in &holding.archives {
+    for ListedArchive { name, manifest, .. } in &holding.archives {
         assert!(files.remove(&name.to_string()));
         assert_eq!(files.remove(&name.manifest()), *manifest);
     }

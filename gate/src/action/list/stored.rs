@@ -8,7 +8,7 @@ use crate::retention::ArchiveName;
 
 /// One archive on a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::action) struct Stored {
+pub(in crate::action) struct ListedArchive {
     /// The name, which contains the date.
     pub(in crate::action) name: ArchiveName,
     /// The size in bytes.

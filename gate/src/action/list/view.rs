@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::aside::kept_until;
 use super::local::{Found, Here};
-use super::remote::{Holding, Inventory, Mirror};
+use super::remote::{Holding, Inventory, MirrorCount};
 use super::standing::MirrorStanding;
 use crate::action::night::share;
 use base::measure;
@@ -93,14 +93,14 @@ fn place(label: &str, found: &Found) -> [String; 2] {
     [labelled(label, &found.path), labelled("", &words)]
 }
 
-fn mirrored(mirror: &Mirror) -> String {
+fn mirrored(mirror: &MirrorCount) -> String {
     match mirror {
-        Mirror::Absent => "none".into(),
-        Mirror::Counted { files, bytes } => {
+        MirrorCount::Absent => "none".into(),
+        MirrorCount::Counted { files, bytes } => {
             let files = measure::count(*files, "file");
             format!("{files}, {}", measure::size(*bytes))
         }
-        Mirror::Uncounted(reason) => format!("not counted: {reason}"),
+        MirrorCount::Uncounted(reason) => format!("not counted: {reason}"),
     }
 }
 
@@ -198,11 +198,13 @@ pub(super) fn json(inventories: &[Inventory], here: &Here, keeps: u32) -> Value 
 }
 
 fn remote(inventory: &Inventory, keeps: u32) -> Value {
-    let mirror = |mirror: &Mirror, subject: &str| {
+    let mirror = |mirror: &MirrorCount, subject: &str| {
         let mut value = match mirror {
-            Mirror::Absent => return Value::Null,
-            Mirror::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
-            Mirror::Uncounted(reason) => json!({ "files": null, "bytes": null, "problem": reason }),
+            MirrorCount::Absent => return Value::Null,
+            MirrorCount::Counted { files, bytes } => json!({ "files": files, "bytes": bytes }),
+            MirrorCount::Uncounted(reason) => {
+                json!({ "files": null, "bytes": null, "problem": reason })
+            }
         };
         if let Some(fields) = value.as_object_mut() {
             let (as_of, in_transition, first) = match inventory.standings.get(subject) {

@@ -15,8 +15,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
 use super::plain_mirror;
-use super::staging::{CONTENTS, INCOMING, Parts, Staging};
-use super::{ENTRY, has_room};
+use super::staging::{CONTENTS, ENTRY, INCOMING, Parts, Staging};
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::download::{Partial, download, paced};
@@ -156,7 +155,7 @@ fn exactly(
     let room = needs
         .bytes
         .saturating_add(needs.entries.saturating_mul(ENTRY));
-    has_room(context, staging, room)?;
+    staging.has_room(context, room)?;
     context.say(format!(
         "restoring {} ({}) from {data}, {}",
         measure::count(needs.files, "file"),

@@ -8,8 +8,8 @@ use std::io::Seek;
 
 use serde::Deserialize;
 
-use super::staging::Staging;
-use super::{ENTRY, has_room, manifest};
+use super::from_archive::manifest;
+use super::staging::{ENTRY, Staging};
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::download::{Partial, download};
@@ -51,7 +51,7 @@ pub(super) fn fetch(
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {
     let bytes = u64::try_from(size.bytes).unwrap_or(0);
-    has_room(context, staging, bytes.saturating_add(size.count * ENTRY))?;
+    staging.has_room(context, bytes.saturating_add(size.count * ENTRY))?;
     context.say(format!(
         "restoring {} ({}) from {folder}",
         measure::count(size.count, "file"),

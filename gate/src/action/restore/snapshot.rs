@@ -18,7 +18,7 @@ use super::staging::Staging;
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::verify::{SNAPSHOT, has_snapshot};
-use crate::database::Answer;
+use crate::database::Integrity;
 use crate::policy::Restore;
 use base::error::Failure;
 use host::Patience;
@@ -58,7 +58,7 @@ pub(super) fn put(
     };
     databases.copy(SNAPSHOT, &mut snapshot)?;
     for looked in databases.look(context, patience)? {
-        if let Answer::Bad(lines) = looked.answer {
+        if let Integrity::Bad(lines) = looked.answer {
             return Err(Failure::Verification(format!(
                 "{}: {}; nothing was changed. Restore another day, or restore with --to and choose by hand",
                 String::from_utf8_lossy(SNAPSHOT),

@@ -18,8 +18,10 @@ use crate::action::Context;
 use crate::policy::Restore;
 use crate::replacement;
 use crate::request::Target;
+use archive::extract::free;
 use base::dirfd::{PinnedDir, entries, find};
 use base::error::Failure;
+use base::measure;
 use base::names::PlainPath;
 use base::scratch;
 
@@ -61,6 +63,9 @@ pub(super) struct Staging {
     /// The folder for contents that are downloaded before the tree is made of them.
     parts: Option<String>,
 }
+
+/// Disk space that an entry may take besides its content.
+pub(super) const ENTRY: u64 = 4096;
 
 /// Names in the folder of parts.
 pub(super) const CONTENTS: &str = "data";
@@ -131,6 +136,21 @@ impl Staging {
             named: false,
             parts: None,
         })
+    }
+
+    /// Checks before the download that the data will fit.
+    pub(super) fn has_room(&self, context: &Context<'_>, bytes: u64) -> Result<(), Failure> {
+        let reserve = context.config.limits.spool_reserve;
+        let free = free(&self.tree)?;
+        if free >= bytes.saturating_add(reserve) {
+            return Ok(());
+        }
+        Err(Failure::NoSpace(format!(
+            "the disk of {} has {free} bytes free ({}); this needs {bytes} ({}), and {reserve} are to stay free (limits.spool_reserve); make room there, or restore to another disk with --to",
+            self.path(),
+            measure::size(free),
+            measure::size(bytes)
+        )))
     }
 
     /// Makes a folder beside the tree for downloaded contents, with a folder in it for each kind of them.

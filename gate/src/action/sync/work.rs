@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::{Own, SyncState};
 use crate::action::Context;
-use crate::action::capture::{Capture, Wish};
+use crate::action::capture::Capture;
 use crate::action::waiting::Pauses;
 use crate::mirror::books::Books;
 use crate::policy::Mirror;
@@ -70,7 +70,7 @@ impl Sync<'_> {
             let mirror = self.mirror;
             let owner = mirror.lock.as_service().filter(|_| !mirror.hot);
             self.turn =
-                context.upload_turn(owner, Wish::Sync, &mirror.destination, &self.patience())?;
+                context.upload_turn(owner, "--sync", &mirror.destination, &self.patience())?;
         }
         Ok(())
     }
