@@ -114,8 +114,8 @@ def main() -> int:
         release.add(f"completions/{name}", content)
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         release.copy(name, REPO / name)
-    # The pictures of the README.
-    release.copy_folder("docs/screenshots", REPO / "docs/screenshots")
+    # The manual, with the pictures of the README.
+    release.copy_folder("docs/manual", REPO / "docs/manual")
     inside, known = crates.of_binaries(binaries), crates.metadata()
     foreign = {pin: rclone.modules(release.files[f"bin/{pin.arch}/rclone"][0])
                for pin in rclone.read_lock().values() if pin.arch in arguments.arch}
