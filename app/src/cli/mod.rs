@@ -25,6 +25,8 @@ mod pinned;
 mod pool;
 mod prompt;
 mod readiness;
+#[cfg(test)]
+mod reference;
 mod run;
 mod run_text;
 mod script;

@@ -33,6 +33,7 @@ mod libraries;
 mod like_chromium;
 mod live_pages;
 mod log_viewer;
+mod manual;
 mod markup;
 mod notifications;
 mod outbox;

@@ -63,6 +63,8 @@ pub(crate) const PAGES: &[Page] = &[
     page("setup", Stranger, "/setup?token={setup}"),
     page("setup-wrong", Stranger, "/setup?token=wrong"),
     page("login", Stranger, "/login"),
+    page("manual", Stranger, "/docs"),
+    page("manual-chapter", Stranger, "/docs/worst-day"),
     page("overview", Admin, "/"),
     page("tasks", Admin, "/tasks"),
     page("tasks-none-found", Admin, "/tasks?q=nothing"),

@@ -11,6 +11,7 @@ mod frame;
 mod gantt;
 mod grid;
 mod libraries;
+mod manual;
 mod moments;
 mod notifications;
 mod overview;
@@ -136,4 +137,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .merge(settings::routes())
         .route("/assets/{name}", get(assets::asset))
+        .route("/docs", get(manual::first))
+        .route("/docs/{page}", get(manual::page))
+        .route("/docs/pictures/{name}", get(manual::picture))
 }
