@@ -1,6 +1,6 @@
 """A Lightflow server of one's own: started in a folder, asked over its socket, stopped.
 
-Shared by the demo and the benchmark. A user who may open the socket in the data directory is
+Shared by the demo, the benchmark and the torture. A user who may open the socket in the data directory is
 an administrator, so there is no password or token here.
 """
 
@@ -36,9 +36,9 @@ class SocketConnection(http.client.HTTPConnection):
 
 
 class Server:
-    """`lightflow serve` as a child process."""
+    """`lightflow serve` as a child process; the words of `prefix` come before it."""
 
-    def __init__(self, binary: Path, data: Path, log: Path, listen: str, env: dict | None = None):
+    def __init__(self, binary: Path, data: Path, log: Path, listen: str, env: dict | None = None, prefix: tuple = ()):
         self.binary = binary
         self.data = data
         self.log = log
@@ -52,7 +52,7 @@ class Server:
         data.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [binary, "serve"],
+                [*prefix, binary, "serve"],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
