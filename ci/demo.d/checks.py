@@ -120,6 +120,14 @@ def colours(run: dict, expected: list[str]) -> str:
     return "boxes: " + ", ".join(states)
 
 
+def told(run: dict) -> str:
+    """The runner has the state of the mirror from the gate's result line."""
+    states = [step["mirror"] for step in run["steps"] if step.get("mirror")]
+    if not states or not states[-1].get("complete_as_of") or not states[-1].get("files"):
+        raise Wrong(f"the steps of {run['task']} do not tell until when the mirror is complete: {states}")
+    return f"mirror complete as of {states[-1]['complete_as_of']}"
+
+
 def rows_of(database: Path) -> int:
     """The rows of a copied database, once SQLite has found it intact."""
     # Immutable, because opening a database in WAL mode would write files beside it.

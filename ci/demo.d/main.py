@@ -121,6 +121,7 @@ def check(host: Host, service: SampleService, view: dict, day: Day) -> bool:
     todo = [
         lambda: checks.colours(view, expected(day)),
         lambda: checks.mirror(host, service),
+        lambda: checks.told(view),
         lambda: (checks.archive if day.archives else checks.no_archive)(host, service),
         lambda: checks.answering(service),
         lambda: checks.downtime(service, 2 if day.archives else 1),

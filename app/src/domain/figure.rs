@@ -6,7 +6,7 @@
 
 use super::mirror::MirrorState;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The version of the lines that is understood.
 const VERSION: u32 = 1;
@@ -48,13 +48,7 @@ enum Reported {
     Archive {
         bytes: u64,
     },
-    Mirror {
-        files: Option<u64>,
-        mirror: Option<Value>,
-    },
-    Sync {
-        mirror: Option<Value>,
-    },
+    Mirror(Map<String, Value>),
     Downtime {
         ms: u64,
     },
@@ -79,22 +73,16 @@ impl Figures {
         match serde_json::from_str::<Versioned>(json) {
             Ok(line) if line.version == VERSION => match line.reported {
                 Reported::Archive { bytes } => self.bytes = Some(bytes),
-                Reported::Mirror { files, mirror } => {
-                    self.files = files.or(self.files);
-                    self.hear_mirror(mirror);
+                Reported::Mirror(fields) => {
+                    let state = MirrorState::from_json(&fields);
+                    self.files = state.files.or(self.files);
+                    self.mirror = Some(state);
                 }
-                Reported::Sync { mirror } => self.hear_mirror(mirror),
                 Reported::Downtime { ms } => self.down_ms = Some(ms),
                 Reported::Warning(warning) => self.warn(warning),
                 Reported::Unknown => {}
             },
             _ => {}
-        }
-    }
-
-    fn hear_mirror(&mut self, mirror: Option<Value>) {
-        if let Some(state) = mirror.as_ref().and_then(MirrorState::from_json) {
-            self.mirror = Some(state);
         }
     }
 
@@ -132,25 +120,14 @@ mod tests {
                 down_ms: expected("down_ms"),
                 bytes: expected("bytes"),
                 files: expected("files"),
-                // Fields of the mirror have a test of their own.
-                mirror: figures.mirror.clone(),
+                mirror: entry["figures"]["mirror"]
+                    .as_object()
+                    .map(MirrorState::from_json),
                 warnings: serde_json::from_value(entry["warning"].clone())
                     .into_iter()
                     .collect(),
             };
             assert_eq!(figures, expected, "{entry}");
-        }
-    }
-
-    #[test]
-    fn the_state_of_the_mirror_is_taken_from_its_line() {
-        for kind in ["mirror", "sync"] {
-            let mut figures = Figures::default();
-            figures.hear(&format!(
-                r#"result: {{"version":1,"kind":"{kind}","subject":"n8n","files":12,"mirror":{{"complete_as_of":null,"left_bytes":7}}}}"#
-            ));
-            figures.hear(r#"result: {"version":1,"kind":"mirror","mirror":5}"#);
-            assert_eq!(figures.mirror.unwrap().left_bytes, Some(7), "{kind}");
         }
     }
 

@@ -342,8 +342,8 @@ pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreErr
     let Some(text) = text else {
         return Ok(None);
     };
-    let value = serde_json::from_str(&text).map_err(corrupt("mirror"))?;
-    Ok(MirrorState::from_json(&value))
+    let fields = serde_json::from_str(&text).map_err(corrupt("mirror"))?;
+    Ok(Some(MirrorState::from_json(&fields)))
 }
 
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {

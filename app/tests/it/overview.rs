@@ -56,14 +56,14 @@ fn it_tells_what_the_gate_said_and_shows_what_is_wrong_first() {
 #[test]
 fn the_mirror_stands_on_the_overview_and_in_the_metrics_longer_than_its_run() {
     let server = Server::start();
-    let sync = |mirror: &str| {
+    let sync = |state: &str| {
         format!(
-            r#"echo 'result: {{"version":1,"kind":"mirror","subject":"n8n","files":12,"added":3,"replaced":2,"deleted":1,"mirror":{mirror}}}'"#
+            r#"echo 'result: {{"version":1,"kind":"mirror","subject":"n8n","files":12,"added":3,"replaced":2,"deleted":1,{state}}}'"#
         )
     };
     let complete =
-        sync(r#"{"complete_as_of":"2026-03-01T03:00:00Z","bytes":5242880,"left_bytes":0,"new":1}"#);
-    let first = sync(r#"{"complete_as_of":null,"left_bytes":1073741824,"percent":31}"#);
+        sync(r#""complete_as_of":"2026-03-01T03:00:00Z","bytes":5242880,"left_bytes":0,"new":1"#);
+    let first = sync(r#""complete_as_of":null,"left_bytes":1073741824,"percent":31"#);
     server.shell_task(
         "a_n8n",
         &[("sync", &complete, json!({})), ("start", UP, json!({}))],
