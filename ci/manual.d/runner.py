@@ -1,6 +1,7 @@
 """A server of the runner for the commands of one page."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -26,8 +27,10 @@ class Runner:
         self.server = subprocess.Popen(
             [programs.BINARIES / "lightflow", "serve"], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
-        if not any("serves" in line for line in self.server.stderr):
+        found = next((found for line in self.server.stderr if (found := re.search(r"serves (http://\S+)", line))), None)
+        if not found:
             raise AssertionError("the server did not start")
+        self.url = found[1]
         return self
 
     def __exit__(self, *_):
