@@ -6,10 +6,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use serde::Deserialize;
-
 use super::Context;
 use super::remote::{Access, Task};
+use super::remote_folder::RemoteFolder;
 use crate::policy::Wanted;
 use crate::retention::{ArchiveName, horizon};
 use base::error::Failure;
@@ -19,8 +18,6 @@ use base::reply::Stream;
 use base::result_line::WarningCode;
 use host::program::Output;
 use host::{Feed, Patience};
-use rclone::call;
-use rclone::place::Place;
 
 /// The most days that a message names.
 const NAMED: usize = 30;
@@ -38,52 +35,6 @@ pub(super) struct Stored {
     pub(super) manifest: Option<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
-    name: String,
-    size: i64,
-}
-
-/// The files of a remote folder with their sizes; `None` if there is no such folder. `waits` lets the gate wait for the
-/// remote.
-pub(super) fn files(
-    context: &mut Context<'_>,
-    what: &str,
-    folder: &str,
-    waits: bool,
-    patience: &Patience<'_>,
-) -> Result<Option<Vec<(String, u64)>>, Failure> {
-    let listing = Task {
-        what,
-        argv: rclone::list(context.config, folder),
-        call: Some(call::list(&Place::of(context.config, folder))),
-        remote: folder,
-        access: Access::Remote,
-        // A folder that does not exist is not an error.
-        output: Output::Silent,
-        phase: Phase::Downloading,
-    };
-    let ran = if waits {
-        context.rclone_patient(&listing, patience)?
-    } else {
-        context.rclone(&listing, patience)?
-    };
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(None);
-    }
-    context.judge(&listing, &ran.ended, &ran.heard)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout)
-        .map_err(|error| Failure::Verification(format!("{what}: rclone's answer: {error}")))?;
-    let size = |file: &Listed| u64::try_from(file.size).unwrap_or(0);
-    Ok(Some(
-        files
-            .into_iter()
-            .map(|file| (file.name.clone(), size(&file)))
-            .collect(),
-    ))
-}
-
 /// The archives of a service on one remote.
 fn archives(
     context: &mut Context<'_>,
@@ -95,7 +46,13 @@ fn archives(
     let what = format!("listing the archives in {folder}");
     // Another remote may have the archive, so the gate does not wait for this one.
     let waits = wanted.remotes.len() == 1;
-    let Some(files) = files(context, &what, &folder, waits, patience)? else {
+    let listed = RemoteFolder {
+        what: &what,
+        path: &folder,
+        phase: Phase::Downloading,
+        waits,
+    };
+    let Some(files) = listed.files(context, patience)? else {
         return Ok(Vec::new());
     };
     let size = |name: &str| {

@@ -26,6 +26,7 @@ mod reading;
 mod recover;
 mod remedy;
 mod remote;
+mod remote_folder;
 mod restore;
 mod room;
 mod service;

@@ -14,12 +14,14 @@ use nix::sys::stat::Mode;
 
 use super::Context;
 use super::databases::Databases;
-use super::fetch::{self, files};
+use super::fetch;
+use super::remote_folder::RemoteFolder;
 use archive::Watch;
 use archive::contents::{Part, contents};
 use archive::digest::{Digest, Hasher, Hashing};
 use base::error::Failure;
 use base::measure;
+use base::progress::Phase;
 use host::Patience;
 use mirror::books::{Catalog, Night};
 use mirror::chain::Current;
@@ -74,7 +76,11 @@ pub(super) fn look(
     patience: &Patience<'_>,
 ) -> Result<Option<MirrorBooks>, Failure> {
     let what = format!("listing the manifests of {}", places.data);
-    let Some(sizes) = files(context, &what, &places.books, waits, patience)? else {
+    let listed = RemoteFolder {
+        waits,
+        ..folder(&what, &places.books)
+    };
+    let Some(sizes) = listed.files(context, patience)? else {
         return Ok(None);
     };
     let catalog = Catalog::of(&places.prefix, sizes.iter().map(|(name, _)| name.as_str()));
@@ -122,12 +128,21 @@ pub(super) fn look(
         }
     }
     if books.night.is_ok() && !books.is_settled {
-        let folder = books.places.incoming.clone();
-        let what = format!("listing {folder}");
-        let listed = files(context, &what, &folder, true, patience)?.unwrap_or_default();
+        let what = format!("listing {}", books.places.incoming);
+        let listed = folder(&what, &books.places.incoming).files(context, patience)?;
+        let listed = listed.unwrap_or_default();
         books.incoming = Incoming::of(listed.iter().map(|(name, size)| (name.as_str(), *size)));
     }
     Ok(Some(books))
+}
+
+fn folder<'f>(what: &'f str, path: &'f str) -> RemoteFolder<'f> {
+    RemoteFolder {
+        what,
+        path,
+        phase: Phase::Downloading,
+        waits: true,
+    }
 }
 
 fn complete(
@@ -290,7 +305,8 @@ impl MirrorBooks {
         patience: &Patience<'_>,
     ) -> Result<bool, Failure> {
         let what = format!("listing the manifests of {}", self.places.data);
-        let now = files(context, &what, &self.places.books, true, patience)?.unwrap_or_default();
+        let now = folder(&what, &self.places.books).files(context, patience)?;
+        let now = now.unwrap_or_default();
         let names = now.iter().map(|(name, _)| name.as_str());
         Ok(Catalog::of(&self.places.prefix, names) != self.catalog)
     }

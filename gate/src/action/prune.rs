@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::Context;
 use super::fetch;
 use super::remote::{Access, Task};
-use super::upload::{carry_out, change_or_look, task};
-use crate::mirror::versions::day;
+use super::remote_folder::RemoteFolder;
+use super::upload::{archive_files, carry_out, change_or_look, task};
 use crate::policy::Archive;
 use crate::retention::{ArchiveName, Candidate, expired, give_up, horizon};
 use crate::shelf;
@@ -26,7 +26,6 @@ use base::progress::Phase;
 use base::result_line::WarningCode;
 use host::Patience;
 use host::program::Output;
-use rclone::Call;
 use rclone::call;
 use rclone::place::Place;
 
@@ -62,14 +61,6 @@ pub(super) struct New<'a> {
 /// The verified archives of one service, by place and name.
 type VerifiedArchives = BTreeMap<String, Sizes>;
 
-/// A file in the folder of archives.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
-    name: String,
-    size: i64,
-}
-
 /// Puts aside the archives that retention expires. Removes leftovers of earlier uploads, and archives put aside long
 /// ago. Returns the number of archives put aside.
 pub(super) fn prune(
@@ -78,7 +69,7 @@ pub(super) fn prune(
     new: &New<'_>,
     patience: &Patience<'_>,
 ) -> Result<usize, Failure> {
-    let stored = list(context, order, patience)?;
+    let stored = archive_files(context, &order.folder, patience)?;
     let files: BTreeSet<String> = stored.keys().cloned().collect();
     let archives = shelf::archives(&order.service, &files);
     tell_future(context, order, new.name, &archives);
@@ -137,7 +128,7 @@ pub(super) fn made_down(
     let Some(sizes) = sizes.filter(|sizes| sizes.down) else {
         return Ok(false);
     };
-    let stored = list(context, order, patience)?;
+    let stored = archive_files(context, &order.folder, patience)?;
     Ok(listed(&stored, name).is_some_and(|now| now.fit(sizes)))
 }
 
@@ -155,44 +146,6 @@ fn candidate(name: &ArchiveName, verified: bool) -> Candidate {
         name: name.clone(),
         verified,
     }
-}
-
-/// The files in the folder of archives, with their sizes.
-fn list(
-    context: &mut Context<'_>,
-    order: &Archive,
-    patience: &Patience<'_>,
-) -> Result<BTreeMap<String, u64>, Failure> {
-    names(context, order, &order.folder, patience)
-}
-
-/// The files in a folder of this service, with their sizes.
-fn names(
-    context: &mut Context<'_>,
-    order: &Archive,
-    folder: &str,
-    patience: &Patience<'_>,
-) -> Result<BTreeMap<String, u64>, Failure> {
-    let argv = rclone::list(context.config, folder);
-    let folder = Place::of(context.config, folder);
-    let listing = Task {
-        call: Some(call::list(&folder)),
-        // Before the first archive this folder does not exist.
-        output: Output::Silent,
-        ..task("listing the archives", order, argv)
-    };
-    let ran = context.rclone_patient(&listing, patience)?;
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(BTreeMap::new());
-    }
-    context.judge(&listing, &ran.ended, &ran.heard)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives: {error}"))
-    })?;
-    Ok(files
-        .into_iter()
-        .map(|file| (file.name, u64::try_from(file.size).unwrap_or(0)))
-        .collect())
 }
 
 fn tell_future(
@@ -362,8 +315,8 @@ fn put_aside(
             ..task(&what, order, rclone::rename(config, &from, &to))
         };
         change_or_look(context, &change, patience, &mut |context| {
-            let gone = !names(context, order, &order.folder, patience)?.contains_key(&file);
-            Ok(gone && names(context, order, &aside, patience)?.contains_key(&file))
+            let gone = !archive_files(context, &order.folder, patience)?.contains_key(&file);
+            Ok(gone && archive_files(context, &aside, patience)?.contains_key(&file))
         })?;
     }
     Ok(())
@@ -376,44 +329,29 @@ fn remove_expired(
     today: NaiveDate,
     patience: &Patience<'_>,
 ) -> Result<(), Failure> {
-    let at = |what, argv, call: Call, output| Task {
-        what,
-        argv,
-        call: Some(call),
-        remote: &order.pruned,
-        access: Access::Remote,
-        output,
+    let pruned = RemoteFolder {
+        what: "listing the archives put aside",
+        path: &order.pruned,
         phase: Phase::Comparing,
+        waits: true,
     };
-    let argv = rclone::days(context.config, &order.pruned);
-    // Silent: before the first archive is put aside this folder does not exist.
-    let days = call::days(&Place::of(context.config, &order.pruned));
-    let listing = at("listing the archives put aside", argv, days, Output::Silent);
-    let ran = context.rclone_patient(&listing, patience)?;
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(());
-    }
-    context.judge(&listing, &ran.ended, &ran.heard)?;
-    let days = named_days(&ran.ended.stdout)?;
+    let days = pruned.days(context, patience)?;
     for day in expired(&days, today, context.config.retention.pruned_days) {
         context.say(format!("removing the archives put aside on {day}"));
         let folder = format!("{}/{day}", order.pruned);
-        let argv = rclone::purge(context.config, &folder);
-        let call = call::purge(context.config, &Place::of(context.config, &folder));
-        let purge = at("removing archives put aside", argv, call, Output::Relayed);
+        let place = Place::of(context.config, &folder);
+        let purge = Task {
+            what: "removing archives put aside",
+            argv: rclone::purge(context.config, &folder),
+            call: Some(call::purge(context.config, &place)),
+            remote: &order.pruned,
+            access: Access::Remote,
+            output: Output::Relayed,
+            phase: Phase::Comparing,
+        };
         change_or_look(context, &purge, patience, &mut |context| {
-            let ran = context.rclone_patient(&listing, patience)?;
-            context.judge(&listing, &ran.ended, &ran.heard)?;
-            Ok(!named_days(&ran.ended.stdout)?.contains(&day))
+            Ok(!pruned.days(context, patience)?.contains(&day))
         })?;
     }
     Ok(())
-}
-
-/// The days in a list of folders.
-fn named_days(listed: &[u8]) -> Result<BTreeSet<NaiveDate>, Failure> {
-    let folders: Vec<Listed> = serde_json::from_slice(listed).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives put aside: {error}"))
-    })?;
-    Ok(folders.iter().filter_map(|it| day(&it.name)).collect())
 }

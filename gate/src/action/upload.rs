@@ -3,14 +3,13 @@
 //! Invariant: after a failure at any moment, the archives that were on the remote before are still there, and every
 //! file with an archive's name was compared with the packed data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-use serde::Deserialize;
 
 use super::Context;
 use super::proof::prove;
 use super::remote::{Access, Task};
+use super::remote_folder::RemoteFolder;
 use super::spool::Spool;
 use crate::policy::Archive;
 use crate::retention::{ArchiveName, PREVIOUS};
@@ -42,36 +41,31 @@ pub(super) fn task<'a>(what: &'a str, order: &'a Archive, argv: Vec<String>) -> 
     }
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(rename = "Name")]
-    name: String,
-}
-
 /// The names of the files in the service's folder of archives.
 fn list(
     context: &mut Context<'_>,
     order: &Archive,
     patience: &Patience<'_>,
 ) -> Result<BTreeSet<String>, Failure> {
-    let what = "listing the archives";
-    let argv = rclone::list(context.config, &order.folder);
-    let folder = Place::of(context.config, &order.folder);
-    let listing = Task {
-        call: Some(call::list(&folder)),
-        // Before the first archive this folder does not exist, which is not an error.
-        output: Output::Silent,
-        ..task(what, order, argv)
+    Ok(archive_files(context, &order.folder, patience)?
+        .into_keys()
+        .collect())
+}
+
+/// The files in a folder of the service's archives, with their sizes.
+pub(super) fn archive_files(
+    context: &mut Context<'_>,
+    folder: &str,
+    patience: &Patience<'_>,
+) -> Result<BTreeMap<String, u64>, Failure> {
+    let folder = RemoteFolder {
+        what: "listing the archives",
+        path: folder,
+        phase: Phase::Uploading,
+        waits: true,
     };
-    let ran = context.rclone_patient(&listing, patience)?;
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(BTreeSet::new());
-    }
-    context.judge(&listing, &ran.ended, &ran.heard)?;
-    let files: Vec<Listed> = serde_json::from_slice(&ran.ended.stdout).map_err(|error| {
-        Failure::Verification(format!("rclone's list of the archives: {error}"))
-    })?;
-    Ok(files.into_iter().map(|file| file.name).collect())
+    let files = folder.files(context, patience)?;
+    Ok(files.unwrap_or_default().into_iter().collect())
 }
 
 /// Carries out steps in the folder of archives.

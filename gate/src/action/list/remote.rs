@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
-use serde::Deserialize;
 
 use super::aside::put_aside;
 use super::standing::{Standings, standings};
@@ -15,6 +14,7 @@ pub(in crate::action) use super::stored::ListedArchive;
 use crate::action::Context;
 use crate::action::probe;
 use crate::action::remote::{Access, Task};
+use crate::action::remote_folder::FolderSize;
 use crate::retention::ArchiveName;
 use base::error::{Failure, Interrupt};
 use base::measure;
@@ -80,12 +80,6 @@ pub(in crate::action) struct Inventory {
     pub(in crate::action) standings: Standings,
     /// Folders that belong to no service of the configuration.
     pub(in crate::action) strangers: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Size {
-    count: u64,
-    bytes: i64,
 }
 
 /// The reason for which rclone had no answer.
@@ -277,10 +271,10 @@ impl<'a, 'c> Look<'a, 'c> {
         let counting = self.counting;
         Ok(
             match self.ask("counting a mirror", folder, asked, counting)? {
-                Ok(answer) => match serde_json::from_slice::<Size>(&answer) {
+                Ok(answer) => match serde_json::from_slice::<FolderSize>(&answer) {
                     Ok(size) => MirrorCount::Counted {
                         files: size.count,
-                        bytes: u64::try_from(size.bytes).unwrap_or(0),
+                        bytes: size.bytes(),
                     },
                     Err(error) => MirrorCount::Uncounted(format!("rclone's answer: {error}")),
                 },

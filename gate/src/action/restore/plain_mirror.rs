@@ -6,8 +6,6 @@
 
 use std::io::Seek;
 
-use serde::Deserialize;
-
 use super::from_archive::manifest;
 use super::staging::{ENTRY, Staging};
 use crate::action::Context;
@@ -15,6 +13,7 @@ use crate::action::databases::Databases;
 use crate::action::download::{Partial, download};
 use crate::action::fetch::{Stored, find_where};
 use crate::action::remote::{Access, Task};
+use crate::action::remote_folder::{FolderSize, RemoteFolder};
 use crate::policy::Restore;
 use crate::replacement::DATA;
 use archive::adopt::{Adopted, Owner, adopt, settle};
@@ -28,29 +27,21 @@ use base::names::Remote;
 use base::progress::Phase;
 use host::Patience;
 use host::program::Output;
-use rclone::call;
 
 /// Properties that a mirror does not keep.
 const LOST: &str = "a mirror does not bring back hard links (each name is a file of its own), holes, the extended attributes and ACLs of files that no archive knows, named pipes, and fractions of a second that the remote does not keep";
-
-/// The number and size of the files in a mirror.
-#[derive(Deserialize)]
-pub(super) struct Size {
-    count: u64,
-    bytes: i64,
-}
 
 /// Restores the mirror in this folder.
 pub(super) fn fetch(
     context: &mut Context<'_>,
     order: &Restore,
     (remote, folder): (&Remote, &str),
-    size: &Size,
+    size: &FolderSize,
     staging: &Staging,
     databases: &Databases,
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {
-    let bytes = u64::try_from(size.bytes).unwrap_or(0);
+    let bytes = size.bytes();
     staging.has_room(context, bytes.saturating_add(size.count * ENTRY))?;
     context.say(format!(
         "restoring {} ({}) from {folder}",
@@ -104,25 +95,14 @@ pub(super) fn size(
     context: &mut Context<'_>,
     folder: &str,
     patience: &Patience<'_>,
-) -> Result<Option<Size>, Failure> {
-    let what = format!("measuring {folder}");
-    let task = Task {
-        what: &what,
-        argv: rclone::size(context.config, folder),
-        call: Some(call::size(folder)),
-        remote: folder,
-        access: Access::Remote,
-        output: Output::Silent,
+) -> Result<Option<FolderSize>, Failure> {
+    let mirror = RemoteFolder {
+        what: &format!("measuring {folder}"),
+        path: folder,
         phase: Phase::Comparing,
+        waits: true,
     };
-    let ran = context.rclone_patient(&task, patience)?;
-    if rclone::folder_missing(&ran.ended) {
-        return Ok(None);
-    }
-    context.judge(&task, &ran.ended, &ran.heard)?;
-    serde_json::from_slice(&ran.ended.stdout)
-        .map(Some)
-        .map_err(|error| Failure::Verification(format!("rclone's answer: {error}")))
+    mirror.size(context, patience)
 }
 
 /// The newest archive beside the mirror that has a manifest, if there is one.

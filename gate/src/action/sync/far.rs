@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::{Access, Ran, Task};
+use crate::action::remote_folder::RemoteFolder;
 use base::error::Failure;
 use base::names::PlainPath;
 use base::progress::Phase;
@@ -22,7 +23,6 @@ const SMALL: u64 = 64 << 10;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct File {
-    name: String,
     size: i64,
 }
 
@@ -54,18 +54,14 @@ impl Sync<'_> {
     /// The files in a folder; none where there is no such folder.
     pub(super) fn files(&self, context: &mut Context<'_>, folder: &str) -> Result<Files, Failure> {
         let what = format!("listing {folder}");
-        let place = Place::of(context.config, folder);
-        let argv = rclone::list(context.config, folder);
-        let task = self.task(&what, argv, Some(call::list(&place)));
-        let ran = context.rclone_patient(&task, &self.patience())?;
-        if rclone::folder_missing(&ran.ended) {
-            return Ok(Files::new());
-        }
-        context.judge(&task, &ran.ended, &ran.heard)?;
-        let files: Vec<File> = serde_json::from_slice(&ran.ended.stdout)
-            .map_err(|error| Failure::Verification(format!("{what}: {error}")))?;
-        let sized = |file: File| Some((file.name, u64::try_from(file.size).ok()?));
-        Ok(files.into_iter().filter_map(sized).collect())
+        let listed = RemoteFolder {
+            what: &what,
+            path: folder,
+            phase: Phase::Mirroring,
+            waits: true,
+        };
+        let files = listed.files(context, &self.patience())?;
+        Ok(files.unwrap_or_default())
     }
 
     /// Reads a file of the books into `out`.
