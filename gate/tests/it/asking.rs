@@ -172,8 +172,7 @@ fn whoever_does_not_want_it_is_not_asked() {
     world.request(STOP).expect(0);
     assert_eq!(asked(&world), "");
     world.request("backupctl --start app").expect(0);
-    let text = world.read("gate.toml");
-    world.write("gate.toml", &format!("ask_before_stop = false\n{text}"));
+    world.set("ask_before_stop = false");
     is_stopped(&world, world.request(STOP));
     assert_eq!(asked(&world), "");
 }
@@ -231,7 +230,6 @@ fn explain_says_so() {
         steps.iter().filter(asks).count()
     };
     assert_eq!(steps(&world), 2);
-    let text = world.read("gate.toml");
-    world.write("gate.toml", &format!("ask_before_stop = false\n{text}"));
+    world.set("ask_before_stop = false");
     assert_eq!(steps(&world), 0);
 }

@@ -399,10 +399,7 @@ fn a_start_ends_a_capture_and_the_service_is_up() {
 fn a_lease_that_ends_meanwhile_brings_the_service_back() {
     let world = World::new();
     observed(&world, "");
-    let text = world
-        .read("gate.toml")
-        .replace("seconds = 600", "seconds = 2");
-    world.write("gate.toml", &text);
+    world.set("[lease]\nseconds = 2");
     commands(&world, "sleep 300");
     world.request("backupctl --stop app").expect(0);
     let sync = world.spawn(&world.sync());
@@ -437,10 +434,7 @@ fn a_capture_that_takes_too_long_is_told_and_the_data_is_uploaded_as_before() {
 fn a_killed_gate_leaves_a_capture_that_the_next_action_removes() {
     let world = World::new();
     observed(&world, "");
-    let text = world
-        .read("gate.toml")
-        .replace("seconds = 600", "seconds = 2");
-    world.write("gate.toml", &text);
+    world.set("[lease]\nseconds = 2");
     commands(&world, "sleep 300");
     world.request("backupctl --stop app").expect(0);
     let mut sync = world.spawn(&world.sync());
@@ -478,10 +472,7 @@ fn a_gate_killed_at_any_moment_of_a_capture_leaves_nothing_for_long() {
     };
     observed(&world, "");
     many_files(&world, 2000);
-    let text = world
-        .read("gate.toml")
-        .replace("seconds = 600", "seconds = 3");
-    world.write("gate.toml", &text);
+    world.set("[lease]\nseconds = 3");
     for round in 0_u64..8 {
         let _ = fs::remove_file(world.path("uploading"));
         world.request("backupctl --stop app").expect(0);
@@ -547,8 +538,7 @@ fn a_service_that_stays_down_is_not_captured() {
     world.request("backupctl --start app").expect(0);
     // Found down: the gate owes no start, and makes no capture.
     fs::remove_file(world.path("up")).unwrap();
-    let text = world.read("gate.toml").replace("early_start = false\n", "");
-    world.write("gate.toml", &text);
+    world.configure_app("early_start = true");
     world.request("backupctl --stop app").expect(0);
     world.request(&world.sync()).expect(0);
     assert!(!world.exists("up") && !world.exists("captures"));
@@ -634,10 +624,7 @@ fn a_gate_killed_in_its_second_stop_brings_the_service_back_by_the_lease() {
     let Some(_disk) = back_early(&world) else {
         return;
     };
-    let text = world
-        .read("gate.toml")
-        .replace("seconds = 600", "seconds = 4");
-    world.write("gate.toml", &text);
+    world.set("[lease]\nseconds = 4");
     let here = world.path("").display().to_string();
     let stop = world.read("bin/stop");
     world.script(

@@ -49,16 +49,16 @@ impl Probe {
         let (open, closed) = (listen(), listen());
         let socket = UnixListener::bind(world.path("socket")).unwrap();
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-        let text = world.read("gate.toml");
-        let (before, after) = text.split_once("[rclone]\n").unwrap();
-        let (_, after) = after.split_once("[limits]").unwrap();
-        world.write(
-            "gate.toml",
-            &format!(
-                "{before}[rclone]\nprogram = \"{here}/bin/probe\"\nconfig = \"{here}/rclone.conf\"\npin = \"{pin}\"\nports = [{}]\n{more}[limits]{after}",
-                port(&open)
-            ),
-        );
+        world.change(|config| {
+            let rclone = config["rclone"].as_table_mut().unwrap();
+            for key in ["landlock", "local_folders"] {
+                rclone.remove(key).unwrap();
+            }
+        });
+        world.set(&format!(
+            "[rclone]\nprogram = \"{here}/bin/probe\"\npin = \"{pin}\"\nports = [{}]\n{more}",
+            port(&open)
+        ));
         world.write(
             "rclone.conf",
             &format!(
@@ -245,10 +245,8 @@ fn a_folder_that_remotes_lead_to_can_be_written_to() {
     };
     let remote = probe.world.path("remote").display().to_string();
     let folders = |folders: &str| {
-        let text = probe.world.read("gate.toml");
-        let line = text.lines().find(|line| line.starts_with("local_folders"));
-        let text = text.replace(line.unwrap(), &format!("local_folders = [{folders}]"));
-        probe.world.write("gate.toml", &text);
+        let lines = format!("[rclone]\nlocal_folders = [{folders}]");
+        probe.world.set(&lines);
     };
     folders(&format!("\"{remote}/missing\""));
     let answer = probe.world.request(&probe.world.sync()).expect(69);
@@ -292,8 +290,8 @@ fn a_helper_can_be_run_when_nobody_else_could_have_replaced_it() {
     assert_eq!(allowed(&outcomes), expected);
     let helper = probe.world.script("helper", "exit 0\n");
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o777)).unwrap();
-    let text = probe.world.read("gate.toml").replace("/bin/sh", &helper);
-    probe.world.write("gate.toml", &text);
+    let lines = format!("[rclone]\nhelpers = [\"{helper}\"]");
+    probe.world.set(&lines);
     let answer = probe.world.request(&probe.world.sync()).expect(78);
     assert!(answer.err.contains("bin/helper"), "{}", answer.err);
 }

@@ -15,11 +15,7 @@ const SLOTS: usize = 8;
 /// A world with a stop that lasts until the file `go` is there.
 fn world() -> World {
     let world = World::new();
-    let text = world.read("gate.toml");
-    world.write(
-        "gate.toml",
-        &text.replace("[limits]\n", &format!("[limits]\nwaiting = {SLOTS}\n")),
-    );
+    world.set(&format!("[limits]\nwaiting = {SLOTS}"));
     let here = world.path("").display().to_string();
     world.script(
         "stop",
@@ -164,11 +160,7 @@ fn requests_leave_the_lock_to_a_start_and_to_the_end_of_a_lease() {
 #[test]
 fn stops_of_a_day_are_counted_shown_and_refused_where_that_is_wished() {
     let world = World::new();
-    let text = world.read("gate.toml");
-    let limited = |line: &str| {
-        let lines = format!("[limits]\nstops_per_day = 2\n{line}");
-        world.write("gate.toml", &text.replace("[limits]\n", &lines));
-    };
+    let limited = |line: &str| world.set(&format!("[limits]\nstops_per_day = 2\n{line}"));
     limited("");
     for number in 1..=3 {
         let stopped = world.request("backupctl --stop app").expect(0);

@@ -223,15 +223,8 @@ fn a_folder_above_the_data_that_the_services_user_owns_is_named() {
     owned(1234, "uid 1234");
     owned(65534, "uid 65534 (nobody)");
     // With the user of the service in the configuration.
-    let text = world.read("gate.toml");
-    let commands = ["stop = [", "start = [", "status = ["];
-    let without: Vec<&str> = text
-        .lines()
-        .filter(|line| !commands.iter().any(|command| line.starts_with(command)))
-        .collect();
-    let text = without.join("\n");
-    let with = text.replace("[services.app]", "[services.app]\nuser = \"nobody\"");
-    world.write("gate.toml", &with);
+    world.without_commands();
+    world.configure_app("user = \"nobody\"");
     owned(65534, "nobody, the user of app");
     std::os::unix::fs::chown(&folder, Some(0), None).unwrap();
     world.set_mode("root", 0o775);

@@ -21,14 +21,7 @@ const LEASE: &str = "state/leases/app.json";
 
 /// A second service with a lease without a keeper.
 fn forgotten_lease(world: &World, keeper: &str) {
-    let here = world.path("").display().to_string();
-    let text = world.read("gate.toml").replace(
-        "[services.lightflow]",
-        &format!(
-            "[services.other]\nstop = [\"{here}bin/stop\"]\nstart = [\"{here}bin/start\"]\nstatus = [\"{here}bin/status\"]\n[services.lightflow]"
-        ),
-    );
-    world.write("gate.toml", &text);
+    world.add_service("other");
     let lease = world
         .read(LEASE)
         .replace("\"process\"", &format!("\"{keeper}\""));

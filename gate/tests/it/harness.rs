@@ -48,6 +48,18 @@ impl Answer {
     }
 }
 
+/// Puts all of `from` into `into`, table by table.
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(into)), toml::Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
 impl World {
     /// A host with one service, `app`, that is up and has a file.
     pub(crate) fn new() -> Self {
@@ -127,34 +139,58 @@ path = "{here}/extra/docs"
         );
     }
 
+    /// Changes the configuration.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut toml::Table)) {
+        let mut config = self.read("gate.toml").parse().unwrap();
+        change(&mut config);
+        self.write("gate.toml", &config.to_string());
+    }
+
+    /// Sets keys of the configuration: those of this TOML take the place of the same keys, and all others stay.
+    pub(crate) fn set(&self, lines: &str) {
+        self.change(|config| merge(config, lines.parse().unwrap()));
+    }
+
+    /// Leaves the control of `app` to podmanctl.
+    pub(crate) fn without_commands(&self) {
+        self.change(|config| {
+            let app = config["services"]["app"].as_table_mut().unwrap();
+            for verb in ["stop", "start", "status"] {
+                app.remove(verb).unwrap();
+            }
+        });
+    }
+
+    /// Adds a service that is controlled like `app`.
+    pub(crate) fn add_service(&self, name: &str) {
+        self.change(|config| {
+            let services = config["services"].as_table_mut().unwrap();
+            let like = services["app"].clone();
+            services.insert(name.to_owned(), like);
+        });
+    }
+
     /// Adds lines to the configuration of `app`.
     pub(crate) fn configure_app(&self, lines: &str) {
-        let text = self.read("gate.toml");
-        let section = "[services.app]\n";
-        self.write(
-            "gate.toml",
-            &text.replace(section, &format!("{section}{lines}\n")),
-        );
+        self.set(&format!("[services.app]\n{lines}"));
     }
 
     /// Makes the remote a real one, at a port of this host. A failed request is tried once, and the gate does not wait
     /// for the remote while the service is down.
     pub(crate) fn remote_at(&self, port: u16, section: &str) {
         self.write("rclone.conf", &format!("[onedrive]\n{section}"));
-        let text = self.read("gate.toml").replace(
-            "[rclone]\n",
-            &format!(
-                "[rclone]\nports = [{port}]\nretries = 1\nlow_level_retries = 2\nwait_while_down = 1\n"
-            ),
-        );
-        self.write("gate.toml", &text);
+        self.set(&format!(
+            "[rclone]\nports = [{port}]\nretries = 1\nlow_level_retries = 2\nwait_while_down = 1"
+        ));
     }
 
     /// Replaces the limits of a sync with other lines.
     pub(crate) fn limit(&self, lines: &str) {
-        let text = self.read("gate.toml");
-        assert!(text.contains("max_delete = 2\n"));
-        self.write("gate.toml", &text.replace("max_delete = 2\n", lines));
+        self.change(|config| {
+            let limits = config["limits"].as_table_mut().unwrap();
+            limits.remove("max_delete").unwrap();
+            merge(limits, lines.parse().unwrap());
+        });
     }
 
     /// The gate with these words on the host's command line.

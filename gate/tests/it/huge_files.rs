@@ -26,11 +26,7 @@ fn roomy() -> Option<TempDir> {
 fn world(folder: &Path) -> World {
     let world = World::new();
     fs::create_dir_all(folder.join("app/data")).unwrap();
-    let text = world.read("gate.toml");
-    let former = format!("data_root = \"{}\"", world.path("root").display());
-    assert!(text.contains(&former));
-    let now = format!("data_root = \"{}\"", folder.display());
-    world.write("gate.toml", &text.replace(&former, &now));
+    world.set(&format!("data_root = \"{}\"", folder.display()));
     let huge = File::create(folder.join("app/data/huge")).unwrap();
     huge.set_len(LARGEST).unwrap();
     huge.write_all_at(b"needle", LARGEST - 1000).unwrap();

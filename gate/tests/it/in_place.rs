@@ -308,15 +308,7 @@ fn the_runners_database_comes_from_its_snapshot() {
         return;
     }
     let world = World::new();
-    let here = world.path("").display().to_string();
-    let text = world.read("gate.toml");
-    world.write(
-        "gate.toml",
-        &text.replace(
-            "[services.lightflow]\n",
-            &format!("[services.lightflow]\nstop = [\"{here}bin/stop\"]\nstart = [\"{here}bin/start\"]\nstatus = [\"{here}bin/status\"]\n"),
-        ),
-    );
+    world.add_service("lightflow");
     let data = world.path("root/lightflow/data");
     fs::create_dir(data.join("backup")).unwrap();
     database(&data.join("lightflow.db"), "in use");

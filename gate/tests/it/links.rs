@@ -133,11 +133,7 @@ fn by_descriptor_the_source_is_mirrored_with_its_links_as_text() {
         return;
     }
     let world = World::new();
-    let text = world.read("gate.toml");
-    world.write(
-        "gate.toml",
-        &text.replace("pin = \"mount\"", "pin = \"descriptor\""),
-    );
+    world.set("[rclone]\npin = \"descriptor\"");
     fs::create_dir(world.path("secret")).unwrap();
     world.write("secret/password", "never to be seen");
     symlink(world.path("secret"), world.path("root/app/data/way")).unwrap();

@@ -200,9 +200,7 @@ fn extra_targets_and_what_is_copied_while_it_runs_have_the_same_limits() {
         return;
     }
     let world = World::new();
-    let text = world.read("gate.toml");
-    let own = "[services.lightflow]\nlimits = { max_delete = 1 }\n";
-    world.write("gate.toml", &text.replace("[services.lightflow]\n", own));
+    world.set("[services.lightflow]\nlimits = { max_delete = 1 }");
     let hot = format!(
         "backupctl --sync lightflow --path {} --remote onedrive:/OdroidBackup",
         world.path("root/lightflow/data").display()

@@ -9,14 +9,7 @@ use crate::harness::{Answer, World, have_rclone};
 /// A world with another service, which is controlled like `app`.
 fn with_service(name: &str) -> World {
     let world = World::new();
-    let text = world.read("gate.toml");
-    let at = text.find("[services.app]").unwrap();
-    let end = text.find("[services.lightflow]").unwrap();
-    let table = text[at..end].replace("[services.app]", &format!("[services.\"{name}\"]"));
-    world.write(
-        "gate.toml",
-        &text.replace("[extra.docs]", &format!("{table}[extra.docs]")),
-    );
+    world.add_service(name);
     fs::create_dir_all(world.path(&format!("root/{name}/data"))).unwrap();
     world.write(&format!("root/{name}/data/file"), "of the folder");
     world
@@ -90,12 +83,7 @@ fn a_lock_of_one_service_is_not_that_of_another() {
 #[test]
 fn a_strange_table_is_told_and_the_rest_runs() {
     let world = World::new();
-    let text = world.read("gate.toml");
-    let strange = "[services.\"my app\"]\n[services.Photos]\n[services.photos]\n[services.my.app]\n[services.CON]\n";
-    world.write(
-        "gate.toml",
-        &text.replace("[extra.docs]", &format!("{strange}[extra.docs]")),
-    );
+    world.set("[services.\"my app\"]\n[services.Photos]\n[services.photos]\n[services.my.app]\n[services.CON]");
     let stopped = world.request("backupctl --stop app").expect(0);
     for header in ["\"my app\"", "Photos", "photos", "my", "CON"] {
         let line = format!("warning: [services.{header}] is not in force: ");

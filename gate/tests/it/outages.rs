@@ -24,12 +24,7 @@ fn rclone_that(world: &World, body: &str) {
 
 /// Lets an action wait for a second only while its service is down.
 fn impatient(world: &World) {
-    let text = world.read("gate.toml");
-    let section = "[rclone]\n";
-    world.write(
-        "gate.toml",
-        &text.replace(section, &format!("{section}wait_while_down = 1\n")),
-    );
+    world.set("[rclone]\nwait_while_down = 1");
 }
 
 fn waited(answer: &Answer) -> Vec<serde_json::Value> {

@@ -145,11 +145,7 @@ fn without_landlock_a_transfer_is_refused_or_done_with_a_warning() {
     };
     let answer = without(&probe.world.sync()).expect(69);
     assert!(answer.err.contains("rclone.landlock"), "{}", answer.err);
-    let text = probe
-        .world
-        .read("gate.toml")
-        .replace("\"required\"", "\"preferred\"");
-    probe.world.write("gate.toml", &text);
+    probe.world.set("[rclone]\nlandlock = \"preferred\"");
     let answer = without(&probe.world.sync()).expect(0);
     assert_eq!(
         answer.err.matches("no Landlock").count(),

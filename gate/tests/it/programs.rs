@@ -130,17 +130,6 @@ pub(crate) fn play_stack(world: &World) {
 /// Lets podmanctl control the stack of `app`, in the current configuration.
 pub(crate) fn move_by_podmanctl(world: &World) {
     let here = world.path("").display().to_string();
-    let text = world.read("gate.toml");
-    let own = |line: &&str| {
-        let verbs = ["stop", "start", "status"];
-        !verbs
-            .iter()
-            .any(|verb| *line == format!("{verb} = [\"{here}bin/{verb}\"]"))
-    };
-    let rest: Vec<&str> = text.lines().filter(own).collect();
-    assert_eq!(text.lines().count(), rest.len() + 3);
-    world.write(
-        "gate.toml",
-        &format!("podmanctl = \"{here}bin/podmanctl\"\n{}\n", rest.join("\n")),
-    );
+    world.without_commands();
+    world.set(&format!("podmanctl = \"{here}bin/podmanctl\""));
 }

@@ -180,13 +180,7 @@ fn a_program_that_others_may_replace_is_not_run() {
 fn a_folder_on_a_disk_that_is_not_mounted_is_not_made() {
     let world = World::new();
     let here = world.path("").display().to_string();
-    world.write(
-        "gate.toml",
-        &world.read("gate.toml").replace(
-            &format!("{here}spool"),
-            &format!("{here}disk/backupctl/spool"),
-        ),
-    );
+    world.set(&format!("spool_dir = \"{here}disk/backupctl/spool\""));
     let answer = world.request(&world.archive()).expect(69);
     assert!(answer.err.contains("mount its disk"), "{}", answer.err);
     assert!(!world.exists("disk"));

@@ -115,9 +115,7 @@ fn a_remote_that_throttles_is_recognised() {
         });
         world.remote_at(port, &webdav(port));
         // The service stays down, so waiting for the remote has a limit.
-        let text = world.read("gate.toml");
-        let own = "[services.app]\nearly_start = false\n";
-        world.write("gate.toml", &text.replace("[services.app]\n", own));
+        world.configure_app("early_start = false");
         world.on_host(&["--stop", "app"]).expect(0);
         for line in [world.sync(), world.archive()] {
             let answer = world.request(&line).expect(69);

@@ -136,9 +136,7 @@ fn world(server: &Server) -> World {
             server.port
         ),
     );
-    let text = world.read("gate.toml");
-    let with = text.replace("[limits]", &format!("ports = [{}]\n[limits]", server.port));
-    world.write("gate.toml", &with);
+    world.set(&format!("[rclone]\nports = [{}]", server.port));
     world
 }
 
