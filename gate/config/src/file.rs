@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::account::Account;
-use crate::capture::Capture;
+use crate::capture::{Capture, CaptureCommands};
 use crate::key::{Section, plain, section};
 use crate::lease::LeaseTerms;
-use crate::limits::Limits;
+use crate::limits::{Limits, OwnLimits};
 use crate::rclone::Rclone;
 use crate::retention::{MirrorTerms, Retention, Versions};
 use crate::service::{Extra, Service};
@@ -206,7 +206,7 @@ impl Config {
         config.account.check_ranges()?;
         config.capture.check_ranges()?;
         config.mirror.check_ranges()?;
-        config.lease.check()?;
+        config.lease.check_ranges()?;
         config.limits.check()?;
         config.retention.check()?;
         let mut private = vec![
@@ -220,7 +220,8 @@ impl Config {
         config.rclone.check(&private)?;
         config.versions.check()?;
         for (name, extra) in &config.extra {
-            extra.limits.check(&format!("extra.{name}.limits"))?;
+            extra.check_ranges(&format!("extra.{name}"))?;
+            extra.limits.check_ranges(&format!("extra.{name}.limits"))?;
         }
         Ok(config)
     }
@@ -239,6 +240,17 @@ pub fn sections() -> Vec<Section> {
         Retention::section(),
         Versions::section(),
         MirrorTerms::section(),
+    ]
+}
+
+/// The tables of services and extra targets, with `NAME` in the place of a name.
+#[must_use]
+pub fn own_sections() -> Vec<Section> {
+    vec![
+        Service::section(),
+        OwnLimits::section(),
+        CaptureCommands::section(),
+        Extra::section(),
     ]
 }
 

@@ -76,7 +76,7 @@ macro_rules! section {
 
             /// Refuses a value outside of the range of its key.
             pub(crate) fn check_ranges(&self) -> Result<(), String> {
-                $( $( $crate::key::within($table, stringify!($key), self.$key.into(), $low, $high)?; )? )*
+                $( $( $crate::key::within($table, stringify!($key), Some(self.$key.into()), $low, $high)?; )? )*
                 Ok(())
             }
         }
@@ -84,15 +84,83 @@ macro_rules! section {
 }
 pub(crate) use section;
 
+/// Defines the table of a service or an extra target: `name: type, in LOW..=HIGH, like SAMPLE, "meaning";` for each key.
+/// A key that is no `Option` is required, unless `= default` stands behind its type.
+macro_rules! own_section {
+    (
+        $(#[$meta:meta])* $name:ident is $table:literal, $purpose:literal;
+        $( $key:ident : $type:ty $(= $default:ident)? $(, in $low:literal ..= $high:literal)?,
+            like $sample:literal, $meaning:literal; )*
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $( #[doc = $meaning] $(#[serde($default)])? pub $key: $type, )*
+        }
+
+        impl $name {
+            /// The keys of this table.
+            pub(crate) fn section() -> $crate::key::Section {
+                $crate::key::Section {
+                    table: $table,
+                    meaning: $purpose,
+                    keys: vec![ $( $crate::key::Key {
+                        name: stringify!($key),
+                        default: None,
+                        sample: Some($sample),
+                        range: [$(($low, $high))?].first().copied(),
+                        meaning: $meaning,
+                    } ),* ],
+                }
+            }
+
+            /// Refuses a value outside of the range of its key.
+            pub(crate) fn check_ranges(&self, table: &str) -> Result<(), String> {
+                let numbers: &[(&str, Option<u64>, u64, u64)] = &[
+                    $( $( (stringify!($key), $crate::key::Number::number(&self.$key), $low, $high), )? )*
+                ];
+                for (key, number, low, high) in numbers {
+                    $crate::key::within(table, key, *number, *low, *high)?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use own_section;
+
+/// A number of the configuration, if it is there.
+pub(crate) trait Number {
+    fn number(&self) -> Option<u64>;
+}
+
+macro_rules! numbers {
+    ($($type:ty)*) => { $(
+        impl Number for $type {
+            fn number(&self) -> Option<u64> {
+                Some((*self).into())
+            }
+        }
+    )* };
+}
+numbers!(u8 u16 u32 u64);
+
+impl<T: Number> Number for Option<T> {
+    fn number(&self) -> Option<u64> {
+        self.as_ref()?.number()
+    }
+}
+
 /// Refuses a number outside of a range.
 pub(crate) fn within(
     table: &str,
     key: &str,
-    value: u64,
+    value: Option<u64>,
     low: u64,
     high: u64,
 ) -> Result<(), String> {
-    if (low..=high).contains(&value) {
+    if value.is_none_or(|number| (low..=high).contains(&number)) {
         return Ok(());
     }
     let dot = if table.is_empty() { "" } else { "." };

@@ -24,20 +24,3 @@ pub enum Keeper {
 }
 
 shown_by_their_word! { Keeper { Auto = "auto", Systemd = "systemd", Process = "process" } }
-
-/// The longest lease, a week: a service that stays down for longer is not merely being backed up.
-const MAX_SECONDS: u32 = 604_800;
-
-impl LeaseTerms {
-    pub(super) fn check(&self) -> Result<(), String> {
-        self.check_ranges()
-    }
-}
-
-pub(super) fn check_seconds(key: &str, seconds: u32) -> Result<(), String> {
-    if (1..=MAX_SECONDS).contains(&seconds) {
-        Ok(())
-    } else {
-        Err(format!("{key}: give 1 to {MAX_SECONDS} seconds"))
-    }
-}

@@ -21,7 +21,7 @@ pub mod unusable;
 pub use account::Account;
 pub use capture::{Capture, CaptureCommands};
 pub use command_line::CommandLine;
-pub use file::{Config, ConfigError, DEFAULT_PATH, sections};
+pub use file::{Config, ConfigError, DEFAULT_PATH, own_sections, sections};
 pub use lease::{Keeper, LeaseTerms};
 pub use limits::{Bounds, Limits, OwnLimits, Timeout};
 pub use rclone::{BUNDLED_RCLONE, Bandwidth, FORMER_RCLONE, Landlock, Rclone};

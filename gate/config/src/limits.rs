@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::key::{Shown, section};
+use crate::key::{Shown, own_section, section};
 
 /// Limits for changes without an approval. See `[limits]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,41 +57,15 @@ section! {
     archive: Timeout = Timeout { default: 3600, max: 86_400 }, "The same for `--archive`.";
 }
 
-/// Limits of one service or extra target in the place of the general ones.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OwnLimits {
-    /// As in [`Limits`].
-    pub max_delete: Option<u32>,
-    /// As in [`Limits`].
-    pub max_delete_percent: Option<u8>,
-    /// As in [`Limits`].
-    pub max_change_percent: Option<u8>,
-    /// As in [`Limits`].
-    pub min_left_percent: Option<u8>,
-    /// As in [`Limits`].
-    pub few_files: Option<u32>,
-}
-
-impl OwnLimits {
-    pub(super) fn check(&self, owner: &str) -> Result<(), String> {
-        for (key, percent) in [
-            ("max_delete_percent", self.max_delete_percent),
-            ("max_change_percent", self.max_change_percent),
-            ("min_left_percent", self.min_left_percent),
-        ] {
-            check_percent(&format!("{owner}.{key}"), percent.unwrap_or(0))?;
-        }
-        Ok(())
-    }
-}
-
-fn check_percent(key: &str, percent: u8) -> Result<(), String> {
-    if percent <= 100 {
-        Ok(())
-    } else {
-        Err(format!("{key}: give 0 to 100 percent"))
-    }
+own_section! {
+    /// Limits of one service or extra target in the place of the general ones.
+    #[derive(Default)]
+    OwnLimits is "services.NAME.limits", "Limits for the mirror of this service, in the place of the same keys of `[limits]`. An extra target may have the same table.";
+    max_delete: Option<u32>, like "100000", "The most files that syncs may delete within 24 hours.";
+    max_delete_percent: Option<u8>, in 0..=100, like "100", "The largest share of the mirror that syncs may delete within 24 hours, in percent.";
+    max_change_percent: Option<u8>, in 0..=100, like "100", "The largest share of the mirror that a sync may replace, in percent.";
+    min_left_percent: Option<u8>, in 0..=100, like "0", "The smallest share of the files that must be there after a sync, in percent.";
+    few_files: Option<u32>, like "20", "Up to this number of deleted or replaced files the shares do not apply.";
 }
 
 impl Limits {

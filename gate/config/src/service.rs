@@ -1,55 +1,36 @@
 //! One entry of the allow-lists: a service, or an extra directory.
 
-use serde::Deserialize;
-
 use super::capture::CaptureCommands;
 use super::command_line::CommandLine;
-use super::lease::check_seconds;
 use super::limits::OwnLimits;
+use crate::key::own_section;
 use base::names::{PlainPath, ServiceName, UserName};
 use base::ready::ReadyUrl;
 
-/// One service of the allow-list.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Service {
-    /// Stops it. All three, or none for podmanctl.
-    pub stop: Option<CommandLine>,
-    /// Starts it.
-    pub start: Option<CommandLine>,
-    /// Exits 0 when it is up and 3 when it is down.
-    pub status: Option<CommandLine>,
-    /// The user whose systemd and Podman run it, or `root`. Without this key podmanctl looks for the user.
-    pub user: Option<UserName>,
-    /// Exits 0 when it answers; asked again until it does, once `status` says that it is up.
-    pub ready: Option<CommandLine>,
-    /// Answers with 2xx or 3xx when it is ready, asked likewise.
-    pub ready_url: Option<ReadyUrl>,
-    /// False: the service stays down until `--start` comes.
-    pub early_start: Option<bool>,
-    /// Commands that capture its data.
-    pub capture: Option<CaptureCommands>,
-    /// This service's own value of `room_before_stop`.
-    pub room_before_stop: Option<bool>,
-    /// For how many seconds a backup may keep it down, when `lease.seconds` is not right for it.
-    pub lease: Option<u32>,
-    /// Stop containers of other names that can write to the data, too. If false, a stop only names them.
-    pub stop_writers: bool,
-    /// Copied while it runs, never stopped. `lightflow` is, unless this says otherwise.
-    pub hot: Option<bool>,
-    /// Limits of its own for its mirror.
-    pub limits: OwnLimits,
+own_section! {
+    /// One service of the allow-list.
+    #[derive(Default)]
+    Service is "services.NAME", "The keys of a service; it needs none of them.";
+    user: Option<UserName>, like "\"paperless\"", "The user whose systemd and Podman run the service, or `root`. Without this key podmanctl looks at root, at users with services that run without a login, and at users who are logged in. If two of them have units or containers of the name, the key is required. With the key podmanctl is quicker and asks no other user.";
+    stop_writers: bool = default, like "true", "If true, podmanctl also stops and starts containers of other names that can write to the data of the service. If false, which is the default, `--stop` names them in a warning.";
+    stop: Option<CommandLine>, like "[\"/usr/local/sbin/wiki\", \"stop\"]", "A program by absolute path, with its arguments, that stops the service in the place of podmanctl. There is no shell. Give all three of `stop`, `start` and `status`, or none.";
+    start: Option<CommandLine>, like "[\"/usr/local/sbin/wiki\", \"start\"]", "A program that starts the service. It must do no harm to a service that is up, and processes that it leaves running should not keep its standard output.";
+    status: Option<CommandLine>, like "[\"/usr/local/sbin/wiki\", \"status\"]", "A program that exits 0 when the service is up, 3 when it is down, 4 when it does not exist; any other code means that the gate asks again.";
+    ready: Option<CommandLine>, like "[\"/usr/local/sbin/wiki-answers\"]", "A program that exits 0 when the service answers. The gate asks again until then, once the service is up.";
+    ready_url: Option<ReadyUrl>, like "\"http://127.0.0.1:8080/status.php\"", "An address that answers with 2xx or 3xx when the service is ready, in the place of `ready`: an IP address or localhost, plain HTTP.";
+    early_start: Option<bool>, like "false", "If false, the service stays down until `--start` comes, or its lease ends. Otherwise it starts as soon as its data is captured.";
+    lease: Option<u32>, in 1..=604_800, like "14400", "Seconds for which a backup may keep this service down, in the place of `lease.seconds`.";
+    room_before_stop: Option<bool>, like "true", "As above all tables, for this service.";
+    hot: Option<bool>, like "true", "If true, the service is copied while it runs, and never stopped. The default is true for `lightflow` and false for all others.";
+    limits: OwnLimits = default, like "{ max_delete = 100000, max_delete_percent = 100 }", "Limits for the mirror of this service, see `[services.NAME.limits]`.";
+    capture: Option<CaptureCommands>, like "{ take = [\"/usr/local/sbin/take\"], release = [\"/usr/local/sbin/release\"], path = \"/mnt/wiki\" }", "Commands that capture the data of this service, see `[services.NAME.capture]`.";
 }
 
-/// A directory of the host that is mirrored on its own.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Extra {
-    /// Its path.
-    pub path: PlainPath,
-    /// Limits of its own for its mirror.
-    #[serde(default)]
-    pub limits: OwnLimits,
+own_section! {
+    /// A directory of the host that is mirrored on its own.
+    Extra is "extra.NAME", "The keys of an extra target.";
+    path: PlainPath, like "\"/srv/docs\"", "A directory that `--sync-extra` mirrors to `REMOTE/extra/NAME`.";
+    limits: OwnLimits = default, like "{ max_delete = 100000 }", "Limits for the mirror of this target, with the keys of `[services.NAME.limits]`.";
 }
 
 /// The way of controlling a service.
@@ -103,10 +84,9 @@ impl Service {
                 "services.{name}: give ready or ready_url, not both"
             ));
         }
-        if let Some(seconds) = self.lease {
-            check_seconds(&format!("services.{name}.lease"), seconds)?;
-        }
-        self.limits.check(&format!("services.{name}.limits"))?;
+        self.check_ranges(&format!("services.{name}"))?;
+        self.limits
+            .check_ranges(&format!("services.{name}.limits"))?;
         Ok(())
     }
 }

@@ -131,6 +131,34 @@ fn line(section: &Section, name: &str, value: &str) -> String {
 }
 
 #[test]
+fn every_sample_of_a_service_is_read() {
+    for section in own_sections() {
+        let table = section.table.replace("NAME", "a");
+        for key in &section.keys {
+            let line = |name: &str, value: &str| format!("{name} = {value}\n");
+            let mut text = format!("[{table}]\n{}", line(key.name, key.sample.unwrap()));
+            // A table with required keys, and three commands, are complete or refused.
+            let others = section.keys.iter().filter(|other| {
+                let commands = ["stop", "start", "status"];
+                let required = table.ends_with("capture") || other.name == "path";
+                other.name != key.name
+                    && (required
+                        || (commands.contains(&key.name) && commands.contains(&other.name)))
+            });
+            text.extend(others.map(|other| line(other.name, other.sample.unwrap())));
+            Config::parse(&text).unwrap_or_else(|reason| panic!("{text}: {reason}"));
+            if let Some((low, high)) = key.range {
+                for number in [low.checked_sub(1), Some(high + 1)].into_iter().flatten() {
+                    let text = format!("[{table}]\n{}", line(key.name, &number.to_string()));
+                    let reason = Config::parse(&text).unwrap_err();
+                    assert!(reason.contains(key.name), "{text}: {reason}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_default_and_sample_is_read_as_it_is_shown() {
     let mut keys = 0;
     for section in sections() {

@@ -1,12 +1,15 @@
 //! The example of a configuration, and the list of keys in backupctl.toml(5), from the table of keys (`config::key`).
 
 use config::key::{Key, Section};
-use config::sections;
+use config::{own_sections, sections};
 
 use super::replaced;
 
 /// Columns of the example.
 const WIDTH: usize = 118;
+
+/// The line of the example above the keys of services and extra targets.
+const OWN: &str = "# The keys of one service or extra target, each with a value for example.\n";
 
 /// A text as comments.
 fn comment(text: &str) -> String {
@@ -60,12 +63,30 @@ fn example_section(section: &Section) -> String {
 
 pub(super) fn example(text: &str) -> String {
     let sections: Vec<String> = sections().iter().map(example_section).collect();
-    replaced(
+    let text = replaced(
         text,
         "under [services] or [extra] is the default.\n\n",
         "\n# A service is named as its folder",
         &sections.join("\n"),
-    )
+    );
+    let own: Vec<String> = own_sections().iter().map(own_section).collect();
+    let (above, _) = text.split_once(OWN).unwrap();
+    format!("{above}{OWN}\n{}", own.join("\n"))
+}
+
+/// A table of a service or an extra target, as comments.
+fn own_section(section: &Section) -> String {
+    let mut text = comment(section.meaning) + &format!("# [{}]\n", section.table);
+    for key in &section.keys {
+        let meaning = format!("{} {}", key.meaning, range(key).unwrap_or_default());
+        let sample = key.sample.unwrap();
+        text.push_str(&format!(
+            "#\n{}# {} = {sample}\n",
+            comment(&meaning),
+            key.name
+        ));
+    }
+    text
 }
 
 /// A word of a text in mdoc(7): an option, or a literal.
@@ -113,14 +134,19 @@ fn prose(text: &str) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-fn manual_of(key: &Key) -> String {
+fn manual_of(key: &Key, is_own: bool) -> String {
     let mut text = format!(".It Cm {}\n{}", key.name, prose(key.meaning));
     text.extend(range(key).map(|range| format!("{range}\n")));
-    let default = key.default.as_deref().map(|value| {
-        let value = value.replace('"', "\\(dq");
-        format!("Default:\n.Li {value} .\n")
-    });
-    text + &default.unwrap_or_else(|| "Not set by default.\n".into())
+    match key
+        .default
+        .as_deref()
+        .map(|value| value.replace('"', "\\(dq"))
+    {
+        Some(value) => text.push_str(&format!("Default:\n.Li {value} .\n")),
+        None if is_own => {}
+        None => text.push_str("Not set by default.\n"),
+    }
+    text
 }
 
 fn manual_section(section: &Section) -> String {
@@ -128,13 +154,17 @@ fn manual_section(section: &Section) -> String {
         "" => "Top level".to_owned(),
         table => format!("[{table}]"),
     };
-    let keys: String = section.keys.iter().map(manual_of).collect();
+    let is_own = section.table.contains("NAME");
+    let keys = section.keys.iter().map(|key| manual_of(key, is_own));
+    let keys: String = keys.collect();
     let meaning = prose(section.meaning);
     format!(".Ss {title}\n{meaning}.Bl -tag -width Ds\n{keys}.El\n")
 }
 
 pub(super) fn manual(text: &str) -> String {
-    let sections: String = sections().iter().map(manual_section).collect();
-    let begin = "no links on the way.\n";
-    replaced(text, begin, ".Ss [services.NAME]\n", &sections)
+    let pages = |sections: &[Section]| -> String { sections.iter().map(manual_section).collect() };
+    let (begin, names) = ("no links on the way.\n", ".Ss Names of services\n");
+    let text = replaced(text, begin, names, &pages(&sections()));
+    let names = "whose names differ only by case.\n";
+    replaced(&text, names, ".Sh EXAMPLES\n", &pages(&own_sections()))
 }
