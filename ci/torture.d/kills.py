@@ -85,4 +85,4 @@ def strike(rng: random.Random, runner: Runner, victim: str) -> int:
 
 def cases(scale, _only: str | None) -> list:
     """The lives of a short or a long torture."""
-    return [("life", number, life) for number in range(scale(3, 220))]
+    return [("life", number, life) for number in range(scale(2, 220))]

@@ -50,8 +50,9 @@ def of_steps(data: Path) -> list[Process]:
 
 
 def supervisors(data: Path) -> list[Process]:
-    """The supervisors, those that stand by included."""
-    return [p for p in of_data(data) if "__supervise" in p.command]
+    """The supervisors, those that stand by included. A step between fork and exec has its supervisor's command, and is none."""
+    found = [p for p in of_data(data) if "__supervise" in p.command]
+    return [p for p in found if p.parent not in {other.pid for other in found}]
 
 
 def kill(pids) -> int:

@@ -155,16 +155,14 @@ class Run(Scene):
             self.client.trigger(server, task)
 
         def over():
-            # Each supervisor would be killed at its own call of this number; one kill is enough.
-            if has_killed(self.trace) and tracer.poll() is None:
-                tracer.terminate()
             return not server.is_alive() or not rows(self.runner.data, "SELECT 1 FROM runs WHERE finished_at IS NULL")
         wait_for("the end of the runs", over, LIMIT_S)
 
     def examine(self):
         server = self.runner.start()
         self.client.trigger(server, "one")
-        check(self.runner, self.workshop, self.client.history)
+        # Each supervisor is killed at its own call of this number, so a step may end without having begun.
+        check(self.runner, self.workshop, self.client.history, may_not_begin=True)
 
 
 SCENES = {scene.name: scene for scene in (FirstStart, Recovery, Run)}
@@ -221,6 +219,6 @@ def cases(scale, only: str | None) -> list:
         if only and not only.startswith(name):
             continue
         points = count_calls(scene_type, binary)
-        for call, number in points[:: max(1, len(points) // scale(8, 100_000))]:
+        for call, number in points[:: max(1, len(points) // scale(6, 100_000))]:
             found.append((f"{name}:{call}", number, functools.partial(point, scene_type, call, number)))
     return found
