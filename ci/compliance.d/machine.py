@@ -37,12 +37,13 @@ class Machine(RemoteMachine):
     def up(self):
         """Starts the host and sets it up as the tutorial says."""
         self.boot()
-        for program in ("backupctl", "podmanctl"):
-            self.put(self.binaries / program, f"/tmp/{program}")
+        self.put(self.binaries / "backupctl", "/tmp/backupctl")
+        # One program with two names.
+        self.put(self.binaries / "backupctl-setup", "/tmp/podmanctl")
         self.put(HERE / "tutorial", "/tmp/tutorial")
         public = self.key.with_suffix(".pub").read_text().strip()
         self.do(f"runuser -u debian -- /tmp/tutorial {shlex.quote(public)}")
-        # The tutorial is older than this program, which backupctl needs for --doctor.
+        # The tutorial is older than this name of it, which backupctl needs for --doctor and for databases.
         self.put(self.binaries / "backupctl-setup", "/tmp/backupctl-setup")
         self.do("install -m 0755 /tmp/backupctl-setup /usr/local/bin/backupctl-setup")
 

@@ -60,12 +60,14 @@ class Gate:
         text = (REPO / "gate/backupctl.example.toml").read_text(encoding="utf-8")
         lines = [line for line in text.splitlines() if not line.startswith("[services.") or line == "[services.lightflow]"]
         text = "\n".join(lines) + "\n"
+        podmanctl = self.place / "podmanctl"
+        podmanctl.symlink_to(self.binaries / "backupctl-setup")
         places = {
             "/media/ssd/podman": self.place / "podman",
             "/var/lib/backupctl": self.place / "state",
             "/run/backupctl": self.place / "lock",
             "/var/cache/backupctl": self.place / "spool",
-            "/usr/local/bin/podmanctl": self.binaries / "podmanctl",
+            "/usr/local/bin/podmanctl": podmanctl,
             "/etc/backupctl/rclone.conf": self.config,
             "/usr/local/lib/backupctl/rclone": self.rclone,
         }

@@ -21,7 +21,9 @@ import rclone  # noqa: E402
 import sbom  # noqa: E402
 
 REPO = HERE.parents[1]
-PROGRAMS = ("backupctl", "backupctl-setup", "podmanctl", "lightflow")
+PROGRAMS = ("backupctl", "backupctl-setup", "lightflow")
+# A second name of a program.
+SECOND_NAMES = {"podmanctl": "backupctl-setup"}
 ARCHES = {"aarch64": "arm64", "x86_64": "amd64"}
 COMPLETIONS = {"bash": "lightflow.bash", "zsh": "_lightflow", "fish": "lightflow.fish"}
 
@@ -31,6 +33,8 @@ class Release:
 
     def __init__(self):
         self.files: dict[str, tuple[bytes, bool]] = {}
+        # Further names of these files.
+        self.links: dict[str, str] = {}
 
     def add(self, name: str, content: bytes, program: bool = False):
         """Adds a file."""
@@ -47,6 +51,11 @@ class Release:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 self.copy(f"{name}/{file.relative_to(folder)}", file, file.stat().st_mode & 0o100 != 0)
+
+    def link(self, name: str, other: str):
+        """Adds a second name of a file, which sorts behind the first one."""
+        self.files[name] = self.files[other]
+        self.links[name] = other
 
     def sums(self) -> bytes:
         """As sha256sum(1) writes them."""
@@ -67,6 +76,9 @@ class Release:
                 member.mtime, member.uname, member.gname = epoch, "root", "root"
                 if name in folders:
                     member.type, member.mode = tarfile.DIRTYPE, 0o755
+                    tar.addfile(member)
+                elif other := self.links.get(name[len(folder) + 1:]):
+                    member.type, member.mode, member.linkname = tarfile.LNKTYPE, 0o755, f"{folder}/{other}"
                     tar.addfile(member)
                 else:
                     content, program = self.files[name[len(folder) + 1:]]
@@ -103,6 +115,8 @@ def main() -> int:
         for program in PROGRAMS:
             binaries.append(dist / "bin" / arch / program)
             release.copy(f"bin/{arch}/{program}", binaries[-1], program=True)
+        for name, program in SECOND_NAMES.items():
+            release.link(f"bin/{arch}/{name}", f"bin/{arch}/{program}")
         release.copy(f"bin/{arch}/rclone", dist / "bin" / arch / "rclone", program=True)
         release.copy(f"image/lightflow-{image}.oci.tar", dist / "image" / f"lightflow-{image}.oci.tar")
     release.copy_folder("podman", REPO / "podman")

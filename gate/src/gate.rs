@@ -12,7 +12,6 @@ use std::time::Instant;
 use facts::Question;
 
 use crate::action::{self, Context};
-use crate::database;
 use crate::explain::explain;
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order, powers};
@@ -26,28 +25,18 @@ use host::Host;
 use host::audit::Audit;
 use host::caller::{Caller, Door};
 use host::door::door;
-use host::handover::become_program;
+use host::handover::{SETUP, become_program};
 use host::linux::LinuxHost;
 use privilege::hardening::Surroundings;
 use privilege::{Offers, capabilities, thinking};
 
 const HELP: &str = include_str!("help.txt");
 
-/// The program that installs and examines the gate.
-const SETUP: &str = "backupctl-setup";
-
 /// The program `backupctl`.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.split_first() {
-        // A child process of the gate that reads a database.
-        Some((first, rest)) if first == database::ENTRY => {
-            let (code, lines) = database::inspect(rest);
-            let mut reply = Reply::default();
-            lines.iter().for_each(|line| reply.line(Stream::Out, line));
-            ExitCode::from(code)
-        }
         // A child process of the gate that reads a service's data.
         Some((first, rest)) if first == walk::ENTRY => ExitCode::from(walk::walk(rest)),
         Some((first, words)) if first == keeper::ENTRY => keep(&arguments, words),

@@ -13,7 +13,6 @@ pub mod walk;
 
 pub mod action;
 pub mod control;
-pub mod database;
 pub mod keeper;
 pub mod lease;
 pub mod mirror;

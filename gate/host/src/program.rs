@@ -15,12 +15,13 @@ mod refusal;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
+use crate::handover::path_of;
 use crate::leftovers;
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
@@ -47,14 +48,19 @@ pub const KEPT: &str = "kept";
 pub enum Profile {
     /// A command of the administrator, or podmanctl: it stops, starts or asks a service, and needs all powers of root.
     Service,
-    /// This program itself, at a hidden entry: it does one thing and gives up all powers that it does not need.
+    /// A program of the gate, at a hidden entry: it does one thing and gives up all powers that it does not need.
     Entry(Box<dyn Entry>),
     /// rclone: it needs its source, its configuration, the network, and nothing else.
     Transfer(Box<Transfer>),
 }
 
-/// Work that this program does itself, in a process of its own.
+/// Work that a program of the gate does in a process of its own.
 pub trait Entry: Debug {
+    /// The program with this entry; `None` for this program.
+    fn program(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// The hidden first argument.
     fn name(&self) -> &'static str;
 
@@ -170,7 +176,11 @@ impl Program<'_> {
             (Some(source), _) => Stdio::from(source.directory.fd().try_clone()?),
         };
         let home = self.home.to_string();
-        let mut command = Command::new("/proc/self/exe");
+        let other = match &self.profile {
+            Profile::Entry(entry) => entry.program(),
+            Profile::Service | Profile::Transfer(_) => None,
+        };
+        let mut command = Command::new(other.map_or_else(|| "/proc/self/exe".to_owned(), path_of));
         command.arg0("backupctl");
         match &self.profile {
             Profile::Entry(entry) => command.arg(entry.name()).arg(entry.orders(gate.as_raw())?),

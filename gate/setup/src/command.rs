@@ -1,4 +1,5 @@
-//! The command line of `backupctl-setup`.
+//! The command line of `backupctl-setup`, and the way to its other two jobs: `podmanctl`, by its name, and the check of a
+//! database, by its hidden entry.
 //!
 //! Invariant: each line has one verb; an unknown word is refused before the host is examined.
 
@@ -27,11 +28,38 @@ backupctl hands these verbs over to this program; see backupctl(8).
 --config FILE before --doctor names another configuration than
 /etc/backupctl/backupctl.toml.";
 
+/// The second name of the program.
+const PODMANCTL: &str = "podmanctl";
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    door("backupctl", &arguments, |arguments, surroundings, reply| {
+    match arguments.split_first() {
+        // A child process of the gate that reads a database.
+        Some((first, rest)) if first == database::ENTRY => inspect(rest),
+        _ if is_podmanctl() => stack::podmanctl::main(),
+        _ => setup(&arguments),
+    }
+}
+
+/// True if the caller used the second name, or a link that leads to it.
+fn is_podmanctl() -> bool {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let started = std::fs::read_link("/proc/self/exe").ok();
+    let mut names = [called, started].into_iter().flatten();
+    names.any(|path| path.file_name().is_some_and(|name| name == PODMANCTL))
+}
+
+fn inspect(words: &[OsString]) -> ExitCode {
+    let (code, lines) = database::inspect(words);
+    let mut reply = Reply::default();
+    lines.iter().for_each(|line| reply.line(Stream::Out, line));
+    ExitCode::from(code)
+}
+
+fn setup(arguments: &[OsString]) -> ExitCode {
+    door("backupctl", arguments, |arguments, surroundings, reply| {
         command(arguments, surroundings, reply).code()
     })
 }

@@ -12,12 +12,12 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 
 use super::Context;
-use crate::database::{BESIDE, Inspection, Integrity, MAGIC, NAME};
 use archive::check::Inspector;
 use archive::entry::{Entry, Kind};
 use archive::extract::free;
@@ -27,7 +27,9 @@ use base::measure;
 use base::names::PlainPath;
 use base::scratch::Scratch;
 use config::Landlock;
+use database::{BESIDE, Inspection, Integrity, MAGIC, NAME};
 use host::Patience;
+use host::handover::{SETUP, open_beside, path_of};
 use host::program::{Output, Profile, Program, Tether};
 
 /// The limit for remembered paths, in bytes. No real service has that many databases, but an archive may claim it.
@@ -51,6 +53,8 @@ pub(super) struct Databases {
     beside: BTreeMap<Vec<u8>, Copied>,
     numbers: u64,
     paths: usize,
+    /// The program that contains SQLite, once there is a database for it.
+    program: Option<Rc<OwnedFd>>,
     /// The number of databases left out because there were too many.
     pub(super) left_out: u64,
 }
@@ -80,8 +84,19 @@ impl Databases {
             beside: BTreeMap::new(),
             numbers: 0,
             paths: 0,
+            program: None,
             left_out: 0,
         }
+    }
+
+    /// The program that contains SQLite, opened for the first database that is found: so a missing one is reported early.
+    fn program(&mut self) -> Result<Rc<OwnedFd>, Failure> {
+        if let Some(program) = &self.program {
+            return Ok(Rc::clone(program));
+        }
+        let opened = Rc::new(open_beside(SETUP)?);
+        self.program = Some(Rc::clone(&opened));
+        Ok(opened)
     }
 
     /// Checks that `bytes` more fit beside the reserve.
@@ -122,6 +137,7 @@ impl Databases {
     pub(super) fn copy(&mut self, path: &[u8], from: &mut File) -> Result<(), Failure> {
         let copying = || Failure::io("copying a database to where it is looked at");
         let bytes = from.metadata().map_err(copying())?.len();
+        self.program()?;
         self.has_room(bytes)?;
         self.numbers += 1;
         let number = self.numbers;
@@ -153,7 +169,7 @@ impl Databases {
                 }
             }
             let shown = Path::new(OsStr::from_bytes(&name)).display().to_string();
-            let answer = ask(context, (&path, bytes), &shown, patience)?;
+            let answer = ask(context, self.program()?, (&path, bytes), &shown, patience)?;
             looked.push(Looked { path: name, answer });
             base::scratch::empty(&desk).map_err(Failure::errno(format!("emptying {path}")))?;
         }
@@ -202,6 +218,9 @@ impl Inspector for Databases {
             self.left_out += u64::from(is_database);
             return Ok(None);
         }
+        if is_database {
+            self.program()?;
+        }
         self.has_room(entry.kind.stored())?;
         self.numbers += 1;
         let copied = Copied {
@@ -226,17 +245,19 @@ impl Inspector for Databases {
 /// Has SQLite check the database in the folder.
 fn ask(
     context: &mut Context<'_>,
+    program: Rc<OwnedFd>,
     (folder, bytes): (&PlainPath, u64),
     shown: &str,
     patience: &Patience<'_>,
 ) -> Result<Integrity, Failure> {
     let program = Program {
         what: format!("checking the database {shown}"),
-        argv: vec!["/proc/self/exe".to_owned()],
+        argv: vec![path_of(&program)],
         source: None,
         tether: Tether::Tied,
         output: Output::Silent,
         profile: Profile::Entry(Box::new(Inspection {
+            program,
             folder: folder.clone(),
             bytes,
             confined: context.config.rclone.landlock != Landlock::Off,

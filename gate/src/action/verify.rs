@@ -15,7 +15,6 @@ use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
 use super::one_process::Reach;
 use super::spool::fetched_folder;
-use crate::database::Integrity;
 use crate::policy::Wanted;
 use archive::check::{Comparison, Differences, Report, check};
 use archive::manifest::{Reader, Version};
@@ -23,6 +22,7 @@ use base::error::Failure;
 use base::measure;
 use base::names::ServiceName;
 use base::scratch::Scratch;
+use database::Integrity;
 use host::Patience;
 
 /// The most findings in the last line; each finding has a line of its own before.

@@ -1,4 +1,4 @@
-//! The door of backupctl-setup: everything else is in the library.
+//! The door of backupctl-setup, also named podmanctl: everything else is in the library.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

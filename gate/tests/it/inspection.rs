@@ -30,7 +30,7 @@ fn what_looks_at_a_database_has_no_power_left() {
         "gate": std::process::id(), "folder": folder, "largest": 1 << 20, "confined": true,
     });
     let inspect = |orders: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backupctl"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backupctl-setup"));
         command.args(["__inspect", orders]).env_clear();
         command.stdout(Stdio::piped()).spawn().unwrap()
     };

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::harness::{World, can_mount, is_root};
@@ -106,6 +107,15 @@ shift
 exec timeout --foreground --signal KILL "$limit" "$@"
 "#;
 
+/// The program podmanctl: a second name of backupctl-setup.
+pub(crate) fn podmanctl(world: &World) -> PathBuf {
+    let link = world.path("podmanctl");
+    if !link.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_backupctl-setup"), &link).unwrap();
+    }
+    link
+}
+
 /// Installs a systemctl, systemd-run and podman that simulate the stack of `app`: a unit, which runs while the file
 /// `up` is there, and a container without a unit, with its state in the file `db`.
 pub(crate) fn play_stack(world: &World) {
@@ -119,7 +129,7 @@ pub(crate) fn play_stack(world: &World) {
     }
     put_programs(world, &["systemd-run"], SYSTEMD_RUN);
     // podmanctl reads the configuration of the host unless the call names another one.
-    let real = env!("CARGO_BIN_EXE_podmanctl");
+    let real = podmanctl(world).display().to_string();
     world.script(
         "podmanctl",
         &format!("exec {real} --config {here}/gate.toml \"$@\"\n"),

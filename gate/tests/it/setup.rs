@@ -1,11 +1,12 @@
-//! `backupctl-setup`: the program that takes `--install`, `--uninstall` and `--doctor` over.
+//! `backupctl-setup`: the program that takes `--install`, `--uninstall` and `--doctor` over, and that checks databases.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{Answer, World};
+use crate::harness::{Answer, World, have_rclone, names};
+use crate::verify::{archived, database};
 
 /// A copy of the gate in the folder of a world, and beside it the setup program if that is wanted.
 fn installed(world: &World, with_setup: bool) -> PathBuf {
@@ -76,6 +77,64 @@ fn a_loose_setup_program_is_refused() {
 }
 
 #[test]
+fn a_database_is_checked_by_a_setup_program_that_root_alone_could_have_replaced() {
+    if !have_rclone() {
+        return;
+    }
+    let world = archived(|data| drop(database(&data.join("app.db"))));
+    let config = world.path("gate.toml").display().to_string();
+    let verify = |gate: &PathBuf| answer(gate, &["--config", &config, "--verify", "app"]);
+    let gate = installed(&world, true);
+    let good = verify(&gate).expect(0);
+    assert!(good.out.contains(" 1 database checked"), "{}", good.out);
+
+    let setup = world.path("bin/backupctl-setup");
+    world.set_mode("bin/backupctl-setup", 0o775);
+    let loose = verify(&gate).expect(78);
+    let fix = format!("chmod go-w {}", setup.display());
+    assert!(loose.err.contains(&fix), "{}", loose.err);
+
+    // A program that would call each database sound.
+    fs::remove_file(&setup).unwrap();
+    std::os::unix::fs::symlink("/bin/true", &setup).unwrap();
+    let link = verify(&gate).expect(69);
+    assert!(
+        link.err.contains("not a program of the gate"),
+        "{}",
+        link.err
+    );
+
+    fs::remove_file(&setup).unwrap();
+    let missing = verify(&gate).expect(69);
+    assert!(
+        missing.err.contains("bin/backupctl-setup") && missing.err.contains("`install`"),
+        "{}",
+        missing.err
+    );
+    let left = names(&world.path("spool/.fetched/0"));
+    assert!(left.is_empty(), "{left:?}");
+
+    // An archive without a database needs no such program.
+    let world = archived(|_| {});
+    let config = world.path("gate.toml").display().to_string();
+    let gate = installed(&world, false);
+    answer(&gate, &["--config", &config, "--verify", "app"]).expect(0);
+}
+
+#[test]
+fn only_the_setup_program_contains_sqlite() {
+    let has = |program: &str, words: &[u8]| {
+        let bytes = fs::read(program).unwrap();
+        bytes.windows(words.len()).any(|found| found == words)
+    };
+    let message = b"malformed database schema";
+    assert!(has(env!("CARGO_BIN_EXE_backupctl-setup"), message));
+    assert!(!has(env!("CARGO_BIN_EXE_backupctl"), message));
+    let world = World::new();
+    world.on_host(&["__inspect", "{}"]).expect(64);
+}
+
+#[test]
 fn the_setup_program_is_closed_to_ssh() {
     let world = World::new();
     for line in [
@@ -83,6 +142,7 @@ fn the_setup_program_is_closed_to_ssh() {
         "backupctl --uninstall --dry-run",
         "backupctl --doctor",
         "backupctl __facts leases",
+        "backupctl __inspect {}",
         "backupctl-setup --doctor",
     ] {
         let answer = world.request(line);

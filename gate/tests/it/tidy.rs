@@ -15,7 +15,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The crates of the gate, lowest layer first, with the folder of each.
-const CRATES: [(&str, &str); 11] = [
+const CRATES: [(&str, &str); 12] = [
     ("base", "base"),
     ("facts", "facts"),
     ("privilege", "privilege"),
@@ -25,6 +25,7 @@ const CRATES: [(&str, &str); 11] = [
     ("rclone", "rclone"),
     ("stack", "stack"),
     ("mirror", "mirror"),
+    ("database", "database"),
     ("setup", "setup"),
     ("backupctl", "."),
 ];

@@ -93,7 +93,7 @@ fn former_early_start(file: &str) -> Finding {
 /// Examines the files of the gate and of this program, which belong to one release.
 pub(super) fn own_programs(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let gate = doctor.gate.clone();
-    let own = host::handover::beside("backupctl-setup");
+    let own = host::handover::beside(host::handover::SETUP);
     let version = env!("CARGO_PKG_VERSION");
     let said = doctor.ask("asking for the version", &[&gate, "--version"], ANSWER)?;
     let said = said.map(|ended| String::from_utf8_lossy(&ended.stdout).trim().to_owned());

@@ -5,16 +5,16 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use durable::Staged;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, Group, Uid, User, fchown, fsync};
+use nix::unistd::{Gid, Group, Uid, User, fchown, fsync, linkat};
 
 use super::change::{Change, Job, Manager, NewFile, Owner, Proof, resolved};
 use super::key;
@@ -51,6 +51,7 @@ pub(super) fn apply(change: &Change) -> Result<(), String> {
         Change::Folder { path, owner, mode } => folder(&place(path)?, owner, *mode),
         Change::Tighten { path, owner, mode } => tighten(&place(path)?, owner, *mode),
         Change::File(file) | Change::Rclone(file) => put(file),
+        Change::SecondName(file, of) => second_name(file, of),
         Change::Tmpfiles(file) => {
             good(&words(&["/usr/bin/systemd-tmpfiles", "--create", file])).map(drop)
         }
@@ -185,8 +186,7 @@ fn folder(path: &Path, owner: &Owner, mode: u32) -> Result<(), String> {
         }
         _ => {}
     }
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let fd = open(path, flags, Mode::empty()).map_err(at(path))?;
+    let fd = open_folder(path)?;
     own(&fd, path, owner, mode)
 }
 
@@ -226,8 +226,7 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
     if file.keep {
         keep(&path)?;
     }
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let directory = open(folder, flags, Mode::empty()).map_err(at(folder))?;
+    let directory = open_folder(folder)?;
     // A name with a dot in front is read by none of those who read such folders.
     let fresh = format!(".{name}.new");
     let staged = Staged::write(directory.as_fd(), fresh.clone(), &file.bytes).map_err(say)?;
@@ -264,6 +263,34 @@ pub(super) fn put(file: &NewFile) -> Result<(), String> {
         return Err(reason);
     }
     Ok(())
+}
+
+/// Gives a file of the same folder a second name.
+fn second_name(file: &NewFile, of: &Path) -> Result<(), String> {
+    let path = place(&file.path)?;
+    let (Some(folder), Some(name), Some(of)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+        of.file_name(),
+    ) else {
+        return Err(format!("{} is no file", path.display()));
+    };
+    if file.keep {
+        keep(&path)?;
+    }
+    let directory = open_folder(folder)?;
+    let fresh = format!(".{name}.new");
+    let say = |error: io::Error| format!("{}: {error}", path.display());
+    durable::remove(&directory, &fresh).map_err(say)?;
+    linkat(&directory, of, &directory, fresh.as_str(), AtFlags::empty()).map_err(at(&path))?;
+    durable::rename(&directory, &fresh, name).map_err(say)?;
+    // rename(2) does nothing when both are names of one file already.
+    durable::remove(&directory, &fresh).map_err(say)
+}
+
+fn open_folder(folder: &Path) -> Result<OwnedFd, String> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    open(folder, flags, Mode::empty()).map_err(at(folder))
 }
 
 /// Backs up a file that this installer did not create.

@@ -135,6 +135,8 @@ pub(super) enum Change {
     },
     /// A file.
     File(NewFile),
+    /// A file that is a second name of the file at a path in the same folder, which has the same content.
+    SecondName(NewFile, PathBuf),
     /// The gate's configuration, with the rclone of the release in the place of the former default.
     Rclone(NewFile),
     /// The folders that a tmpfiles.d(5) file lists are made.
@@ -290,6 +292,12 @@ impl fmt::Display for Change {
                 }
                 Ok(())
             }
+            Self::SecondName(file, of) => write!(
+                f,
+                "file     {}, a second name of {}",
+                file.path.display(),
+                of.display()
+            ),
             Self::Rclone(file) => write!(
                 f,
                 "rclone   {FORMER_RCLONE} becomes {BUNDLED_RCLONE} in {}; the former text is kept in {}",

@@ -142,12 +142,13 @@ impl MadeUp {
                     (seen.user, seen.group, seen.mode) =
                         (owner.user.clone(), owner.group.clone(), *mode);
                 }
-                Change::File(file) | Change::Rclone(file) => self.put(
-                    &file.path,
-                    Kind::File(file.bytes.clone()),
-                    &file.owner,
-                    file.mode,
-                ),
+                Change::File(file) | Change::Rclone(file) | Change::SecondName(file, _) => self
+                    .put(
+                        &file.path,
+                        Kind::File(file.bytes.clone()),
+                        &file.owner,
+                        file.mode,
+                    ),
                 Change::Tmpfiles(_) => {
                     for folder in [
                         "/var/lib/backupctl",

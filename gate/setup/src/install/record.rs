@@ -71,7 +71,7 @@ impl Record {
         let mut record = self.clone();
         for change in plan {
             match change {
-                Change::File(file) if !file.theirs => {
+                Change::File(file) | Change::SecondName(file, _) if !file.theirs => {
                     let known = record.files.entry(file.path.display().to_string());
                     known.or_default().insert(digest(&file.bytes));
                 }

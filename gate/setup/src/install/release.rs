@@ -203,7 +203,10 @@ pub(super) mod tests {
                 "etc/backupctl.example.toml" => repository.join("gate/backupctl.example.toml"),
                 name => repository.join(name),
             };
-            let bytes = fs::read(place).unwrap_or_else(|_| name.as_bytes().to_vec());
+            let mut bytes = fs::read(place).unwrap_or_else(|_| name.as_bytes().to_vec());
+            if *name == "bin/podmanctl" {
+                bytes = b"bin/backupctl-setup".to_vec();
+            }
             files.insert((*name).to_owned(), bytes);
         }
         files.insert("man/backupctl.8".into(), b"page".to_vec());

@@ -10,6 +10,7 @@ use super::release::{Release, tests::sample};
 use super::steps::runner::{self, Runner};
 use super::{needs, removal};
 
+mod programs;
 mod rclone;
 
 fn installed() -> MadeUp {

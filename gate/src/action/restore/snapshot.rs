@@ -18,9 +18,9 @@ use super::staging::Staging;
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::verify::{SNAPSHOT, has_snapshot};
-use crate::database::Integrity;
 use crate::policy::Restore;
 use base::error::Failure;
+use database::Integrity;
 use host::Patience;
 
 /// The database in use, and the files beside it.

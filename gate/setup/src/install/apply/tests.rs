@@ -53,6 +53,26 @@ fn a_link_in_the_place_of_a_file_is_replaced_and_not_followed() {
 }
 
 #[test]
+fn a_second_name_replaces_a_former_file_and_leaves_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    fs::write(&second, "former").unwrap();
+    // A left-over of a killed run.
+    fs::write(folder.path().join(".second.new"), "half").unwrap();
+    for bytes in [b"one", b"two"] {
+        put(&new(&first, bytes)).unwrap();
+        // The second time is for names that are there already.
+        for _ in 0..2 {
+            apply(&Change::SecondName(new(&second, bytes), first.clone())).unwrap();
+            assert_eq!(fs::read(&second).unwrap(), bytes);
+            let [one, other] = [&first, &second].map(|path| fs::metadata(path).unwrap());
+            assert_eq!((one.ino(), one.nlink()), (other.ino(), 2));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+    }
+}
+
+#[test]
 fn owners_and_modes_reach_no_file_by_another_name() {
     let folder = tempfile::tempdir().unwrap();
     let precious = folder.path().join("precious");

@@ -1,12 +1,17 @@
 //! The programs of the host, their manual pages and completions.
 //!
+//! `podmanctl` is a second name of `backupctl-setup`, which lies beside it.
+//!
 //! Invariant: a foreign podmanctl stays, and the gate uses it.
 
 use std::path::{Path, PathBuf};
 
-use super::super::change::{Change, Proof};
+use super::super::change::{Change, NewFile, Proof};
 use super::super::target::{PROGRAMS, Target};
 use config::BUNDLED_RCLONE;
+
+const SETUP: &str = "bin/backupctl-setup";
+const PODMANCTL: &str = "bin/podmanctl";
 
 /// Debian's folder for files that come from no package.
 const SHARE: &str = "/usr/local/share";
@@ -17,7 +22,7 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
         let Some((path, mode)) = place(name) else {
             continue;
         };
-        if name == "bin/podmanctl" && target.is_strangers(&path.display().to_string()) {
+        if name == PODMANCTL && target.is_strangers(&path.display().to_string()) {
             continue;
         }
         let parents = target.parents(&path);
@@ -27,9 +32,40 @@ pub(super) fn plan(target: &Target<'_>) -> Vec<Change> {
                 .filter(|change| !changes.contains(change))
                 .collect::<Vec<_>>(),
         );
-        changes.extend(target.file(path, bytes, mode, Proof::None));
+        let change = target.file(path, bytes, mode, Proof::None);
+        changes.extend(change.map(|change| match name.as_str() {
+            SETUP => written(change, bytes),
+            PODMANCTL => second_name(target, written(change, bytes)),
+            _ => change,
+        }));
     }
     changes
+}
+
+/// Writes the file anew where only its owner or mode is wrong: they are those of a second name as well.
+fn written(change: Change, bytes: &[u8]) -> Change {
+    match change {
+        Change::Tighten { path, owner, mode } => Change::File(NewFile {
+            path,
+            bytes: bytes.to_vec(),
+            owner,
+            mode,
+            proof: Proof::None,
+            keep: false,
+            theirs: false,
+        }),
+        change => change,
+    }
+}
+
+/// Takes no room for a file that the release has under two names.
+fn second_name(target: &Target<'_>, change: Change) -> Change {
+    match (change, place(SETUP)) {
+        (Change::File(file), Some((of, _))) if target.release.bytes(SETUP) == file.bytes => {
+            Change::SecondName(file, of)
+        }
+        (change, _) => change,
+    }
 }
 
 /// The place of a file of the release, if it belongs to this step.

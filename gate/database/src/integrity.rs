@@ -1,20 +1,10 @@
-//! `PRAGMA integrity_check` of SQLite on a database, in a process that can do nothing else.
+//! The end of the process → the answer about the database.
 //!
-//! A database comes from a service, and so from whoever owns that: it may be made to attack whoever opens it. SQLite is
-//! written for such files, and large. So it works in a second instance of this program (`process`) that has no
-//! capability, one folder, no socket, no program to run, a limit to its memory and nothing to tell but lines of text.
-//!
-//! Invariant: the answer is one of the four below; a process that ends otherwise counts as a database that is bad.
-
-mod orders;
-mod process;
+//! Invariant: only the exit code 0 means a sound database.
 
 use host::{Ended, Exit};
 
-pub use orders::{BESIDE, ENTRY, Inspection, InspectionOrders, MAGIC, NAME};
-pub use process::inspect;
-
-use orders::{EXIT_BAD, EXIT_UNKNOWN};
+use super::orders::{EXIT_BAD, EXIT_UNKNOWN};
 
 /// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 //!
 //! Invariant: they are all that the process is told.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use base::names::PlainPath;
@@ -36,20 +39,22 @@ pub(super) const EXIT_UNKNOWN: u8 = 69;
 /// Instructions for the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct InspectionOrders {
+pub(super) struct InspectionOrders {
     /// The gate's process id.
-    pub gate: i32,
+    pub(super) gate: i32,
     /// The folder with the database, and with nothing else.
-    pub folder: String,
+    pub(super) folder: String,
     /// The largest file that may be written there.
-    pub largest: u64,
+    pub(super) largest: u64,
     /// True if Landlock closes all other folders.
-    pub confined: bool,
+    pub(super) confined: bool,
 }
 
 /// A database to check.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Inspection {
+    /// The program that contains SQLite, opened.
+    pub program: Rc<OwnedFd>,
     /// The folder that it lies in, alone, as [`NAME`].
     pub folder: PlainPath,
     /// Its size with that of its log.
@@ -59,6 +64,10 @@ pub struct Inspection {
 }
 
 impl Entry for Inspection {
+    fn program(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.program.as_fd())
+    }
+
     fn name(&self) -> &'static str {
         ENTRY
     }
