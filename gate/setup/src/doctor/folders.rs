@@ -14,9 +14,9 @@ use base::error::Failure;
 use base::measure;
 use base::repair::quoted;
 
-/// Facts about one folder.
+/// FolderFacts about one folder.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct FolderFacts {
     /// The key in the configuration.
     key: &'static str,
     path: PathBuf,
@@ -40,7 +40,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         ("spool_dir", &config.spool_dir),
     ] {
         let path = path.to_path_buf();
-        let facts = Facts {
+        let facts = FolderFacts {
             key,
             there: nearest(&path),
             unmounted: unmounted(&fstab, &mounted, &path),
@@ -147,8 +147,8 @@ fn unmounted(fstab: &str, mountinfo: &str, path: &Path) -> Option<String> {
         .find(|point| !mounted.contains(point))
 }
 
-fn judge(facts: &Facts, trusted: u32) -> Vec<Finding> {
-    let Facts { key, path, .. } = facts;
+fn judge(facts: &FolderFacts, trusted: u32) -> Vec<Finding> {
+    let FolderFacts { key, path, .. } = facts;
     let shown = path.display();
     let mut findings = Vec::new();
     if let Some(point) = &facts.unmounted {
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(at(&both, "/media/ssd/podman"), None);
     }
 
-    fn facts(key: &'static str, levels: Vec<Level>, itself: bool) -> Facts {
-        Facts {
+    fn facts(key: &'static str, levels: Vec<Level>, itself: bool) -> FolderFacts {
+        FolderFacts {
             key,
             path: "/srv/x".into(),
             there: Ok((levels, itself)),

@@ -14,9 +14,9 @@ use privilege::Offers;
 /// The first kernel version in which a mount can forbid following links (`MS_NOSYMFOLLOW`).
 const NO_SYMFOLLOW: (u32, u32) = (5, 10);
 
-/// Facts about the running kernel.
+/// KernelFacts about the running kernel.
 #[derive(Debug, Clone, Copy)]
-struct Facts {
+struct KernelFacts {
     release: Option<(u32, u32)>,
     offers: Offers,
     wanted: Landlock,
@@ -26,7 +26,7 @@ struct Facts {
 
 pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let facts = Facts {
+    let facts = KernelFacts {
         release: number(&release),
         offers: Offers::ask(),
         wanted: doctor.config.rclone.landlock,
@@ -44,7 +44,7 @@ fn number(release: &str) -> Option<(u32, u32)> {
     ))
 }
 
-fn judge(facts: Facts) -> Vec<Finding> {
+fn judge(facts: KernelFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let old = facts.release.is_some_and(|release| release < NO_SYMFOLLOW);
     match facts.pin {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_kernel_is_judged_by_what_the_configuration_asks_of_it() {
-        let facts = Facts {
+        let facts = KernelFacts {
             release: number("6.18.44-fc-v657\n"),
             offers: Offers {
                 landlock: Some(6),
@@ -110,12 +110,12 @@ mod tests {
         };
         assert_eq!(facts.release, Some((6, 18)));
         assert_eq!(judge(facts)[0].verdict, Verdict::Ok);
-        let old = Facts {
+        let old = KernelFacts {
             release: number("5.4.0"),
             ..facts
         };
         assert_eq!(judge(old)[0].verdict, Verdict::Fail);
-        let descriptor = Facts {
+        let descriptor = KernelFacts {
             pin: Pin::Descriptor,
             offers: Offers {
                 landlock: None,
@@ -129,7 +129,7 @@ mod tests {
             [Verdict::Warn, Verdict::Fail, Verdict::Fail]
         );
         for wanted in [Landlock::Preferred, Landlock::Off] {
-            let facts = Facts {
+            let facts = KernelFacts {
                 wanted,
                 ..descriptor
             };

@@ -20,8 +20,8 @@ pub(super) struct Key {
     options: Vec<(String, Option<String>)>,
 }
 
-/// Facts about one file of keys.
-pub(super) struct Facts<'a> {
+/// KeyFacts about one file of keys.
+pub(super) struct KeyFacts<'a> {
     /// The path of the file.
     pub(super) path: &'a str,
     /// The content of the file.
@@ -48,7 +48,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
         };
         seen += 1;
         let text = String::from_utf8_lossy(&bytes);
-        let facts = Facts {
+        let facts = KeyFacts {
             path,
             text: &text,
             gate: &gate,
@@ -91,7 +91,7 @@ fn forced(path: &str, gate: &str) -> Vec<String> {
     ]
 }
 
-pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn judge(facts: &KeyFacts<'_>) -> Vec<Finding> {
     let path = facts.path;
     let fix = || forced(path, facts.gate);
     let (keys, broken) = read(facts.text);
@@ -264,7 +264,7 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA lightflow-backup";
 
     fn found(text: &str) -> Vec<Finding> {
-        judge(&Facts {
+        judge(&KeyFacts {
             path: "/home/backup_ops/.ssh/authorized_keys",
             text,
             gate: GATE,

@@ -14,7 +14,7 @@ const SUDO: &str = "/usr/bin/sudo";
 const VISUDO: &str = "/usr/sbin/visudo";
 
 /// The output of `sudo -l -U`, and the names that it must contain.
-pub(super) struct Facts<'a> {
+pub(super) struct SudoFacts<'a> {
     /// The account.
     pub(super) user: &'a str,
     /// This program's own path.
@@ -54,7 +54,7 @@ pub(super) fn examine(doctor: &mut Examination<'_>) -> Result<(), Failure> {
             format!("sudo cannot be asked: {reason}"),
             vec!["apt install sudo".into()],
         )],
-        Ok(ended) => judge(&Facts {
+        Ok(ended) => judge(&SudoFacts {
             user: &user,
             gate: &doctor.gate,
             listing: &String::from_utf8_lossy(&ended.stdout),
@@ -86,8 +86,8 @@ fn drop_in(user: &str, gate: &str) -> Vec<String> {
 }
 
 /// Findings about the account's rights.
-pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
-    let Facts { user, gate, .. } = facts;
+pub(super) fn judge(facts: &SudoFacts<'_>) -> Vec<Finding> {
+    let SudoFacts { user, gate, .. } = facts;
     let rules = rules(facts.listing);
     let exact = format!("{gate} --ssh-gate");
     let mut findings = Vec::new();
@@ -249,7 +249,7 @@ mod tests {
     const GATE: &str = "/usr/local/bin/backupctl";
 
     fn verdicts(listing: &str) -> Vec<(Verdict, String)> {
-        let facts = Facts {
+        let facts = SudoFacts {
             user: "backup_ops",
             gate: GATE,
             listing,
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn no_rights_at_all_come_with_the_drop_in() {
-        let facts = Facts {
+        let facts = SudoFacts {
             user: "backup_ops",
             gate: GATE,
             listing: "User backup_ops is not allowed to run sudo on odroid.\n",

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use config::{BUNDLED_RCLONE, FORMER_RCLONE};
 
+/// Folder for replaced files of others.
+pub(super) const KEPT: &str = "/var/lib/backupctl/replaced";
+
 /// Stands in a path for the number of a user who may not exist yet.
 const UID_OF: &str = "{uid of ";
 
@@ -288,7 +291,7 @@ impl fmt::Display for Change {
                     Proof::Sshd => f.write_str(", if sshd likes it")?,
                 }
                 if file.keep {
-                    write!(f, "; what is there is kept in {}", super::record::KEPT)?;
+                    write!(f, "; what is there is kept in {}", KEPT)?;
                 }
                 Ok(())
             }
@@ -302,7 +305,7 @@ impl fmt::Display for Change {
                 f,
                 "rclone   {FORMER_RCLONE} becomes {BUNDLED_RCLONE} in {}; the former text is kept in {}",
                 file.path.display(),
-                super::record::KEPT
+                KEPT
             ),
             Self::Tmpfiles(file) => write!(f, "folders  that {file} lists"),
             Self::Systemd(manager, job) => write!(f, "systemd  {manager}: {job}"),

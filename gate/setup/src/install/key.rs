@@ -9,11 +9,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::apply::{good, good_with, put, words};
 use super::change::{NewFile, Owner, Proof};
+use super::files::put;
 use super::scratch::Scratch;
 use super::steps::{FORCED, KEY_COMMENT, is_gates, runner};
-use super::tool::Input;
+use super::tool::{Input, good, good_with, words};
 
 const KEYGEN: &str = "/usr/bin/ssh-keygen";
 

@@ -11,6 +11,7 @@
 mod apply;
 mod change;
 mod eyes;
+mod files;
 mod key;
 #[cfg(test)]
 mod made_up;
@@ -47,7 +48,7 @@ use record::Record;
 use release::Release;
 use steps::runner::{self, Runner};
 use target::{PROGRAMS, Target};
-use tool::{Input, run};
+use tool::{Input, run, words};
 
 /// One installer at a time.
 const LOCK: &str = "/run/backupctl-install.lock";
@@ -267,7 +268,7 @@ impl Installer {
     /// The doctor's opinion, and the steps that are left to a person.
     fn look_at_it(&mut self, target: &Target<'_>, runner: &Runner) -> Result<ExitStatus, Stop> {
         self.say("");
-        let argv = apply::words(&[&format!("{PROGRAMS}/backupctl"), "--doctor"]);
+        let argv = words(&[&format!("{PROGRAMS}/backupctl"), "--doctor"]);
         let said = run(&argv, &Input::Nothing)?;
         said.out
             .lines()
@@ -346,7 +347,7 @@ fn remember(record: &Record) -> Result<(), String> {
         };
         apply::apply(&folder)?;
     }
-    apply::put(&NewFile {
+    files::put(&NewFile {
         path: path.to_owned(),
         bytes,
         owner: Owner::root(),
@@ -360,7 +361,7 @@ fn remember(record: &Record) -> Result<(), String> {
 /// The link by which the first administrator is made, from the log of the runner's last start.
 fn setup_link(target: &Target<'_>) -> Option<String> {
     let uid = target.eyes.person(&target.user)?.uid;
-    let argv = apply::words(&[
+    let argv = words(&[
         "/usr/bin/journalctl",
         "--no-pager",
         "--output=cat",

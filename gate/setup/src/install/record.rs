@@ -16,9 +16,6 @@ use serde::{Deserialize, Serialize};
 /// Path of the record.
 pub(super) const PATH: &str = "/var/lib/backupctl/install.json";
 
-/// Folder for replaced files of others.
-pub(super) const KEPT: &str = "/var/lib/backupctl/replaced";
-
 /// The record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -9,6 +9,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Limit for a program in a user's session; loading an image on a slow disk takes minutes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Input of a program.
 #[derive(Debug)]
@@ -96,6 +100,36 @@ pub(super) fn run(argv: &[String], input: &Input<'_>) -> Result<Said, String> {
     })
 }
 
+pub(super) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Runs a program that has to succeed.
+pub(super) fn good(argv: &[String]) -> Result<Said, String> {
+    good_with(argv, &Input::Nothing)
+}
+
+/// Likewise, with something on its standard input.
+pub(super) fn good_with(argv: &[String], input: &Input<'_>) -> Result<Said, String> {
+    succeeded(argv, run(argv, input)?)
+}
+
+/// The output of a program that succeeded.
+///
+/// # Errors
+/// A sentence that names the program, when it failed.
+pub(super) fn succeeded(argv: &[String], said: Said) -> Result<Said, String> {
+    if said.ok() {
+        return Ok(said);
+    }
+    // The program of a user's session comes after the options.
+    let shown = argv
+        .iter()
+        .position(|word| word == "--")
+        .map_or(argv, |at| &argv[at + 1..]);
+    Err(format!("{}: {}", shown.join(" "), said.words()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +149,11 @@ mod tests {
         .unwrap();
         assert_eq!(said.words(), "exit code 3 (no)");
         assert!(run(&argv(&["/nonexistent"]), &Input::Nothing).is_err());
+    }
+
+    #[test]
+    fn a_program_that_fails_is_named_without_what_brought_it_into_a_session() {
+        let argv = words(&["/usr/bin/env", "--", "false", "x"]);
+        assert_eq!(good(&argv).unwrap_err(), "false x: exit code 1");
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::super::change::{Change, Job, Manager, Owner, Proof, uid_of};
 use super::super::target::Target;
+use super::super::tool::PATIENCE;
 use stack::podmanctl::owner::Owner as Session;
 
 /// The service.
@@ -126,7 +127,7 @@ fn as_user(target: &Target<'_>, words: &[&str]) -> Option<String> {
     if !lingers {
         return None;
     }
-    let mut argv = Session::named(&target.user).podman(super::super::apply::PATIENCE);
+    let mut argv = Session::named(&target.user).podman(PATIENCE);
     argv.extend(words.iter().map(|&word| word.to_owned()));
     target
         .eyes

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::apply::PATIENCE;
 use super::super::change::Change;
 use super::super::target::{ACCOUNT, Target};
+use super::super::tool::PATIENCE;
 use super::{CONTAINER, is_gates, keys_file};
 use stack::podmanctl::owner::Owner as Session;
 
