@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::scratch::Scratch;
+use super::scratch::in_memory;
 use super::tool::{Input, Said, run};
 use base::names::usable::table;
 use stack::Whole;
@@ -163,14 +163,15 @@ fn podmanctl_finds(
     data_root: &str,
     names: &[String],
 ) -> Result<BTreeSet<String>, String> {
-    let scratch = Scratch::new()?;
-    let state = scratch.path().join("state");
+    let scratch = in_memory()?;
+    let folder = scratch.path().to_path_buf();
+    let state = folder.join("state");
     fs::create_dir(&state).map_err(|error| error.to_string())?;
     let tables: String = names
         .iter()
         .map(|name| format!("{}\n", table("services", name)))
         .collect();
-    let config = scratch.path().join("backupctl.toml");
+    let config = folder.join("backupctl.toml");
     let text = format!(
         "data_root = \"{data_root}\"\nstate_dir = \"{}\"\n{tables}",
         state.display()

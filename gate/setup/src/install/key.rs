@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::change::{NewFile, Owner, Proof};
 use super::files::put;
-use super::scratch::Scratch;
+use super::scratch::in_memory;
 use super::steps::{FORCED, KEY_COMMENT, is_gates, runner};
 use super::tool::{Input, good, good_with, words};
 
@@ -61,8 +61,8 @@ fn authorise(file: &Path, owner: &Owner, text: &str) -> Result<(), String> {
 }
 
 fn pair() -> Result<(String, Vec<u8>), String> {
-    let scratch = Scratch::new()?;
-    let file = scratch.path().join("key");
+    let scratch = in_memory()?;
+    let file = scratch.path().to_path_buf().join("key");
     let path = file.display().to_string();
     good(&words(&[
         KEYGEN,
