@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use thiserror::Error;
+use toml::de::{DeTable, DeValue};
 
 use crate::account::Account;
 use crate::capture::{Capture, CaptureCommands};
+use crate::document::{Fault, Node};
 use crate::key::{Section, plain, section};
 use crate::lease::LeaseTerms;
 use crate::limits::{Limits, OwnLimits};
@@ -173,14 +176,10 @@ impl Config {
         aside.find(|one| one.list == list && one.name == name)
     }
 
-    fn read(text: &str) -> Result<Self, String> {
-        let wrong = |error: toml::de::Error| one_line(text, &error);
-        let mut root: toml::Table = toml::from_str(text).map_err(wrong)?;
+    fn read(text: &str) -> Result<Self, Fault> {
+        let mut root = DeTable::parse(text)?.into_inner();
         let set_aside = set_aside::take_out(&mut root);
-        if set_aside.is_empty() {
-            return toml::from_str(text).map_err(wrong);
-        }
-        let config: Self = root.try_into().map_err(wrong)?;
+        let config = Self::deserialize(Node::of(&DeValue::Table(root)))?;
         Ok(Self {
             set_aside,
             ..config
@@ -192,7 +191,7 @@ impl Config {
     /// # Errors
     /// A sentence with the key that is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config = Self::read(text)?;
+        let config = Self::read(text).map_err(|fault| fault.one_line(text))?;
         for (name, service) in &config.services {
             service.check(name)?;
             if let Some(commands) = &service.capture {
@@ -252,17 +251,4 @@ pub fn own_sections() -> Vec<Section> {
         CaptureCommands::section(),
         Extra::section(),
     ]
-}
-
-/// The fault and its line: every message of the gate is one line, without the picture that toml draws.
-fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().trim().replace('\n', ", ");
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let Some(before) = before else {
-        return message;
-    };
-    let number = before.matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default().trim();
-    let line: String = line.chars().take(60).collect();
-    format!("line {} ({line}): {message}", number + 1)
 }

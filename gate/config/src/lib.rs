@@ -8,6 +8,7 @@
 mod account;
 mod capture;
 mod command_line;
+mod document;
 mod file;
 pub mod key;
 mod lease;

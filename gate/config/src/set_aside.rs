@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue};
 
 use base::names::usable::{table, unusable};
 use base::wire::printable;
@@ -33,12 +33,15 @@ impl SetAside {
 const TABLES: [&str; 2] = ["capture", "limits"];
 
 /// Takes the tables with unusable names out of a configuration.
-pub(super) fn take_out(root: &mut Table) -> Vec<SetAside> {
+pub(super) fn take_out(root: &mut DeTable<'_>) -> Vec<SetAside> {
     let mut out = Vec::new();
     for list in ["services", "extra"] {
-        if let Some(Value::Table(tables)) = root.get_mut(list) {
+        let tables = root.get_mut(list).map(toml::Spanned::get_mut);
+        if let Some(DeValue::Table(tables)) = tables {
             let strange = reasons(list, tables);
-            tables.retain(|name, _| !strange.contains_key(name));
+            for name in strange.keys() {
+                tables.remove(name.as_str());
+            }
             out.extend(
                 strange
                     .into_iter()
@@ -49,12 +52,13 @@ pub(super) fn take_out(root: &mut Table) -> Vec<SetAside> {
     out
 }
 
-fn reasons(list: &str, tables: &Table) -> BTreeMap<String, String> {
-    let mut reasons = unusable(list, tables.keys().map(String::as_str));
+fn reasons(list: &str, tables: &DeTable<'_>) -> BTreeMap<String, String> {
+    let mut reasons = unusable(list, tables.keys().map(|name| name.get_ref().as_ref()));
     for (name, value) in tables {
-        if let Some(inner) = nested(value) {
+        if let Some(inner) = nested(value.get_ref()) {
+            let name = name.get_ref();
             let header = table(list, &format!("{name}.{inner}"));
-            reasons.entry(name.clone()).or_insert_with(|| {
+            reasons.entry(name.to_string()).or_insert_with(|| {
                 format!("it has no table {inner}; a name with a dot is written in quotes: {header}")
             });
         }
@@ -63,12 +67,13 @@ fn reasons(list: &str, tables: &Table) -> BTreeMap<String, String> {
 }
 
 /// The key of a table inside that no service has: `[services.my.app]` is a table `app` in `my`.
-fn nested(value: &Value) -> Option<&str> {
-    let table = value.as_table()?;
-    let inner = table
-        .iter()
-        .find(|(key, value)| value.is_table() && !TABLES.contains(&key.as_str()));
-    inner.map(|(key, _)| key.as_str())
+fn nested<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
+    let mut inside = value.as_table()?.iter();
+    let is_strange = |key: &str| !TABLES.contains(&key);
+    inside.find_map(|(key, value)| {
+        let key: &str = key.get_ref();
+        (value.get_ref().is_table() && is_strange(key)).then_some(key)
+    })
 }
 
 #[cfg(test)]
