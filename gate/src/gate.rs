@@ -63,7 +63,6 @@ enum Invocation {
     Help,
     Version,
     Explain(OsString),
-    Completions(OsString),
     Gate,
     Setup(Vec<OsString>),
     Facts(Vec<OsString>),
@@ -82,9 +81,9 @@ fn invocation(arguments: &[OsString]) -> (Option<PathBuf>, Invocation) {
         [word, ..] if word == "--install" || word == "--uninstall" => {
             Invocation::Setup(rest.to_vec())
         }
+        [word, _] if word == "--completions" => Invocation::Setup(rest.to_vec()),
         [word, rest @ ..] if word == facts::ENTRY => Invocation::Facts(rest.to_vec()),
         [word, line] if word == "--explain" => Invocation::Explain(line.clone()),
-        [word, shell] if word == "--completions" => Invocation::Completions(shell.clone()),
         words => Invocation::Request(words.to_vec()),
     };
     (config, invocation)
@@ -105,7 +104,6 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
             return ExitStatus::Done;
         }
         Invocation::Explain(line) => return explained(config, &line, reply),
-        Invocation::Completions(shell) => return completions(&shell, reply),
         Invocation::Setup(words) => return hand_over(&words, reply),
         Invocation::Facts(words) => return told(config, &words, surroundings, reply),
         Invocation::Gate => (Door::Ssh, Vec::new()),
@@ -247,7 +245,7 @@ fn asked_for(words: &[OsString]) -> Option<Request> {
     Request::parse(&words?).ok()
 }
 
-/// Becomes `backupctl-setup`, which installs and examines the gate.
+/// Becomes `backupctl-setup`, which carries out verbs of the host that need neither a lock nor a remote.
 fn hand_over(words: &[OsString], mut reply: Reply) -> ExitStatus {
     let failure = become_program(SETUP, words);
     reply.line(Stream::Err, &format!("backupctl: {failure}"));
@@ -367,24 +365,6 @@ fn perform(
     };
     action::guard_after(grant, &mut context);
     outcome
-}
-
-/// Prints the script that a shell reads to complete this program's arguments.
-fn completions(shell: &OsString, mut reply: Reply) -> ExitStatus {
-    let script = match shell.to_str() {
-        Some("bash") => include_str!("../completions/backupctl.bash"),
-        Some("zsh") => include_str!("../completions/_backupctl"),
-        Some("fish") => include_str!("../completions/backupctl.fish"),
-        _ => {
-            let words = "backupctl: --completions is for bash, zsh or fish";
-            reply.line(Stream::Err, words);
-            return ExitStatus::Usage;
-        }
-    };
-    script
-        .lines()
-        .for_each(|line| reply.line(Stream::Out, line));
-    ExitStatus::Done
 }
 
 fn explained(config: Option<PathBuf>, line: &OsString, mut reply: Reply) -> ExitStatus {

@@ -21,6 +21,7 @@ const HELP: &str = "\
 backupctl-setup --install [OPTIONS]
 backupctl-setup --uninstall [--dry-run]
 backupctl-setup --doctor [--json]
+backupctl-setup --completions bash|zsh|fish
 
 backupctl hands these verbs over to this program; see backupctl(8).
 --install --help lists the options of an installation.
@@ -83,6 +84,7 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         [word, json] if word == "--doctor" && json == "--json" => {
             doctor::command(config, true, &caller, reply)
         }
+        [word, shell] if word == "--completions" => completions(shell, reply),
         [word] if word == "--help" => {
             HELP.lines().for_each(|line| reply.line(Stream::Out, line));
             ExitStatus::Done
@@ -94,6 +96,24 @@ fn command(arguments: &[OsString], surroundings: &Surroundings, mut reply: Reply
         }
         _ => usage(reply),
     }
+}
+
+/// Prints the script that a shell reads to complete this program's arguments.
+fn completions(shell: &OsString, mut reply: Reply) -> ExitStatus {
+    let script = match shell.to_str() {
+        Some("bash") => include_str!("../../completions/backupctl.bash"),
+        Some("zsh") => include_str!("../../completions/_backupctl"),
+        Some("fish") => include_str!("../../completions/backupctl.fish"),
+        _ => {
+            let words = "backupctl: --completions is for bash, zsh or fish";
+            reply.line(Stream::Err, words);
+            return ExitStatus::Usage;
+        }
+    };
+    script
+        .lines()
+        .for_each(|line| reply.line(Stream::Out, line));
+    ExitStatus::Done
 }
 
 fn usage(mut reply: Reply) -> ExitStatus {

@@ -37,6 +37,7 @@ fn a_missing_setup_program_is_named_with_the_way_to_get_it() {
         &["--doctor", "--json"],
         &["--install", "--help"],
         &["--uninstall"],
+        &["--completions", "bash"],
     ] {
         let answer = answer(&gate, words).expect(69);
         assert!(
@@ -141,6 +142,7 @@ fn the_setup_program_is_closed_to_ssh() {
         "backupctl --install",
         "backupctl --uninstall --dry-run",
         "backupctl --doctor",
+        "backupctl --completions bash",
         "backupctl __facts leases",
         "backupctl __inspect {}",
         "backupctl-setup --doctor",
