@@ -10,6 +10,7 @@ use std::fmt;
 use chrono::{Datelike, NaiveDate};
 
 use base::names::ServiceName;
+use base::sort;
 
 const SUFFIX: &str = ".tar.gz";
 
@@ -117,11 +118,12 @@ pub fn give_up(
         .filter(|archive| archive.verified && archive.name.date <= limit)
         .map(|archive| archive.name.date)
         .collect();
-    past.sort_unstable_by(|a, b| b.cmp(a));
+    sort::sort_by(&mut past, |a, b| b.cmp(a));
     let Some(&newest) = past.first() else {
         return Vec::new();
     };
-    let mut kept = BTreeSet::from([newest]);
+    let mut kept = BTreeSet::new();
+    kept.insert(newest);
     kept.extend(newest_of_each(&past, weekly, week));
     kept.extend(newest_of_each(&past, monthly, month));
     let covered =
@@ -155,7 +157,7 @@ fn covers(
     period: impl Fn(NaiveDate) -> (i32, u32),
     date: NaiveDate,
 ) -> bool {
-    let periods: BTreeSet<(i32, u32)> = verified.iter().map(|&date| period(date)).collect();
+    let periods = sort::set(verified.iter().map(|&date| period(date)));
     let own = period(date);
     let newer = periods.iter().filter(|&&other| other > own).count();
     periods.contains(&own) || newer >= usize::try_from(count).unwrap_or(usize::MAX)

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::entry::owner;
+use base::sort;
 
 /// The attribute that holds the ACL of a file.
 pub(super) const ACCESS: &[u8] = b"system.posix_acl_access";
@@ -108,7 +109,7 @@ pub(super) fn to_binary(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     // The kernel refuses any other order.
-    entries.sort_unstable();
+    sort::sort(&mut entries);
     let mut binary = VERSION.to_le_bytes().to_vec();
     for (tag, id, bits) in entries {
         binary.extend(tag.to_le_bytes());

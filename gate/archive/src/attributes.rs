@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::acl;
 use super::entry::Attributes;
+use base::sort;
 
 /// Limit for one file's attributes. Real files stay far below; the owner of a data directory on XFS could make it
 /// gigabytes.
@@ -111,7 +112,7 @@ pub fn read(fd: &impl AsFd) -> rustix::io::Result<Found> {
         }
         found.attributes.0.push((name.to_vec(), value));
     }
-    found.attributes.0.sort();
+    sort::sort(&mut found.attributes.0);
     Ok(found)
 }
 

@@ -16,6 +16,7 @@ use super::sparse::{Map, OldMap};
 use super::ustar::{BLOCK, Header};
 use super::{Watch, damaged, pax, unreadable};
 use base::error::Failure;
+use base::sort;
 
 /// Longest name in a header of its own: a tree of the greatest depth with the longest names fits.
 const MAX_NAME: u64 = 128 << 10;
@@ -191,7 +192,7 @@ impl<R: Read> Entries<R> {
                 .ok_or_else(|| damaged(&format!("{number} is no number of a user or group")))
         };
         let mut attributes = before.attributes;
-        attributes.sort();
+        sort::sort(&mut attributes);
         Ok(Entry {
             path,
             kind,

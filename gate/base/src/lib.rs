@@ -9,6 +9,7 @@
 //! | `dirfd`, `flags`, `mounts`, `owners`, `scratch` | files, reached without links and written durably |
 //! | `lock`, `lock_name`, `slots`, `holder`, `process` | the lock of a service, and the process that holds it |
 //! | `ready` | the address at which a service answers |
+//! | `sort` | the order of short lists |
 //!
 //! Invariant: nothing here knows a service, a remote or a configuration.
 #![forbid(unsafe_code)]
@@ -34,5 +35,6 @@ pub mod reply;
 pub mod result_line;
 pub mod scratch;
 pub mod slots;
+pub mod sort;
 pub mod trusted;
 pub mod wire;

@@ -19,6 +19,7 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
+use base::sort;
 pub use inspection::for_inspection;
 use tables::{
     DENIED, DENIED_HERE, DEVICE_REQUESTS, FILE_COMMANDS, MODES, THINKING, TIMES, UNKNOWN,
@@ -41,7 +42,7 @@ pub fn for_transfers(sets_times: bool, answers: bool) -> Result<(), String> {
     // Without it only root may filter; for root it keeps programs from regaining anything.
     set_no_new_privs().map_err(|errno| refused(errno.desc()))?;
     let whole =
-        |numbers: &[i64]| -> SyscallRules { numbers.iter().map(|&n| (n, Vec::new())).collect() };
+        |numbers: &[i64]| -> SyscallRules { sort::map(numbers.iter().map(|&n| (n, Vec::new()))) };
     let mut denied = whole(DENIED);
     denied.append(&mut whole(DENIED_HERE));
     if answers {
@@ -109,7 +110,7 @@ fn conditional() -> Result<SyscallRules, String> {
     // Opened for reading, and emptied: older Landlocks take that for reading.
     let emptying = number(libc::O_TRUNC | libc::O_ACCMODE);
     let empties = |argument| when(&[(argument, MaskedEq(emptying), number(libc::O_TRUNC))]);
-    let rules = SyscallRules::from([
+    let rules = [
         // Only families that lead to other hosts, and the list of routes.
         (
             libc::SYS_socket,
@@ -140,7 +141,8 @@ fn conditional() -> Result<SyscallRules, String> {
         (libc::SYS_fcntl, vec![none_of(1, FILE_COMMANDS)?]),
         // Other requests do the same (FIOSETOWN, SIOCSPGRP), or type into terminals (TIOCSTI).
         (libc::SYS_ioctl, vec![none_of(1, DEVICE_REQUESTS)?]),
-    ]);
+    ];
+    let rules = sort::map(rules.into_iter());
     #[cfg(target_arch = "x86_64")]
     let rules = {
         let mut rules = rules;

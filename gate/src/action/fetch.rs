@@ -16,6 +16,7 @@ use base::names::Remote;
 use base::progress::{Meter, Phase};
 use base::reply::Stream;
 use base::result_line::WarningCode;
+use base::sort;
 use host::program::Output;
 use host::{Feed, Patience};
 
@@ -145,7 +146,7 @@ fn absent(wanted: &Wanted, all: &[Stored]) -> String {
         .iter()
         .map(|stored| stored.name.date().format("%Y-%m-%d").to_string())
         .collect();
-    days.sort_unstable_by(|a, b| b.cmp(a));
+    sort::sort_by(&mut days, |a, b| b.cmp(a));
     days.dedup();
     let of = wanted.day.map(|day| format!(" of {day}"));
     let of = of.unwrap_or_default();

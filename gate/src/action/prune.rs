@@ -24,6 +24,7 @@ use base::durable;
 use base::error::Failure;
 use base::progress::Phase;
 use base::result_line::WarningCode;
+use base::sort;
 use host::Patience;
 use host::program::Output;
 use rclone::call;
@@ -70,7 +71,7 @@ pub(super) fn prune(
     patience: &Patience<'_>,
 ) -> Result<usize, Failure> {
     let stored = archive_files(context, &order.folder, patience)?;
-    let files: BTreeSet<String> = stored.keys().cloned().collect();
+    let files = sort::set(stored.keys().cloned());
     let archives = shelf::archives(&order.service, &files);
     tell_future(context, order, new.name, &archives);
     let known = load(context, order);

@@ -13,6 +13,7 @@ use super::remote::{Access, Task};
 use crate::mirror::versions::day;
 use base::error::Failure;
 use base::progress::Phase;
+use base::sort;
 use host::Patience;
 use host::program::Output;
 use rclone::place::Place;
@@ -108,7 +109,7 @@ impl RemoteFolder<'_> {
         let call = call::days(&Place::of(context.config, self.path));
         let items: Option<Vec<Item>> = self.ask(context, argv, call, patience)?;
         let items = items.unwrap_or_default();
-        Ok(items.iter().filter_map(|item| day(&item.name)).collect())
+        Ok(sort::set(items.iter().filter_map(|item| day(&item.name))))
     }
 
     /// The size of everything below it; `None` if there is no such folder.

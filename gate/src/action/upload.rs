@@ -17,6 +17,7 @@ use crate::shelf::{self, Step};
 use base::error::Failure;
 use base::progress::Phase;
 use base::result_line::Checked;
+use base::sort;
 use host::Patience;
 use host::program::Output;
 use rclone::call;
@@ -47,9 +48,8 @@ fn list(
     order: &Archive,
     patience: &Patience<'_>,
 ) -> Result<BTreeSet<String>, Failure> {
-    Ok(archive_files(context, &order.folder, patience)?
-        .into_keys()
-        .collect())
+    let files = archive_files(context, &order.folder, patience)?;
+    Ok(sort::set(files.into_keys()))
 }
 
 /// The files in a folder of the service's archives, with their sizes.
@@ -65,7 +65,7 @@ pub(super) fn archive_files(
         waits: true,
     };
     let files = folder.files(context, patience)?;
-    Ok(files.unwrap_or_default().into_iter().collect())
+    Ok(sort::map(files.unwrap_or_default().into_iter()))
 }
 
 /// Carries out steps in the folder of archives.

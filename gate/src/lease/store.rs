@@ -24,6 +24,7 @@ use base::dirfd::{entries, private_dir};
 use base::durable;
 use base::holder::holder;
 use base::names::{PlainPath, ServiceName};
+use base::sort;
 
 /// The number of attempts before a lock counts as held by a keeper.
 const ATTEMPTS: u32 = 20;
@@ -107,7 +108,7 @@ impl Leases {
             .iter()
             .filter_map(|name| ServiceName::parse(name.to_str()?.strip_suffix(".json")?).ok())
             .collect();
-        services.sort();
+        sort::sort(&mut services);
         services.dedup();
         Ok(services)
     }

@@ -26,6 +26,7 @@ use base::dirfd::private_dir;
 use base::durable;
 use base::lock_name::LockName;
 use base::names::PlainPath;
+use base::sort;
 
 /// The time window in which deletions are added up.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
@@ -204,7 +205,7 @@ impl Books {
 /// Adds up the oldest losses. The sum gets the time of the later loss, so that it counts at least as long as each of
 /// them.
 fn join_oldest(list: &mut Vec<Loss>) {
-    list.sort_by_key(|loss| loss.at);
+    sort::sort_by(list, |one, other| one.at.cmp(&other.at));
     while list.len() > MOST_LOSSES {
         let oldest = list.remove(0);
         if let Some(next) = list.first_mut() {

@@ -7,12 +7,13 @@
 
 use super::container::Container;
 use super::unit::Unit;
+use base::sort;
 
 /// The units, each after those that it says it is started after.
 #[must_use]
 pub fn of_units(units: &[Unit]) -> Vec<&Unit> {
     let mut sorted: Vec<&Unit> = units.iter().collect();
-    sorted.sort_by(|a, b| a.id.cmp(&b.id));
+    sort::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
     arranged(&sorted, |unit| &unit.id, |unit| &unit.after)
 }
 
@@ -20,7 +21,9 @@ pub fn of_units(units: &[Unit]) -> Vec<&Unit> {
 #[must_use]
 pub fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>) -> Vec<&'a Container> {
     let mut sorted: Vec<&Container> = containers.collect();
-    sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    sort::sort_by(&mut sorted, |a, b| {
+        (a.created, &a.name).cmp(&(b.created, &b.name))
+    });
     arranged(&sorted, |one| &one.id, |one| &one.requires)
 }
 

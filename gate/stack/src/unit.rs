@@ -9,6 +9,7 @@
 
 use super::naming::{is_unit, service_named, service_of, spellings};
 use base::names::ServiceName;
+use base::sort;
 
 /// The properties to ask `systemctl show` for.
 pub const PROPERTIES: &str = "--property=Id,SourcePath,FragmentPath,LoadState,ActiveState,SubState,Job,Type,RemainAfterExit,After,WantedBy,RequiredBy,UpheldBy,BoundBy,RequisiteOf,ConsistsOf,PropagatesStopTo,TriggeredBy";
@@ -144,7 +145,7 @@ pub fn patterns(service: &ServiceName) -> Vec<String> {
 #[must_use]
 pub fn parse(shown: &str) -> Vec<Unit> {
     let mut units: Vec<Unit> = shown.split("\n\n").filter_map(block).collect();
-    units.sort_by(|a, b| a.id.cmp(&b.id));
+    sort::sort_by(&mut units, |a, b| a.id.cmp(&b.id));
     units.dedup_by(|a, b| a.id == b.id);
     units
 }

@@ -14,6 +14,7 @@ use super::version::Version;
 use crate::acl;
 use crate::digest::Digest;
 use crate::entry::{Attributes, Entry, Kind, MAX_SIZE, Moment, owner};
+use base::sort;
 
 /// The attributes of an entry, as far as a manifest knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +234,7 @@ impl Record {
                 }
             }
         }
-        attributes.sort();
+        sort::sort(&mut attributes);
         self.attributes = NotedAttributes::All(Attributes(attributes));
         Some(())
     }

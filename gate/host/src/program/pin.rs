@@ -16,6 +16,7 @@ use super::orders::MOUNT_NAME;
 use super::refusal::{NotStarted, Refusal, broken};
 use base::dirfd::PinnedDir;
 use base::names::PlainPath;
+use base::sort;
 
 /// `MS_NOSYMFOLLOW` (Linux 5.10), which nix does not name yet.
 const NO_SYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
@@ -91,7 +92,8 @@ fn restrict(target: &Path) -> Result<(), Refusal> {
         | MsFlags::MS_NOEXEC
         | NO_SYMFOLLOW;
     let mut places: Vec<PathBuf> = mounts_below(target)?.into_iter().map(|m| m.0).collect();
-    places.sort_by_key(|place| place.components().count());
+    let depth = |place: &PathBuf| place.components().count();
+    sort::sort_by(&mut places, |one, other| depth(one).cmp(&depth(other)));
     for place in &places {
         mount(NONE, place, NONE, strict, NONE).map_err(|errno| unlike(place, errno.desc()))?;
     }

@@ -6,7 +6,8 @@ use nix::libc;
 use nix::sys::prctl::set_no_new_privs;
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
-use super::{SyscallRules, THINKING, install, refused};
+use super::{THINKING, install, refused};
+use base::sort;
 
 /// Newer than the constants of the C libraries; since 424 all architectures count alike.
 const FACCESSAT2: i64 = 439;
@@ -68,7 +69,7 @@ const INSPECTING_HERE: &[i64] = &[];
 pub fn for_inspection() -> Result<(), String> {
     set_no_new_privs().map_err(|errno| refused(errno.desc()))?;
     let all = [THINKING, INSPECTING, INSPECTING_HERE].concat();
-    let mut rules: SyscallRules = all.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut rules = sort::map(all.into_iter().map(|number| (number, Vec::new())));
     // Its other commands can have signals sent to root's processes.
     let commands = [
         libc::F_DUPFD_CLOEXEC,

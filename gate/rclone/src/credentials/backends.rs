@@ -4,6 +4,7 @@
 //! gate.
 
 use super::ini::Ini;
+use base::sort;
 
 /// Backends that only pass on to other remotes.
 const WRAPPERS: [&str; 9] = [
@@ -55,7 +56,7 @@ pub fn kinds(ini: &Ini<'_>, name: &str) -> Vec<String> {
         .filter_map(|backend| backend.kind)
         .filter(|kind| !WRAPPERS.contains(&kind.as_str()))
         .collect();
-    kinds.sort();
+    sort::sort(&mut kinds);
     kinds.dedup();
     kinds
 }

@@ -8,6 +8,7 @@
 //!
 //! Invariant: [`Ini::with`] changes only the values of tokens.
 
+use base::sort;
 use serde::{Deserialize, Serialize};
 
 /// The longest token. Those of Microsoft have some 4,000 bytes.
@@ -198,7 +199,9 @@ impl<'a> Ini<'a> {
                 .filter(|entry| !is_token(&entry.key))
                 .cloned()
                 .collect();
-            rest.sort_by(|a, b| (&a.section, &a.key).cmp(&(&b.section, &b.key)));
+            sort::sort_by(&mut rest, |a, b| {
+                (&a.section, &a.key).cmp(&(&b.section, &b.key))
+            });
             rest
         };
         rest(self) == rest(other)

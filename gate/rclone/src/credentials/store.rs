@@ -26,6 +26,7 @@ use base::error::Failure;
 use base::names::PlainPath;
 use base::repair::Closed;
 use base::scratch;
+use base::sort;
 use base::trusted::{Trusted, read_trusted};
 use config::Config;
 
@@ -152,7 +153,7 @@ impl Store {
             .iter()
             .filter_map(|name| name.to_str()?.parse().ok())
             .collect();
-        numbers.sort_unstable();
+        sort::sort(&mut numbers);
         Ok(numbers)
     }
 

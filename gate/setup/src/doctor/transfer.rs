@@ -16,6 +16,7 @@ use base::clock;
 use base::error::Failure;
 use base::measure;
 use base::repair::{Closed, quoted};
+use base::sort;
 use base::trusted::{Trusted, read_trusted};
 use config::Config;
 use rclone::Version;
@@ -116,7 +117,7 @@ fn program(doctor: &mut Examination<'_>, ini: &Ini<'_>) -> Result<(), Failure> {
             .iter()
             .flat_map(|remote| kinds(ini, remote.name()))
             .collect();
-        found.sort();
+        sort::sort(&mut found);
         found.dedup();
         findings.push(match answer {
             Ok(ended) => version(config, &String::from_utf8_lossy(&ended.stdout), &found),

@@ -13,6 +13,7 @@ use super::files::{folder, place, put, remove, second_name, tighten};
 use super::key;
 use super::steps::runner;
 use super::tool::{Input, PATIENCE, good, good_with, run, succeeded, words};
+use base::sort;
 use stack::podmanctl::owner::Owner as Session;
 
 /// Time for the processes of a removed account to end: its systemd waits ten seconds after the last session for
@@ -168,7 +169,7 @@ fn remove_images(user: &str) -> Result<(), String> {
         "--filter=reference=localhost/lightflow",
     ]))?;
     let mut ids: Vec<&str> = listed.out.split_whitespace().collect();
-    ids.sort_unstable();
+    sort::sort(&mut ids);
     ids.dedup();
     if ids.is_empty() {
         return Ok(());

@@ -13,6 +13,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 use super::scratch::in_memory;
 use super::tool::{Input, Said, run};
 use base::names::usable::table;
+use base::sort;
 use stack::Whole;
 
 /// The most that is read of a file; the largest is rclone.
@@ -134,7 +135,7 @@ impl Eyes for Own {
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
-        names.sort();
+        sort::sort(&mut names);
         names
     }
 

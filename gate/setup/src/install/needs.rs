@@ -7,6 +7,7 @@ use std::path::Path;
 use super::eyes::Kind;
 use super::steps::{self, data_folder};
 use super::target::{ACCOUNT, PROGRAMS, Target};
+use base::sort;
 
 /// The oldest Podman with quadlets.
 const PODMAN: (u32, u32) = (4, 4);
@@ -108,7 +109,7 @@ pub(super) fn check(target: &Target<'_>) -> Vec<Need> {
 /// The packages of all needs, once each.
 pub(super) fn packages(needs: &[Need]) -> Vec<&'static str> {
     let mut packages: Vec<&str> = needs.iter().filter_map(|need| need.package).collect();
-    packages.sort_unstable();
+    sort::sort(&mut packages);
     packages.dedup();
     packages
 }

@@ -2,20 +2,19 @@
 //!
 //! Invariant: a file counts only in a folder named after a day, and only under the name of an archive of its service.
 
-use std::collections::BTreeMap;
-
 use chrono::{Days, NaiveDate};
 
 use super::stored::ListedArchive;
 use crate::retention::ArchiveName;
 use base::names::ServiceName;
+use base::sort;
 
 /// The archives among the files `DAY/NAME` below `.pruned`.
 pub(super) fn put_aside(
     service: &ServiceName,
     files: impl Iterator<Item = (String, u64)>,
 ) -> Vec<(ListedArchive, NaiveDate)> {
-    let files: BTreeMap<String, u64> = files.collect();
+    let files = sort::map(files);
     let mut found: Vec<(ListedArchive, NaiveDate)> = files
         .iter()
         .filter_map(|(path, &bytes)| {
@@ -30,7 +29,7 @@ pub(super) fn put_aside(
             Some((stored, day.parse().ok()?))
         })
         .collect();
-    found.sort_by(|(one, day), (other, another)| {
+    sort::sort_by(&mut found, |(one, day), (other, another)| {
         (day, &one.name).cmp(&(another, &other.name)).reverse()
     });
     found

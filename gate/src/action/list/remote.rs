@@ -2,7 +2,7 @@
 //!
 //! Invariant: rclone's output is parsed into these types or reported as a problem; no value is guessed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
@@ -20,6 +20,7 @@ use base::error::{Failure, Interrupt};
 use base::measure;
 use base::names::{Remote, ServiceName};
 use base::progress::Phase;
+use base::sort;
 use config::Config;
 use host::Patience;
 use host::program::Output;
@@ -298,18 +299,14 @@ impl<'a, 'c> Look<'a, 'c> {
 
 /// Top-level folders that the configuration does not know.
 fn strangers(config: &Config, entries: &[Entry]) -> Vec<String> {
-    let known: BTreeSet<&str> = config
-        .services
-        .keys()
-        .map(ServiceName::as_str)
-        .chain([EXTRA, probe::FOLDER])
-        .collect();
+    let services = config.services.keys().map(ServiceName::as_str);
+    let known = sort::set(services.chain([EXTRA, probe::FOLDER]));
     let mut found: Vec<String> = entries
         .iter()
         .filter(|entry| !entry.path.contains('/') && !known.contains(entry.path.as_str()))
         .map(|entry| entry.path.clone())
         .collect();
-    found.sort();
+    sort::sort(&mut found);
     found
 }
 
@@ -320,14 +317,11 @@ impl Holding {
             let rest = rest.strip_prefix('/')?.strip_prefix(folder)?;
             Some(rest.strip_prefix('/')?.to_owned())
         };
-        let files: BTreeMap<String, u64> = entries
-            .iter()
-            .filter(|entry| !entry.is_dir)
-            .filter_map(|entry| {
-                let size = u64::try_from(entry.size).unwrap_or(0);
-                Some((below(entry, "archives")?, size))
-            })
-            .collect();
+        let files = entries.iter().filter(|entry| !entry.is_dir);
+        let files = sort::map(files.filter_map(|entry| {
+            let size = u64::try_from(entry.size).unwrap_or(0);
+            Some((below(entry, "archives")?, size))
+        }));
         let mut holding = Self::default();
         for (file, &bytes) in &files {
             if let Some(name) = ArchiveName::parse(service, file) {
@@ -354,7 +348,7 @@ impl Holding {
             .iter()
             .filter_map(|entry| below(entry, ".versions")?.parse().ok())
             .collect();
-        holding.versions.sort_unstable();
+        sort::sort(&mut holding.versions);
         holding
     }
 }
@@ -369,7 +363,7 @@ pub(crate) fn read(answer: &[u8]) {
         return;
     };
     let holding = Holding::of(&service, &entries);
-    let mut files: BTreeSet<String> = entries
+    let mut files: std::collections::BTreeSet<String> = entries
         .iter()
         .filter(|entry| !entry.is_dir)
         .filter_map(|entry| entry.path.strip_prefix("n8n/archives/"))

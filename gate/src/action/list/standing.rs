@@ -11,6 +11,7 @@ use super::stored::Entry;
 use crate::action::{Context, fetch};
 use base::error::Failure;
 use base::names::Remote;
+use base::sort;
 use host::Patience;
 use mirror::books::Catalog;
 use mirror::complete::{Complete, Standing};
@@ -60,10 +61,7 @@ pub(super) fn standings(
     for places in mirrors {
         let folder = places.books.strip_prefix(&remote.to_string());
         let folder = folder.unwrap_or_default().trim_start_matches('/');
-        let files: BTreeMap<&str, u64> = entries
-            .iter()
-            .filter_map(|entry| entry.file_in(folder))
-            .collect();
+        let files = sort::map(entries.iter().filter_map(|entry| entry.file_in(folder)));
         let catalog = Catalog::of(&places.prefix, files.keys().copied());
         if catalog.is_empty() {
             continue;

@@ -11,6 +11,7 @@ use crate::action::remote_folder::RemoteFolder;
 use base::error::Failure;
 use base::names::PlainPath;
 use base::progress::Phase;
+use base::sort;
 use host::Exit;
 use host::program::Output;
 use rclone::Listener;
@@ -166,7 +167,7 @@ impl Sync<'_> {
             let name = entry.map_err(listing())?.file_name();
             names.extend(name.into_string().ok());
         }
-        names.sort_unstable();
+        sort::sort(&mut names);
         for name in names {
             let what = format!("uploading {}", self.mirror.source);
             let target = format!("{}/{name}", self.places.incoming);

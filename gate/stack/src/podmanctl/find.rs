@@ -13,6 +13,7 @@ use base::clock;
 use base::error::{Failure, Interrupt};
 use base::names::{PlainPath, ServiceName};
 use base::reply::Stream;
+use base::sort;
 use config::Config;
 use host::program::{Output, Profile, Program, Tether};
 use host::{Ended, Host, Patience};
@@ -338,7 +339,7 @@ impl Tools<'_> {
                 "{service} has more than {MOST_MEMBERS} units and containers"
             )));
         }
-        containers.sort_by(|a, b| a.name.cmp(&b.name));
+        sort::sort_by(&mut containers, |a, b| a.name.cmp(&b.name));
         let mut stack = Stack { units, containers };
         self.add_details(owner, &mut stack)?;
         Ok(stack)

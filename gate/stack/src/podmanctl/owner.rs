@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use base::sort;
 use nix::unistd::{Uid, User};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -121,7 +122,7 @@ pub fn everybody() -> Vec<Owner> {
         .filter(|name| name != "root" && is_user(name))
         .map(Owner::User)
         .collect();
-    users.sort();
+    sort::sort(&mut users);
     users.dedup();
     users.insert(0, Owner::System);
     users

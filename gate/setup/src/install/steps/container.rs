@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use super::super::change::{Change, Job, Manager, Owner, Proof, uid_of};
 use super::super::target::Target;
 use super::super::tool::PATIENCE;
+use base::sort;
 use stack::podmanctl::owner::Owner as Session;
 
 /// The service.
@@ -95,7 +96,7 @@ fn former(target: &Target<'_>) -> Vec<String> {
         .map(|id| id.strip_prefix("sha256:").unwrap_or(id).to_owned())
         .filter(|id| *id != target.release.image.id)
         .collect();
-    ids.sort();
+    sort::sort(&mut ids);
     ids.dedup();
     ids
 }

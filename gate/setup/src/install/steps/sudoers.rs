@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::change::{Change, Proof};
 use super::super::target::Target;
+use base::sort;
 
 /// The drop-in.
 const PATH: &str = "/etc/sudoers.d/backupctl";
@@ -30,6 +31,6 @@ fn rules(text: &str) -> Vec<Vec<&str>> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| line.split_whitespace().collect())
         .collect();
-    rules.sort();
+    sort::sort(&mut rules);
     rules
 }
