@@ -170,9 +170,9 @@ impl Settling<'_, '_> {
 ///
 /// # Errors
 /// When the manifest is damaged, something cannot be changed, or `watch` says so.
-pub fn adopt<M: Read>(
+pub fn adopt(
     tree: &OwnedFd,
-    manifest: &mut Reader<M>,
+    manifest: &mut Reader<'_>,
     first: Record,
     options: Options,
     adopted: &mut Adopted,

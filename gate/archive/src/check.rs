@@ -46,13 +46,13 @@ impl Inspector for () {
 ///
 /// # Errors
 /// When either is damaged or cannot be read, or `watch` says so. That they differ is in the report.
-pub fn check<A: Read, M: Read>(
-    archive: A,
-    mut comparison: Option<Comparison<M>>,
+pub fn check<A: Read>(
+    mut archive: A,
+    mut comparison: Option<Comparison<'_>>,
     inspector: &mut dyn Inspector,
     watch: Watch<'_>,
 ) -> Result<Report, Failure> {
-    let mut input = Input::new(archive);
+    let mut input = Input::new(&mut archive);
     while let Some(entry) = input.next(watch)? {
         let mut copy = None;
         let content = input.content(watch, &mut |piece| {

@@ -77,8 +77,8 @@ impl Differences {
 }
 
 /// A comparison that is going on.
-pub struct Comparison<R: Read> {
-    manifest: Reader<R>,
+pub struct Comparison<'a> {
+    manifest: Reader<'a>,
     /// Noted, and not yet found in the archive.
     noted: Apart,
     /// Found, and not yet noted.
@@ -117,12 +117,12 @@ impl Apart {
     }
 }
 
-impl<R: Read> Comparison<R> {
+impl<'a> Comparison<'a> {
     /// With the manifest of an archive of this name.
     ///
     /// # Errors
     /// When it is none.
-    pub fn new(manifest: R, name: &str) -> Result<Self, Failure> {
+    pub fn new(manifest: impl Read + 'a, name: &str) -> Result<Self, Failure> {
         let manifest = Reader::new(manifest)?;
         let mut differences = Differences::default();
         if manifest.archive() != name {

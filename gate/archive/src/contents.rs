@@ -29,11 +29,11 @@ pub enum Part<'p> {
 /// # Errors
 /// When the archive is damaged or cannot be read, or `watch` or `each` say so.
 pub fn contents<A: Read>(
-    archive: A,
+    mut archive: A,
     watch: Watch<'_>,
     each: &mut dyn FnMut(&Entry, Part<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut input = Input::new(archive);
+    let mut input = Input::new(&mut archive);
     while let Some(entry) = input.next(watch)? {
         let (Kind::File { size } | Kind::Sparse { size, .. }) = entry.kind else {
             input.content(watch, &mut |_| Ok(()))?;
@@ -43,5 +43,5 @@ pub fn contents<A: Read>(
         input.content(watch, &mut |piece| each(&entry, Part::Piece(piece)))?;
         each(&entry, Part::End)?;
     }
-    input.finish::<&[u8]>(None).map(|_| ())
+    input.finish(None).map(|_| ())
 }

@@ -41,14 +41,14 @@ pub struct Extracted {
 /// # Errors
 /// The archive is damaged, or would make something outside of the target or twice; something cannot be made; the disk
 /// fills up to the reserve; or `watch` ends it. The part made until then stays.
-pub fn extract<A: Read, M: Read>(
-    archive: A,
-    mut comparison: Option<Comparison<M>>,
+pub fn extract<A: Read>(
+    mut archive: A,
+    mut comparison: Option<Comparison<'_>>,
     target: OwnedFd,
     options: Options,
     watch: Watch<'_>,
 ) -> Result<Extracted, Failure> {
-    let mut input = Input::new(archive);
+    let mut input = Input::new(&mut archive);
     let mut maker = Maker::new(&target, options)?;
     let mut places: Places<Entry> = Places::new(target);
     let mut root = None;

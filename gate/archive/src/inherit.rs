@@ -10,7 +10,6 @@
 //! than the mark stays as it is.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +32,7 @@ const MARKS: std::ops::Range<u32> = u32::MAX - 4096..u32::MAX;
 ///
 /// # Errors
 /// When the manifest is damaged, or names all that may serve.
-pub fn mark<M: Read>(manifest: &mut Reader<M>, watch: Watch<'_>) -> Result<u32, Failure> {
+pub fn mark(manifest: &mut Reader<'_>, watch: Watch<'_>) -> Result<u32, Failure> {
     let mut taken = vec![false; MARKS.len()];
     while let Some(record) = manifest.record()? {
         watch(0)?;

@@ -15,9 +15,10 @@ use super::read::{Entries, Piece};
 use super::{Watch, damaged};
 use base::error::Failure;
 
-/// An archive that is read to its end, counted and hashed, in the layout of the gate's own.
-pub(super) struct Input<A: Read> {
-    entries: Entries<Gunzip<Hashing<A>>>,
+/// An archive that is read to its end, counted and hashed, in the layout of the gate's own. Its code is there once for all
+/// sources.
+pub(super) struct Input<'a> {
+    entries: Entries<Gunzip<Hashing<&'a mut dyn Read>>>,
     finder: Finder,
     layout: Option<Layout>,
     /// Read before the layout was known, each with its offset; at most one for each level of the deepest tree.
@@ -31,8 +32,8 @@ pub(super) struct Input<A: Read> {
     bytes: u64,
 }
 
-impl<A: Read> Input<A> {
-    pub(super) fn new(archive: A) -> Self {
+impl<'a> Input<'a> {
+    pub(super) fn new(archive: &'a mut dyn Read) -> Self {
         Self {
             entries: Entries::gunzip(Hashing::new(archive)),
             finder: Finder::default(),
@@ -93,11 +94,11 @@ impl<A: Read> Input<A> {
     }
 
     /// Counts an entry and compares it.
-    pub(super) fn saw<M: Read>(
+    pub(super) fn saw(
         &mut self,
         entry: &Entry,
         content: Digest,
-        comparison: Option<&mut Comparison<M>>,
+        comparison: Option<&mut Comparison<'_>>,
     ) -> Result<(), Failure> {
         self.count += 1;
         self.files += u64::from(entry.kind.names_a_file());
@@ -108,10 +109,7 @@ impl<A: Read> Input<A> {
         }
     }
 
-    pub(super) fn finish<M: Read>(
-        self,
-        comparison: Option<Comparison<M>>,
-    ) -> Result<Report, Failure> {
+    pub(super) fn finish(self, comparison: Option<Comparison<'_>>) -> Result<Report, Failure> {
         let source = self.entries.into_source();
         let source = source.ok_or_else(|| damaged("it was not read to its end"))?;
         let (_, archive_bytes, archive) = source.finish();

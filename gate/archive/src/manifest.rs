@@ -127,21 +127,22 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A manifest, line by line.
-pub struct Reader<R: Read> {
-    input: BufReader<MultiGzDecoder<BufReader<R>>>,
+/// A manifest, line by line. Its code is there once for all sources.
+pub struct Reader<'a> {
+    input: BufReader<MultiGzDecoder<BufReader<Box<dyn Read + 'a>>>>,
     archive: String,
     version: Version,
     last_member: Option<Member>,
     totals: Option<Totals>,
 }
 
-impl<R: Read> Reader<R> {
+impl<'a> Reader<'a> {
     /// Reads the first line.
     ///
     /// # Errors
     /// When it is none of a manifest that this version knows.
-    pub fn new(input: R) -> Result<Self, Failure> {
+    pub fn new(input: impl Read + 'a) -> Result<Self, Failure> {
+        let input: Box<dyn Read + 'a> = Box::new(input);
         let mut reader = Self {
             input: BufReader::new(MultiGzDecoder::new(BufReader::new(input))),
             archive: String::new(),

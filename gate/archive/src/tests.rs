@@ -198,7 +198,7 @@ fn name_of(path: &str, target: &str) -> Entry {
 
 fn make(entries: &[Entry], target: &Path) -> Result<Extracted, Failure> {
     let target: OwnedFd = File::open(target).unwrap().into();
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     extract(
         archive_of(entries).as_slice(),
         none,

@@ -64,7 +64,7 @@ mod tests {
             assert_eq!(ours, theirs);
             let (mut ours, mut theirs) = (list.clone(), list);
             sort_by(&mut ours, |one, other| other.0.cmp(&one.0));
-            theirs.sort_by(|one, other| other.0.cmp(&one.0));
+            theirs.sort_by_key(|entry| std::cmp::Reverse(entry.0));
             assert_eq!(ours, theirs);
         }
     }

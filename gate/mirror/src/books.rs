@@ -192,7 +192,7 @@ impl<F: Read + Seek> Night<F> {
     ///
     /// # Errors
     /// When a file cannot be read again, or the files do not belong together.
-    pub fn entries(&mut self) -> Result<Chain<&mut F>, Failure> {
+    pub fn entries(&mut self) -> Result<Chain<'_>, Failure> {
         for file in &mut self.files {
             rewind(file)?;
         }

@@ -55,22 +55,25 @@ impl PartialEq for Head {
 impl Eq for Head {}
 
 /// The entries of the last night, one after the other.
-pub struct Chain<R: Read> {
-    full: ManifestReader<R>,
-    deltas: Vec<DeltaReader<R>>,
+pub struct Chain<'a> {
+    full: ManifestReader<'a>,
+    deltas: Vec<DeltaReader<'a>>,
     heads: BinaryHeap<Reverse<Head>>,
     /// The directories around the last entry.
     around: Vec<Vec<u8>>,
 }
 
-impl<R: Read> Chain<R> {
+impl<'a> Chain<'a> {
     /// Begins to read a full manifest and its deltas, oldest first.
     ///
     /// # Errors
     /// When a first line is malformed, or the files do not belong together.
-    pub fn new(full: R, deltas: impl IntoIterator<Item = R>) -> Result<Self, Failure> {
+    pub fn new<R: Read + 'a>(
+        full: R,
+        deltas: impl IntoIterator<Item = R>,
+    ) -> Result<Self, Failure> {
         let full = ManifestReader::new(full)?;
-        let deltas: Vec<DeltaReader<R>> = deltas
+        let deltas: Vec<DeltaReader<'a>> = deltas
             .into_iter()
             .map(DeltaReader::new)
             .collect::<Result<_, _>>()?;

@@ -138,20 +138,20 @@ impl<W: Write> DeltaWriter<W> {
 }
 
 /// A delta, line by line.
-pub struct DeltaReader<R: Read> {
-    input: Input<R>,
+pub struct DeltaReader<'a> {
+    input: Input<'a>,
     heading: Heading,
     order: InOrder,
     seen: Counts,
     ended: bool,
 }
 
-impl<R: Read> DeltaReader<R> {
+impl<'a> DeltaReader<'a> {
     /// Reads the first two lines.
     ///
     /// # Errors
     /// When they are not those of a delta.
-    pub fn new(input: R) -> Result<Self, Failure> {
+    pub fn new(input: impl Read + 'a) -> Result<Self, Failure> {
         let (input, heading) = begin(input)?;
         if heading.number.is_full() {
             return Err(wrong("it is a full manifest where a delta belongs"));

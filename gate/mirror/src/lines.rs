@@ -54,16 +54,17 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// Reads lines.
-pub(crate) struct Input<R: Read> {
-    input: BufReader<MultiGzDecoder<BufReader<R>>>,
+/// Reads lines. Its code is there once for all sources.
+pub(crate) struct Input<'a> {
+    input: BufReader<MultiGzDecoder<BufReader<Box<dyn Read + 'a>>>>,
     hasher: Hasher,
     line: Vec<u8>,
     ended: bool,
 }
 
-impl<R: Read> Input<R> {
-    pub(crate) fn new(input: R) -> Self {
+impl<'a> Input<'a> {
+    pub(crate) fn new(input: impl Read + 'a) -> Self {
+        let input: Box<dyn Read + 'a> = Box::new(input);
         Self {
             input: BufReader::new(MultiGzDecoder::new(BufReader::new(input))),
             hasher: Hasher::default(),

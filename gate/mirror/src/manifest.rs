@@ -105,20 +105,20 @@ impl<W: Write> ManifestWriter<W> {
 }
 
 /// A full manifest, entry by entry.
-pub struct ManifestReader<R: Read> {
-    input: Input<R>,
+pub struct ManifestReader<'a> {
+    input: Input<'a>,
     heading: Heading,
     order: InOrder,
     seen: Totals,
     ended: bool,
 }
 
-impl<R: Read> ManifestReader<R> {
+impl<'a> ManifestReader<'a> {
     /// Reads the first two lines.
     ///
     /// # Errors
     /// When they are not those of a full manifest.
-    pub fn new(input: R) -> Result<Self, Failure> {
+    pub fn new(input: impl Read + 'a) -> Result<Self, Failure> {
         let (input, heading) = begin(input)?;
         if !heading.number.is_full() {
             return Err(wrong("it is a delta where a full manifest belongs"));
@@ -173,7 +173,7 @@ impl<R: Read> ManifestReader<R> {
 }
 
 /// Reads the first two lines of a manifest or a delta.
-pub(crate) fn begin<R: Read>(input: R) -> Result<(Input<R>, Heading), Failure> {
+pub(crate) fn begin<'a>(input: impl Read + 'a) -> Result<(Input<'a>, Heading), Failure> {
     let mut input = Input::new(input);
     let first = input.expect()?.to_owned();
     let heading = Heading::read(&first, input.expect()?)?;

@@ -73,7 +73,7 @@ fn difference(
     writer.finish().unwrap().0
 }
 
-fn all(mut chain: Chain<impl std::io::Read>) -> Result<Vec<Current>, Failure> {
+fn all(mut chain: Chain<'_>) -> Result<Vec<Current>, Failure> {
     let mut found = Vec::new();
     while let Some(current) = chain.entry()? {
         found.push(current);

@@ -62,7 +62,7 @@ pub fn tar_read(bytes: &[u8]) {
 /// A tar archive, made into a tree.
 pub fn tar_extract(bytes: &[u8]) {
     let place = TargetFolder::new();
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     let options = Options {
         owners: false,
         powers: false,
@@ -72,7 +72,7 @@ pub fn tar_extract(bytes: &[u8]) {
     let archive = gzipped(bytes);
     let made = extract(archive.as_slice(), none, target, options, &mut quiet);
     place.is_untouched();
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     let checked = check(archive.as_slice(), none, &mut (), &mut quiet);
     // An archive that can be extracted can be verified, and is the same archive.
     if let Ok(made) = made {

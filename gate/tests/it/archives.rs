@@ -414,7 +414,7 @@ fn an_archive_of_the_first_version_is_read() {
     fine(&archive);
     let target = place.path().join("target");
     fs::create_dir(&target).unwrap();
-    let none: Option<Comparison<File>> = None;
+    let none: Option<Comparison<'_>> = None;
     extract(
         archive.stdout.as_slice(),
         none,

@@ -66,7 +66,7 @@ impl Place {
         let target = self.path("target");
         let _ = fs::remove_dir_all(&target);
         fs::create_dir(&target).unwrap();
-        let none: Option<Comparison<File>> = None;
+        let none: Option<Comparison<'_>> = None;
         let options = Options {
             owners: is_root(),
             powers: false,

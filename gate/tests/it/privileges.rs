@@ -72,7 +72,7 @@ fn an_owner_that_chown_takes_for_nobody_is_refused() {
         python(HOSTILE, &[archive.to_str().unwrap(), uid, gid, form]);
         let target = place.path().join(format!("{uid} {gid} {form}"));
         fs::create_dir(&target).unwrap();
-        let none: Option<Comparison<File>> = None;
+        let none: Option<Comparison<'_>> = None;
         let options = Options {
             owners: is_root(),
             powers: true,

@@ -39,7 +39,7 @@ fn a_damaged_archive_is_noticed_wherever_that_is() {
 
 /// The manifest of an archive of these entries.
 fn manifest_of(entries: &[Entry], archive: &[u8]) -> Vec<u8> {
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     let report = check(archive, none, &mut (), &mut quiet).unwrap();
     let mut content = digest::Hasher::default();
     content.update(b"content");
@@ -136,7 +136,7 @@ fn a_copy_is_handed_over_on_its_way() {
     holes.set_len(200_000).unwrap();
     tree.pack();
     let mut copies = Copies(Vec::new());
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     check(&tree.archive, none, &mut copies, &mut quiet).unwrap();
     assert_eq!(copies.0[0], ("data/a.db".into(), b"SQLite whole".to_vec()));
     assert_eq!((copies.0.len(), copies.0[1].1.len()), (2, 200_000));

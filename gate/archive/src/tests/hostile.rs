@@ -135,7 +135,7 @@ fn a_device_is_not_made() {
 #[test]
 fn a_making_stops_before_the_disk_is_full() {
     let place = tempfile::tempdir().unwrap();
-    let none: Option<Comparison<&[u8]>> = None;
+    let none: Option<Comparison<'_>> = None;
     let options = Options {
         reserve: u64::MAX >> 1,
         ..options()
@@ -150,7 +150,7 @@ fn a_making_stops_before_the_disk_is_full() {
 proptest! {
     #[test]
     fn arbitrary_bytes_make_nothing_and_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..3000), cut in 0_usize..2000) {
-        let none: Option<Comparison<&[u8]>> = None;
+        let none: Option<Comparison<'_>> = None;
         prop_assert!(check(bytes.as_slice(), none, &mut (), &mut quiet).is_err());
         // As the tar inside.
         let whole = archive_of(&[directory("data"), file("data/a")]);

@@ -115,6 +115,7 @@ fn read_manifest(
     let totals = records
         .totals()
         .ok_or_else(|| Failure::Verification("the manifest has no last line".to_owned()))?;
+    drop(records);
     file.rewind().map_err(reading())?;
     Ok((file, totals))
 }
