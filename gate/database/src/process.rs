@@ -42,7 +42,7 @@ pub fn inspect(arguments: &[OsString]) -> (u8, Vec<String>) {
 fn prepare(orders: &OsString) -> Result<String, String> {
     let orders: InspectionOrders = orders
         .to_str()
-        .and_then(|text| serde_json::from_str(text).ok())
+        .and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
         .ok_or("this is for the gate itself")?;
     begin_for(orders.gate)?;
     for (resource, limit) in [

@@ -70,7 +70,7 @@ pub fn line(answer: &impl Serialize) -> String {
 /// When that line is no such answer.
 pub fn read<T: DeserializeOwned>(output: &[u8]) -> Result<T, serde_json::Error> {
     let text = String::from_utf8_lossy(output);
-    serde_json::from_str(text.lines().last().unwrap_or_default())
+    serde_json::from_slice(text.lines().last().unwrap_or_default().as_bytes())
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Line {
         if !line.starts_with('{') {
             return text();
         }
-        let Ok(raw) = serde_json::from_str::<Raw>(line) else {
+        let Ok(raw) = serde_json::from_slice::<Raw>(line.as_bytes()) else {
             return text();
         };
         if let Some(stats) = raw.stats {

@@ -75,7 +75,7 @@ pub fn walk(arguments: &[OsString]) -> u8 {
 fn prepare(orders: &OsString) -> Result<WalkOrders, String> {
     let orders: WalkOrders = orders
         .to_str()
-        .and_then(|text| serde_json::from_str(text).ok())
+        .and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
         .ok_or("this is for the gate itself")?;
     begin_for(orders.gate)?;
     let kept = match orders.work {

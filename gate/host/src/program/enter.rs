@@ -39,7 +39,7 @@ pub fn enter(arguments: &[OsString]) -> String {
 /// The orders, and the program with its arguments.
 fn read(arguments: &[OsString]) -> Option<(Orders, &[OsString])> {
     let (orders, program) = arguments.split_first()?;
-    let orders = serde_json::from_str(orders.to_str()?).ok()?;
+    let orders = serde_json::from_slice(orders.to_str()?.as_bytes()).ok()?;
     (!program.is_empty()).then_some((orders, program))
 }
 

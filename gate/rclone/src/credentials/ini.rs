@@ -41,7 +41,8 @@ impl Token {
         if !self.value.starts_with('{') {
             return !self.value.is_empty();
         }
-        let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&self.value) else {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(self.value.as_bytes())
+        else {
             return false;
         };
         fields
@@ -52,7 +53,7 @@ impl Token {
     /// The expiry time, if the token states one: later tokens expire later.
     #[must_use]
     pub fn expiry(&self) -> Option<chrono::DateTime<chrono::FixedOffset>> {
-        let fields: serde_json::Value = serde_json::from_str(&self.value).ok()?;
+        let fields: serde_json::Value = serde_json::from_slice(self.value.as_bytes()).ok()?;
         chrono::DateTime::parse_from_rfc3339(fields.get("expiry")?.as_str()?).ok()
     }
 }

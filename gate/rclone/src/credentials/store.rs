@@ -66,7 +66,7 @@ struct Origin {
 /// Reads the record of a copy; an unreadable record is an error of the kind `InvalidData`.
 fn origin(place: &OwnedFd) -> io::Result<Origin> {
     let text = read_within(place, ORIGIN, ORIGIN_LIMIT)?;
-    serde_json::from_str(&text).map_err(|_| io::ErrorKind::InvalidData.into())
+    serde_json::from_slice(text.as_bytes()).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 impl Store {

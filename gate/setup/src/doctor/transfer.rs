@@ -231,7 +231,7 @@ fn section(
             Finding::ok(format!("[{name}] is of type {kind}, and needs no token"))
         };
     };
-    let Ok(token) = serde_json::from_str::<Token>(token) else {
+    let Ok(token) = serde_json::from_slice::<Token>(token.as_bytes()) else {
         return Finding::fail(format!("the token of [{name}] cannot be read"), again());
     };
     if token.refresh_token.is_empty() {

@@ -51,9 +51,11 @@ impl Record {
         if text.is_empty() {
             return Ok(None);
         }
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            format!("{PATH} cannot be read: {error}; move it away, and install with --import")
-        })
+        serde_json::from_slice(text.as_bytes())
+            .map(Some)
+            .map_err(|error| {
+                format!("{PATH} cannot be read: {error}; move it away, and install with --import")
+            })
     }
 
     /// True if the installer wrote these bytes there.

@@ -56,7 +56,8 @@ pub(in crate::install) fn ask(target: &Target<'_>) -> Result<Runner, String> {
         if !said.ok() {
             return Err(format!("lightflow {what} list: {}", said.words()));
         }
-        let value: Value = serde_json::from_str(&said.out).map_err(|error| error.to_string())?;
+        let value: Value =
+            serde_json::from_slice(said.out.as_bytes()).map_err(|error| error.to_string())?;
         let list = value.get(key).and_then(Value::as_array).cloned();
         list.ok_or_else(|| format!("lightflow {what} list says nothing of {key}"))
     };
