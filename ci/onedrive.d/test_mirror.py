@@ -447,6 +447,37 @@ class Extra(OnMirror):
         self.control.reset()
         self.gate.request(line)
         self.assertLessEqual(self.control.counters()["total"], QUIET)
+        # The gate reads it back as well.
+        self.assertRegex(self.on_host("--verify-extra", "etc"), "is good: .* complete as of 20")
+        back = self.scratch / "back"
+        self.on_host("--restore-extra", "etc", "--to", str(back), "--keep-privileges")
+        self.assertEqual(trees.differences(trees.describe(top), trees.describe(back)), [])
+        self.assertIn("complete as of", self.on_host("--list"))
+        # A content that was changed on the remote is found by both.
+        path = next(path for path in sorted(self.control.files(f"{FOLDER}/extra/etc")) if not path.endswith(".rclonelink"))
+        self.control.write(path, b"changed by hand")
+        self.assertRegex(self.on_host("--verify-extra", "etc", code=65), "other than the manifest says")
+        self.on_host("--restore-extra", "etc", "--to", str(self.scratch / "damaged"), code=65)
+        self.assertFalse((self.scratch / "damaged").exists())
+        for target in ("none", "app"):
+            self.assertIn("extra", self.on_host("--verify-extra", target, code=77))
+
+    def test_a_transition_of_an_extra_target_that_was_begun_is_read_as_the_new_night(self):
+        top = self.scratch / "etc"
+        top.mkdir()
+        (top / "file").write_bytes(b"before")
+        self.configure(tables=f'[extra.etc]\npath = "{top}"')
+        line = f"backupctl --sync-extra etc --remote {self.gate.target}"
+        self.gate.request(line)
+        (top / "file").write_bytes(b"after")
+        self.control.faults({"match": r"^patch .*/\.incoming/", "count": 0, "status": 403})
+        self.assertNotEqual(self.gate.request(line).returncode, 0)
+        self.control.faults()
+        back = self.scratch / "back"
+        said = self.on_host("--restore-extra", "etc", "--to", str(back))
+        self.assertIn("was interrupted", said)
+        self.assertEqual((back / "file").read_bytes(), b"after")
+        self.assertIn("is good", self.on_host("--verify-extra", "etc"))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ _backupctl_offer() {
 }
 
 # Table of verbs: begin
-_backupctl_verbs='--stop --start --sync --archive --sync-extra --list --status --doctor --verify --restore --recover --approve --approve-extra --explain --install --uninstall --completions --ssh-gate --help --version'
+_backupctl_verbs='--stop --start --sync --archive --sync-extra --list --status --doctor --verify --restore --verify-extra --restore-extra --recover --approve --approve-extra --explain --install --uninstall --completions --ssh-gate --help --version'
 
 # _backupctl_options VERB: the options that go with it.
 _backupctl_options() {
@@ -49,6 +49,8 @@ _backupctl_options() {
     --doctor) echo '--json' ;;
     --verify) echo '--from --remote --timeout' ;;
     --restore) echo '--from --to --in-place --keep-privileges --remote --timeout' ;;
+    --verify-extra) echo '--remote --timeout' ;;
+    --restore-extra) echo '--to --keep-privileges --remote --timeout' ;;
     --recover) echo '--boot' ;;
     --install) echo '--dry-run --import --user --data-root --local-remote' ;;
     --uninstall) echo '--dry-run' ;;
@@ -86,6 +88,13 @@ _backupctl_kind() {
     '--restore --to') echo directory ;;
     '--restore --remote') echo remote ;;
     '--restore --timeout') echo unknown ;;
+    '--verify-extra --verify-extra') echo extra ;;
+    '--verify-extra --remote') echo remote ;;
+    '--verify-extra --timeout') echo unknown ;;
+    '--restore-extra --restore-extra') echo extra ;;
+    '--restore-extra --to') echo directory ;;
+    '--restore-extra --remote') echo remote ;;
+    '--restore-extra --timeout') echo unknown ;;
     '--recover --recover') echo maybe services ;;
     '--approve --approve') echo services ;;
     '--approve-extra --approve-extra') echo extra ;;

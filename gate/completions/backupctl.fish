@@ -35,9 +35,9 @@ end
 # Whether a verb may come, or the value of the verb that is the last word.
 function __backupctl_has_none
     set -l words (commandline -opc)
-    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --restore --approve --approve-extra --explain --completions
+    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --restore --verify-extra --restore-extra --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor verify restore recover approve approve-extra explain install uninstall completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra list status doctor verify restore verify-extra restore-extra recover approve approve-extra explain install uninstall completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -53,6 +53,8 @@ complete -c backupctl -n __backupctl_has_none -l status -d 'show services that a
 complete -c backupctl -n __backupctl_has_none -l doctor -d 'check every link of the chain and suggest fixes'
 complete -c backupctl -n __backupctl_has_none -l verify -xa '(__backupctl_names services)' -d 'read the newest archive back and check it fully'
 complete -c backupctl -n __backupctl_has_none -l restore -xa '(__backupctl_names services)' -d 'bring data back, into a fresh directory beside it'
+complete -c backupctl -n __backupctl_has_none -l verify-extra -xa '(__backupctl_names extra)' -d 'read the mirror of an extra target back and check it fully'
+complete -c backupctl -n __backupctl_has_none -l restore-extra -xa '(__backupctl_names extra)' -d 'bring an extra target back'
 complete -c backupctl -n __backupctl_has_none -l recover -d 'start services with an expired lease'
 complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'allow the next sync to make the refused change'
 complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra target'
@@ -64,16 +66,16 @@ complete -c backupctl -n __backupctl_has_none -l ssh-gate -d 'carry out the requ
 complete -c backupctl -n __backupctl_has_none -l help -d 'print this help'
 complete -c backupctl -n __backupctl_has_none -l version -d 'print the version'
 complete -c backupctl -n '__backupctl_has list status recover' -xa '(__backupctl_names services)'
-complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify restore' -l timeout -x -d 'give up after S seconds'
+complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify restore verify-extra restore-extra' -l timeout -x -d 'give up after S seconds'
 complete -c backupctl -n '__backupctl_has sync archive' -l path -xa '(__backupctl_path)' -d 'its data directory'
-complete -c backupctl -n '__backupctl_has sync archive sync-extra verify restore' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
+complete -c backupctl -n '__backupctl_has sync archive sync-extra verify restore verify-extra restore-extra' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'keep archives of N weeks'
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'keep archives of N months'
 complete -c backupctl -n '__backupctl_has list status doctor' -l json -d 'the same for scripts'
 complete -c backupctl -n '__backupctl_has verify restore' -l from -xa mirror -d 'the archive of this day, or the mirror'
-complete -c backupctl -n '__backupctl_has restore' -l to -xa '(__fish_complete_directories)' -d 'into this directory, which must be new or empty'
+complete -c backupctl -n '__backupctl_has restore restore-extra' -l to -xa '(__fish_complete_directories)' -d 'into this directory, which must be new or empty'
 complete -c backupctl -n '__backupctl_has restore' -l in-place -d 'stop the service, replace its data, start it'
-complete -c backupctl -n '__backupctl_has restore' -l keep-privileges -d 'with set-user-ID, set-group-ID and capabilities'
+complete -c backupctl -n '__backupctl_has restore restore-extra' -l keep-privileges -d 'with set-user-ID, set-group-ID and capabilities'
 complete -c backupctl -n '__backupctl_has recover' -l boot -d 'also services left stopped across a reboot'
 complete -c backupctl -n '__backupctl_has install uninstall' -l dry-run -d 'only print the changes'
 complete -c backupctl -n '__backupctl_has install' -l import -d 'keep the files of an earlier installation'

@@ -131,7 +131,8 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         | Order::Report { .. }
         | Order::Verify(_)
         | Order::VerifyMirror(_)
-        | Order::Restore(_) => Vec::new(),
+        | Order::Restore(_)
+        | Order::RestoreExtra(_) => Vec::new(),
     }
 }
 

@@ -175,6 +175,7 @@ pub(crate) fn carry_out(
             | Order::Verify(_)
             | Order::VerifyMirror(_)
             | Order::Restore(_)
+            | Order::RestoreExtra(_)
     ) {
         let offers = Offers::ask();
         facts.push(("confinement", offers.to_string()));

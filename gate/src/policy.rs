@@ -9,7 +9,7 @@ mod reason;
 
 use std::time::Duration;
 
-use crate::request::{HostVerb, Request};
+use crate::request::{HostVerb, Request, Target};
 use base::lock_name::LockName;
 use base::names::{
     Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, usable::table,
@@ -18,7 +18,7 @@ use config::{Config, Timeout};
 use host::caller::{Caller, Door};
 use mirror::place::Places;
 
-pub use order::{Archive, Mirror, Order, Raised, Restore, Wanted};
+pub use order::{Archive, Mirror, MirrorCopies, Order, Raised, Restore, RestoreExtra, Wanted};
 pub use reason::Reason;
 
 /// The result of a decision.
@@ -106,7 +106,10 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             };
             let restore = Restore {
                 wanted: wanted(config, service, day, remote.as_ref())?,
-                mirror: *from == Some(Origin::Mirror),
+                mirror: match from {
+                    Some(Origin::Mirror) => Some(copies(config, service, remote.as_ref())?),
+                    Some(Origin::Archive(_)) | None => None,
+                },
                 target: target.clone(),
                 keep_privileges: *keep_privileges,
                 folder: config.data_root.below(&[service.as_str()]),
@@ -121,11 +124,36 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
         }) => {
             let wanted = |day| wanted(config, service, day, remote.as_ref());
             let order = match from {
-                Some(Origin::Mirror) => Order::VerifyMirror(wanted(None)?),
+                Some(Origin::Mirror) => {
+                    Order::VerifyMirror(copies(config, service, remote.as_ref())?)
+                }
                 Some(Origin::Archive(day)) => Order::Verify(wanted(Some(*day))?),
                 None => Order::Verify(wanted(None)?),
             };
             (order, FETCHING, *timeout)
+        }
+        Request::Host(HostVerb::VerifyExtra {
+            target,
+            remote,
+            timeout,
+        }) => {
+            let copies = copies_of_extra(config, target, remote.as_ref())?;
+            (Order::VerifyMirror(copies), FETCHING, *timeout)
+        }
+        Request::Host(HostVerb::RestoreExtra {
+            target,
+            to,
+            keep_privileges,
+            remote,
+            timeout,
+        }) => {
+            let restore = RestoreExtra {
+                lock: LockName::restores_extra(target),
+                copies: copies_of_extra(config, target, remote.as_ref())?,
+                target: Target::At(to.clone()),
+                keep_privileges: *keep_privileges,
+            };
+            (Order::RestoreExtra(restore), FETCHING, *timeout)
         }
         Request::Host(verb) => (for_the_host(config, verb)?, LOOKING, None),
         Request::Stop { service, timeout } => {
@@ -257,6 +285,8 @@ fn for_the_host(config: &Config, verb: &HostVerb) -> Result<Order, Reason> {
         | HostVerb::Recover { .. }
         | HostVerb::Verify { .. }
         | HostVerb::Restore { .. }
+        | HostVerb::VerifyExtra { .. }
+        | HostVerb::RestoreExtra { .. }
         | HostVerb::Alone(_) => {
             return Err(Reason::NotARequest(verb.name()));
         }
@@ -271,18 +301,53 @@ fn wanted(
     remote: Option<&Remote>,
 ) -> Result<Wanted, Reason> {
     let hot = known(config, service)?.is_hot(service);
-    let remotes = match remote {
-        Some(remote) => {
-            allowed(config, remote)?;
-            vec![remote.clone()]
-        }
-        None => config.remotes.clone(),
-    };
     Ok(Wanted {
         service: service.clone(),
         day,
-        remotes,
+        remotes: readable(config, remote)?,
         hot,
+    })
+}
+
+/// The named remote, or all remotes.
+fn readable(config: &Config, remote: Option<&Remote>) -> Result<Vec<Remote>, Reason> {
+    match remote {
+        Some(remote) => allowed(config, remote).map(|()| vec![remote.clone()]),
+        None => Ok(config.remotes.clone()),
+    }
+}
+
+/// The mirror of a service.
+fn copies(
+    config: &Config,
+    service: &ServiceName,
+    remote: Option<&Remote>,
+) -> Result<MirrorCopies, Reason> {
+    known(config, service)?;
+    let remotes = readable(config, remote)?.into_iter();
+    Ok(MirrorCopies {
+        subject: service.to_string(),
+        places: remotes
+            .map(|remote| (remote.clone(), Places::of_service(&remote, service)))
+            .collect(),
+    })
+}
+
+/// The mirror of an extra target.
+fn copies_of_extra(
+    config: &Config,
+    target: &TargetName,
+    remote: Option<&Remote>,
+) -> Result<MirrorCopies, Reason> {
+    if !config.extra.contains_key(target) {
+        return Err(unknown_target(config, target));
+    }
+    let remotes = readable(config, remote)?.into_iter();
+    Ok(MirrorCopies {
+        subject: target.to_string(),
+        places: remotes
+            .map(|remote| (remote.clone(), Places::of_extra(&remote, target)))
+            .collect(),
     })
 }
 

@@ -1,7 +1,8 @@
 //! The names of locks, and of the records that belong to the same thing.
 //!
 //! A service has a lock for the service itself, one for its archives, one for its restores and one for its mirrors; an
-//! extra target has one. Their names are `NAME`, `archive.NAME`, `restore.NAME`, `mirror.NAME` and `extra.NAME`, where each dot of NAME is a comma: no name
+//! extra target has one for its mirror and one for its restores. Their names are `NAME`, `archive.NAME`, `restore.NAME`,
+//! `mirror.NAME`, `extra.NAME` and `restore-extra.NAME`, where each dot of NAME is a comma: no name
 //! holds a comma, so the kind is before the only dot. Names without a dot give the file names of the gate's first versions,
 //! so that a gate that is being replaced and the new one see each other's locks.
 //!
@@ -15,6 +16,7 @@ enum Kind {
     Service(ServiceName),
     Archives(ServiceName),
     Restores(ServiceName),
+    RestoresExtra(TargetName),
     Mirror(ServiceName),
     Upload(String),
     Extra(TargetName),
@@ -44,6 +46,12 @@ impl LockName {
     #[must_use]
     pub fn restores(service: &ServiceName) -> Self {
         Self(Kind::Restores(service.clone()))
+    }
+
+    /// The lock of an extra target's restores. A sync of the target need not wait for it.
+    #[must_use]
+    pub fn restores_extra(target: &TargetName) -> Self {
+        Self(Kind::RestoresExtra(target.clone()))
     }
 
     /// The lock of a service's mirrors. A sync holds it until the upload ends, and the lock of the service only while it
@@ -79,6 +87,7 @@ impl LockName {
             Kind::Service(name) => encoded(name.as_str()),
             Kind::Archives(name) => format!("archive.{}", encoded(name.as_str())),
             Kind::Restores(name) => format!("restore.{}", encoded(name.as_str())),
+            Kind::RestoresExtra(name) => format!("restore-extra.{}", encoded(name.as_str())),
             Kind::Mirror(name) => format!("mirror.{}", encoded(name.as_str())),
             Kind::Upload(remote) => format!(".upload.{}", encoded(remote)),
             Kind::Extra(name) => format!("extra.{}", encoded(name.as_str())),
@@ -104,7 +113,7 @@ impl LockName {
             | Kind::Restores(name)
             | Kind::Mirror(name) => name.as_str(),
             Kind::Upload(remote) => remote,
-            Kind::Extra(name) => name.as_str(),
+            Kind::Extra(name) | Kind::RestoresExtra(name) => name.as_str(),
             Kind::Probe => "a write probe",
         }
     }
@@ -140,15 +149,17 @@ mod tests {
         });
         let target = TargetName::parse(word).into_iter();
         of_service
-            .chain(target.map(|name| LockName::extra(&name)))
+            .chain(
+                target.flat_map(|name| [LockName::extra(&name), LockName::restores_extra(&name)]),
+            )
             .collect()
     }
 
     proptest! {
         #[test]
         fn different_locks_have_different_files(
-            word in "(archive|restore|mirror|extra)?[.]?[A-Za-z0-9][A-Za-z0-9._-]{0,5}([.](lock|start|new|json))?",
-            prefix in "(archive|restore|mirror|extra)[.,]",
+            word in "(archive|restore|restore-extra|mirror|extra)?[.]?[A-Za-z0-9][A-Za-z0-9._-]{0,5}([.](lock|start|new|json))?",
+            prefix in "(archive|restore|restore-extra|mirror|extra)[.,]",
         ) {
             let mut locks = all(&word);
             locks.extend(all(&format!("{prefix}{word}")));

@@ -43,17 +43,23 @@ pub(super) fn paced(
     })
 }
 
-/// Downloads files. Returns the failure if only some of them came, and `None` if all did.
+/// Downloads files; `totals` are their bytes and their number, if both are known. Returns the failure if only some of them
+/// came, and `None` if all did.
 pub(super) fn download(
     context: &mut Context<'_>,
     task: &Task<'_>,
+    totals: Option<(u64, u64)>,
     patience: &Patience<'_>,
 ) -> Result<Option<Partial>, Failure> {
     let mut pauses = Pauses::new();
     let (mut last, mut repeated) = (BTreeSet::new(), 0);
     let mut any = false;
     loop {
-        let mut heard = Listener::new(task.phase);
+        let heard = Listener::new(task.phase);
+        let mut heard = match totals {
+            Some((bytes, files)) => heard.of(bytes, files),
+            None => heard,
+        };
         let ended = context.rclone_attempt(task, &mut heard, patience)?;
         any |= heard.stats().transfers > 0;
         let failed = heard.failed().0.clone();

@@ -94,8 +94,9 @@ fn carry_out(
         }
         Order::Approve { lock } => approve::approve(context, lock),
         Order::Restore(order) => restore::restore(context, order, until),
+        Order::RestoreExtra(order) => restore::restore_extra(context, order, until),
         Order::Verify(wanted) => verify::verify(context, wanted, until),
-        Order::VerifyMirror(wanted) => verify_mirror::verify(context, wanted, until),
+        Order::VerifyMirror(copies) => verify_mirror::verify(context, copies, until),
         Order::Report {
             report,
             service,
@@ -139,7 +140,8 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         | Order::Recover { .. }
         | Order::Verify(_)
         | Order::VerifyMirror(_)
-        | Order::Restore(_) => None,
+        | Order::Restore(_)
+        | Order::RestoreExtra(_) => None,
     };
     // Enough requests are looking after leases already; one more would only slow them down.
     let slot = Slot::take(&context.config.lock_dir, "looking-after", LOOKING_AFTER);

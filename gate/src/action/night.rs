@@ -60,6 +60,8 @@ pub(super) struct Fetched {
     pub(super) entries: u64,
     pub(super) files: u64,
     pub(super) bytes: u64,
+    /// Bytes and files outside of bundles; a link has no file of its own to be read.
+    pub(super) plain: (u64, u64),
     /// True if a content may be at its path in `data/`.
     pub(super) any_in_data: bool,
     /// True if a content may be in the incoming folder.
@@ -269,6 +271,11 @@ impl MirrorBooks {
                 return Ok(());
             }
             needs.files += 1;
+            let is_plain = !matches!(entry.stored, Stored::Bundle(_)) && entry.record.letter != 'l';
+            if is_plain {
+                needs.plain.0 = needs.plain.0.saturating_add(entry.bytes());
+                needs.plain.1 += 1;
+            }
             match &entry.stored {
                 Stored::Data => needs.any_in_data = true,
                 // It is in one of two places.

@@ -1,4 +1,4 @@
-//! `--verify SVC --from mirror`: read all contents of a mirror back, and compare their digests with the manifest.
+//! `--verify SVC --from mirror` and `--verify-extra NAME`: read all contents of a mirror back, and compare their digests with the manifest.
 //!
 //! rclone reads the contents and prints their digests; nothing of them is kept on this host. The digests come in any
 //! order, so they are compared in passes: each takes the part of the digests that fits into memory.
@@ -18,20 +18,18 @@ use super::night::{MirrorBooks, digest_of, flat_name, look};
 use super::one_process::Reach;
 use super::remote::{Access, Task};
 use super::spool::fetched_folder;
-use crate::policy::Wanted;
+use crate::policy::MirrorCopies;
 use archive::Named;
 use archive::contents::Part;
 use archive::digest::{Digest, Hasher};
 use base::error::Failure;
 use base::measure;
-use base::names::Remote;
 use base::progress::Phase;
 use base::scratch::Scratch;
 use host::Patience;
 use host::program::Output;
 use mirror::complete::Standing;
 use mirror::entry::{Stored, below_root};
-use mirror::place::Places;
 
 /// The most digests that are in memory at the same time.
 const AT_ONCE: u64 = 100_000;
@@ -47,28 +45,26 @@ const DIGITS: usize = 64;
 
 pub(super) fn verify(
     context: &mut Context<'_>,
-    wanted: &Wanted,
+    copies: &MirrorCopies,
     until: Instant,
 ) -> Result<String, Failure> {
     let patience = Patience::attended(until);
-    context.rclone_reads(&wanted.remotes, &patience)?;
+    context.rclone_reads(&copies.remotes(), &patience)?;
     context.begin_one_process(Reach::Remote, &patience)?;
     let folder = fetched_folder(&context.config.spool_dir);
     let scratch =
         Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
     let databases = Databases::new(scratch, context.config.limits.spool_reserve);
-    for remote in &wanted.remotes {
-        let places = Places::of_service(remote, &wanted.service);
-        let waits = wanted.remotes.len() == 1;
-        if let Some(mut books) = look(context, places, &databases, waits, &patience)? {
+    for (_, places) in &copies.places {
+        let waits = copies.places.len() == 1;
+        if let Some(mut books) = look(context, places.clone(), &databases, waits, &patience)? {
             return compare(context, &mut books, &databases, &patience);
         }
     }
-    let places: Vec<String> = wanted.remotes.iter().map(Remote::to_string).collect();
     Err(Failure::NoArchive(format!(
-        "there is no mirror of {} with a manifest in {}; the next --sync writes one",
-        wanted.service,
-        places.join(", ")
+        "there is no mirror of {} with a manifest in {}; its next sync writes one",
+        copies.subject,
+        copies.named()
     )))
 }
 
@@ -206,7 +202,7 @@ impl Digests {
         let mut digests = Self(Vec::new());
         let path = |name: &str| databases.path().below(&[name]).to_string();
         // rclone writes the files.
-        let mut run = |context: &mut Context<'_>, kind, folder: &str, argv, name: &str| {
+        let mut run = |context: &mut Context<'_>, kind, folder: &str, argv, name: &str, totals| {
             let file = databases.create(name)?;
             let what = format!("reading {folder}");
             let argv = paced(context, folder, argv)?;
@@ -217,10 +213,10 @@ impl Digests {
                 remote: folder,
                 access: Access::Writes(databases.path()),
                 output: Output::Relayed,
-                phase: Phase::Comparing,
+                phase: Phase::Checking,
             };
             // Files that cannot be read have no digest.
-            download(context, &task, patience)?;
+            download(context, &task, totals, patience)?;
             drop(file);
             digests.0.push((kind, databases.open(name)?));
             Ok::<(), Failure>(())
@@ -228,7 +224,8 @@ impl Digests {
         if needs.any_in_data {
             let folder = books.places.data.clone();
             let argv = rclone::digests(context.config, &folder, &path("digests"));
-            run(context, Kind::Data, &folder, argv, "digests")?;
+            let totals = Some(needs.plain);
+            run(context, Kind::Data, &folder, argv, "digests", totals)?;
         }
         if needs.any_incoming {
             let mut names = BufWriter::new(databases.create("names")?);
@@ -240,7 +237,7 @@ impl Digests {
                 let folder = books.places.incoming.clone();
                 let (into, names) = (path("incoming"), path("names"));
                 let argv = rclone::digests_listed(context.config, &folder, &into, &names);
-                run(context, Kind::Incoming, &folder, argv, "incoming")?;
+                run(context, Kind::Incoming, &folder, argv, "incoming", None)?;
             }
         }
         let mut bundled = BufWriter::new(databases.create("bundled")?);

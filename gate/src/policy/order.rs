@@ -43,9 +43,11 @@ pub enum Order {
     /// Read an archive back and check its whole content.
     Verify(Wanted),
     /// Read a mirror back, and check all its contents.
-    VerifyMirror(Wanted),
+    VerifyMirror(MirrorCopies),
     /// Bring data back.
     Restore(Restore),
+    /// Bring an extra target back.
+    RestoreExtra(RestoreExtra),
     /// Report something, and change nothing.
     Report {
         /// The report.
@@ -140,13 +142,57 @@ pub struct Wanted {
     pub hot: bool,
 }
 
+/// The copies of a mirror that can be read.
+#[derive(Debug)]
+pub struct MirrorCopies {
+    /// The service or extra target, for messages.
+    pub subject: String,
+    /// The remotes that may have a copy, and its folders there.
+    pub places: Vec<(Remote, Places)>,
+}
+
+impl MirrorCopies {
+    /// These remotes.
+    #[must_use]
+    pub fn remotes(&self) -> Vec<Remote> {
+        self.places
+            .iter()
+            .map(|(remote, _)| remote.clone())
+            .collect()
+    }
+
+    /// These remotes, for messages.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let named = self
+            .remotes()
+            .iter()
+            .map(Remote::to_string)
+            .collect::<Vec<_>>();
+        named.join(", ")
+    }
+}
+
+/// An extra target to bring back, and its destination.
+#[derive(Debug)]
+pub struct RestoreExtra {
+    /// The lock of its restores.
+    pub lock: LockName,
+    /// Its mirror.
+    pub copies: MirrorCopies,
+    /// The destination.
+    pub target: Target,
+    /// Restore set-user-ID and set-group-ID bits and the capabilities of files.
+    pub keep_privileges: bool,
+}
+
 /// Data to bring back, and its destination.
 #[derive(Debug)]
 pub struct Restore {
     /// The archive; with a mirror, the archive that has the owners in its manifest.
     pub wanted: Wanted,
-    /// The content comes from the mirror.
-    pub mirror: bool,
+    /// The mirror, if the content comes from it.
+    pub mirror: Option<MirrorCopies>,
     /// The destination.
     pub target: Target,
     /// Restore set-user-ID and set-group-ID bits and the capabilities of files.

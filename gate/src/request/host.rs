@@ -70,6 +70,28 @@ pub enum HostVerb {
         /// The time limit.
         timeout: Option<Seconds>,
     },
+    /// `--verify-extra NAME [--remote R] [--timeout S]`: read the mirror of an extra target back and check its whole content.
+    VerifyExtra {
+        /// The extra target.
+        target: TargetName,
+        /// The remote; `None` to search every remote of the configuration.
+        remote: Option<Remote>,
+        /// The time limit.
+        timeout: Option<Seconds>,
+    },
+    /// `--restore-extra NAME --to DIR [--keep-privileges] [--remote R] [--timeout S]`: bring an extra target back.
+    RestoreExtra {
+        /// The extra target.
+        target: TargetName,
+        /// The destination, which is empty or does not exist.
+        to: PlainPath,
+        /// Restore the set-user-ID and set-group-ID bits and the capabilities of files.
+        keep_privileges: bool,
+        /// The remote; `None` to search every remote of the configuration.
+        remote: Option<Remote>,
+        /// The time limit.
+        timeout: Option<Seconds>,
+    },
     /// `--doctor [--json]`: report problems of the host and their fixes.
     Doctor {
         /// JSON, for scripts.
@@ -90,11 +112,13 @@ impl HostVerb {
             option: verb,
             source,
         };
-        if verb == "--approve-extra" {
+        if matches!(
+            verb,
+            "--approve-extra" | "--verify-extra" | "--restore-extra"
+        ) {
             let target = value.ok_or(ParseError::NoValue(verb))?;
-            return TargetName::parse(target)
-                .map(Self::ApproveExtra)
-                .map_err(named);
+            let target = TargetName::parse(target).map_err(named)?;
+            return Self::of_extra(verb, target, typed);
         }
         let service = value.map(ServiceName::parse).transpose().map_err(named)?;
         if verb == "--approve" {
@@ -141,6 +165,29 @@ impl HostVerb {
         })
     }
 
+    /// Reads the options of a verb for an extra target.
+    fn of_extra(
+        verb: &'static str,
+        target: TargetName,
+        typed: &mut Typed<'_>,
+    ) -> Result<Self, ParseError> {
+        Ok(match verb {
+            "--verify-extra" => Self::VerifyExtra {
+                target,
+                remote: typed.take("--remote", Remote::parse)?,
+                timeout: typed.take("--timeout", Seconds::parse)?,
+            },
+            "--restore-extra" => Self::RestoreExtra {
+                target,
+                to: typed.need(verb, "--to", PlainPath::parse)?,
+                keep_privileges: typed.flag("--keep-privileges"),
+                remote: typed.take("--remote", Remote::parse)?,
+                timeout: typed.take("--timeout", Seconds::parse)?,
+            },
+            _ => Self::ApproveExtra(target),
+        })
+    }
+
     /// The verb, as typed.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -151,6 +198,8 @@ impl HostVerb {
             Self::ApproveExtra(_) => "--approve-extra",
             Self::Verify { .. } => "--verify",
             Self::Restore { .. } => "--restore",
+            Self::VerifyExtra { .. } => "--verify-extra",
+            Self::RestoreExtra { .. } => "--restore-extra",
             Self::Doctor { .. } => "--doctor",
             Self::Alone(word) => word,
         }
@@ -164,7 +213,11 @@ impl HostVerb {
             Self::Approve(service)
             | Self::Verify { service, .. }
             | Self::Restore { service, .. } => Some(service),
-            Self::ApproveExtra(_) | Self::Doctor { .. } | Self::Alone(_) => None,
+            Self::ApproveExtra(_)
+            | Self::VerifyExtra { .. }
+            | Self::RestoreExtra { .. }
+            | Self::Doctor { .. }
+            | Self::Alone(_) => None,
         }
     }
 
@@ -172,7 +225,9 @@ impl HostVerb {
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         match self {
-            Self::ApproveExtra(target) => Some(target.as_str()),
+            Self::ApproveExtra(target)
+            | Self::VerifyExtra { target, .. }
+            | Self::RestoreExtra { target, .. } => Some(target.as_str()),
             verb => verb.service().map(ServiceName::as_str),
         }
     }
@@ -209,6 +264,26 @@ impl HostVerb {
                 ..
             } => {
                 let mut options = given("--from", from.as_ref());
+                options.extend(given("--remote", remote.as_ref()));
+                options.extend(given("--timeout", timeout.as_ref()));
+                options
+            }
+            Self::VerifyExtra {
+                remote, timeout, ..
+            } => {
+                let mut options = given("--remote", remote.as_ref());
+                options.extend(given("--timeout", timeout.as_ref()));
+                options
+            }
+            Self::RestoreExtra {
+                to,
+                keep_privileges,
+                remote,
+                timeout,
+                ..
+            } => {
+                let mut options = given("--to", Some(to));
+                options.extend(flag("--keep-privileges", *keep_privileges));
                 options.extend(given("--remote", remote.as_ref()));
                 options.extend(given("--timeout", timeout.as_ref()));
                 options

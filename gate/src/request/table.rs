@@ -209,7 +209,7 @@ const ANY_SERVICE: Takes = Takes::AtMostOne(Value::Service);
 const TARGET: Takes = Takes::One(Value::Target);
 
 /// All verbs, in the order in which people read them.
-pub const VERBS: [Verb; 20] = [
+pub const VERBS: [Verb; 22] = [
     verb(
         Place::Request,
         "--stop",
@@ -293,6 +293,25 @@ pub const VERBS: [Verb; 20] = [
             Use::May(TIMEOUT),
         ],
         "bring data back, into a fresh directory beside it",
+    ),
+    verb(
+        Place::Host,
+        "--verify-extra",
+        TARGET,
+        &[Use::May(REMOTE), Use::May(TIMEOUT)],
+        "read the mirror of an extra target back and check it fully",
+    ),
+    verb(
+        Place::Host,
+        "--restore-extra",
+        TARGET,
+        &[
+            Use::Must(TO),
+            Use::May(PRIVILEGES),
+            Use::May(REMOTE),
+            Use::May(TIMEOUT),
+        ],
+        "bring an extra target back",
     ),
     verb(
         Place::Host,

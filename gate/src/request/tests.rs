@@ -78,6 +78,10 @@ fn name() -> impl Strategy<Value = ServiceName> {
     "[a-z0-9][a-z0-9_-]{0,63}".prop_map(|word| ServiceName::parse(&word).unwrap())
 }
 
+fn target_name() -> impl Strategy<Value = TargetName> {
+    name().prop_map(|name| TargetName::parse(name.as_str()).unwrap())
+}
+
 fn path() -> impl Strategy<Value = PlainPath> {
     "(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){1,6}".prop_map(|word| PlainPath::parse(&word).unwrap())
 }
@@ -191,6 +195,29 @@ fn request() -> impl Strategy<Value = Request> {
                     timeout
                 })
             ),
+        (target_name(), proptest::option::of(remote()), timeout()).prop_map(
+            |(target, remote, timeout)| Request::Host(HostVerb::VerifyExtra {
+                target,
+                remote,
+                timeout
+            })
+        ),
+        (
+            target_name(),
+            path(),
+            any::<bool>(),
+            proptest::option::of(remote()),
+            timeout()
+        )
+            .prop_map(|(target, to, keep_privileges, remote, timeout)| {
+                Request::Host(HostVerb::RestoreExtra {
+                    target,
+                    to,
+                    keep_privileges,
+                    remote,
+                    timeout,
+                })
+            }),
         Just(Request::Host(HostVerb::Alone("--help"))),
     ]
 }

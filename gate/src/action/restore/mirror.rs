@@ -1,4 +1,4 @@
-//! `--from mirror`: the last complete night, exactly as its manifest says.
+//! `--from mirror` and `--restore-extra`: the last complete night, exactly as its manifest says.
 //!
 //! rclone downloads the contents into a folder beside the tree in the making: those of `data/` in one run, and in the
 //! middle of a transition those of the incoming folder in a second one. The tree is made of the manifest, and each
@@ -21,7 +21,7 @@ use crate::action::databases::Databases;
 use crate::action::download::{Partial, download, paced};
 use crate::action::night::{Fetched, MirrorBooks, Unbundling, flat_name, look};
 use crate::action::remote::{Access, Task};
-use crate::policy::Restore;
+use crate::policy::{MirrorCopies, Restore};
 use archive::assemble::{Assembled, Assembly, Source, Tree};
 use archive::extract::Options;
 use base::error::Failure;
@@ -32,42 +32,56 @@ use host::Patience;
 use host::program::Output;
 use mirror::complete::Standing;
 use mirror::entry::Stored;
-use mirror::place::Places;
 
 /// The list of files to download from the incoming folder, one name in a line.
 const NAMES: &str = "names";
 
+/// A mirror to restore.
+pub(super) struct MirrorOrder<'o> {
+    pub(super) copies: &'o MirrorCopies,
+    /// Restore set-user-ID and set-group-ID bits and the capabilities of files.
+    pub(super) keep_privileges: bool,
+    /// The order for a service: its mirror may have no manifest, and its archives know the owners then.
+    pub(super) service: Option<&'o Restore>,
+}
+
 /// Restores the mirror of the first remote that has one.
 pub(super) fn fetch(
     context: &mut Context<'_>,
-    order: &Restore,
+    order: &MirrorOrder<'_>,
     staging: &mut Staging,
     databases: &Databases,
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {
-    let service = &order.wanted.service;
-    let remotes = &order.wanted.remotes;
-    for remote in remotes {
-        let places = Places::of_service(remote, service);
-        let waits = remotes.len() == 1;
+    let MirrorCopies { subject, places } = order.copies;
+    let waits = places.len() == 1;
+    for (remote, places) in places {
         if let Some(books) = look(context, places.clone(), databases, waits, patience)? {
             return from_books(context, order, remote, books, staging, databases, patience);
         }
+        let Some(service) = order.service else {
+            continue;
+        };
         if let Some(size) = plain_mirror::size(context, &places.data, patience)? {
             let place = (remote, places.data.as_str());
-            return plain_mirror::fetch(context, order, place, &size, staging, databases, patience);
+            return plain_mirror::fetch(
+                context, service, place, &size, staging, databases, patience,
+            );
         }
     }
-    let places: Vec<String> = remotes.iter().map(Remote::to_string).collect();
+    let kind = match order.service {
+        Some(_) => "mirror",
+        None => "mirror with a manifest",
+    };
     Err(Failure::NoArchive(format!(
-        "there is no mirror of {service} in {}",
-        places.join(", ")
+        "there is no {kind} of {subject} in {}",
+        order.copies.named()
     )))
 }
 
 fn from_books(
     context: &mut Context<'_>,
-    order: &Restore,
+    order: &MirrorOrder<'_>,
     remote: &Remote,
     mut books: MirrorBooks,
     staging: &mut Staging,
@@ -108,7 +122,7 @@ fn from_books(
 #[expect(clippy::too_many_arguments, reason = "the parts of one restore")]
 fn without_night(
     context: &mut Context<'_>,
-    order: &Restore,
+    order: &MirrorOrder<'_>,
     remote: &Remote,
     books: &MirrorBooks,
     faults: &[String],
@@ -126,6 +140,11 @@ fn without_night(
             crate::action::night::share(done, all)
         ),
         _ => format!("no manifest of {data} can be read"),
+    };
+    let Some(order) = order.service else {
+        return Err(Failure::NoArchive(format!(
+            "{reason}; its files can be copied with rclone, without owners and permissions"
+        )));
     };
     let Some(size) = plain_mirror::size(context, data, patience)? else {
         return Err(Failure::NoArchive(format!("{reason}, and it has no files")));
@@ -145,7 +164,7 @@ fn without_night(
 /// Restores a night.
 fn exactly(
     context: &mut Context<'_>,
-    order: &Restore,
+    order: &MirrorOrder<'_>,
     books: &mut MirrorBooks,
     needs: &Fetched,
     staging: &mut Staging,
@@ -167,14 +186,21 @@ fn exactly(
     if needs.any_in_data {
         let to = parts.path.below(&[CONTENTS]).to_string();
         let argv = rclone::fetch_contents(context.config, &data, &to);
-        partial.extend(bring(context, &data, argv, &parts, patience)?);
+        partial.extend(bring(
+            context,
+            &data,
+            argv,
+            &parts,
+            Some(needs.plain),
+            patience,
+        )?);
     }
     if needs.any_incoming && write_names(books, &parts)? {
         let folder = books.places.incoming.clone();
         let to = parts.path.below(&[INCOMING]).to_string();
         let names = parts.path.below(&[NAMES]).to_string();
         let argv = rclone::fetch_listed(context.config, &folder, &to, &names);
-        partial.extend(bring(context, &folder, argv, &parts, patience)?);
+        partial.extend(bring(context, &folder, argv, &parts, None, patience)?);
     }
     for bundle in &needs.bundles {
         // The entries of a missing bundle are named one by one.
@@ -226,6 +252,7 @@ fn bring(
     folder: &str,
     argv: Vec<String>,
     parts: &Parts,
+    totals: Option<(u64, u64)>,
     patience: &Patience<'_>,
 ) -> Result<Option<Partial>, Failure> {
     let what = format!("restoring {folder}");
@@ -239,7 +266,7 @@ fn bring(
         output: Output::Relayed,
         phase: Phase::Downloading,
     };
-    download(context, &task, patience)
+    download(context, &task, totals, patience)
 }
 
 /// Writes the names of the contents that are in the incoming folder; false if there are none.

@@ -16,7 +16,7 @@ use super::Context;
 use super::databases::Databases;
 use super::one_process::Reach;
 use super::spool::fetched_folder;
-use crate::policy::Restore;
+use crate::policy::{Restore, RestoreExtra};
 use crate::request::Target;
 use base::error::{Failure, Interrupt};
 use base::lock_name::LockName;
@@ -45,35 +45,23 @@ pub(super) fn restore(
     let scratch =
         Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
     let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
-    let stamp = context.host.local().format("%Y%m%d-%H%M%S").to_string();
-    let mut staging = Staging::make(context, order, &stamp)?;
+    let stamp = stamp(context);
+    let mut staging = Staging::make(context, (&order.target, &order.folder), &stamp)?;
     context.begin_one_process(Reach::Remote, &patience)?;
-    let made = if order.mirror {
-        mirror::fetch(context, order, &mut staging, &databases, &patience)
-    } else {
-        from_archive::fetch(context, order, &staging, &databases, &patience)
-    };
-    context.end_one_process();
-    if order.mirror && made.as_ref().is_err_and(is_out_of_time) {
-        staging.keep_parts()?;
-    }
-    let made = match made {
-        Ok(made) => made,
-        Err(Failure::Verification(words)) => {
-            let path = staging.rescue()?;
-            return Err(Failure::Verification(format!(
-                "{words}; what came of it is in {path}, and nothing else was changed"
-            )));
+    let made = match &order.mirror {
+        Some(copies) => {
+            let order = mirror::MirrorOrder {
+                copies,
+                keep_privileges: order.keep_privileges,
+                service: Some(order),
+            };
+            from_mirror(context, &order, &mut staging, &databases, &patience)?
         }
-        // The deadline passed while the gate waited for the remote: keep the files that came before.
-        Err(failure) if order.mirror && is_out_of_time(&failure) && staging.holds_something() => {
-            let path = staging.rescue()?;
-            context.warn(format!(
-                "the files that came before are in {path}, with neither their owners and permissions nor links; nothing else was changed"
-            ));
-            return Err(failure);
+        None => {
+            let made = from_archive::fetch(context, order, &staging, &databases, &patience);
+            context.end_one_process();
+            rescued(made, &mut staging)?
         }
-        Err(failure) => return Err(failure),
     };
     match order.target {
         Target::Beside | Target::At(_) => {
@@ -86,6 +74,75 @@ pub(super) fn restore(
             place::replace(context, order, &mut staging, until)
                 .map(|words| format!("{made}; {words}"))
         }
+    }
+}
+
+/// Brings an extra target back from its mirror.
+pub(super) fn restore_extra(
+    context: &mut Context<'_>,
+    order: &RestoreExtra,
+    until: Instant,
+) -> Result<String, Failure> {
+    let patience = Patience::attended(until);
+    let _restores = context.lock(&order.lock, "--restore-extra", &patience)?;
+    context.rclone_reads(&order.copies.remotes(), &patience)?;
+    let folder = fetched_folder(&context.config.spool_dir);
+    let scratch =
+        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
+    let databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let stamp = stamp(context);
+    let mut staging = Staging::make(context, (&order.target, &folder), &stamp)?;
+    context.begin_one_process(Reach::Remote, &patience)?;
+    let mirror = mirror::MirrorOrder {
+        copies: &order.copies,
+        keep_privileges: order.keep_privileges,
+        service: None,
+    };
+    let made = from_mirror(context, &mirror, &mut staging, &databases, &patience)?;
+    staging.complete()?;
+    Ok(format!("{made} to {}", staging.path()))
+}
+
+fn stamp(context: &Context<'_>) -> String {
+    context.host.local().format("%Y%m%d-%H%M%S").to_string()
+}
+
+/// Makes the tree from a mirror.
+fn from_mirror(
+    context: &mut Context<'_>,
+    order: &mirror::MirrorOrder<'_>,
+    staging: &mut Staging,
+    databases: &Databases,
+    patience: &Patience<'_>,
+) -> Result<String, Failure> {
+    let made = mirror::fetch(context, order, staging, databases, patience);
+    context.end_one_process();
+    let Err(failure) = &made else {
+        return made;
+    };
+    if is_out_of_time(failure) {
+        staging.keep_parts()?;
+        // The deadline passed while the gate waited for the remote: keep the files that came before.
+        if staging.holds_something() {
+            let path = staging.rescue()?;
+            context.warn(format!(
+                "the files that came before are in {path}, with neither their owners and permissions nor links; nothing else was changed"
+            ));
+        }
+    }
+    rescued(made, staging)
+}
+
+/// Keeps a tree that is not as its manifest says under another name.
+fn rescued(made: Result<String, Failure>, staging: &mut Staging) -> Result<String, Failure> {
+    match made {
+        Err(Failure::Verification(words)) => {
+            let path = staging.rescue()?;
+            Err(Failure::Verification(format!(
+                "{words}; what came of it is in {path}, and nothing else was changed"
+            )))
+        }
+        made => made,
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn fetch(
         output: Output::Relayed,
         phase: Phase::Downloading,
     };
-    let missing = download(context, &task, patience)?;
+    let missing = download(context, &task, Some((bytes, size.count)), patience)?;
     let missing = missing.map(|partial| tell_missing(context, &partial));
     let adopted = owners(context, order, remote, staging, databases, patience)?;
     context.warn(LOST);

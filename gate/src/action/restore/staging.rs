@@ -15,7 +15,6 @@ use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, geteuid, unlinkat};
 
 use crate::action::Context;
-use crate::policy::Restore;
 use crate::replacement;
 use crate::request::Target;
 use archive::extract::free;
@@ -82,11 +81,11 @@ impl Staging {
     /// restores.
     pub(super) fn make(
         context: &mut Context<'_>,
-        order: &Restore,
+        (target, beside): (&Target, &PlainPath),
         stamp: &str,
     ) -> Result<Self, Failure> {
-        let (folder, prefix, named) = match &order.target {
-            Target::Beside | Target::InPlace => (order.folder.clone(), MAKING.to_owned(), None),
+        let (folder, prefix, named) = match target {
+            Target::Beside | Target::InPlace => (beside.clone(), MAKING.to_owned(), None),
             Target::At(path) => match (path.parent(), path.components().last()) {
                 (Some(parent), Some(name)) => {
                     (parent, format!(".{name}{MAKING}"), Some(name.clone()))
@@ -101,7 +100,7 @@ impl Staging {
         };
         let parent = match PinnedDir::open(&folder) {
             // Never make the parent of a named directory: it may be on a disk that is not mounted.
-            Err(Errno::ENOENT) if !matches!(order.target, Target::At(_)) => {
+            Err(Errno::ENOENT) if !matches!(target, Target::At(_)) => {
                 make_folder(context, &folder)?
             }
             other => other.map_err(|errno| refused(&folder, errno.desc()))?,
