@@ -29,6 +29,7 @@ section! {
     /// Mirrors.
     MirrorTerms is "mirror", "";
     compare_days: u32 = 7, in 1..=3650, "Days after which a sync lists the files of the mirror on the remote, compares them with its manifest, and repairs the mirror from the data. A full manifest takes the place of the daily ones at the same time.";
+    first_upload_mib: u32 = 1024, "A first upload of more MiB is made while the service runs, over several nights if it has to. When all files are up, one short stop completes the mirror.";
 }
 
 section! {

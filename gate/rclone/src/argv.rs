@@ -134,6 +134,14 @@ pub fn list(config: &Config, folder: &str) -> Vec<String> {
     )
 }
 
+/// Lists the files of a remote folder as JSON, with a hash of each that the remote tells.
+#[must_use]
+pub fn list_with_hash(config: &Config, folder: &str, hash: &str) -> Vec<String> {
+    let mut argv = list(config, folder);
+    argv.extend(["--hash", "--hash-type", hash].map(str::to_owned));
+    argv
+}
+
 /// Adds short time limits: rclone reports a remote that does not answer instead of waiting for it.
 fn briefly(mut argv: Vec<String>) -> Vec<String> {
     for word in [

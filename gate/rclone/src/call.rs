@@ -76,6 +76,17 @@ pub fn list(folder: &Place) -> Call {
     listing(folder, "filesOnly")
 }
 
+/// Lists the files of a remote folder, with a hash of each that the remote tells.
+#[must_use]
+pub fn list_with_hash(folder: &Place, hash: &str) -> Call {
+    let mut call = list(folder);
+    if let Some(Value::Object(options)) = call.parameters.get_mut("opt") {
+        options.insert("showHash".into(), true.into());
+        options.insert("hashTypes".into(), json!([hash]));
+    }
+    call
+}
+
 /// Lists the folders in a remote folder.
 #[must_use]
 pub fn days(folder: &Place) -> Call {

@@ -26,8 +26,9 @@ pub mod version;
 
 pub use argv::{
     about, about_at_once, all_files, cat, compare, compare_probe, days, delete, delete_probe,
-    fetch, inventory, list, purge, purge_probe, put, put_aside, read_probe, remove_empty, rename,
-    rename_probe, send, send_direct, serve, size, upload, upload_probe, version,
+    fetch, inventory, list, list_with_hash, purge, purge_probe, put, put_aside, read_probe,
+    remove_empty, rename, rename_probe, send, send_direct, serve, size, upload, upload_probe,
+    version,
 };
 pub use call::Call;
 pub use contents::{digests, digests_listed, fetch_contents, fetch_listed, with_redirects};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a folder that does not exist is not an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -35,7 +35,12 @@ pub(super) struct RemoteFolder<'a> {
 struct Item {
     name: String,
     size: i64,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
 }
+
+/// The name of a file, its size, and its hash if the remote tells it.
+pub(super) type HashedFile = (String, u64, Option<String>);
 
 /// The number and size of all files below a folder.
 #[derive(Deserialize)]
@@ -97,6 +102,23 @@ impl RemoteFolder<'_> {
         let items: Option<Vec<Item>> = self.ask(context, argv, call, patience)?;
         let sized = |item: Item| (item.name, u64::try_from(item.size).unwrap_or(0));
         Ok(items.map(|items| items.into_iter().map(sized).collect()))
+    }
+
+    /// Its files with their sizes and one hash; `None` if there is no such folder.
+    pub(super) fn files_with_hash(
+        &self,
+        context: &mut Context<'_>,
+        hash: &str,
+        patience: &Patience<'_>,
+    ) -> Result<Option<Vec<HashedFile>>, Failure> {
+        let argv = rclone::list_with_hash(context.config, self.path, hash);
+        let call = call::list_with_hash(&Place::of(context.config, self.path), hash);
+        let items: Option<Vec<Item>> = self.ask(context, argv, call, patience)?;
+        let hashed = |mut item: Item| {
+            let size = u64::try_from(item.size).unwrap_or(0);
+            (item.name, size, item.hashes.remove(hash))
+        };
+        Ok(items.map(|items| items.into_iter().map(hashed).collect()))
     }
 
     /// The days that its folders are named by.

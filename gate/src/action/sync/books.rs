@@ -58,15 +58,32 @@ impl Sync<'_> {
 
     /// Writes the entries after a list of changes, the first `bytes` of it, to a new memory.
     pub(super) fn applied(&self, list: &str, bytes: Option<u64>) -> Result<&'static str, Failure> {
+        self.applied_where(list, bytes, &|_| true)
+    }
+
+    /// Does the same with those changes of the list that `wants` takes.
+    pub(super) fn applied_where(
+        &self,
+        list: &str,
+        bytes: Option<u64>,
+        wants: &dyn Fn(&Item) -> bool,
+    ) -> Result<&'static str, Failure> {
         let mut before = self.remembered()?;
         let mut changes = self.list(list)?;
         let name = Own::next_memory(&self.state);
         let mut memory = Memory::new(self.own.create(name)?);
         apply(
             &mut || before.as_mut().map_or(Ok(None), Remembered::entry),
-            &mut || match bytes {
-                Some(bytes) if changes.at >= bytes => Ok(None),
-                _ => changes.item(),
+            &mut || {
+                loop {
+                    if bytes.is_some_and(|bytes| changes.at >= bytes) {
+                        return Ok(None);
+                    }
+                    match changes.item()? {
+                        Some(item) if !wants(&item) => {}
+                        item => return Ok(item),
+                    }
+                }
             },
             &mut |known| memory.add(known),
         )?;

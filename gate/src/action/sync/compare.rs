@@ -19,23 +19,30 @@ impl Sync<'_> {
     pub(super) fn adopt(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
         let Some(mut listed) = self.all_files(context)? else {
             self.state.first = true;
+            self.state.memory = None;
+            self.state.loose = false;
             return self.own.save(&self.state);
         };
         let name = Own::next_memory(&self.state);
         let mut memory = Memory::new(self.own.create(name)?);
+        let mut before = self.remembered()?;
         let found = survey(
-            &mut || Ok(None),
+            &mut || before.as_mut().map_or(Ok(None), Remembered::entry),
             &mut || listed.file(),
             self.rules.onedrive,
             &mut |known| memory.add(known),
         )?;
         memory.finish()?;
-        if found.surplus == 0 {
+        self.state.loose = false;
+        self.state.incoming = !self.files(context, &self.places.incoming)?.is_empty();
+        if found.surplus + found.right + found.different == 0 {
             self.state.first = true;
+            self.state.memory = None;
         } else {
             context.say(format!(
                 "{} holds {} files without a manifest; those that are as in the source are taken over and not uploaded again",
-                self.places.data, found.surplus
+                self.places.data,
+                found.surplus + found.right + found.different
             ));
             self.state.memory = Some(name.to_owned());
             self.state.compared = Some(self.began);

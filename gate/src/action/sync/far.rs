@@ -30,6 +30,24 @@ struct File {
 /// The files in a folder, with their sizes.
 pub(super) type Files = Vec<(String, u64)>;
 
+/// The files of the books, and the hash of the file `complete` if the remote tells it.
+pub(super) struct BookList {
+    pub(super) files: Files,
+    pub(super) complete: Option<String>,
+}
+
+/// The name of OneDrive's hash.
+const QUICK_XOR: &str = "quickxor";
+
+fn listing<'f>(what: &'f str, path: &'f str) -> RemoteFolder<'f> {
+    RemoteFolder {
+        what,
+        path,
+        phase: Phase::Mirroring,
+        waits: true,
+    }
+}
+
 pub(super) fn is_missing(ran: &Ran) -> bool {
     matches!(ran.ended.exit, Exit::Code(3 | 4))
 }
@@ -55,14 +73,34 @@ impl Sync<'_> {
     /// The files in a folder; none where there is no such folder.
     pub(super) fn files(&self, context: &mut Context<'_>, folder: &str) -> Result<Files, Failure> {
         let what = format!("listing {folder}");
-        let listed = RemoteFolder {
-            what: &what,
-            path: folder,
-            phase: Phase::Mirroring,
-            waits: true,
+        let listed = listing(&what, folder).files(context, &self.patience())?;
+        Ok(listed.unwrap_or_default())
+    }
+
+    /// The files of the books. OneDrive tells hashes with each listing.
+    pub(super) fn book_list(&self, context: &mut Context<'_>) -> Result<BookList, Failure> {
+        let folder = &self.places.books;
+        if !self.rules.onedrive {
+            return Ok(BookList {
+                files: self.files(context, folder)?,
+                complete: None,
+            });
+        }
+        let what = format!("listing {folder}");
+        let listing = listing(&what, folder);
+        let listed = listing.files_with_hash(context, QUICK_XOR, &self.patience())?;
+        let mut list = BookList {
+            files: Files::new(),
+            complete: None,
         };
-        let files = listed.files(context, &self.patience())?;
-        Ok(files.unwrap_or_default())
+        let complete = self.complete_name();
+        for (name, size, hash) in listed.unwrap_or_default() {
+            if name == complete {
+                list.complete = hash;
+            }
+            list.files.push((name, size));
+        }
+        Ok(list)
     }
 
     /// Reads a file of the books into `out`.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::draft::{Draft, read_live};
 use super::state::{FINAL, LIST, STAGED};
 use super::tell::NightEnd;
 use super::upload::Contents;
@@ -13,12 +14,8 @@ use crate::action::Context;
 use base::error::Failure;
 use mirror::complete::Standing;
 use mirror::diff::Summary;
-use mirror::heading::{AsOf, VersionsFolder};
+use mirror::heading::VersionsFolder;
 use mirror::plan::Pass;
-use mirror::portion::Form;
-
-/// A first upload of more bytes is made while the service runs.
-const MUCH: u64 = 1 << 30;
 
 /// The time for the last words of a first upload that was interrupted.
 const LAST_WORDS: Duration = Duration::from_secs(15);
@@ -28,10 +25,15 @@ impl Sync<'_> {
     pub(super) fn make_first(
         &mut self,
         context: &mut Context<'_>,
-        summary: &Summary,
-        as_of: AsOf,
-        told: &mut NightEnd,
+        draft: &mut Draft,
     ) -> Result<(), Failure> {
+        let Draft {
+            summary,
+            as_of,
+            told,
+            upload,
+            ..
+        } = draft;
         // Files of an earlier night that are gone or another thing now.
         let versions = VersionsFolder::of(context.host.local());
         for pass in [Pass::Blocking, Pass::Gone] {
@@ -39,32 +41,23 @@ impl Sync<'_> {
                 self.step(context, &step, versions.as_str())
             })?;
         }
-        // So much takes more than one night: the service runs meanwhile, and one short stop completes the mirror later.
-        let live = summary.bytes > MUCH && self.capture.must_stage(context).is_some();
-        if live {
-            self.start(context)?;
-        }
-        let mut upload = Contents::new(summary, Form::Tree);
-        upload.stage_bundle(self, context, summary)?;
+        upload.copy_bundle(self, context, summary)?;
         let uploaded = upload.run(self, context);
-        told.uploaded(&upload);
+        told.uploaded(upload);
         if uploaded.is_err() {
-            self.say_first(context, summary, &upload, told);
+            self.say_first(context, summary, upload, told);
         }
         uploaded?;
-        let bundle = upload.bundle(self, context, summary)?;
+        let bundle = upload.upload_bundle(self, context, summary)?;
         self.merge(summary.bundle_changes)?;
         let memory = self.applied(FINAL, None)?;
         self.state.memory = Some(memory.to_owned());
         self.state.bundle = bundle;
         self.state.up = 0;
         self.own.save(&self.state)?;
-        if live {
-            self.say_first(context, summary, &upload, told);
-            return Err(Failure::Tool {
-                what: "the first upload".into(),
-                detail: "all files are up, and were read while the service ran; the next sync completes the mirror with one short stop. Complete as of: never".into(),
-            });
+        if self.live {
+            self.say_first(context, summary, upload, told);
+            return Err(read_live());
         }
         self.state.as_of = Some(as_of.to_string());
         self.state.compared = Some(self.began);

@@ -9,10 +9,13 @@
 //! data.
 
 mod books;
+mod bundle;
 mod compare;
+mod draft;
 mod far;
 mod first;
 mod listing;
+mod lookups;
 mod night;
 mod prove;
 mod state;
@@ -24,6 +27,7 @@ mod work;
 use std::cell::RefCell;
 use std::time::Instant;
 
+use self::draft::Draft;
 use self::prove::Proof;
 use self::state::Own;
 use self::work::Sync;
@@ -64,32 +68,31 @@ pub(super) fn sync(
     let lock = context.lock(&mirror.lock, "--sync", &waiting)?;
     context.rclone_fits(&mirror.destination, &waiting.yielding(&lock))?;
     tell_bind_mount(context, mirror.lock.subject(), &mirror.source);
-    let mut capture = match service {
-        Some(service) => {
-            let need = Need {
-                wish: Wish::Sync,
-                service,
-                hot: mirror.hot,
-                data: &mirror.source,
-                circumstances,
-            };
-            Capture::begin(context, &need, lock, &waiting)?
-        }
+    let need = service.map(|service| Need {
+        wish: Wish::Sync,
+        service,
+        hot: mirror.hot,
+        data: &mirror.source,
+        circumstances,
+    });
+    let mut capture = match &need {
+        Some(need) => Capture::begin(context, need, lock, &waiting)?,
         None => Capture::live(context, &mirror.source, lock, &waiting)?,
     };
     if capture.is_plain() {
         context.host.give_up(powers::once_read())?;
     }
-    let outcome = make_equal(context, mirror, &mut capture, until);
+    let outcome = make_equal(context, mirror, &mut capture, need.as_ref(), until);
     capture.release(context, Wish::Sync, until);
     outcome
 }
 
 /// Makes the copy like the captured data.
-fn make_equal(
+fn make_equal<'a>(
     context: &mut Context<'_>,
-    mirror: &Mirror,
-    capture: &mut Capture,
+    mirror: &'a Mirror,
+    capture: &'a mut Capture,
+    need: Option<&'a Need<'a>>,
     until: Instant,
 ) -> Result<String, Failure> {
     let service = mirror.lock.as_service();
@@ -114,6 +117,9 @@ fn make_equal(
         began: clock::utc(),
         left_over: false,
         renews: false,
+        need,
+        started: false,
+        live: false,
     };
     sync.take_turn(context)?;
     context.begin_one_process(Reach::Reads(sync.own.copies.clone()), &sync.patience())?;
@@ -167,28 +173,36 @@ fn rules(context: &Context<'_>, mirror: &Mirror) -> Result<Rules, Failure> {
 }
 
 impl Sync<'_> {
-    /// The proof comes before the comparison, also while the service is down: only after the proof is it known which
-    /// manifest the tree is compared with. If the service were back by then, and another board had written the mirror,
-    /// the files that differ from its manifest would no longer be at rest. `rclone.wait_while_down` limits the time for
-    /// a remote that throttles or does not answer.
+    /// Compares and copies first, and asks the remote afterwards: by then the service is up. If the remote is not as this
+    /// board left it, the comparison begins anew with the manifest that is there.
     fn run(&mut self, context: &mut Context<'_>) -> Result<tell::NightEnd, Failure> {
+        let mut draft = self.draft_early(context)?;
         let found = self.prove(context)?;
         if self.state.pending.is_some() {
             context.say("finishing the transition that an earlier sync began");
             self.roll(context, true)?;
         }
+        let is_ours = matches!(found, Proof::Ours);
+        let counts = |draft: &Draft| is_ours && draft.number == self.state.number;
+        let dropped = draft.is_some();
+        draft = draft.filter(counts);
+        let dropped = dropped && draft.is_none();
         if self.renews {
             self.renew_full(context)?;
         }
         if found == Proof::Nothing {
             self.adopt(context)?;
         }
-        let mut told = self.night(context)?;
+        if dropped {
+            self.come_back(context)?;
+        }
+        let mut told = self.night(context, draft)?;
         if found == Proof::Foreign || self.is_due() {
             let right = self.survey(context)?;
             if !right {
-                // The files are still as they were compared with: at once, and not in the next night.
-                told = self.night(context)?;
+                // At once, and not in the next night.
+                self.come_back(context)?;
+                told = self.night(context, None)?;
             }
         }
         self.compact(context)?;

@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::draft::{Draft, read_live};
 use super::state::{BUNDLED, FINAL, LIST, STAGED};
 use super::tell::NightEnd;
-use super::upload::Contents;
 use super::work::Sync;
 use crate::action::Context;
 use crate::mirror::books::{Approval, Refusal};
@@ -17,7 +17,7 @@ use crate::mirror::guard::{Verdict, decide};
 use crate::walk::{Compare, Compared, Stage};
 use base::error::Failure;
 use mirror::changes::{Item, Work};
-use mirror::diff::{Summary, has_content};
+use mirror::diff::has_content;
 use mirror::fits::fold;
 use mirror::heading::AsOf;
 use mirror::memory::Remembered;
@@ -27,7 +27,11 @@ use mirror::portion::Form;
 
 impl Sync<'_> {
     /// Finds which files of the same size are the same. Returns their number and bytes.
-    fn look_closer(&self, context: &mut Context<'_>, total: u64) -> Result<(u64, u64), Failure> {
+    pub(super) fn look_closer(
+        &self,
+        context: &mut Context<'_>,
+        total: u64,
+    ) -> Result<(u64, u64), Failure> {
         const CLOSER: &str = "closer";
         self.own.create(CLOSER)?;
         let order = Stage {
@@ -49,25 +53,25 @@ impl Sync<'_> {
     }
 
     /// Makes the mirror like the tree.
-    pub(super) fn night(&mut self, context: &mut Context<'_>) -> Result<NightEnd, Failure> {
-        self.resume_first()?;
-        let as_of = AsOf::of(base::clock::utc());
-        let Compared { mut summary, notes } = self.compare(context)?;
-        let mut change = change(&summary);
-        let mut told = NightEnd::new(change, as_of, notes);
-        told.bundle(context, self.mirror, &summary);
-        if change.replaced > 0 && summary.doubtful > 0 && self.would_refuse(&change)? {
-            // Files of the same size may be the same: their digests tell.
-            let same = self.look_closer(context, summary.bytes)?;
-            summary.replaced = summary.replaced.saturating_sub(same.0);
-            summary.files = summary.files.saturating_sub(same.0);
-            summary.bytes = summary.bytes.saturating_sub(same.1);
-            change.replaced = summary.replaced;
-        }
+    pub(super) fn night(
+        &mut self,
+        context: &mut Context<'_>,
+        draft: Option<Draft>,
+    ) -> Result<NightEnd, Failure> {
+        let mut draft = match draft {
+            Some(draft) => draft,
+            None => {
+                let base = self.base()?;
+                self.draft(context, base)?
+            }
+        };
+        let change = draft.change;
         context.say(format!("{}: {change}", self.mirror.source));
+        draft.told.say_bundled(context, self.mirror, &draft.summary);
         let approval = self.ask(change)?;
-        let done = self.make(context, &summary, as_of, &mut told);
+        let done = self.make(context, &mut draft);
         self.account(change, approval, done.is_ok())?;
+        let Draft { mut told, .. } = draft;
         done.map_err(|failure| told.interrupted(context, self, failure))?;
         let forgotten = self.books.forget_refusal(&self.mirror.destination);
         forgotten.map_err(self.keeping())?;
@@ -79,11 +83,16 @@ impl Sync<'_> {
         Failure::io(format!("the books of {}", self.mirror.lock.subject()))
     }
 
-    fn compare(&self, context: &mut Context<'_>) -> Result<Compared, Failure> {
+    /// Compares the tree with the entries in the file `before`.
+    pub(super) fn compare(
+        &self,
+        context: &mut Context<'_>,
+        before: Option<String>,
+    ) -> Result<Compared, Failure> {
         self.own.create(LIST)?;
         let order = Compare {
             folder: self.own.path.to_string(),
-            before: self.state.memory.clone(),
+            before,
             list: LIST.to_owned(),
             rules: self.rules.clone(),
             bundle_limit: BUNDLE_LIMIT,
@@ -118,7 +127,7 @@ impl Sync<'_> {
         }
     }
 
-    fn would_refuse(&self, change: &Change) -> Result<bool, Failure> {
+    pub(super) fn would_refuse(&self, change: &Change) -> Result<bool, Failure> {
         let (books, place) = (&self.books, &self.mirror.destination);
         let recent = books.recent(place, self.began).map_err(self.keeping())?;
         let approval = books.approval(place, self.began).map_err(self.keeping())?;
@@ -154,35 +163,41 @@ impl Sync<'_> {
     }
 
     /// Uploads the changes, and makes them count.
-    fn make(
-        &mut self,
-        context: &mut Context<'_>,
-        summary: &Summary,
-        as_of: AsOf,
-        told: &mut NightEnd,
-    ) -> Result<(), Failure> {
+    fn make(&mut self, context: &mut Context<'_>, draft: &mut Draft) -> Result<(), Failure> {
         let is_new = self.state.number.is_none();
-        if summary.is_empty() && !is_new && self.state.complete_is_current() {
-            self.capture.start(context);
-            told.as_of = self
-                .state
-                .as_of
-                .as_deref()
-                .and_then(AsOf::parse)
-                .unwrap_or(as_of);
+        if draft.summary.is_empty() && !is_new && self.state.complete_is_current() {
+            self.start(context)?;
+            let last = self.state.as_of.as_deref().and_then(AsOf::parse);
+            draft.told.as_of = last.unwrap_or(draft.as_of);
             return Ok(());
         }
         if self.state.first {
-            return self.make_first(context, summary, as_of, told);
+            return self.make_first(context, draft);
         }
+        let Draft {
+            summary,
+            as_of,
+            told,
+            upload,
+            ..
+        } = draft;
+        let as_of = *as_of;
         self.left_over |= self.state.incoming;
-        let mut upload = Contents::new(summary, Form::Flat);
-        upload.stage_bundle(self, context, summary)?;
+        upload.copy_bundle(self, context, summary)?;
         let uploaded = upload.run(self, context);
-        told.uploaded(&upload);
+        told.uploaded(upload);
         uploaded?;
-        let bundle = upload.bundle(self, context, summary)?;
+        let bundle = upload.upload_bundle(self, context, summary)?;
         self.merge(summary.bundle_changes)?;
+        if self.live {
+            // The digests of the files that were found, so that the next sync need not read them.
+            let is_found =
+                |item: &Item| item.work == Work::Describe && has_content(item.record.letter);
+            let memory = self.applied_where(FINAL, None, &is_found)?;
+            self.state.memory = Some(memory.to_owned());
+            self.own.save(&self.state)?;
+            return Err(read_live());
+        }
         if self.needs_no_step()? {
             return self.describe(context, as_of, bundle);
         }
@@ -274,6 +289,7 @@ impl Sync<'_> {
             Some(there) if self.rules.folds_case => self.placed(&pending.list, there)?,
             _ => HashSet::new(),
         };
+        self.look_up_folders(context, &pending.list)?;
         for pass in Pass::order(self.rules.folds_case) {
             self.steps(&pending.list, pass, there.as_ref(), &mut |step| {
                 // The remote would find the new file under the old name.
@@ -389,15 +405,6 @@ fn folded(file: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     fold(&String::from_utf8_lossy(file)).hash(&mut hasher);
     hasher.finish()
-}
-
-fn change(summary: &Summary) -> Change {
-    Change {
-        mirrored: summary.mirrored,
-        deleted: summary.deleted,
-        replaced: summary.replaced,
-        added: summary.added,
-    }
 }
 
 /// A line of the list, as far as it matters for the steps.

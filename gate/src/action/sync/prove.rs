@@ -4,6 +4,7 @@
 //! lost state folder, is read from the remote and taken over, never overwritten unread.
 
 use super::books::{PENDING, damaged, number};
+use super::far::BookList;
 use super::state::{Own, Pending, SyncState};
 use super::work::Sync;
 use crate::action::Context;
@@ -21,13 +22,15 @@ use mirror::entry::{Entry, Stored};
 use mirror::heading::Heading;
 use mirror::memory::Memory;
 use mirror::names::{Book, Number};
+use mirror::quickxor::QuickXor;
 
 /// The state that the remote was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     /// As this board left it.
     Ours,
-    /// There is no manifest, and no file either: the first upload begins.
+    /// There is no manifest. The listing tells which files are there: none, those of an old mirror, or those of a first
+    /// upload.
     Nothing,
     /// There are files without a manifest, or a manifest of another board: the listing has to be compared.
     Foreign,
@@ -35,13 +38,15 @@ pub(super) enum Proof {
 
 impl Sync<'_> {
     /// Proves that the remote is as this board left it: a listing of the books, in which no newer manifest stands, and the
-    /// file `complete`, unchanged.
+    /// file `complete`, unchanged. If the listing has the hash of that file, one request is enough.
     pub(super) fn prove(&mut self, context: &mut Context<'_>) -> Result<Proof, Failure> {
-        let files = self.files(context, &self.places.books)?;
-        let names = files.iter().map(|(name, _)| name.as_str());
+        let list = self.book_list(context)?;
+        let names = list.files.iter().map(|(name, _)| name.as_str());
         let catalog = Catalog::of(&self.places.prefix, names);
         let mut text = None;
-        if catalog.complete {
+        if catalog.complete && self.is_last_complete(&list) {
+            text.clone_from(&self.state.complete);
+        } else if catalog.complete {
             let bytes = self.fetch_small(context, &self.complete_name())?;
             text = String::from_utf8(bytes).ok();
         }
@@ -50,7 +55,7 @@ impl Sync<'_> {
             .and_then(|text| Complete::parse(text.as_bytes()).ok());
         if let Some(pending) = self.state.pending.clone() {
             let name = self.manifest_name(&pending.number)?;
-            let size = files.iter().find(|(known, _)| *known == name);
+            let size = list.files.iter().find(|(known, _)| *known == name);
             let is_there = size.is_some_and(|(_, size)| *size == pending.size);
             let unchanged = text == self.state.complete;
             let settled = is_settled(complete.as_ref(), &pending) && self.is_own(complete.as_ref());
@@ -79,7 +84,7 @@ impl Sync<'_> {
         let is_newest = newest.is_none_or(|newest| Some(newest) <= ours);
         if is_as_left && self.state.pending.is_none() && is_newest {
             let is_there = |(name, size): (&String, &u64)| {
-                files
+                list.files
                     .iter()
                     .any(|(known, found)| known == name && found == size)
             };
@@ -97,15 +102,32 @@ impl Sync<'_> {
                 complete.as_ref().map(|complete| complete.standing),
                 Some(Standing::FirstUpload { .. }) | None
             );
-            if self.state.first && is_first && (text == self.state.complete) {
-                return Ok(Proof::Ours);
+            let begun = self.state.first || self.state.memory.is_some();
+            if begun && is_first && text == self.state.complete {
+                return Ok(match self.state.loose {
+                    // Only the listing tells which files of the last portion are up.
+                    true => Proof::Nothing,
+                    false => Proof::Ours,
+                });
             }
             self.forget();
+            self.state.first = complete.is_some() && is_first;
+            self.state.complete = text;
             return Ok(Proof::Nothing);
         }
         self.tell_foreign(context, complete.as_ref());
         self.learn(context, &catalog, complete.as_ref(), text)?;
         Ok(Proof::Foreign)
+    }
+
+    /// True if the listing shows the hash of the file `complete` that this board wrote last, so it need not be read.
+    fn is_last_complete(&self, list: &BookList) -> bool {
+        let Some(text) = &self.state.complete else {
+            return false;
+        };
+        let mut hash = QuickXor::default();
+        hash.update(text.as_bytes());
+        list.complete == Some(hash.finish())
     }
 
     fn is_own(&self, complete: Option<&Complete>) -> bool {

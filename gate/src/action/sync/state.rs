@@ -74,6 +74,8 @@ pub(super) struct SyncState {
     pub(super) first: bool,
     /// Bytes of the list `staged` whose entries are up, in a first upload.
     pub(super) up: u64,
+    /// True while a portion of a first upload is sent: its files may be up without being in the list.
+    pub(super) loose: bool,
     /// True if the incoming folder may hold contents.
     pub(super) incoming: bool,
     /// The manifests of this generation on the remote, and their sizes.

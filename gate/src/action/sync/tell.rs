@@ -50,12 +50,21 @@ impl NightEnd {
         self.change.added + self.change.replaced + self.change.deleted > 0
     }
 
-    /// Tells the entries whose names the remote cannot hold.
-    pub(super) fn bundle(&mut self, context: &mut Context<'_>, mirror: &Mirror, summary: &Summary) {
+    /// Counts the entries whose names the remote cannot hold.
+    pub(super) fn bundle(&mut self, summary: &Summary) {
         self.total = summary.total;
         self.left_out.clone_from(&summary.left_out);
+        self.bundled = summary.bundled.iter().map(|(_, named)| named.count).sum();
+    }
+
+    /// Tells these entries.
+    pub(super) fn say_bundled(
+        &self,
+        context: &mut Context<'_>,
+        mirror: &Mirror,
+        summary: &Summary,
+    ) {
         for (reason, named) in &summary.bundled {
-            self.bundled += named.count;
             context.say(format!(
                 "{} entries of {} travel in the bundle beside the mirror, because {reason}: {named}",
                 named.count, mirror.source

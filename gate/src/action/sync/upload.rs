@@ -5,20 +5,20 @@
 
 use std::io::Write;
 
-use super::state::{BUNDLED, LIST, STAGED};
+use super::bundle::Bundle;
+use super::state::{LIST, STAGED};
 use super::work::Sync;
 use crate::action::Context;
 use crate::action::remote::{Access, Task};
-use crate::walk::{Pack, Stage};
-use base::dirfd::PinnedDir;
+use crate::walk::Stage;
 use base::error::Failure;
 use base::names::PlainPath;
 use base::progress::Phase;
 use host::program::Output;
 use mirror::diff::Summary;
-use mirror::names::{Book, BundleName};
+use mirror::names::IncomingName;
 use mirror::plan::stored_at;
-use mirror::portion::{Direct, Form, Staged};
+use mirror::portion::{Direct, Form, Have, Staged};
 use mirror::scan::Notes;
 use rclone::call;
 use rclone::place::Place;
@@ -53,7 +53,9 @@ pub(super) struct Contents {
     pub(super) same: u64,
     /// True once it was told that the service has to wait.
     told: bool,
-    bundle_bytes: u64,
+    /// The first portion, if it was copied before the remote was asked.
+    early: Option<Staged>,
+    bundle: Bundle,
 }
 
 impl Contents {
@@ -68,7 +70,8 @@ impl Contents {
             notes: Notes::default(),
             same: 0,
             told: false,
-            bundle_bytes: 0,
+            early: None,
+            bundle: Bundle::Missing,
         }
     }
 
@@ -78,23 +81,24 @@ impl Contents {
         sync: &mut Sync<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        sync.own.create(STAGED)?;
         let have = self.have(sync, context)?;
+        let mut early = self.early.take();
+        if early.is_none() {
+            sync.own.create(STAGED)?;
+        }
         let mut at = 0;
         loop {
-            let copies = sync.own.folder(context, "contents")?;
-            let staged = self.stage(sync, context, (LIST, STAGED), &copies, at, have)?;
+            let (copies, staged) = match early.take() {
+                Some(mut staged) => {
+                    let copies = sync.own.copies.below(&["contents"]);
+                    if let Some(have) = &have {
+                        drop_known(&mut staged, &copies, have)?;
+                    }
+                    (copies, staged)
+                }
+                None => self.copy(sync, context, at, have.is_some())?,
+            };
             at = staged.at;
-            if staged.is_done && staged.direct.is_none() {
-                // All contents are copied: the service need not wait for the upload.
-                sync.start(context)?;
-            } else if sync.capture.must_stage(context).is_some() && !self.told {
-                self.told = true;
-                context.warn(format!(
-                    "the changed files of {} do not fit into the spool, or take too long to copy; the service stays down until the rest is uploaded (limits.spool_reserve, capture.seconds)",
-                    sync.mirror.source
-                ));
-            }
             self.notes.add(&staged.notes);
             self.same += staged.same;
             self.files = self.files.saturating_sub(staged.same);
@@ -115,6 +119,7 @@ impl Contents {
                 let list = sync.own.read(STAGED)?;
                 list.sync_all().map_err(writing())?;
                 sync.state.up = list.metadata().map_err(writing())?.len();
+                sync.state.loose = false;
                 sync.own.save(&sync.state)?;
             }
             if staged.is_done {
@@ -124,35 +129,111 @@ impl Contents {
         }
     }
 
-    /// Notes that the incoming folder may hold contents, before the first of them is there.
+    /// Copies contents from the byte `at` of the list, and starts the service once all of them are copied.
+    fn copy(
+        &mut self,
+        sync: &mut Sync<'_>,
+        context: &mut Context<'_>,
+        at: u64,
+        have: bool,
+    ) -> Result<(PlainPath, Staged), Failure> {
+        let copies = sync.own.folder(context, "contents")?;
+        let staged = self.stage(sync, context, &copies, at, have)?;
+        if staged.is_done && staged.direct.is_none() {
+            // All contents are copied: the service need not wait for the upload.
+            sync.start(context)?;
+        } else if sync.capture.must_stage(context).is_some() && !self.told {
+            self.told = true;
+            context.warn(format!(
+                "the changed files of {} do not fit into the spool, or take too long to copy; the service stays down until the rest is uploaded (limits.spool_reserve, capture.seconds)",
+                sync.mirror.source
+            ));
+        }
+        Ok((copies, staged))
+    }
+
+    /// Copies the first contents and packs the bundle before the remote is asked.
+    pub(super) fn copy_early(
+        &mut self,
+        sync: &mut Sync<'_>,
+        context: &mut Context<'_>,
+        summary: &Summary,
+    ) -> Result<(), Failure> {
+        self.copy_bundle(sync, context, summary)?;
+        sync.own.create(STAGED)?;
+        let (_, staged) = self.copy(sync, context, 0, false)?;
+        self.early = Some(staged);
+        if sync.capture.must_stage(context).is_none() {
+            self.bundle.pack(sync, context)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the entries of the bundle, if it changes.
+    pub(super) fn copy_bundle(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        summary: &Summary,
+    ) -> Result<(), Failure> {
+        self.bundle.copy(sync, context, summary, &mut self.notes)
+    }
+
+    /// Uploads the bundle, if it changes. Returns its name after this night.
+    pub(super) fn upload_bundle(
+        &mut self,
+        sync: &Sync<'_>,
+        context: &mut Context<'_>,
+        summary: &Summary,
+    ) -> Result<Option<String>, Failure> {
+        let (name, sent) = self.bundle.upload(sync, context, summary)?;
+        self.sent_bytes += sent;
+        Ok(name)
+    }
+
+    /// Notes that the incoming folder or the data may hold contents of this portion, before the first of them is there.
     fn begin(&self, sync: &mut Sync<'_>) -> Result<(), Failure> {
-        if self.form == Form::Flat && !sync.state.incoming {
-            sync.state.incoming = true;
+        let note = match self.form {
+            Form::Flat => &mut sync.state.incoming,
+            _ => &mut sync.state.loose,
+        };
+        if !std::mem::replace(note, true) {
             sync.own.save(&sync.state)?;
         }
         Ok(())
     }
 
-    /// Lists the contents that an earlier sync left in the incoming folder; true if there is such a list.
-    fn have(&self, sync: &Sync<'_>, context: &mut Context<'_>) -> Result<bool, Failure> {
+    /// Lists the contents that an earlier sync left in the incoming folder. `None` if there are none, or if none is
+    /// needed.
+    fn have(
+        &self,
+        sync: &mut Sync<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Have>, Failure> {
         if self.form != Form::Flat || !sync.state.incoming || self.files == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let files = sync.files(context, &sync.places.incoming)?;
+        if files.is_empty() {
+            // There is nothing to remove at the end either.
+            sync.left_over = false;
+            return Ok(None);
+        }
         let mut out = std::io::BufWriter::new(sync.own.create(HAVE)?);
         let writing = || Failure::io("writing the list of the incoming folder");
+        let mut have = Have::new();
         for (name, size) in files {
             writeln!(out, "{name} {size}").map_err(writing())?;
+            have.extend(IncomingName::parse(&name).map(|name| (name, size)));
         }
         out.flush().map_err(writing())?;
-        Ok(true)
+        Ok(Some(have))
     }
 
     fn stage(
         &self,
         sync: &Sync<'_>,
         context: &mut Context<'_>,
-        lists: (&str, &str),
         copies: &PlainPath,
         at: u64,
         have: bool,
@@ -160,24 +241,19 @@ impl Contents {
         // A service that waits for the copies gets all of them made at once, if there is room and time.
         let waits = sync.capture.must_stage(context);
         let now = context.host.now();
-        let is_whole = waits.is_some() || lists.1 == BUNDLED;
-        let (bytes, files) = if is_whole {
+        let (bytes, files) = if waits.is_some() {
             (u64::MAX, u64::MAX)
         } else {
             PORTION
         };
         let order = Stage {
             folder: sync.own.path.to_string(),
-            list: lists.0.to_owned(),
-            staged: lists.1.to_owned(),
+            list: LIST.to_owned(),
+            staged: STAGED.to_owned(),
             have: have.then(|| HAVE.to_owned()),
             copies: copies.to_string(),
             at,
-            form: if lists.1 == BUNDLED {
-                Form::Bundle
-            } else {
-                self.form
-            },
+            form: self.form,
             bytes,
             files,
             seconds: waits.map(|until| until.saturating_duration_since(now).as_secs()),
@@ -284,70 +360,30 @@ impl Contents {
         self.sent_bytes += direct.size;
         Ok(())
     }
+}
 
-    /// Copies the entries of the bundle, if it changes. The data is not needed for it after that.
-    pub(super) fn stage_bundle(
-        &mut self,
-        sync: &Sync<'_>,
-        context: &mut Context<'_>,
-        summary: &Summary,
-    ) -> Result<(), Failure> {
-        if !summary.bundle_changes {
-            return Ok(());
+/// Takes away the copies whose contents the incoming folder holds already.
+fn drop_known(staged: &mut Staged, copies: &PlainPath, have: &Have) -> Result<(), Failure> {
+    let mut counts = |size: u64| {
+        staged.there += 1;
+        staged.there_bytes += size;
+    };
+    for (name, size) in have {
+        let path = format!("{copies}/{name}");
+        if std::fs::metadata(&path).is_ok_and(|copy| copy.len() == *size) {
+            std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))?;
+            counts(*size);
+            staged.files = staged.files.saturating_sub(1);
+            staged.bytes = staged.bytes.saturating_sub(*size);
         }
-        sync.own.create(BUNDLED)?;
-        if summary.bundled.is_empty() {
-            return Ok(());
-        }
-        let copies = sync.own.folder(context, "bundle")?;
-        let staged = self.stage(sync, context, (LIST, BUNDLED), &copies, 0, false)?;
-        if !staged.is_done {
-            return Err(Failure::NoSpace(format!(
-                "the entries of the bundle do not fit into {copies}; make room there or set spool_dir to a larger disk"
-            )));
-        }
-        self.notes.add(&staged.notes);
-        self.bundle_bytes = staged.bytes;
-        Ok(())
     }
-
-    /// Packs and uploads the bundle, if it changes. Returns the name of the bundle after this night.
-    pub(super) fn bundle(
-        &mut self,
-        sync: &Sync<'_>,
-        context: &mut Context<'_>,
-        summary: &Summary,
-    ) -> Result<Option<String>, Failure> {
-        if !summary.bundle_changes {
-            return Ok(sync.state.bundle.clone());
-        }
-        if summary.bundled.is_empty() {
-            return Ok(None);
-        }
-        let copies = sync.own.copies.below(&["bundle"]);
-        let folder = sync.own.folder(context, "packed")?;
-        let (archive, manifest) = ("bundle.tar.gz", "bundle.manifest.gz");
-        for name in [archive, manifest] {
-            let path = format!("{folder}/{name}");
-            std::fs::File::create_new(&path).map_err(Failure::io(format!("creating {path}")))?;
-        }
-        let order = Pack {
-            name: archive.to_owned(),
-            spool: folder.to_string(),
-            archive: archive.to_owned(),
-            manifest: manifest.to_owned(),
-            reserve: context.config.limits.spool_reserve,
-        };
-        let tree = PinnedDir::open(&copies).map_err(Failure::errno(format!("opening {copies}")))?;
-        let packed = context.pack(&tree, order, self.bundle_bytes, &sync.patience())?;
-        let name = BundleName::of(packed.totals.archive);
-        let file = Book::Bundle(name.clone()).name(&sync.places.prefix);
-        std::fs::rename(format!("{folder}/{archive}"), format!("{folder}/{file}"))
-            .map_err(Failure::io("naming the bundle"))?;
-        sync.put_book(context, &folder, &file, true)?;
-        self.sent_bytes += packed.totals.archive_bytes;
-        Ok(Some(name.to_string()))
+    let is_known = |direct: &Direct| {
+        IncomingName::parse(&direct.incoming).and_then(|name| have.get(&name)) == Some(&direct.size)
+    };
+    if let Some(direct) = staged.direct.take_if(|direct| is_known(direct)) {
+        counts(direct.size);
     }
+    Ok(())
 }
 
 impl Sync<'_> {

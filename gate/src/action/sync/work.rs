@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::{Own, SyncState};
 use crate::action::Context;
-use crate::action::capture::Capture;
+use crate::action::capture::{Capture, Need};
 use crate::action::waiting::Pauses;
 use crate::mirror::books::Books;
 use crate::policy::Mirror;
@@ -43,6 +43,12 @@ pub(super) struct Sync<'a> {
     pub(super) left_over: bool,
     /// True if a manifest on the remote was lost.
     pub(super) renews: bool,
+    /// The request for the service's data, to make it once more.
+    pub(super) need: Option<&'a Need<'a>>,
+    /// True once the service was started for this sync.
+    pub(super) started: bool,
+    /// True if the service was started before its contents were read: this sync completes no mirror.
+    pub(super) live: bool,
 }
 
 impl Sync<'_> {
@@ -60,6 +66,7 @@ impl Sync<'_> {
     /// Starts the service if it waits for this sync, and then waits for the turn to upload: from here on a wait keeps no
     /// service down.
     pub(super) fn start(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        self.started |= self.capture.must_stage(context).is_some();
         self.capture.start(context);
         self.take_turn(context)
     }
