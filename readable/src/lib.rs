@@ -3,10 +3,12 @@
 //! Invariant: the output is for people. Programs read plain numbers and JSON.
 #![forbid(unsafe_code)]
 
+mod age;
 mod duration;
 mod shell;
 mod size;
 
+pub use age::age;
 pub use duration::duration;
 pub use shell::quoted;
 pub use size::size;

@@ -62,20 +62,7 @@ impl Here {
     }
 
     fn age_of(&self, time: DateTime<Utc>) -> String {
-        let seconds = (self.now - time).num_seconds();
-        let text = match seconds.unsigned_abs() {
-            0..5 => return "now".to_owned(),
-            s @ ..60 => format!("{s} s"),
-            s @ ..3600 => format!("{} min", s / 60),
-            s @ ..172_800 => format!("{} h", s / 3600),
-            s @ ..63_072_000 => format!("{} d", s / 86_400),
-            s => format!("{} y", s / 31_536_000),
-        };
-        if seconds < 0 {
-            format!("in {text}")
-        } else {
-            format!("{text} ago")
-        }
+        readable::age((self.now - time).num_seconds())
     }
 
     /// Milliseconds since a time of the API, for an unfinished run or step.
@@ -121,9 +108,9 @@ mod tests {
 
     #[test]
     fn ages_go_both_ways() {
-        assert_eq!(here().age("2026-03-29T10:00:02Z"), "now");
+        assert_eq!(here().age("2026-03-29T10:00:02Z"), "just now");
         assert_eq!(here().age("2026-03-29T10:00:42Z"), "in 42 s");
         assert_eq!(here().age("2026-03-29T09:15:00Z"), "45 min ago");
-        assert_eq!(here().age("2026-03-20T09:15:00Z"), "9 d ago");
+        assert_eq!(here().age("2026-03-20T09:15:00Z"), "9 days ago");
     }
 }

@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(fresh[0].verdict, Verdict::Ok);
         assert_eq!(
             fresh[0].what,
-            "the token of [onedrive] was last refreshed 119 minutes ago"
+            "the token of [onedrive] was last refreshed 119 min ago"
         );
         assert_eq!(
             found(&text, "2027-02-10T00:00:00Z")[0].verdict,
