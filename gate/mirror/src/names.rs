@@ -219,14 +219,6 @@ impl IncomingName {
             nth.parse().unwrap_or(1),
         )
     }
-
-    /// True if it is the name of a file with this content.
-    #[must_use]
-    pub fn is_of(&self, content: Digest) -> bool {
-        self.0
-            .get(..32)
-            .is_some_and(|key| content.to_string().starts_with(key))
-    }
 }
 
 impl fmt::Display for IncomingName {
@@ -290,7 +282,6 @@ mod tests {
         let second = IncomingName::of(digest, 2);
         assert_eq!(second.as_str(), "e3b0c44298fc1c149afbf4c8996fb924.2");
         for name in [first, second] {
-            assert!(name.is_of(digest));
             assert_eq!(IncomingName::parse(name.as_str()), Some(name));
         }
         for name in [

@@ -175,12 +175,6 @@ impl Listener {
         self.stats.unwrap_or_default()
     }
 
-    /// True after at least one progress report.
-    #[must_use]
-    pub fn has_stats(&self) -> bool {
-        self.stats.is_some()
-    }
-
     fn remember(&mut self, text: &str) {
         if text.is_empty() {
             return;

@@ -66,8 +66,6 @@ pub struct Stats {
     pub total_transfers: u64,
     /// Files deleted.
     pub deletes: u64,
-    /// Files moved on the remote.
-    pub renames: u64,
     /// Bytes a second.
     pub speed: f64,
 }
@@ -168,7 +166,6 @@ mod tests {
             transfers: 4,
             total_transfers: 5,
             deletes: 2,
-            renames: 1,
             speed: 1.5,
         };
         assert_eq!(Line::parse(line), Line::Stats(expected));
