@@ -25,9 +25,9 @@ static FOUND: LazyLock<RwLock<BTreeMap<&'static str, Zone>>> = LazyLock::new(RwL
 
 /// The time of places that share their clock changes.
 #[derive(Clone, Copy)]
-pub struct Zone(&'static Entry);
+pub struct Zone(&'static LoadedZone);
 
-struct Entry {
+struct LoadedZone {
     name: &'static str,
     data: RwLock<TimeZone>,
 }
@@ -181,7 +181,7 @@ fn keep(name: &str, data: TimeZone) -> Zone {
         return *zone;
     }
     let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
-    let zone = Zone(Box::leak(Box::new(Entry {
+    let zone = Zone(Box::leak(Box::new(LoadedZone {
         name,
         data: RwLock::new(data),
     })));

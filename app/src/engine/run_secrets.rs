@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The secrets of all runs that go on.
 #[derive(Debug, Clone, Default)]
-pub struct RunSecrets(Arc<Mutex<HashMap<RunId, Known>>>);
+pub struct RunSecrets(Arc<Mutex<HashMap<RunId, KnownSecrets>>>);
 
 #[derive(Clone, Default)]
-struct Known {
+struct KnownSecrets {
     values: BTreeSet<String>,
     mask: Arc<Mask>,
 }
 
 // The values must appear in no log.
-impl std::fmt::Debug for Known {
+impl std::fmt::Debug for KnownSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} value(s)", self.values.len())
     }
@@ -47,7 +47,7 @@ impl RunSecrets {
         self.lock().remove(&run);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Known>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, KnownSecrets>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

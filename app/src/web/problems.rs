@@ -10,10 +10,10 @@ use std::sync::Mutex;
 
 /// The problems found so far, by their kind.
 #[derive(Debug, Default)]
-pub struct Problems(Mutex<Found>);
+pub struct Problems(Mutex<FoundProblems>);
 
 #[derive(Debug, Clone, Default)]
-struct Found {
+struct FoundProblems {
     /// Damage, or a database that is not the one that belongs here.
     database: Option<String>,
     /// Secrets that the key does not open.
@@ -66,14 +66,14 @@ impl Problems {
         Ok(())
     }
 
-    fn found(&self) -> Found {
+    fn found(&self) -> FoundProblems {
         match self.0.lock() {
             Ok(found) => found.clone(),
             Err(poisoned) => poisoned.into_inner().clone(),
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Found)) {
+    fn change(&self, change: impl FnOnce(&mut FoundProblems)) {
         match self.0.lock() {
             Ok(mut found) => change(&mut found),
             Err(poisoned) => change(&mut poisoned.into_inner()),

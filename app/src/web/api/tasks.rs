@@ -10,15 +10,15 @@ use crate::web::extract::{Json, Path};
 use crate::web::operations::{runs, tasks};
 use axum::http::StatusCode;
 
-type Shown = (StoredTask, Option<RunView>);
+type TaskWithLastRun = (StoredTask, Option<RunView>);
 
 /// A task and its run that goes on, or else its newest one.
-fn with_last_run(tx: &Tx<'_>, task: StoredTask) -> Result<Shown, StoreError> {
+fn with_last_run(tx: &Tx<'_>, task: StoredTask) -> Result<TaskWithLastRun, StoreError> {
     let last = store::runs::last(tx, task.id)?.as_ref().map(RunView::from);
     Ok((task, last))
 }
 
-async fn view(app: &App, shown: Vec<Shown>) -> Vec<TaskView> {
+async fn view(app: &App, shown: Vec<TaskWithLastRun>) -> Vec<TaskView> {
     let ids = shown.iter().map(|(task, _)| task.id).collect();
     let next = app.engine.next_fires(ids).await;
     shown

@@ -22,7 +22,7 @@ struct ManualPage {
 include!(concat!(env!("OUT_DIR"), "/manual.rs"));
 
 /// A line of the table of contents.
-struct Line {
+struct ContentsLine {
     page: &'static ManualPage,
     /// The part that begins with this page.
     part: Option<&'static str>,
@@ -31,9 +31,9 @@ struct Line {
 
 #[derive(Template)]
 #[template(path = "manual.html")]
-struct Shown {
+struct ManualView {
     page: &'static ManualPage,
-    contents: Vec<Line>,
+    contents: Vec<ContentsLine>,
     previous: Option<&'static ManualPage>,
     next: Option<&'static ManualPage>,
 }
@@ -52,13 +52,13 @@ fn show(slug: &str) -> Result<Response, PageError> {
     let at = PAGES.iter().position(|page| page.slug == slug);
     let at = at.ok_or(ApiError::NoRoute)?;
     let part_of = |at: usize| PAGES.get(at).map(|page| page.part);
-    let contents = PAGES.iter().enumerate().map(|(number, page)| Line {
+    let contents = PAGES.iter().enumerate().map(|(number, page)| ContentsLine {
         page,
         part: Some(page.part).filter(|part| number > 0 && part_of(number - 1) != Some(part)),
         current: number == at,
     });
     let page = PAGES.get(at).ok_or(ApiError::NoRoute)?;
-    Ok(html(&Shown {
+    Ok(html(&ManualView {
         page,
         contents: contents.collect(),
         previous: at.checked_sub(1).and_then(|before| PAGES.get(before)),
