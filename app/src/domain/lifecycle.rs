@@ -1,7 +1,7 @@
 //! The life of a run: one state machine, [`Run::apply`], decides the next steps.
 //!
 //! Invariant: once a box has its final colour it never changes, and a run is
-//! finished exactly when all its boxes are.
+//! finished exactly when all its boxes are. A box of which an attempt ran is never `not_run`.
 
 use super::figure::Figures;
 use super::names::TaskName;
@@ -350,7 +350,14 @@ impl Run {
                     }
                     return Next::WantSlot(at);
                 }
-                Some(reason) => self.steps[at].finish(StepState::NotRun, Some(reason), now),
+                Some(reason) => {
+                    // A cancel ends the wait for a further attempt: the step ran, so "not run" would be wrong.
+                    let (state, reason) = match self.steps[at].attempt {
+                        0 => (StepState::NotRun, reason),
+                        _ => (StepState::Cancelled, reason),
+                    };
+                    self.steps[at].finish(state, Some(reason), now);
+                }
             }
         }
         self.state = self.final_state();

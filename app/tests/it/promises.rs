@@ -11,6 +11,12 @@ fn pool(server: &Server, name: &str, slots: u32) {
         .expect(201);
 }
 
+fn resize(server: &Server, name: &str, slots: u32) {
+    let path = format!("/api/v1/pools/{name}");
+    let body = json!({"name": name, "slots": slots});
+    server.json("PUT", &path, body).expect(200);
+}
+
 /// Gives a task another pool.
 fn move_to(server: &Server, task: &str, pool: &str) {
     let path = format!("/api/v1/tasks/{task}");
@@ -95,18 +101,43 @@ fn a_step_that_waited_for_its_second_attempt_was_interrupted() {
     wait_for("the step", || {
         server.data().join("scripts/up").exists().then_some(())
     });
-    server
-        .json(
-            "PUT",
-            "/api/v1/pools/two",
-            json!({"name": "two", "slots": 1}),
-        )
-        .expect(200);
+    resize(&server, "two", 1);
     std::fs::write(server.data().join("scripts/go"), "").unwrap();
     server.step_is(second, 0, "queued");
     let server = server.crash_and_restart();
     let run = server.finished(second);
     assert_eq!(states(&run), ["interrupted"], "{run}");
+}
+
+#[test]
+fn a_step_that_waits_for_its_second_attempt_is_cancelled_and_not_called_not_run() {
+    let server = Server::start();
+    pool(&server, "one", 1);
+    let again = json!({"retries": 3, "retry_delay": 0});
+    let wait = "touch up; while ! test -e go; do sleep 0.05; done; exit 1";
+    server.shell_task("b", &[("s", wait, again), ("never", "true", json!({}))]);
+    server.shell_task("a", &[("s", "sleep 600", json!({}))]);
+    for task in ["a", "b"] {
+        move_to(&server, task, "one");
+    }
+    let first = server.trigger("b");
+    wait_for("the step", || {
+        server.data().join("scripts/up").exists().then_some(())
+    });
+    let second = server.trigger("a");
+    server.step_is(second, 0, "queued");
+    resize(&server, "one", 2);
+    server.step_is(second, 0, "running");
+    resize(&server, "one", 1);
+    // The first attempt fails, and the other run holds the only slot.
+    std::fs::write(server.data().join("scripts/go"), "").unwrap();
+    server.step_is(first, 0, "queued");
+    server
+        .post(&format!("/api/v1/runs/{first}/cancel"), json!({}))
+        .expect(202);
+    let run = server.finished(first);
+    assert_eq!(states(&run), ["cancelled", "not_run"], "{run}");
+    assert_eq!(run["steps"][0]["attempt"], 1);
 }
 
 #[test]

@@ -199,6 +199,29 @@ fn a_failed_attempt_is_tried_again_after_its_delay() {
 }
 
 #[test]
+fn a_step_that_ran_is_never_shown_as_not_run() {
+    // Cancelled while it waits for a slot for its second attempt.
+    for how in [Cancel::Graceful, Cancel::Force] {
+        let mut r = run(&[OnSuccess, OnSuccess]);
+        r.steps[0].step = step("s0", OnSuccess, 1);
+        let _ = r.apply(Event::Created, at(1));
+        let _ = r.apply(Event::SlotGranted(0), at(2));
+        let _ = r.apply(Event::Ended(0, Outcome::Exited(1)), at(3));
+        assert_eq!(r.apply(Event::RetryDue(0), at(8)), Next::WantSlot(0));
+        assert_eq!(r.apply(Event::CancelRequested(how), at(9)), Next::Finished);
+        assert_eq!(r.steps[0].state, StepState::Cancelled, "{how:?}");
+        assert_eq!(r.steps[1].state, StepState::NotRun);
+    }
+    // Stopped by force, and the machine went down before the step had ended.
+    let mut r = run(&[Always]);
+    let _ = r.apply(Event::Created, at(1));
+    let _ = r.apply(Event::SlotGranted(0), at(2));
+    let _ = r.apply(Event::CancelRequested(Cancel::Force), at(3));
+    assert_eq!(r.apply(Event::Recovered, at(100)), Next::Finished);
+    assert_eq!(r.steps[0].state, StepState::Cancelled);
+}
+
+#[test]
 fn a_retry_begins_at_its_step_and_always_means_always() {
     let mut earlier = run(&[OnSuccess, Always, OnSuccess, OnSuccess, Always]);
     assert_eq!(

@@ -162,6 +162,10 @@ impl Bench {
         assert!(run.state.is_final());
         for step in &run.steps {
             assert!(step.state.is_final(), "{step:?}");
+            assert!(
+                step.attempt == 0 || step.state != StepState::NotRun,
+                "it ran: {step:?}"
+            );
             if step.step.rule == RunRule::Always && run.cancel != Some(Cancel::Force) {
                 assert!(
                     matches!(
