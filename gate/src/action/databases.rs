@@ -18,6 +18,7 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 
 use super::Context;
+use super::spool::fetched_folder;
 use archive::check::Inspector;
 use archive::entry::{Entry, Kind};
 use archive::extract::free;
@@ -75,18 +76,21 @@ impl Looked {
 }
 
 impl Databases {
-    /// Starts without copies. `reserve` bytes stay free on the disk of the folder.
-    pub(super) fn new(scratch: Scratch, reserve: u64) -> Self {
-        Self {
+    /// Starts without copies, in a temporary folder of the spool.
+    pub(super) fn new(context: &Context<'_>) -> Result<Self, Failure> {
+        let folder = fetched_folder(&context.config.spool_dir);
+        let scratch = Scratch::take(&folder)
+            .map_err(Failure::io(format!("a temporary folder in {folder}")))?;
+        Ok(Self {
             scratch,
-            reserve,
+            reserve: context.config.limits.spool_reserve,
             found: Vec::new(),
             beside: BTreeMap::new(),
             numbers: 0,
             paths: 0,
             program: None,
             left_out: 0,
-        }
+        })
     }
 
     /// The program that contains SQLite, opened for the first database that is found: so a missing one is reported early.

@@ -14,14 +14,12 @@ use super::Context;
 use super::databases::{Databases, Looked};
 use super::fetch::{self, Stored, find};
 use super::one_process::Reach;
-use super::spool::fetched_folder;
 use crate::policy::Wanted;
 use archive::check::{Comparison, Differences, Report, check};
 use archive::manifest::{Reader, Version};
 use base::error::Failure;
 use base::measure;
 use base::names::ServiceName;
-use base::scratch::Scratch;
 use database::Integrity;
 use host::Patience;
 
@@ -53,10 +51,7 @@ pub(super) fn verify(
         measure::size(stored.bytes),
         stored.folder
     ));
-    let folder = fetched_folder(&context.config.spool_dir);
-    let scratch =
-        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
-    let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let mut databases = Databases::new(context)?;
     let mut findings = Findings::default();
     let manifest = fetched_manifest(context, &stored, &databases, &mut findings, &patience)?;
     let read = read(context, &stored, manifest, &mut databases, &patience);

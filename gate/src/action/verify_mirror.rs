@@ -17,7 +17,6 @@ use super::download::{download, paced};
 use super::night::{MirrorBooks, digest_of, flat_name, look};
 use super::one_process::Reach;
 use super::remote::{Access, Task};
-use super::spool::fetched_folder;
 use crate::policy::MirrorCopies;
 use archive::Named;
 use archive::contents::Part;
@@ -25,7 +24,6 @@ use archive::digest::{Digest, Hasher};
 use base::error::Failure;
 use base::measure;
 use base::progress::Phase;
-use base::scratch::Scratch;
 use host::Patience;
 use host::program::Output;
 use mirror::complete::Standing;
@@ -51,10 +49,7 @@ pub(super) fn verify(
     let patience = Patience::attended(until);
     context.rclone_reads(&copies.remotes(), &patience)?;
     context.begin_one_process(Reach::Remote, &patience)?;
-    let folder = fetched_folder(&context.config.spool_dir);
-    let scratch =
-        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
-    let databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let databases = Databases::new(context)?;
     for (_, places) in &copies.places {
         let waits = copies.places.len() == 1;
         if let Some(mut books) = look(context, places.clone(), &databases, waits, &patience)? {

@@ -190,6 +190,35 @@ fn a_mirror_in_place_has_nothing_from_before() {
     );
 }
 
+/// Two nights of a tree, and a mirror that is on its way from the one to the other.
+struct TwoNights {
+    first: PathBuf,
+    second: PathBuf,
+    app: PathBuf,
+}
+
+impl TwoNights {
+    fn new(world: &World) -> Self {
+        let [first, second, app] =
+            ["first", "second", "remote/OdroidBackup/app"].map(|name| world.path(name));
+        run(NASTY, &[&first]);
+        // rclone cannot read such a file of a local folder; the bundle is for that.
+        run("rm \"$1\"/‛quote", &[&first]);
+        run("cp -a \"$1\" \"$2\"", &[&first, &second]);
+        run(SECOND, &[&second]);
+        Self { first, second, app }
+    }
+
+    /// Writes the mirror as it is after this step. Returns the number of all steps, and of the step that writes the delta.
+    fn at(&self, point: u32) -> (u32, u32) {
+        let _ = fs::remove_dir_all(&self.app);
+        let [first, second, app] =
+            [&self.first, &self.second, &self.app].map(|path| path.to_str().unwrap());
+        let numbers = write_mirror(&["steps", first, second, app, &point.to_string()]);
+        (numbers[1], numbers[2])
+    }
+}
+
 /// Makes each of these points of a transition, and restores there. The points are given the number of all steps and of
 /// the step that writes the delta.
 fn restore_at(points: fn(u32, u32) -> Vec<u32>) {
@@ -197,25 +226,12 @@ fn restore_at(points: fn(u32, u32) -> Vec<u32>) {
         return;
     }
     let world = World::new();
-    let (first, second) = (world.path("first"), world.path("second"));
-    run(NASTY, &[&first]);
-    // rclone cannot read such a file of a local folder; the bundle is for that.
-    run("rm \"$1\"/‛quote", &[&first]);
-    run("cp -a \"$1\" \"$2\"", &[&first, &second]);
-    run(SECOND, &[&second]);
-    let (old, new) = (seen(&first), seen(&second));
-    let app = world.path("remote/OdroidBackup/app");
-    let words = [&first, &second, &app].map(|path| path.to_str().unwrap().to_owned());
-    let to = |point: u32| {
-        let _ = fs::remove_dir_all(&app);
-        let point = point.to_string();
-        let numbers = write_mirror(&["steps", &words[0], &words[1], &words[2], &point]);
-        (numbers[1], numbers[2])
-    };
-    let (all, commit) = to(0);
+    let nights = TwoNights::new(&world);
+    let (old, new) = (seen(&nights.first), seen(&nights.second));
+    let (all, commit) = nights.at(0);
     assert!(all > 25 && commit > 10, "{all} {commit}");
     for point in points(all, commit) {
-        to(point);
+        nights.at(point);
         let wanted = if point < commit { &old } else { &new };
         let when = format!("after step {point} of {all}");
         same(&restored_to(&world, "at-a-point"), wanted, &when);
@@ -381,20 +397,14 @@ fn a_mirror_in_the_middle_of_a_transition_is_good() {
         return;
     }
     let world = World::new();
-    let (first, second) = (world.path("first"), world.path("second"));
-    run(NASTY, &[&first]);
-    run("rm \"$1\"/‛quote; cp -a \"$1\" \"$2\"", &[&first, &second]);
-    run(SECOND, &[&second]);
-    let app = world.path("remote/OdroidBackup/app");
-    let words = [&first, &second, &app].map(|path| path.to_str().unwrap().to_owned());
-    let commit = write_mirror(&["steps", &words[0], &words[1], &words[2], "0"])[2];
+    let nights = TwoNights::new(&world);
+    let (_, commit) = nights.at(0);
     for (point, night) in [
         (commit - 1, "2026-12-01"),
         (commit, "2026-12-02"),
         (commit + 4, "2026-12-02"),
     ] {
-        fs::remove_dir_all(&app).unwrap();
-        write_mirror(&["steps", &words[0], &words[1], &words[2], &point.to_string()]);
+        nights.at(point);
         let told = world
             .on_host(&["--verify", "app", "--from", "mirror"])
             .expect(0)
@@ -413,18 +423,19 @@ fn the_list_tells_the_night_of_each_mirror() {
         return;
     }
     let world = World::new();
-    let (first, second) = (world.path("first"), world.path("second"));
-    run(NASTY, &[&first]);
-    run("rm \"$1\"/‛quote; cp -a \"$1\" \"$2\"", &[&first, &second]);
-    run(SECOND, &[&second]);
-    let app = world.path("remote/OdroidBackup/app");
-    let words = [&first, &second, &app].map(|path| path.to_str().unwrap().to_owned());
-    let commit = write_mirror(&["steps", &words[0], &words[1], &words[2], "0"])[2];
+    let nights = TwoNights::new(&world);
+    let (_, commit) = nights.at(0);
     let extra = world.path("remote/OdroidBackup/extra");
     let (books, data) = (extra.join(".manifests/docs."), extra.join("docs"));
     let (books, data) = (books.to_str().unwrap(), data.to_str().unwrap());
     fs::create_dir_all(extra.join(".manifests")).unwrap();
-    write_mirror(&["whole", &words[0], books, data, "extra-docs"]);
+    write_mirror(&[
+        "whole",
+        nights.first.to_str().unwrap(),
+        books,
+        data,
+        "extra-docs",
+    ]);
     let list = |words: &[&str]| world.on_host(&[&["--list"], words].concat()).expect(0).out;
     let mirror = |words: &[&str], place: &str| -> serde_json::Value {
         let told: serde_json::Value = serde_json::from_str(&list(words)).unwrap();
@@ -449,14 +460,7 @@ fn the_list_tells_the_night_of_each_mirror() {
         mirror(&["--json"], "/extra/docs")["complete_as_of"],
         "2026-12-01T03:00:00Z"
     );
-    fs::remove_dir_all(&app).unwrap();
-    write_mirror(&[
-        "steps",
-        &words[0],
-        &words[1],
-        &words[2],
-        &(commit + 2).to_string(),
-    ]);
+    nights.at(commit + 2);
     let told = list(&["app"]);
     assert!(
         told.contains("complete as of 2026-12-02T03:00:00Z") && told.contains("still has to move"),
@@ -467,11 +471,11 @@ fn the_list_tells_the_night_of_each_mirror() {
         true
     );
     // A delta that was cut off did not happen.
-    let delta = app.join("mirror.manifest-000001.0001.gz");
+    let delta = nights.app.join("mirror.manifest-000001.0001.gz");
     let whole = fs::read(&delta).unwrap();
     fs::write(&delta, &whole[..whole.len() - 9]).unwrap();
     assert!(list(&["app"]).contains("complete as of 2026-12-01T03:00:00Z"));
-    fs::remove_file(app.join("mirror.complete")).unwrap();
+    fs::remove_file(nights.app.join("mirror.complete")).unwrap();
     assert!(list(&["app"]).contains("complete as of: unknown"));
     world.write(
         "remote/OdroidBackup/app/mirror.complete",

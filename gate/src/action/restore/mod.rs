@@ -20,7 +20,6 @@ use crate::policy::{Restore, RestoreExtra};
 use crate::request::Target;
 use base::error::{Failure, Interrupt};
 use base::lock_name::LockName;
-use base::scratch::Scratch;
 use host::Patience;
 
 pub(in crate::action) use place::{Interrupted, heal};
@@ -41,10 +40,7 @@ pub(super) fn restore(
     } else {
         place::warn_of_interrupted(context, service);
     }
-    let folder = fetched_folder(&context.config.spool_dir);
-    let scratch =
-        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
-    let mut databases = Databases::new(scratch, context.config.limits.spool_reserve);
+    let mut databases = Databases::new(context)?;
     let stamp = stamp(context);
     let mut staging = Staging::make(context, (&order.target, &order.folder), &stamp)?;
     context.begin_one_process(Reach::Remote, &patience)?;
@@ -86,10 +82,8 @@ pub(super) fn restore_extra(
     let patience = Patience::attended(until);
     let _restores = context.lock(&order.lock, "--restore-extra", &patience)?;
     context.rclone_reads(&order.copies.remotes(), &patience)?;
+    let databases = Databases::new(context)?;
     let folder = fetched_folder(&context.config.spool_dir);
-    let scratch =
-        Scratch::take(&folder).map_err(Failure::io(format!("a temporary folder in {folder}")))?;
-    let databases = Databases::new(scratch, context.config.limits.spool_reserve);
     let stamp = stamp(context);
     let mut staging = Staging::make(context, (&order.target, &folder), &stamp)?;
     context.begin_one_process(Reach::Remote, &patience)?;
