@@ -33,12 +33,31 @@ fn main() -> Result<(), Failure> {
         let file = format!("{slug}.md");
         let text =
             fs::read_to_string(manual.join(&file)).map_err(|error| format!("{file}: {error}"))?;
+        let text = with_included(&text, &manual)?;
         pages.push(render(slug, title, part, &text));
     }
     check(&pages)?;
     let target = PathBuf::from(env::var("OUT_DIR")?).join("manual.rs");
     fs::write(target, source(&pages, &manual)?)?;
     Ok(())
+}
+
+/// A page with the file of each line `{{#include PATH}}` in its place, as mdBook does it.
+fn with_included(text: &str, manual: &Path) -> Result<String, Failure> {
+    let mut whole = String::new();
+    for line in text.lines() {
+        let path = line.strip_prefix("{{#include ");
+        if let Some(path) = path.and_then(|rest| rest.strip_suffix("}}")) {
+            let path = manual.join(path);
+            println!("cargo::rerun-if-changed={}", path.display());
+            let file = fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            writeln!(whole, "{}", file.trim_end())?;
+        } else {
+            writeln!(whole, "{line}")?;
+        }
+    }
+    Ok(whole)
 }
 
 /// The words up to the end of the present element.

@@ -48,18 +48,6 @@ fn replaced(text: &str, begin: &str, end: &str, with: &str) -> String {
     format!("{before}{begin}{with}{end}{after}")
 }
 
-/// The help in the chapter of the manual on the gate.
-fn chapter(text: &str) -> String {
-    let help = include_str!("../../src/help.txt");
-    let block = format!("```text\n{help}```\n");
-    replaced(
-        text,
-        "<!-- help of backupctl -->\n\n",
-        "\n<!-- end -->\n",
-        &block,
-    )
-}
-
 #[test]
 fn help_manuals_grammar_completions_and_example_are_those_of_the_tables() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -67,7 +55,6 @@ fn help_manuals_grammar_completions_and_example_are_those_of_the_tables() {
     for (name, make) in [
         ("src/help.txt", help::file as fn(&str) -> String),
         ("man/backupctl.8", manual::file),
-        ("../docs/manual/gate.md", chapter),
         ("GRAMMAR.md", grammar::file),
         ("backupctl.example.toml", keys::example),
         ("man/backupctl.toml.5", keys::manual),
