@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write pools, variables, scripts and tasks as one TOML file
+/// Write pools, variables, scripts, libraries and tasks as one TOML file
 #[derive(Debug, Args)]
 #[command(after_help = "Secret variables are in it by name only.\n\n\
         Examples:\n  lightflow export lightflow.toml\n  lightflow export | less")]
@@ -100,6 +100,14 @@ impl Import {
                 "secret {key} has no value yet: lightflow variable edit {key} --secret --file FILE"
             ));
         }
+        if let Some(run) = report.libraries_run {
+            notice(&format!(
+                "run {run} installs the libraries: lightflow run logs {run} --follow"
+            ));
+        }
+        if let Some(why) = &report.libraries_error {
+            notice(&format!("the libraries are not installed: {why}"));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -153,7 +161,7 @@ mod tests {
                 item("pool", "backup", "added"),
                 item("task", "t", "unchanged"),
             ],
-            missing_secrets: vec![],
+            ..ImportReport::default()
         };
         assert_eq!(
             in_words(&report, None),

@@ -29,14 +29,19 @@ pub(super) enum LibraryCommand {
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Delete a package with its files
-    #[command(alias = "remove")]
+    /// Delete a package, as a run of the task libraries
+    #[command(
+        alias = "remove",
+        after_help = "The run fails, and nothing changes, where another package needs it."
+    )]
     Delete {
         /// The package
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         yes: Yes,
+        #[command(flatten)]
+        waiting: Waiting,
     },
 }
 
@@ -61,9 +66,11 @@ impl LibraryCommand {
                 let Triggered { run } = read(&answer)?;
                 waiting.started(session, &answer, run).await
             }
-            Self::Delete { name, yes } => {
-                let thing = format!("library {name}");
-                session.delete(yes, &["libraries", &name], &thing).await
+            Self::Delete { name, yes, waiting } => {
+                yes.confirm(&format!("Delete the library {name}"))?;
+                let answer = session.ask(Method::DELETE, &["libraries", &name]).await?;
+                let Triggered { run } = read(&answer)?;
+                waiting.started(session, &answer, run).await
             }
         }
     }

@@ -209,7 +209,10 @@ impl Server {
         let address = listeners.address();
 
         let folders = Folders::new(&config.data);
-        let libraries = Libraries::new(folders.python_libs.clone());
+        let libraries = Libraries::new(config.data.join("python-libs"));
+        if let Err(error) = libraries.sweep() {
+            tracing::warn!(%error, "former Python packages stay on the disk until the next start");
+        }
         let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
         let logs = LogStore::new(config.data.join("logs"), config.log_limit);
         let problems = Problems::default();
@@ -230,6 +233,7 @@ impl Server {
             clock: clock.clone(),
             logs: logs.clone(),
             folders,
+            libraries: libraries.clone(),
             zone: zone.clone(),
             supervisor: config.supervisor.clone(),
             grace: config.grace,

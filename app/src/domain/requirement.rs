@@ -81,7 +81,7 @@ impl FromStr for Requirement {
 
 /// Reports if it is the name of a package (PEP 508, `identifier`).
 #[must_use]
-pub fn is_name(text: &str) -> bool {
+fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())

@@ -2,6 +2,7 @@
 
 use crate::domain::lifecycle::Run;
 use crate::domain::variable::Variable;
+use crate::libraries::StepLibraries;
 use crate::zones::Zone;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,6 @@ pub struct Folders {
     pub data: PathBuf,
     /// The folder of scripts, in which steps run.
     pub scripts: PathBuf,
-    /// Python packages for the scripts.
-    pub python_libs: PathBuf,
 }
 
 impl Folders {
@@ -32,7 +31,6 @@ impl Folders {
         Self {
             data: data.to_owned(),
             scripts: data.join("scripts"),
-            python_libs: data.join("python-libs"),
         }
     }
 }
@@ -45,6 +43,7 @@ pub(super) fn build(
     run: &Run,
     position: usize,
     variables: &[Variable],
+    libraries: &StepLibraries,
     folders: &Folders,
     zone: Zone,
 ) -> BTreeMap<String, String> {
@@ -57,8 +56,9 @@ pub(super) fn build(
     set("HOME", path_text(&folders.data));
     set("LANG", "C.UTF-8".to_owned());
     set("TZ", zone.name().to_owned());
-    if has_entries(&folders.python_libs) {
-        set("PYTHONPATH", path_text(&folders.python_libs));
+    if !libraries.modules.is_empty() {
+        let folders = libraries.modules.iter().map(|folder| path_text(folder));
+        set("PYTHONPATH", folders.collect::<Vec<_>>().join(":"));
     }
     for variable in variables {
         set(variable.key.as_str(), variable.value.clone());
@@ -67,6 +67,14 @@ pub(super) fn build(
     for (key, value) in &step.step.env {
         set(key.as_str(), value.clone());
     }
+    // Also before the folders of a variable: it leads to a Python, and not away from the packages.
+    if let Some(programs) = &libraries.programs {
+        let path = env.get("PATH").cloned().unwrap_or_default();
+        env.insert("PATH".to_owned(), format!("{}:{path}", path_text(programs)));
+    }
+    let mut set = |key: &str, value: String| {
+        env.insert(key.to_owned(), value);
+    };
     set("LIGHTFLOW_DATA_DIR", path_text(&folders.data));
     set("LIGHTFLOW_TASK", run.task_name.to_string());
     set("LIGHTFLOW_STEP", step.step.name.to_string());
@@ -80,10 +88,6 @@ pub(super) fn build(
         );
     }
     env
-}
-
-fn has_entries(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// The directory the step runs in: its own, seen from `scripts/`, or `scripts/` itself.

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::environment::Folders;
 use super::log_file::LogStore;
 use super::run_secrets::RunSecrets;
+use crate::libraries::Libraries;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::Store;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub logs: LogStore,
     /// The folders steps get to know.
     pub folders: Folders,
+    /// The Python packages for steps.
+    pub libraries: Libraries,
     /// The zone of tasks that name none, and of every step's TZ.
     pub zone: Setting<Zone>,
     /// The binary that supervises a step: this program itself.

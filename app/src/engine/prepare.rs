@@ -41,6 +41,7 @@ pub(super) async fn attempt(
         .map_err(|e| Outcome::CannotStart(format!("the secrets cannot be masked: {e}")))?;
     let step = &run.steps[log.position];
     notes.extend(leave_out_the_largest(&mut variables, &step.step));
+    let libraries = parts.libraries.for_step();
     Ok(Attempt {
         notes,
         id: log,
@@ -48,9 +49,11 @@ pub(super) async fn attempt(
             run,
             log.position,
             &variables,
+            &libraries,
             &parts.folders,
             parts.zone.get(),
         ),
+        _libraries: libraries,
         dir: working_dir(step.step.working_dir.as_deref(), &parts.folders),
         masker: Masker::new(mask),
         step: step.step.clone(),

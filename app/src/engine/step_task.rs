@@ -12,6 +12,7 @@ use crate::blocking;
 use crate::domain::figure::Figures;
 use crate::domain::outcome::Outcome;
 use crate::domain::step::Step;
+use crate::libraries::StepLibraries;
 use crate::secrets::Masker;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -46,6 +47,8 @@ pub(super) struct Attempt {
     pub(super) step: Step,
     pub(super) env: BTreeMap<String, String>,
     pub(super) dir: PathBuf,
+    /// Keeps the packages that the step started with, until it ends.
+    pub(super) _libraries: StepLibraries,
     pub(super) masker: Masker,
     /// Lines of the runner for the beginning of the log.
     pub(super) notes: Vec<String>,

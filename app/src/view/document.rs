@@ -27,6 +27,9 @@ pub struct Document {
     /// Bytes of scripts that are no text, in base64, by file name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scripts_base64: BTreeMap<String, String>,
+    /// Python packages, such as `requests==2.31.0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<String>,
     /// Names of the tasks whose schedule is paused; their `auto` is the value before the pause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused: Vec<String>,
@@ -72,11 +75,12 @@ impl BackupBody {
 /// What happened, or would happen, to one thing of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
-    /// `pool`, `variable`, `script` or `task`.
+    /// `pool`, `variable`, `script`, `task` or `library`.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// `added`, `changed`, `unchanged`, or `kept secret`: a variable that is secret here stays as it is.
+    /// `added`, `changed`, `unchanged`, or `kept secret`: a variable that is secret here stays as it is. A library is
+    /// `unchanged`, `added` by the run of `libraries_run`, or `not added`.
     pub change: String,
 }
 
@@ -89,4 +93,10 @@ pub struct ImportReport {
     pub items: Vec<Imported>,
     /// Secret variables that the document names and that have no value yet.
     pub missing_secrets: Vec<String>,
+    /// The run that installs libraries, if any are missing.
+    #[serde(default)]
+    pub libraries_run: Option<i64>,
+    /// The reason why no run installs the missing libraries.
+    #[serde(default)]
+    pub libraries_error: Option<String>,
 }

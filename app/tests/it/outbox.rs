@@ -42,6 +42,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             logs: LogStore::new(dir.path().join("logs"), 1 << 20),
             folders: Folders::new(dir.path()),
+            libraries: lightflow::libraries::Libraries::new(dir.path().join("python-libs")),
             zone: Setting::new(lightflow::zones::Zone::utc(), None),
             supervisor: BINARY.into(),
             grace: Duration::from_secs(1),

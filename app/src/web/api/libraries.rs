@@ -32,10 +32,14 @@ pub(super) async fn install(
     Ok((StatusCode::ACCEPTED, Json(Triggered { run })))
 }
 
-/// Takes a package out, with its files. Needs neither Python nor a network.
+/// Removes a package, as a run of the task `libraries`. The run fails where another package needs it. Refused with 409
+/// while packages change.
 #[utoipa::path(delete, path = "/libraries/{name}",
-    responses((status = 204), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn remove(admin: Admin, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    libraries::delete(&admin, &name).await?;
-    Ok(StatusCode::NO_CONTENT)
+    responses((status = 202, body = Triggered), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
+pub(super) async fn remove(
+    admin: Admin,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Triggered>), ApiError> {
+    let run = libraries::delete(&admin, &name).await?.0;
+    Ok((StatusCode::ACCEPTED, Json(Triggered { run })))
 }

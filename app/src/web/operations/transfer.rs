@@ -2,7 +2,7 @@
 
 use super::once::RESERVED;
 use super::settings::default_retention;
-use super::{pools, scripts, tasks, variables};
+use super::{libraries, pools, scripts, tasks, variables};
 use crate::blocking;
 use crate::domain::field::FieldError;
 use crate::domain::names::{PoolName, ScriptName, VariableKey};
@@ -27,8 +27,9 @@ pub(in crate::web) async fn export(app: &App) -> Result<String, ApiError> {
     let scripts = app.scripts.clone();
     let found = blocking::run(move || contents(&scripts)).await??;
     (document.scripts, document.scripts_base64) = (found.texts, found.encoded);
+    document.libraries = libraries::export(app).await?;
     let mut head =
-        "# Lightflow: pools, variables, scripts and tasks. Secrets appear by name only.\n"
+        "# Lightflow: pools, variables, scripts, libraries and tasks. Secrets appear by name only.\n"
             .to_owned();
     for (name, why) in found.left_out {
         head.push_str(&format!("# Not exported: the file {name:?} {why}.\n"));
@@ -135,16 +136,35 @@ pub(in crate::web) async fn import(
         task.set_default_retention(default);
     }
     let checked = check(admin, &document)?;
+    let wanted = libraries::WantedPackages::new(admin, &document.libraries).await?;
     let scripts = admin.scripts.clone();
     let work = move |ledger: &Ledger<'_>| apply(ledger, &checked, &scripts, dry_run);
+    let mut report = match dry_run {
+        true => admin.rehearse(admin.actor(), work).await?,
+        false => admin.change(work).await?,
+    };
+    let packages = wanted.packages();
+    report.items.extend(
+        packages.map(|(package, missing)| item("library", package, (!missing).then_some(true))),
+    );
     if dry_run {
-        return admin.rehearse(admin.actor(), work).await;
+        return Ok(report);
     }
-    let report = admin.change(work).await?;
     admin.engine.pools_changed().await;
     admin.engine.tasks_changed().await;
     admin.engine.feed().publish(Change::Variables);
     admin.engine.feed().publish(Change::Scripts);
+    // The configuration is in place; packages that cannot be installed now can be installed later.
+    match wanted.install(admin).await {
+        Ok(run) => report.libraries_run = run.map(|run| run.0),
+        Err(error) => {
+            report.libraries_error = Some(error.to_string());
+            let missing = |item: &&mut Imported| item.kind == "library" && item.change == "added";
+            for item in report.items.iter_mut().filter(missing) {
+                item.change = "not added".to_owned();
+            }
+        }
+    }
     Ok(report)
 }
 
@@ -218,6 +238,8 @@ fn apply(
         items,
         missing_secrets: missing.map(ToString::to_string).collect(),
     })
+        libraries_run: None,
+        libraries_error: None,
 }
 
 /// The change of one thing; `same` is none where it is new.

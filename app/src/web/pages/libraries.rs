@@ -106,10 +106,13 @@ pub(super) async fn install(admin: PageAdmin, fields: Fields) -> Result<Response
     }
 }
 
-/// Deletes a package.
+/// Deletes a package, and shows pip at work.
 pub(super) async fn remove(
     admin: PageAdmin,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    deleted(libraries::delete(&admin, &name).await, "/libraries")
+    match libraries::delete(&admin, &name).await {
+        Ok(run) => Ok(to(&format!("/runs/{}", run.0))),
+        Err(error) => deleted(Err(error), "/libraries"),
+    }
 }
