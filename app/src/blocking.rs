@@ -43,12 +43,26 @@ pub async fn run<T: Send + 'static>(
 ) -> Result<T, BlockingError> {
     // Fails only for a semaphore that was closed, and this one never is.
     let permit = ROOM.acquire().await.map_err(|_| Panicked)?;
+    run_apart(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
+}
+
+/// As [`run`], for work that can hang for long, as the lookup of a name does: it takes no room from other work. The caller
+/// bounds the number of threads.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BlockingError> {
     let (reply, result) = oneshot::channel();
     thread::Builder::new()
         .name("blocking".to_owned())
         .stack_size(STACK)
         .spawn(move || {
-            let _permit = permit;
             // The caller may have gone away, as a closed browser does.
             let _ = reply.send(caught(work));
         })

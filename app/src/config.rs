@@ -50,8 +50,8 @@ pub struct Config {
     pub log_limit: u64,
     /// The binary that supervises steps.
     pub supervisor: PathBuf,
-    /// The certificate authorities of other servers, in PEM form.
-    pub ca_bundle: PathBuf,
+    /// Certificates of other servers and of their authorities, beside those of the system, in PEM form.
+    pub certificates: Option<PathBuf>,
 }
 
 /// The data directory where `LIGHTFLOW_DATA_DIR` names none.
@@ -59,7 +59,7 @@ pub const DEFAULT_DATA: &str = "/data";
 /// The listening address where `LIGHTFLOW_LISTEN` names none.
 pub const DEFAULT_LISTEN: &str = "0.0.0.0:8443";
 /// Debian's certificate authorities.
-const DEFAULT_CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DEFAULT_GRACE_S: u64 = 10;
 const DEFAULT_LOG_LIMIT: u64 = 64 * 1024 * 1024;
 
@@ -105,9 +105,7 @@ impl Config {
             )?,
             // This very program, also after its file was replaced by an upgrade.
             supervisor: PathBuf::from("/proc/self/exe"),
-            ca_bundle: PathBuf::from(
-                env("SSL_CERT_FILE").unwrap_or_else(|| DEFAULT_CA_BUNDLE.to_owned()),
-            ),
+            certificates: env("SSL_CERT_FILE").map(PathBuf::from),
         })
     }
 

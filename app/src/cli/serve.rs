@@ -4,7 +4,7 @@ use super::data_folder::{lock, make_folders};
 use super::readiness::{Manager, State};
 use super::self_check::{check_database, watch_secrets};
 use super::upkeep::Upkeep;
-use crate::config::{Config, Transport};
+use crate::config::{CA_BUNDLE, Config, Transport};
 use crate::engine::{Clock, Engine, Folders, LogStore, Parts, RunSecrets, SystemClock};
 use crate::libraries::Libraries;
 use crate::notify::{self, Notifier};
@@ -52,7 +52,8 @@ use tracing_subscriber::util::SubscriberInitExt;
              LIGHTFLOW_KILL_GRACE  seconds between TERM and KILL (default 10)\n  \
              LIGHTFLOW_LOG_LIMIT   bytes kept of one step's log (default 64 MiB)\n  \
              LIGHTFLOW_LOG         what is logged, such as info or debug\n  \
-             SSL_CERT_FILE         authorities trusted when notifications are sent")]
+             SSL_CERT_FILE         certificates trusted when notifications are sent,\n                        \
+             beside the authorities of the system")]
 pub struct Serve {
     /// Listen there instead of LIGHTFLOW_LISTEN
     #[arg(long, value_name = "ADDR:PORT")]
@@ -250,7 +251,10 @@ impl Server {
             feed: engine.feed().clone(),
             zone: zone.clone(),
             base_url: base_url.clone(),
-            ca_bundle: config.ca_bundle.clone(),
+            authorities: notify::Authorities {
+                system: CA_BUNDLE.into(),
+                named: config.certificates.clone(),
+            },
         });
         let (setup, setup_url) = setup_link(&store, &base).await?;
         let kept = store.clone();

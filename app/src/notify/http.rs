@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 /// Most bytes of an answer that are looked at.
@@ -30,7 +30,7 @@ pub(super) async fn send(
     };
     let stream = connect(&url.host, url.port).await?;
     let stream: Box<dyn NetStream> = if url.secure {
-        protect(stream, &url.host, url.port, &parts.ca_bundle).await?
+        protect(stream, &url.host, url.port, &parts.authorities).await?
     } else {
         Box::new(stream)
     };
@@ -58,7 +58,20 @@ pub(super) async fn send(
     Err(SendError::Refused {
         place,
         answer: format!("{status} {said}").trim().to_owned(),
+        is_final: is_final(status),
     })
+}
+
+/// Reports if a target will refuse the same message again. A timeout, a lock and too many requests pass (RFC 9110,
+/// RFC 4918, RFC 6585, RFC 8470).
+fn is_final(status: StatusCode) -> bool {
+    let passes = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::LOCKED,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_client_error() && !passes.contains(&status)
 }
 
 fn build(url: &HttpUrl, post: Post) -> Result<Request<Full<Bytes>>, String> {

@@ -1,7 +1,7 @@
 //! Notifications: looks for overdue tasks, and sends the messages of the outbox.
 //!
 //! Nothing waits for it: messages are written with the events they are about, and one task of its
-//! own sends them. With nothing to send it sleeps until a task would be overdue.
+//! own sends them, each channel at its own pace. With nothing to send it sleeps until a task would be overdue.
 
 mod http;
 mod message;
@@ -13,7 +13,7 @@ mod tls;
 mod vault;
 mod watch;
 
-pub use parts::{NotifierParts, SendError};
+pub use parts::{Authorities, NotifierParts, SendError};
 pub use vault::{open, parts as open_parts, seal};
 
 use crate::domain::channel::Occasion;
@@ -79,21 +79,27 @@ impl Notifier {
             text: "Lightflow can reach you here.".to_owned(),
             at: parts.clock.now(),
             attempts: 0,
+            recipients: None,
         };
-        send(parts, &target, &message).await
+        match send(parts, &target, &message).await?.refused {
+            None => Ok(()),
+            Some(who) => Err(SendError::Recipients(who)),
+        }
     }
 }
 
 async fn work(parts: Arc<NotifierParts>, wake: Arc<Notify>, mut changes: Receiver<Change>) {
     let mut watch = watch::Watch::default();
+    let mut queues = outbox::Queues::default();
     loop {
         faults::check(Place::Maintenance);
         let overdue = watch.look(&parts).await;
-        let due = outbox::send_due(&parts).await;
+        let due = queues.start_due(&parts).await;
         let next = [overdue, due].into_iter().flatten().min();
         tokio::select! {
             () = alarm(&parts, next) => {}
             () = wake.notified() => {}
+            () = queues.one_ended(&parts) => {}
             open = something_ended(&mut changes) => if !open { return },
         }
     }

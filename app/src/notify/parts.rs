@@ -24,8 +24,28 @@ pub struct NotifierParts {
     pub zone: Setting<Zone>,
     /// Address under which people reach the server, for links; without a slash at the end.
     pub base_url: Setting<String>,
-    /// The trusted certificate authorities, in PEM form.
-    pub ca_bundle: PathBuf,
+    /// The trusted certificate authorities.
+    pub authorities: Authorities,
+}
+
+/// Files of certificates in PEM form.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// The authorities of the system.
+    pub system: PathBuf,
+    /// Authorities, and certificates of single servers, that the administrator adds.
+    pub named: Option<PathBuf>,
+}
+
+/// The result of a message that was handed over, perhaps not to all recipients.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Delivered {
+    /// The recipients that did not get it, with the answers of the mail server.
+    pub(super) refused: Option<String>,
+    /// Those of them that can get it later.
+    pub(super) again: Vec<String>,
+    /// True if any recipient got it, now or before.
+    pub(super) some: bool,
 }
 
 /// The reasons why a notification is not sent.
@@ -46,7 +66,12 @@ pub enum SendError {
         place: String,
         /// Its answer.
         answer: String,
+        /// Its answer to the same message will never be another one.
+        is_final: bool,
     },
+    /// A mail server does not take the mail for these recipients.
+    #[error("not for all recipients: {0}")]
+    Recipients(String),
     /// The other side does not speak as it should.
     #[error("{place} does not understand us: {why}")]
     Protocol {
@@ -59,7 +84,7 @@ pub enum SendError {
     #[error("it took longer than {0} seconds")]
     TimedOut(u64),
     /// The authorities cannot be read.
-    #[error("{path}: {why}; name a file of trusted certificates in SSL_CERT_FILE")]
+    #[error("{path}: {why}; SSL_CERT_FILE names a file of further trusted certificates")]
     Authorities {
         /// The file.
         path: String,
@@ -75,4 +100,11 @@ pub enum SendError {
     /// The database said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SendError {
+    /// Reports if another attempt would end in the same way.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { is_final: true, .. })
+    }
 }

@@ -1,6 +1,6 @@
 //! Sending one message to one target, within a time limit.
 
-use super::parts::{NotifierParts, SendError};
+use super::parts::{Delivered, NotifierParts, SendError};
 use super::{http, message, smtp};
 use crate::domain::target::Target;
 use crate::faults::{self, Place};
@@ -13,7 +13,7 @@ pub(super) async fn send(
     parts: &NotifierParts,
     target: &Target,
     message: &Message,
-) -> Result<(), SendError> {
+) -> Result<Delivered, SendError> {
     caught_in(deliver(parts, target, message)).await?
 }
 
@@ -21,22 +21,37 @@ async fn deliver(
     parts: &NotifierParts,
     target: &Target,
     message: &Message,
-) -> Result<(), SendError> {
+) -> Result<Delivered, SendError> {
     faults::check(Place::Notification);
     let limit = std::time::Duration::from_secs(PATIENCE_S);
     let base_url = parts.base_url.get();
     let sent = match target {
         Target::Email(email) => {
             let text = message::mail(email, message, &base_url);
-            tokio::time::timeout(limit, smtp::send(parts, email, &text)).await
+            let to = match &message.recipients {
+                Some(addresses) => addresses.clone(),
+                None => email.to.iter().map(|to| to.as_str().to_owned()).collect(),
+            };
+            let sent = tokio::time::timeout(limit, smtp::send(parts, email, &to, &text)).await;
+            sent.map(|sent| {
+                let mut sent = sent?;
+                sent.some |= message.recipients.is_some();
+                Ok(sent)
+            })
         }
         Target::Http(target) => {
             let post = target.post(&message::news(message, &base_url));
-            tokio::time::timeout(limit, http::send(parts, &target.url, post)).await
+            let sent = tokio::time::timeout(limit, http::send(parts, &target.url, post)).await;
+            sent.map(|sent| sent.map(|()| Delivered::default()))
         }
     };
     match sent {
-        Ok(result) => result.map_err(|error| without_secrets(error, target)),
+        Ok(result) => result
+            .map(|mut delivered| {
+                delivered.refused = delivered.refused.map(|text| hide(target, text));
+                delivered
+            })
+            .map_err(|error| without_secrets(error, target)),
         Err(_) => Err(SendError::TimedOut(PATIENCE_S)),
     }
 }
@@ -46,21 +61,20 @@ const PATIENCE_S: u64 = 30;
 
 /// Another server's answer may repeat the request.
 fn without_secrets(error: SendError, target: &Target) -> SendError {
-    let hide = |text: String| {
-        let mut text = text;
-        for secret in target.secrets() {
-            text = text.replace(secret, "••••");
-        }
-        text
-    };
+    let hide = |text: String| hide(target, text);
     match error {
         SendError::Connect { place, why } => SendError::Connect {
             place,
             why: hide(why),
         },
-        SendError::Refused { place, answer } => SendError::Refused {
+        SendError::Refused {
+            place,
+            answer,
+            is_final,
+        } => SendError::Refused {
             place,
             answer: hide(answer),
+            is_final,
         },
         SendError::Protocol { place, why } => SendError::Protocol {
             place,
@@ -68,4 +82,11 @@ fn without_secrets(error: SendError, target: &Target) -> SendError {
         },
         other => other,
     }
+}
+
+fn hide(target: &Target, mut text: String) -> String {
+    for secret in target.secrets() {
+        text = text.replace(secret, "••••");
+    }
+    text
 }

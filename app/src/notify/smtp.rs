@@ -3,6 +3,7 @@
 //! Small on purpose: one message a connection, nothing queued, nothing parsed but the
 //! replies. Without the protection that was asked for, nothing but EHLO is ever sent.
 
+use super::parts::Delivered;
 use super::tls::{NetStream, connect, protect};
 use super::{NotifierParts, SendError};
 use crate::domain::target::{Email, Security};
@@ -15,12 +16,14 @@ const LONGEST_LINE: u64 = 4096;
 /// Most lines of one reply.
 const MOST_LINES: usize = 100;
 
-/// Sends `text`, a whole mail with its head.
+/// Sends `text`, a whole mail with its head, to the addresses `to`. A recipient that the server refuses keeps the mail
+/// from no other.
 pub(super) async fn send(
     parts: &NotifierParts,
     email: &Email,
+    to: &[String],
     text: &str,
-) -> Result<(), SendError> {
+) -> Result<Delivered, SendError> {
     let (host, port) = (email.host.as_str(), email.port);
     let place = format!("{host}:{port}");
     let stream = connect(host, port).await?;
@@ -36,11 +39,11 @@ pub(super) async fn send(
             // Bytes in clear that an attacker wants to pass off as the server's answer.
             return Err(clear.protocol("it goes on talking in clear after STARTTLS"));
         }
-        let stream = protect(clear.stream.into_inner(), host, port, &parts.ca_bundle).await?;
+        let stream = protect(clear.stream.into_inner(), host, port, &parts.authorities).await?;
         SmtpSession::new(stream, place)
     } else {
         let stream: Box<dyn NetStream> = match email.security {
-            Security::Tls => protect(stream, host, port, &parts.ca_bundle).await?,
+            Security::Tls => protect(stream, host, port, &parts.authorities).await?,
             Security::StartTls | Security::None => Box::new(stream),
         };
         let mut session = SmtpSession::new(stream, place);
@@ -54,17 +57,30 @@ pub(super) async fn send(
     session
         .command(&format!("MAIL FROM:<{}>", email.from.as_str()), 250)
         .await?;
-    for to in &email.to {
-        session
-            .command(&format!("RCPT TO:<{}>", to.as_str()), 250)
-            .await?;
+    let (mut delivered, mut refused) = (Delivered::default(), Vec::new());
+    for to in to {
+        match session.command(&format!("RCPT TO:<{to}>"), 250).await {
+            Ok(_) => delivered.some = true,
+            Err(SendError::Refused {
+                answer, is_final, ..
+            }) => {
+                refused.push(format!("{to}: {answer}"));
+                if !is_final {
+                    delivered.again.push(to.clone());
+                }
+            }
+            Err(other) => return Err(other),
+        }
     }
-    session.command("DATA", 354).await?;
-    session.write(text).await?;
-    session.command(".", 250).await?;
+    delivered.refused = (!refused.is_empty()).then(|| refused.join("; "));
+    if delivered.some {
+        session.command("DATA", 354).await?;
+        session.write(text).await?;
+        session.command(".", 250).await?;
+    }
     // It has the mail; how it says good-bye changes nothing.
     let _ = session.command("QUIT", 221).await;
-    Ok(())
+    Ok(delivered)
 }
 
 /// Our name: the address from which we connect, since a name of ours in a home
@@ -167,6 +183,8 @@ impl<S: NetStream> SmtpSession<S> {
         Err(SendError::Refused {
             place: self.place.clone(),
             answer: format!("{} {}", reply.code, reply.lines.join(" ")),
+            // RFC 5321, 4.2.1: the same command will be refused again.
+            is_final: reply.code / 100 == 5,
         })
     }
 

@@ -1,13 +1,13 @@
 //! Notifications that wait to be sent. They are written in the same transaction as the event they
 //! are about, so a crash in between loses and invents none.
 
-use super::codec::{corrupt, millis, optional_time, time};
+use super::codec::{corrupt, from_json, json, millis, optional_time, time};
 use super::error::StoreError;
 use super::set_aside::readable;
 use super::transaction::Tx;
 use crate::domain::channel::Occasion;
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::Row;
 
 /// Messages that are over and still shown.
 const KEEP: i64 = 200;
@@ -31,6 +31,8 @@ pub struct Message {
     pub at: DateTime<Utc>,
     /// Attempts that failed.
     pub attempts: u32,
+    /// The addresses of a mail that still have to get it; none before an attempt reached some of them.
+    pub recipients: Option<Vec<String>>,
 }
 
 /// The state of a message.
@@ -120,29 +122,37 @@ pub(super) fn post(
     Ok(())
 }
 
-/// Due messages, oldest first.
-pub fn due(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, StoreError> {
+/// The columns of a message.
+const COLUMNS: &str =
+    "outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, recipients";
+
+/// The oldest due message of a channel that can be read.
+pub fn due(tx: &Tx<'_>, channel: i64, now: DateTime<Utc>) -> Result<Option<Message>, StoreError> {
+    let mut statement = tx.0.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox
+         WHERE state = 'waiting' AND channel_id = ?1 AND due <= ?2 ORDER BY id LIMIT 100"
+    ))?;
+    let rows = statement.query_and_then((channel, millis(now)), read)?;
+    Ok(readable("notification", rows)?.into_iter().next())
+}
+
+/// The channels with waiting messages, each with the due time of its next one.
+pub fn queues(tx: &Tx<'_>) -> Result<Vec<(i64, DateTime<Utc>)>, StoreError> {
     tx.0.prepare_cached(
-        "SELECT id, channel_id, occasion, task_name, run_id, text, at, attempts FROM outbox
-         WHERE state = 'waiting' AND due <= ?1 ORDER BY id LIMIT 100",
+        "SELECT channel_id, min(due) FROM outbox WHERE state = 'waiting' GROUP BY channel_id",
     )?
-    .query_and_then([millis(now)], read)?
+    .query_and_then([], |row| Ok((row.get(0)?, time(row.get(1)?)?)))?
     .collect()
 }
 
-/// The due time of the next message.
-pub fn next_due(tx: &Tx<'_>) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let due: Option<i64> =
-        tx.0.prepare_cached("SELECT min(due) FROM outbox WHERE state = 'waiting'")?
-            .query_row([], |row| row.get(0))
-            .optional()?
-            .flatten();
-    optional_time(due)
-}
-
-/// A message was sent.
-pub fn sent(tx: &Tx<'_>, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
-    finish(tx, id, MessageState::Sent, None, now)
+/// A message was sent; `refused` holds the recipients that did not get it.
+pub fn sent(
+    tx: &Tx<'_>,
+    id: i64,
+    refused: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    finish(tx, id, MessageState::Sent, refused, now)
 }
 
 /// A message is given up.
@@ -158,13 +168,30 @@ fn finish(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     tx.0.execute(
-        "UPDATE outbox SET state = ?2, attempts = attempts + 1, error = ?3, finished_at = ?4 WHERE id = ?1",
+        // Refused recipients of an earlier attempt stay named.
+        "UPDATE outbox SET state = ?2, attempts = attempts + 1, finished_at = ?4,
+             error = coalesce(?3, CASE WHEN recipients IS NOT NULL THEN error END) WHERE id = ?1",
         (id, state.as_str(), error, millis(now)),
     )?;
     tx.0.execute(
         "DELETE FROM outbox WHERE state <> 'waiting' AND id <= (
              SELECT id FROM outbox WHERE state <> 'waiting' ORDER BY id DESC LIMIT 1 OFFSET ?1)",
         [KEEP],
+    )?;
+    Ok(())
+}
+
+/// Some recipients have to get a message later. The messages after it do not wait.
+pub fn postpone_some(
+    tx: &Tx<'_>,
+    id: i64,
+    recipients: &[String],
+    error: &str,
+    until: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    tx.0.execute(
+        "UPDATE outbox SET attempts = attempts + 1, error = ?2, recipients = ?3, due = ?4 WHERE id = ?1",
+        (id, error, json("recipients", &recipients)?, millis(until)),
     )?;
     Ok(())
 }
@@ -189,11 +216,10 @@ pub fn postpone(
 
 /// The newest messages in any state.
 pub fn newest(tx: &Tx<'_>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-    let mut statement = tx.0.prepare(
-        "SELECT outbox.id, channel_id, occasion, task_name, run_id, text, at, attempts, channels.name AS channel_name,
-             state, due, error, finished_at
-         FROM outbox JOIN channels ON channels.id = channel_id ORDER BY outbox.id DESC LIMIT ?1",
-    )?;
+    let mut statement = tx.0.prepare(&format!(
+        "SELECT {COLUMNS}, channels.name AS channel_name, state, due, error, finished_at
+         FROM outbox JOIN channels ON channels.id = channel_id ORDER BY outbox.id DESC LIMIT ?1"
+    ))?;
     let rows = statement.query_and_then([limit], |row| {
         let state: String = row.get("state")?;
         Ok(Delivery {
@@ -229,5 +255,9 @@ fn read(row: &Row<'_>) -> Result<Message, StoreError> {
         text: row.get("text")?,
         at: time(row.get("at")?)?,
         attempts: row.get("attempts")?,
+        recipients: row
+            .get::<_, Option<String>>("recipients")?
+            .map(|text| from_json("recipients", &text))
+            .transpose()?,
     })
 }

@@ -1,17 +1,20 @@
 //! Notifications over days, by a clock that the test moves: retries, the last try, and alerts of overdue tasks.
 
 use crate::harness::{BINARY, wait_for};
-use crate::receivers::WebServer;
+use crate::receivers::{MailServer, Speaks, Tls, WebServer};
 use chrono::{DateTime, TimeDelta, Utc};
 use lightflow::domain::audit::{Action, Actor, Deed, SubjectKind};
+use lightflow::domain::target::TargetBody;
 use lightflow::domain::task::{Task, TaskId};
 use lightflow::engine::{AuditedAct, Clock, Engine, Folders, LogStore, ManualClock};
-use lightflow::notify::{self, Notifier};
+use lightflow::notify::{self, Authorities, Notifier};
 use lightflow::secrets::SecretKey;
 use lightflow::setting::Setting;
 use lightflow::store::{self, Store};
 use lightflow::view::TaskBody;
 use serde_json::json;
+use std::io::{ErrorKind, Read};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +31,14 @@ struct World {
 
 impl World {
     fn on(dir: Arc<tempfile::TempDir>, clock: ManualClock) -> Self {
+        let authorities = Authorities {
+            system: "/nonexistent".into(),
+            named: None,
+        };
+        Self::trusting(dir, clock, authorities)
+    }
+
+    fn trusting(dir: Arc<tempfile::TempDir>, clock: ManualClock, authorities: Authorities) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -56,7 +67,7 @@ impl World {
                 feed: engine.feed().clone(),
                 zone: Setting::new(lightflow::zones::Zone::utc(), None),
                 base_url: Setting::new("http://board".to_owned(), None),
-                ca_bundle: "/nonexistent".into(),
+                authorities,
             })
         });
         Self {
@@ -91,14 +102,22 @@ impl World {
     }
 
     fn channel(&self, url: String) {
-        let target = lightflow::domain::target::TargetBody {
+        self.named_channel("hook", url);
+    }
+
+    fn named_channel(&self, name: &str, url: String) {
+        let target = TargetBody {
             kind: "webhook".to_owned(),
             url,
             ..Default::default()
         };
-        let sealed = notify::seal(&self.secrets, "hook", &target).unwrap();
-        let body: lightflow::view::ChannelBody =
-            serde_json::from_value(json!({"name": "hook", "target": {"kind": "webhook"}})).unwrap();
+        self.target(name, &target);
+    }
+
+    fn target(&self, name: &str, target: &TargetBody) {
+        let sealed = notify::seal(&self.secrets, name, target).unwrap();
+        let body = json!({"name": name, "target": {"kind": target.kind}});
+        let body: lightflow::view::ChannelBody = serde_json::from_value(body).unwrap();
         let (channel, now) = (body.channel().unwrap(), self.clock.now());
         self.write(move |tx| store::channels::insert(tx, &channel, &sealed, now));
     }
@@ -238,4 +257,169 @@ fn a_task_that_hangs_becomes_overdue() {
         web.body_if_any()
             .filter(|body| body.contains("\"overdue\""))
     });
+}
+
+#[test]
+fn a_slow_target_delays_no_other() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let (slow, web) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        WebServer::start(),
+    );
+    let task = world.daily("false");
+    world.named_channel("slow", format!("http://{}/", slow.local_addr().unwrap()));
+    world.channel(format!("http://{}/", web.address));
+    world.start(task);
+    let (mut asked, _) = slow.accept().unwrap();
+    assert!(web.next().body.contains("\"failure\""));
+    wait_for("the end of the run", || {
+        let pools = world.runtime.block_on(world.engine.pools());
+        pools
+            .values()
+            .all(|pool| pool.holders.is_empty())
+            .then_some(())
+    });
+    world.start(task);
+    assert!(web.next().body.contains("\"failure\""));
+    // The first message still waits for its answer, so no time limit let the second one pass.
+    let mut request = Vec::new();
+    asked.set_nonblocking(true).unwrap();
+    let open = asked.read_to_end(&mut request).unwrap_err();
+    assert_eq!(open.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_final_refusal_is_not_tried_again_and_delays_no_later_message() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let web = WebServer::start();
+    web.answer_with(410);
+    world.channel(format!("http://{}/", web.address));
+    let task = world.daily("false");
+    for number in 1..=2 {
+        world.start(task);
+        web.next();
+        wait_for("the message to be given up", || {
+            let all = world.deliveries();
+            let over = |d: &store::Delivery| {
+                d.state == store::MessageState::GivenUp && d.message.attempts == 1
+            };
+            (all.len() == number && all.iter().all(over)).then_some(())
+        });
+    }
+    assert!(
+        world.deliveries()[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("410")
+    );
+}
+
+#[test]
+fn a_recipient_that_is_refused_keeps_the_mail_from_no_other() {
+    let world = World::new("2026-03-01T12:00:00Z");
+    let tls = Tls::new(world.dir.path());
+    let mail = MailServer::start(&tls, Speaks::Clear);
+    let target = TargetBody {
+        kind: "email".to_owned(),
+        host: "localhost".to_owned(),
+        port: mail.port.to_string(),
+        security: "none".to_owned(),
+        from: "board@example.org".to_owned(),
+        to: "dead@example.org, ann@example.org, later@example.org".to_owned(),
+        ..Default::default()
+    };
+    world.target("mail", &target);
+    let task = world.daily("false");
+    world.start(task);
+    let first = mail.next();
+    assert!(!first.text.is_empty());
+    world.tried(1);
+    let error = world.deliveries()[0].error.clone().unwrap();
+    assert!(
+        error.contains("dead@example.org: 550") && error.contains("later@example.org: 450"),
+        "{error}"
+    );
+    world.forward(TimeDelta::seconds(30));
+    let second = mail.next();
+    assert_eq!(second.text, first.text);
+    let recipients: Vec<&String> = second
+        .commands
+        .iter()
+        .filter(|c| c.starts_with("RCPT"))
+        .collect();
+    assert_eq!(recipients, ["RCPT TO:<later@example.org>"]);
+    wait_for("the end", || {
+        let all = world.deliveries();
+        (all[0].state == store::MessageState::Sent).then_some(())
+    });
+    assert!(
+        world.deliveries()[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("dead@example.org")
+    );
+    // Refused by all for good, a mail is given up.
+    world.target(
+        "dead",
+        &TargetBody {
+            to: "dead@example.org".to_owned(),
+            ..target
+        },
+    );
+    world.start(task);
+    wait_for("the mail to be given up", || {
+        let all = world.deliveries();
+        all.iter()
+            .any(|d| d.channel == "dead" && d.state == store::MessageState::GivenUp)
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_named_certificate_is_trusted_beside_the_authorities_of_the_system() {
+    let folder = || tempfile::tempdir().unwrap();
+    let folders = [folder(), folder(), folder(), folder()];
+    let path = |at: usize| folders[at].path();
+    let system = Tls::new(path(0));
+    let named = Tls::self_signed(path(1), "localhost", false);
+    let common = Tls::self_signed(path(2), "localhost", true);
+    let foreign = Tls::self_signed(path(3), "mail.example.org", true);
+    let mut all = String::new();
+    for tls in [&named, &common, &foreign] {
+        all.push_str(&std::fs::read_to_string(&tls.bundle).unwrap());
+    }
+    let dir = Arc::new(folder());
+    let bundle = dir.path().join("named.pem");
+    std::fs::write(&bundle, all).unwrap();
+    std::fs::create_dir(dir.path().join("scripts")).unwrap();
+    let authorities = Authorities {
+        system: system.bundle.clone(),
+        named: Some(bundle),
+    };
+    let clock = ManualClock::new("2026-03-01T12:00:00Z".parse().unwrap());
+    let world = World::trusting(dir, clock, authorities);
+    let task = world.daily("false");
+    let servers = [&system, &named, &common, &foreign].map(|tls| WebServer::start_with(Some(tls)));
+    for (name, server) in ["system", "named", "common", "foreign"]
+        .iter()
+        .zip(&servers)
+    {
+        world.named_channel(name, format!("https://{}/", server.address));
+    }
+    world.start(task);
+    for server in &servers[..3] {
+        assert!(server.next().body.contains("\"failure\""));
+    }
+    // The certificate of another host is not this one's.
+    wait_for("the refusal", || {
+        let all = world.deliveries();
+        let foreign = all.iter().find(|d| d.channel == "foreign")?;
+        foreign
+            .error
+            .clone()
+            .filter(|error| error.contains("certificate"))
+    });
+    assert!(servers[3].is_quiet());
 }

@@ -35,8 +35,32 @@ impl Tls {
             .unwrap()
             .signed_by(&own_key, &issuer)
             .unwrap();
+        Self::serving(folder, &authority.pem(), &own, &own_key)
+    }
+
+    /// A certificate of the form that `openssl req -x509` makes: self-signed, an authority's, for `name` alone.
+    pub(crate) fn self_signed(folder: &Path, name: &str, in_common_name: bool) -> Self {
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+        let key = KeyPair::generate().unwrap();
+        let names = match in_common_name {
+            true => Vec::new(),
+            false => vec![name.to_owned()],
+        };
+        let mut params = CertificateParams::new(names).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let own = params.self_signed(&key).unwrap();
+        Self::serving(folder, &own.pem(), &own, &key)
+    }
+
+    fn serving(
+        folder: &Path,
+        trusted: &str,
+        own: &rcgen::Certificate,
+        own_key: &rcgen::KeyPair,
+    ) -> Self {
         let bundle = folder.join("authorities.pem");
-        std::fs::write(&bundle, authority.pem()).unwrap();
+        std::fs::write(&bundle, trusted).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -227,6 +251,12 @@ impl MailServer {
     }
 }
 
+/// How often a command came.
+fn seen(log: &Mutex<Vec<String>>, command: &str) -> usize {
+    let log = log.lock().unwrap();
+    log.iter().filter(|other| *other == command).count()
+}
+
 fn talk(
     stream: impl Read + Write,
     log: &Mutex<Vec<String>>,
@@ -266,6 +296,10 @@ fn talk(
             // \0ann\0mail-secret
             "AUTH" if command == "AUTH PLAIN AGFubgBtYWlsLXNlY3JldA==" => "235 welcome\r\n",
             "AUTH" => "535 5.7.8 who are you?\r\n",
+            "RCPT" if command.contains("dead") => "550 5.1.1 no such user\r\n",
+            "RCPT" if command.contains("later") && seen(log, &command) == 1 => {
+                "450 4.2.0 come again\r\n"
+            }
             "MAIL" | "RCPT" => "250 fine\r\n",
             "DATA" => {
                 say(&mut stream, "354 go on\r\n")?;
