@@ -58,6 +58,10 @@ pub(super) enum ApiError {
         "It was not saved: somebody else saved this script meanwhile. Saving anyway replaces that text, which stays among the versions."
     )]
     Overtaken,
+    #[error("it is {length} bytes long, and the range begins behind its end")]
+    OutOfRange { length: u64 },
+    #[error("it is no longer what If-Match names")]
+    Changed,
     #[error("some fields were refused")]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -184,6 +188,16 @@ impl ApiError {
             Self::Overtaken => (
                 StatusCode::CONFLICT,
                 "overtaken",
+                "It was changed meanwhile",
+            ),
+            Self::OutOfRange { .. } => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "out-of-range",
+                "The range lies behind the end",
+            ),
+            Self::Changed => (
+                StatusCode::PRECONDITION_FAILED,
+                "changed",
                 "It was changed meanwhile",
             ),
             Self::Invalid(_) | Self::Syntax(_) | Self::Trigger(TriggerError::NoStep { .. }) => (

@@ -28,18 +28,8 @@ pub(super) enum LogPiece {
     End { length: u64 },
 }
 
-/// The end of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Until {
-    /// To the present end of the log.
-    Now,
-    /// To the end of the attempt.
-    AttemptIsOver,
-}
-
 /// The position of one reader in one log.
 struct Tail {
-    until: Until,
     app: Arc<App>,
     id: LogId,
     offset: u64,
@@ -76,17 +66,15 @@ pub(super) async fn find(
     })
 }
 
-/// The log from `offset` on.
+/// The log from `offset` on, to the end of the attempt.
 pub(super) fn follow(
     app: Arc<App>,
     id: LogId,
     offset: u64,
-    until: Until,
 ) -> impl Stream<Item = Result<LogPiece, ApiError>> + Send + 'static {
     // Subscribed before anything is read, so that no change falls in between.
     let changes = app.engine.feed().subscribe();
     let tail = Tail {
-        until,
         app,
         id,
         offset,
@@ -117,7 +105,7 @@ impl Tail {
             if !piece.bytes.is_empty() {
                 return Ok(self.take(piece, times));
             }
-            if over || self.until == Until::Now {
+            if over {
                 return Ok(LogPiece::End {
                     length: self.offset,
                 });

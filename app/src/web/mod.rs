@@ -8,9 +8,11 @@ mod boundary;
 mod caller;
 mod certificate;
 mod change;
+mod download;
 mod error;
 mod extract;
 mod guard;
+mod log_download;
 mod log_part;
 mod log_stream;
 mod log_text;
@@ -39,6 +41,7 @@ use axum::Router;
 use error::ApiError;
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 /// Renews the certificate of our own making before it ends, for ever; sleeps in between.
 pub async fn renew_in_time(app: Arc<App>) {
@@ -80,8 +83,11 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(|method| async { ApiError::NoMethod(method) })
         // Inside of the compression, which polls a finished body again; and around the other layers.
         .layer(axum::middleware::from_fn(boundary::boundary))
-        // Streams of events are left alone, and small answers.
-        .layer(CompressionLayer::new())
+        // Streams of events are left alone, small answers, and files: a client continues a broken download at its offset.
+        .layer(CompressionLayer::new().compress_when(
+            DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream")),
+        ))
+        .layer(axum::middleware::map_response(download::weaken))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             guard::guard,

@@ -3,7 +3,7 @@
 use super::App;
 use super::caller::Watcher;
 use super::error::ApiError;
-use super::log_stream::{LogPiece, Until, follow};
+use super::log_stream::{LogPiece, follow};
 use super::log_text::whole_characters;
 use crate::engine::{Change, LogId};
 use crate::view::{LogChunk, LogEnd, LogGap, Problem, ProgressView, RunView, TimeMark};
@@ -78,7 +78,7 @@ pub(super) fn changes(watcher: Watcher) -> Events {
 /// which reconnects continues exactly there.
 pub(super) fn log(app: Arc<App>, id: LogId, offset: u64) -> Events {
     let mut text = HeldText::default();
-    let parts = follow(app, id, offset, Until::AttemptIsOver)
+    let parts = follow(app, id, offset)
         .flat_map(move |part| futures_util::stream::iter(text.events(part).into_iter().map(Ok)));
     stream(parts)
 }

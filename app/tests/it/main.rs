@@ -45,6 +45,7 @@ mod people;
 mod permissions;
 mod promises;
 mod proxy;
+mod ranges;
 mod receivers;
 mod recovery;
 mod retry;

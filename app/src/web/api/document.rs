@@ -7,8 +7,8 @@ use super::{
 use crate::web::error::ApiError;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Required};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{Content, RefOr, Required};
 
 /// The OpenAPI document: its head, and every handler with its own description.
 #[derive(OpenApi)]
@@ -128,13 +128,36 @@ fn complete(path: &str, operation: &mut Operation) {
             .build();
         parameters.insert(place, RefOr::T(parameter));
     }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.required = Some(Required::True);
+        body.content.iter_mut().for_each(describe);
+    }
     for (status, response) in &mut operation.responses.responses {
-        if let RefOr::T(response) = response
-            && response.description.is_empty()
-        {
-            response.description = meaning(status).to_owned();
+        if let RefOr::T(response) = response {
+            if response.description.is_empty() {
+                response.description = meaning(status).to_owned();
+            }
+            response.content.iter_mut().for_each(describe);
         }
     }
+}
+
+/// Gives bytes and texts a schema: generated clients leave out a body without one.
+fn describe((kind, content): (&String, &mut RefOr<Content>)) {
+    let RefOr::T(content) = content else {
+        return;
+    };
+    if content.schema.is_some() {
+        return;
+    }
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let schema = match kind.as_str() {
+        "application/octet-stream" => {
+            text.format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        }
+        _ => text,
+    };
+    content.schema = Some(RefOr::T(schema.into()));
 }
 
 /// An answer in words, by its status.
@@ -144,12 +167,15 @@ fn meaning(status: &str) -> &'static str {
         "201" => "Created.",
         "202" => "Accepted; the work goes on.",
         "204" => "Done.",
+        "206" => "The range that was asked for.",
+        "304" => "The client has this state already.",
         "400" => "The request cannot be read.",
         "401" => "No valid credential.",
         "403" => "The credential does not permit this.",
         "404" => "Nothing has that name or number.",
         "409" => "The present state does not permit this.",
         "413" => "The body is too large.",
+        "416" => "The range begins behind the end.",
         "422" => "Fields were refused; `errors` names them.",
         "502" => "The other server did not take it.",
         "503" => "Not possible at the moment.",

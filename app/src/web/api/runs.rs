@@ -8,16 +8,16 @@ use crate::engine::LogId;
 use crate::store::{self, RunQuery};
 use crate::view::{CancelBody, LogMatches, LogPart, RetryBody, RunList, RunView, Triggered};
 use crate::web::caller::{Admin, Operator, Watcher};
+use crate::web::download::Conditions;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, Path};
+use crate::web::log_download::LogText;
 use crate::web::log_part::{self, LogPlace};
-use crate::web::log_stream::{LogPiece, Until, find, follow};
+use crate::web::log_stream::find;
 use crate::web::operations::runs;
 use crate::web::sse;
-use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -133,38 +133,28 @@ pub(super) struct LogParams {
     offset: Option<u64>,
 }
 
-/// A step's log as text, as far as it is now.
+/// A step's log as text, as far as it is now. Ranges and conditions refer to that text.
 #[utoipa::path(get, path = "/runs/{id}/steps/{position}/log", params(LogParams),
-    responses((status = 200, content_type = "text/plain"), (status = 404, body = crate::view::Problem)))]
+    responses((status = 200, content_type = "text/plain"), (status = 206, content_type = "text/plain"), (status = 304), (status = 404, body = crate::view::Problem), (status = 416, body = crate::view::Problem)))]
 pub(super) async fn log(
     watcher: Watcher,
+    conditions: Conditions,
     Path(step): Path<(i64, usize)>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, ApiError> {
     let id = log_id(&watcher, step, params.attempt).await?;
-    let limit = watcher.logs.limit();
-    let parts = follow(
-        watcher.app.clone(),
-        id,
-        params.offset.unwrap_or(0),
-        Until::Now,
-    )
-    .map(move |part| {
-        part.map(|part| match part {
-            LogPiece::Bytes(piece, _) => Bytes::from(piece.bytes),
-            LogPiece::Gap { from, to } => Bytes::from(format!(
-                "\n[… {} bytes were not kept: the log passed its limit of {limit} bytes …]\n",
-                to - from
-            )),
-            LogPiece::End { .. } => Bytes::new(),
-        })
-    });
+    let (logs, from) = (watcher.logs.clone(), params.offset.unwrap_or(0));
+    let text = blocking::run(move || LogText::new(logs, id, from)).await??;
     let head = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         // A log may hold anything; it must never become a page of this server.
-        (header::CONTENT_DISPOSITION, "inline; filename=\"step.log\""),
+        (
+            header::CONTENT_DISPOSITION,
+            "inline; filename=\"step.log\"".to_owned(),
+        ),
     ];
-    Ok((head, Body::from_stream(parts)).into_response())
+    let (tag, length) = (text.tag.clone(), text.length());
+    conditions.answer(&tag, length, &head, move |range| text.body(range))
 }
 
 /// Which part of a log to read; the newest when neither is given.

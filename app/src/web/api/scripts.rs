@@ -5,12 +5,13 @@ use crate::scripts::{MAX_SCRIPT, ScriptInfo};
 use crate::store::Role;
 use crate::view::{ScriptList, ScriptRunBody, ScriptView, Triggered};
 use crate::web::caller::{Admin, Viewer};
+use crate::web::download::Conditions;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, read};
 use crate::web::operations::scripts;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 fn view(info: &ScriptInfo) -> ScriptView {
     ScriptView {
@@ -40,10 +41,15 @@ pub(super) async fn list(viewer: Viewer) -> Result<Json<ScriptList>, ApiError> {
 
 /// The bytes of a script.
 #[utoipa::path(get, path = "/scripts/{name}",
-    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = crate::view::Problem)))]
-pub(super) async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Response, ApiError> {
+    responses((status = 200, content_type = "application/octet-stream"), (status = 206, content_type = "application/octet-stream"), (status = 304), (status = 404, body = crate::view::Problem), (status = 416, body = crate::view::Problem)))]
+pub(super) async fn show(
+    viewer: Viewer,
+    conditions: Conditions,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
     let bytes = scripts::read(&viewer, &ScriptName::new(name)?).await?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    let kind = "application/octet-stream".to_owned();
+    conditions.bytes(bytes, &[(header::CONTENT_TYPE, kind)])
 }
 
 /// Writes a script, new or not; at most 1 MiB.

@@ -2,12 +2,13 @@
 
 use crate::view::ImportReport;
 use crate::web::caller::{Admin, Viewer};
+use crate::web::download::Conditions;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Params, read};
 use crate::web::operations::transfer;
 use axum::body::Body;
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,10 +16,12 @@ use utoipa::IntoParams;
 const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
 
 /// Pools, variables, scripts and tasks as one TOML document; of secrets only the names.
-#[utoipa::path(get, path = "/export", responses((status = 200, content_type = "application/toml")))]
-pub(super) async fn export(viewer: Viewer) -> Result<Response, ApiError> {
+#[utoipa::path(get, path = "/export", 
+    responses((status = 200, content_type = "application/toml"), (status = 206, content_type = "application/toml"), (status = 304), (status = 416, body = crate::view::Problem)))]
+pub(super) async fn export(viewer: Viewer, conditions: Conditions) -> Result<Response, ApiError> {
     let text = transfer::export(&viewer).await?;
-    Ok(([(header::CONTENT_TYPE, "application/toml")], text).into_response())
+    let kind = "application/toml".to_owned();
+    conditions.bytes(text.into_bytes(), &[(header::CONTENT_TYPE, kind)])
 }
 
 /// How to import.

@@ -8,7 +8,7 @@ use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 fn missing(name: &str) -> ApiError {
     ApiError::NotFound(format!("snapshot {name:?}"))
@@ -34,25 +34,45 @@ pub(in crate::web) async fn create(admin: &Admin) -> Result<SnapshotFile, ApiErr
     Ok(file)
 }
 
-/// Opens a snapshot for a download; returns its length, too.
-pub(in crate::web) async fn open(admin: &Admin, name: &str) -> Result<(File, u64), ApiError> {
+/// A snapshot that is open for a download.
+pub(in crate::web) struct OpenSnapshot {
+    pub(in crate::web) file: File,
+    /// Its length.
+    pub(in crate::web) bytes: u64,
+    /// Names its content: a snapshot is written once.
+    pub(in crate::web) tag: String,
+}
+
+/// Opens a snapshot. A download, of all bytes or some, is noted in the audit trail.
+pub(in crate::web) async fn open(
+    admin: &Admin,
+    name: &str,
+    download: bool,
+) -> Result<OpenSnapshot, ApiError> {
     if !snapshot::is_name(name) {
         return Err(missing(name));
     }
     let path = admin.backups.join(name);
-    let opened = blocking::run(move || -> io::Result<(File, u64)> {
+    let opened = blocking::run(move || -> io::Result<OpenSnapshot> {
         let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
         let mut options = File::options();
         let file = options.read(true).custom_flags(flags).open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok((file, bytes))
+        let facts = file.metadata()?;
+        let (inode, second, nano) = (facts.ino(), facts.mtime(), facts.mtime_nsec());
+        Ok(OpenSnapshot {
+            file,
+            bytes: facts.len(),
+            tag: format!("{inode:x}-{second:x}-{nano:x}-{:x}", facts.len()),
+        })
     });
     let found = match opened.await? {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(name)),
         other => other?,
     };
-    let deed = Deed::new(Action::Downloaded, SubjectKind::Snapshot, name);
-    admin.note(deed).await?;
+    if download {
+        let deed = Deed::new(Action::Downloaded, SubjectKind::Snapshot, name);
+        admin.note(deed).await?;
+    }
     Ok(found)
 }
 
