@@ -1,12 +1,12 @@
 //! `lightflow task`: tasks, and starting their runs.
 
 use super::client::{path, read};
-use super::error::CliError;
+use super::error::{CliError, notice};
 use super::session::{JsonOption, Session, Yes};
 use super::task_edit::{CreateTask, EditTask};
 use super::task_run::Waiting;
 use super::task_text;
-use crate::view::{CancelBody, TaskBody, TaskList, TaskPatch, TaskView};
+use crate::view::{CancelBody, DamagedTaskView, TaskBody, TaskList, TaskPatch, TaskView};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -94,9 +94,8 @@ impl TaskCommand {
                 print(&mut session, json, &answer)
             }
             Self::Edit(edit) => {
-                let view: TaskView = session.client.get(&path(&["tasks", &edit.name])).await?;
                 let (name, json) = (edit.name.clone(), edit.json);
-                let task: TaskBody = edit.applied(view.task)?;
+                let task = edit.applied(definition(&session, &name).await?)?;
                 let answer = session.send(Method::PUT, &["tasks", &name], &task).await?;
                 print(&mut session, json, &answer)
             }
@@ -114,13 +113,39 @@ impl TaskCommand {
     }
 }
 
+/// The definition of a task, also of a damaged one as far as it can be read.
+async fn definition(session: &Session, name: &str) -> Result<TaskBody, CliError> {
+    let error = match session.client.get(&path(&["tasks", name])).await {
+        Ok::<TaskView, _>(view) => return Ok(view.task),
+        Err(error) => error,
+    };
+    let Ok(list) = session.client.get::<TaskList>(&path(&["tasks"])).await else {
+        return Err(error);
+    };
+    let damaged = list.damaged.into_iter().find(|task| task.name == name);
+    match damaged {
+        None => Err(error),
+        Some(task) => task.definition.ok_or_else(|| {
+            CliError::Local(format!(
+                "the definition of {name} cannot be read ({}); write it again with lightflow import, or delete the task",
+                task.problem
+            ))
+        }),
+    }
+}
+
 async fn list(mut session: Session, json: JsonOption) -> Result<ExitCode, CliError> {
     let body = session.client.fetch(&path(&["tasks"])).await?;
     if json.json {
         session.out.json(&body)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let TaskList { tasks } = read(&body)?;
+    let TaskList { tasks, damaged } = read(&body)?;
+    for DamagedTaskView { name, problem, .. } in &damaged {
+        notice(&format!(
+            "the task {name} does not run, because its definition cannot be read: {problem}. Repair it with lightflow task edit {name} …, or delete it"
+        ));
+    }
     if tasks.is_empty() {
         session
             .out

@@ -44,6 +44,12 @@ fn report(text: &str) {
     }
 }
 
+/// Forgets the reports after a repair; those that are still true come again.
+pub fn forget() {
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    reported.clear();
+}
+
 /// The reports about rows that were left out.
 pub fn reports() -> Vec<String> {
     let reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);

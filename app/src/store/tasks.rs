@@ -50,6 +50,54 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<StoredTask>, StoreError> {
     readable("task", statement.query_and_then([], read)?)
 }
 
+/// A task whose definition cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DamagedTask {
+    /// Its number.
+    pub id: TaskId,
+    /// Its name.
+    pub name: String,
+    /// The problem.
+    pub why: String,
+    /// The definition as far as it is one, to be repaired.
+    pub definition: Option<TaskBody>,
+}
+
+/// The tasks whose definition cannot be read, by name.
+pub fn damaged(tx: &Tx<'_>) -> Result<Vec<DamagedTask>, StoreError> {
+    let mut statement =
+        tx.0.prepare_cached("SELECT id, name, auto, own, definition FROM tasks ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(damage(row)?);
+    }
+    Ok(found)
+}
+
+/// The damaged task of that name; none where there is no such task, or where it can be read.
+pub fn damaged_by_name(tx: &Tx<'_>, name: &str) -> Result<Option<DamagedTask>, StoreError> {
+    Ok(damaged(tx)?.into_iter().find(|task| task.name == name))
+}
+
+fn damage(row: &Row<'_>) -> Result<Option<DamagedTask>, StoreError> {
+    let why = match read(row) {
+        Err(error) if error.is_unreadable() => error.to_string(),
+        Err(error) => return Err(error),
+        Ok(_) => return Ok(None),
+    };
+    let definition = row
+        .get::<_, String>("definition")
+        .ok()
+        .and_then(|text| from_json("task", &text).ok());
+    Ok(Some(DamagedTask {
+        id: TaskId(row.get("id")?),
+        name: row.get("name")?,
+        why,
+        definition,
+    }))
+}
+
 /// The task of that number.
 ///
 /// # Errors
@@ -120,7 +168,12 @@ pub fn mark_own(tx: &Tx<'_>, id: TaskId) -> Result<(), StoreError> {
 /// # Errors
 /// As [`insert`], and [`StoreError::NotFound`] where the task does not exist.
 pub fn update(tx: &Tx<'_>, id: TaskId, task: &Task, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let old = get(tx, id)?.task;
+    let old = match get(tx, id) {
+        Ok(old) => Some(old.task),
+        // A damaged task is repaired by a new definition.
+        Err(error) if error.is_unreadable() => None,
+        Err(error) => return Err(error),
+    };
     check_name(tx, &task.name, Some(id))?;
     check_pool(tx, &task.pool)?;
     tx.0.execute(
@@ -137,7 +190,10 @@ pub fn update(tx: &Tx<'_>, id: TaskId, task: &Task, now: DateTime<Utc>) -> Resul
             millis(now),
         ),
     )?;
-    if old.cron != task.cron || old.zone != task.zone || (task.auto && !old.auto) {
+    let same = old.is_some_and(|old| {
+        old.cron == task.cron && old.zone == task.zone && (old.auto || !task.auto)
+    });
+    if !same {
         reschedule(tx, id, now)?;
     }
     Ok(())
@@ -248,7 +304,12 @@ pub fn claim(tx: &Tx<'_>, id: TaskId, due: DateTime<Utc>) -> Result<(), StoreErr
 /// # Errors
 /// [`StoreError::NotFound`], or [`StoreError::InUse`] while a run is not finished.
 pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
-    let task = get(tx, id)?.task;
+    let name: Option<String> =
+        tx.0.query_row("SELECT name FROM tasks WHERE id = ?1", [id.0], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let name = name.ok_or_else(|| missing(&id.0.to_string()))?;
     let active =
         tx.0.query_row(
             "SELECT id FROM runs WHERE task_id = ?1 AND state IN ('queued', 'running')",
@@ -258,8 +319,7 @@ pub fn delete(tx: &Tx<'_>, id: TaskId) -> Result<Vec<i64>, StoreError> {
         .optional()?;
     if let Some(run) = active {
         return Err(StoreError::InUse(format!(
-            "run {run} of the task {:?} goes on; cancel it first",
-            task.name.as_str()
+            "run {run} of the task {name:?} goes on; cancel it first"
         )));
     }
     let runs =

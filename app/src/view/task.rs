@@ -59,4 +59,18 @@ pub struct PausedTasks {
 pub struct TaskList {
     /// By name.
     pub tasks: Vec<TaskView>,
+    /// Tasks that do not run, because their definition cannot be read. A new definition (PUT) repairs one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedTaskView>,
+}
+
+/// A task whose definition cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedTaskView {
+    /// Its name.
+    pub name: String,
+    /// The problem.
+    pub problem: String,
+    /// The definition as far as it is one.
+    pub definition: Option<TaskBody>,
 }

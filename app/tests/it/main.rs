@@ -48,6 +48,7 @@ mod proxy;
 mod ranges;
 mod receivers;
 mod recovery;
+mod repair;
 mod retry;
 mod schedule;
 mod script_pages;

@@ -2,7 +2,9 @@
 
 use crate::domain::task::TaskId;
 use crate::store::{self, StoreError, StoredTask, Tx};
-use crate::view::{PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered};
+use crate::view::{
+    DamagedTaskView, PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered,
+};
 use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::error::ApiError;
@@ -40,18 +42,28 @@ async fn view_one(app: &App, id: TaskId) -> Result<Json<TaskView>, ApiError> {
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
 pub(super) async fn list(watcher: Watcher) -> Result<Json<TaskList>, ApiError> {
     let may_see = watcher.clone();
-    let shown = watcher
+    let (shown, damaged) = watcher
         .store
         .read(move |tx| {
-            store::tasks::list(tx)?
-                .into_iter()
-                .filter(|stored| may_see.sees(stored.id))
-                .map(|task| with_last_run(tx, task))
-                .collect()
+            let tasks = store::tasks::list(tx)?.into_iter();
+            let tasks = tasks.filter(|stored| may_see.sees(stored.id));
+            let shown = tasks.map(|task| with_last_run(tx, task));
+            let mut damaged = store::tasks::damaged(tx)?;
+            damaged.retain(|task| may_see.sees(task.id));
+            Ok((
+                shown.collect::<Result<Vec<TaskWithLastRun>, StoreError>>()?,
+                damaged,
+            ))
         })
         .await?;
+    let damaged = damaged.into_iter().map(|task| DamagedTaskView {
+        name: task.name,
+        problem: task.why,
+        definition: task.definition,
+    });
     Ok(Json(TaskList {
         tasks: view(&watcher, shown).await,
+        damaged: damaged.collect(),
     }))
 }
 

@@ -3,10 +3,11 @@
 use super::once::RESERVED;
 use super::settings::default_retention;
 use crate::blocking;
-use crate::domain::audit::SubjectKind;
+use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::names::TaskName;
 use crate::domain::task::{Task, TaskId};
-use crate::store::{self, StoreError, StoredTask};
+use crate::store::tasks::DamagedTask;
+use crate::store::{self, Found, StoreError, StoredTask, Tx};
 use crate::view::{TaskBody, TaskPatch};
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
@@ -31,22 +32,81 @@ async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result
     let task = Task::try_from(&body)?;
     let id = admin
         .change(move |ledger| {
-            let old = name.map(|name| store::tasks::by_name(ledger, &name));
-            write(ledger, old.transpose()?.as_ref(), &task)
+            let old = match name {
+                None => None,
+                Some(name) => Some(
+                    Former::find(ledger, &name)?
+                        .ok_or(StoreError::NotFound { what: "task", name })?,
+                ),
+            };
+            write(ledger, old.as_ref(), &task)
         })
         .await?;
-    admin.engine.tasks_changed().await;
+    settle(admin).await;
     Ok(id)
+}
+
+/// Lets the engine follow changed tasks. A repaired one is no longer reported.
+async fn settle(admin: &Admin) {
+    store::set_aside::forget();
+    admin.engine.tasks_changed().await;
+}
+
+/// A task before a change: readable, or damaged.
+pub(super) enum Former {
+    Task(StoredTask),
+    Damaged(DamagedTask),
+}
+
+impl Former {
+    /// The task of that name.
+    pub(super) fn find(tx: &Tx<'_>, name: &str) -> Result<Option<Self>, StoreError> {
+        match store::tasks::by_name(tx, name).found() {
+            Ok(found) => Ok(found.map(Self::Task)),
+            Err(error) if error.is_unreadable() => {
+                Ok(store::tasks::damaged_by_name(tx, name)?.map(Self::Damaged))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The task, where it can be read.
+    pub(super) fn readable(&self) -> Option<&StoredTask> {
+        match self {
+            Self::Task(task) => Some(task),
+            Self::Damaged(_) => None,
+        }
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> TaskId {
+        match self {
+            Self::Task(task) => task.id,
+            Self::Damaged(task) => task.id,
+        }
+    }
+
+    fn body(&self) -> Option<TaskBody> {
+        match self {
+            Self::Task(task) => Some(TaskBody::from(&task.task)),
+            Self::Damaged(task) => task.definition.clone(),
+        }
+    }
 }
 
 /// Writes a task in place of `old`, with its audit entry.
 pub(super) fn write(
     ledger: &Ledger<'_>,
-    old: Option<&StoredTask>,
+    old: Option<&Former>,
     task: &Task,
 ) -> Result<TaskId, StoreError> {
     // A task that a person called so before stays editable.
-    let kept = old.is_some_and(|old| old.task.name == task.name && !old.own);
+    let kept = old.is_some_and(|old| {
+        let own = old.readable().is_some_and(|old| old.own);
+        old.body()
+            .is_some_and(|body| body.name == task.name.as_str())
+            && !own
+    });
     if RESERVED.contains(&task.name.as_str()) && !kept {
         return Err(StoreError::InUse(format!(
             "the name {:?} belongs to a task of the runner itself; choose another name",
@@ -56,14 +116,11 @@ pub(super) fn write(
     let id = match old {
         None => store::tasks::insert(ledger, task, ledger.now)?,
         Some(old) => {
-            store::tasks::update(ledger, old.id, task, ledger.now)?;
-            old.id
+            store::tasks::update(ledger, old.id(), task, ledger.now)?;
+            old.id()
         }
     };
-    let (before, after) = (
-        old.map(|old| TaskBody::from(&old.task)),
-        TaskBody::from(task),
-    );
+    let (before, after) = (old.and_then(Former::body), TaskBody::from(task));
     ledger.compare(
         SubjectKind::Task,
         &after.name,
@@ -131,13 +188,17 @@ async fn switch_all(
 pub(in crate::web) async fn delete(admin: &Admin, name: String) -> Result<(), ApiError> {
     let runs = admin
         .change(move |ledger| {
-            let old = store::tasks::by_name(ledger, &name)?;
-            let before = TaskBody::from(&old.task);
-            ledger.compare(SubjectKind::Task, &name, Some(&before), None)?;
-            store::tasks::delete(ledger, old.id)
+            let Some(old) = Former::find(ledger, &name)? else {
+                return Err(StoreError::NotFound { what: "task", name });
+            };
+            match old.body() {
+                Some(before) => ledger.compare(SubjectKind::Task, &name, Some(&before), None)?,
+                None => ledger.note(&Deed::new(Action::Removed, SubjectKind::Task, name))?,
+            }
+            store::tasks::delete(ledger, old.id())
         })
         .await?;
-    admin.engine.tasks_changed().await;
+    settle(admin).await;
     // The task is gone; a log that stays behind is removed at the next start.
     let logs = admin.logs.clone();
     let _ = blocking::run(move || logs.remove_runs(runs)).await;

@@ -151,6 +151,7 @@ pub(in crate::web) async fn import(
         return Ok(report);
     }
     admin.engine.pools_changed().await;
+    store::set_aside::forget();
     admin.engine.tasks_changed().await;
     admin.engine.feed().publish(Change::Variables);
     admin.engine.feed().publish(Change::Scripts);
@@ -208,14 +209,15 @@ fn apply(
     }
     let paused = store::tasks::paused_tasks(ledger)?;
     for task in &checked.tasks {
-        let old = store::tasks::by_name(ledger, task.name.as_str()).found()?;
+        let old = tasks::Former::find(ledger, task.name.as_str())?;
         let pause = checked.paused.iter().any(|name| name == task.name.as_str());
-        let was_paused = old.as_ref().is_some_and(|old| paused.contains(&old.id));
+        let was_paused = old.as_ref().is_some_and(|old| paused.contains(&old.id()));
         let mut wanted = task.clone();
         wanted.auto &= !pause;
-        let same = old
-            .as_ref()
-            .map(|old| old.task == wanted && was_paused == pause);
+        let same = old.as_ref().map(|old| {
+            let unchanged = old.readable().is_some_and(|old| old.task == wanted);
+            unchanged && was_paused == pause
+        });
         if same != Some(true) {
             tasks::write(ledger, old.as_ref(), &wanted)?;
             if pause {

@@ -7,9 +7,12 @@ use super::frame::{Frame, Section};
 use super::task_form::{StepChange, StepForm, TaskForm};
 use super::{PageAdmin, PageViewer, html};
 use crate::domain::backup::backup_task;
+use crate::domain::field::FieldError;
 use crate::domain::step::RunRule;
 use crate::domain::task::Task;
 use crate::store;
+use crate::store::tasks::DamagedTask;
+use crate::view::TaskBody;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::operations::settings::default_retention;
@@ -92,6 +95,25 @@ impl TaskEditPage {
     }
 }
 
+/// The form of a damaged task as far as its definition can be read, and the problems.
+fn repair(name: &str, damaged: Option<DamagedTask>) -> (TaskForm, ApiError) {
+    let definition = damaged.and_then(|task| task.definition);
+    let Some(body) = definition else {
+        let form = TaskForm {
+            name: name.to_owned(),
+            ..TaskForm::default()
+        };
+        let why = "the stored definition of this task cannot be read; fill the form in again";
+        return (form, FieldError::new("name", why).into());
+    };
+    let problems = match Task::try_from(&body) {
+        Err(problems) => problems,
+        // Another column of its row is damaged; saving writes all of them.
+        Ok(_) => Vec::new(),
+    };
+    (TaskForm::from(&body), problems.into())
+}
+
 impl FormPage for TaskEditPage {
     const LIST: &'static str = "/tasks";
 
@@ -101,15 +123,28 @@ impl FormPage for TaskEditPage {
         typed: Option<&Fields>,
         refusals: Refusals,
     ) -> Result<Self, ApiError> {
+        let mut refusals = refusals;
         let form = match (typed, name) {
             (Some(typed), _) => TaskForm::read(typed),
             (None, None) => TaskForm::keeping(default_retention(viewer).await?),
             (None, Some(name)) => {
-                let name = name.to_owned();
-                let get = viewer
-                    .store
-                    .read(move |tx| store::tasks::by_name(tx, &name));
-                TaskForm::from(&get.await?.task)
+                let wanted = name.to_owned();
+                let get = viewer.store.read(move |tx| {
+                    Ok(match store::tasks::by_name(tx, &wanted) {
+                        Err(error) if error.is_unreadable() => {
+                            (None, store::tasks::damaged_by_name(tx, &wanted)?)
+                        }
+                        other => (Some(other?.task), None),
+                    })
+                });
+                match get.await? {
+                    (Some(task), _) => TaskForm::from(&TaskBody::from(&task)),
+                    (None, damaged) => {
+                        let (form, problems) = repair(name, damaged);
+                        refusals = Refusals::new(problems)?;
+                        form
+                    }
+                }
             }
         };
         let mut page = Self::new(viewer, name, form, refusals).await?;
@@ -131,7 +166,7 @@ impl FormPage for TaskEditPage {
         }
         if name.is_none() && typed.text("do") == "backup" {
             let service = typed.line("service");
-            let mut filled = TaskForm::from(&Task::try_from(&backup_task(&service)?)?);
+            let mut filled = TaskForm::from(&backup_task(&service)?);
             (filled.keep_runs, filled.keep_days) = (form.keep_runs, form.keep_days);
             let page = Self::new(&admin.viewer, name, filled, Refusals::default());
             let mut page = page.await?;

@@ -3,7 +3,6 @@
 use super::form::{Fields, number};
 use crate::domain::field::FieldError;
 use crate::domain::names::PoolName;
-use crate::domain::step::Step;
 use crate::domain::task::{MissedPolicy, Retention, Task};
 use crate::view::{Args, StepBody, TaskBody};
 use readable::quoted;
@@ -109,43 +108,41 @@ impl Default for StepForm {
     }
 }
 
-impl From<&Task> for TaskForm {
-    fn from(task: &Task) -> Self {
-        let text = |value: Option<String>| value.unwrap_or_default();
+impl From<&TaskBody> for TaskForm {
+    fn from(task: &TaskBody) -> Self {
+        let usual = Retention::default();
         Self {
-            name: task.name.to_string(),
-            cron: text(task.cron.as_ref().map(ToString::to_string)),
-            zone: text(task.zone.map(|zone| zone.name().to_owned())),
-            pool: task.pool.to_string(),
+            name: task.name.clone(),
+            cron: task.cron.clone().unwrap_or_default(),
+            zone: task.zone.clone().unwrap_or_default(),
+            pool: task.pool.clone(),
             auto: task.auto,
-            on_missed: task.on_missed.as_str().to_owned(),
-            keep_runs: task.retention.runs.to_string(),
-            keep_days: task.retention.days.to_string(),
-            steps: task.steps().iter().map(StepForm::from).collect(),
+            on_missed: task.on_missed.clone(),
+            keep_runs: task.keep_runs.unwrap_or(usual.runs).to_string(),
+            keep_days: task.keep_days.unwrap_or(usual.days).to_string(),
+            steps: task.steps.iter().map(StepForm::from).collect(),
         }
     }
 }
 
-impl From<&Step> for StepForm {
-    fn from(step: &Step) -> Self {
-        let variables = step
-            .env
-            .iter()
-            .map(|(key, value)| format!("{key}={}", quoted(value)));
+impl From<&StepBody> for StepForm {
+    fn from(step: &StepBody) -> Self {
+        let variables = step.env.iter();
+        let variables = variables.map(|(key, value)| format!("{key}={}", quoted(value)));
         Self {
-            name: step.name.to_string(),
-            command: quoted(step.command.program()),
-            args: step
-                .command
-                .args()
-                .iter()
-                .map(|arg| quoted(arg))
-                .collect::<Vec<_>>()
-                .join(" "),
-            rule: step.rule.as_str().to_owned(),
-            timeout: step.timeout_s.to_string(),
-            retries: step.retry.count.to_string(),
-            retry_delay: step.retry.delay_s.to_string(),
+            name: step.name.clone(),
+            command: quoted(&step.command),
+            args: match &step.args {
+                Args::Line(line) => line.clone(),
+                Args::List(args) => {
+                    let args = args.iter().map(|arg| quoted(arg));
+                    args.collect::<Vec<_>>().join(" ")
+                }
+            },
+            rule: step.rule.clone(),
+            timeout: step.timeout.to_string(),
+            retries: step.retries.to_string(),
+            retry_delay: step.retry_delay.to_string(),
             may_fail: step.may_fail,
             env: variables.collect::<Vec<_>>().join("\n"),
             working_dir: step.working_dir.clone().unwrap_or_default(),
@@ -345,7 +342,7 @@ mod tests {
             "steps": [{"name": "s", "command": "/opt/my tool", "args": ["-c", "a\nb 'c' \"d\"", "", "#x"],
                 "env": {"A": "two\nlines", "B": ""}, "working_dir": "sub dir", "retries": 2, "retry_delay": 5, "may_fail": true}],
         }));
-        let body = TaskForm::from(&task).body().unwrap();
+        let body = TaskForm::from(&TaskBody::from(&task)).body().unwrap();
         assert_eq!(Task::try_from(&body).unwrap(), task);
     }
 

@@ -43,6 +43,8 @@ struct ListFragment {
     filtered: bool,
     paused: u32,
     any_auto: bool,
+    /// Names of damaged tasks, and the problem of each.
+    damaged: Vec<(String, String)>,
     rows: Vec<TaskRow>,
 }
 
@@ -88,13 +90,14 @@ pub(super) async fn fragment(
 }
 
 async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError> {
-    let (found, paused) = app
+    let (found, damaged, paused) = app
         .store
         .read(|tx| {
             let with_runs = |task: StoredTask| Ok((newest(tx, &task, SHOWN)?, task));
             let tasks = store::tasks::list(tx)?.into_iter().map(with_runs);
             let tasks = tasks.collect::<Result<Vec<_>, StoreError>>()?;
-            Ok((tasks, store::tasks::paused(tx)?))
+            let damaged = store::tasks::damaged(tx)?;
+            Ok((tasks, damaged, store::tasks::paused(tx)?))
         })
         .await?;
     let next = app
@@ -122,6 +125,7 @@ async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError
         filtered: !q.trim().is_empty(),
         paused,
         any_auto,
+        damaged: damaged.into_iter().map(|t| (t.name, t.why)).collect(),
         rows: shown.map(row).collect(),
     })
 }
