@@ -4,7 +4,7 @@ use super::once::RESERVED;
 use super::settings::default_retention;
 use crate::blocking;
 use crate::domain::audit::{Action, Deed, SubjectKind};
-use crate::domain::names::TaskName;
+use crate::domain::names::{TaskName, check_new_label};
 use crate::domain::task::{Task, TaskId};
 use crate::store::tasks::DamagedTask;
 use crate::store::{self, Found, StoreError, StoredTask, Tx};
@@ -30,6 +30,12 @@ pub(in crate::web) async fn replace(
 async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result<TaskId, ApiError> {
     body.set_default_retention(default_retention(admin).await?);
     let task = Task::try_from(&body)?;
+    let wanted = name.clone();
+    let old = admin.store.read(move |tx| match wanted {
+        Some(name) => Former::find(tx, &name),
+        None => Ok(None),
+    });
+    check_new_names(&body, old.await?.as_ref())?;
     let id = admin
         .change(move |ledger| {
             let old = match name {
@@ -50,6 +56,22 @@ async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result
 async fn settle(admin: &Admin) {
     store::set_aside::forget();
     admin.engine.tasks_changed().await;
+}
+
+/// Checks the names of steps that a task did not have before.
+fn check_new_names(body: &TaskBody, old: Option<&Former>) -> Result<(), ApiError> {
+    let known = |name: &str| old.is_some_and(|old| old.has_step(name));
+    let new = body.steps.iter().enumerate();
+    let new = new.filter(|(_, step)| !known(&step.name));
+    let errors: Vec<_> = new
+        .filter_map(|(index, step)| {
+            check_new_label(&format!("steps[{index}].name"), &step.name).err()
+        })
+        .collect();
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(errors.into()),
+    }
 }
 
 /// A task before a change: readable, or damaged.
@@ -91,6 +113,11 @@ impl Former {
             Self::Task(task) => Some(TaskBody::from(&task.task)),
             Self::Damaged(task) => task.definition.clone(),
         }
+    }
+
+    fn has_step(&self, name: &str) -> bool {
+        let body = self.body();
+        body.is_some_and(|body| body.steps.iter().any(|step| step.name == name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Acts on API tokens.
 
 use crate::domain::audit::SubjectKind;
-use crate::domain::names::TokenName;
+use crate::domain::names::{TokenName, check_new_label};
 use crate::secrets::{random_token, token_hash};
 use crate::store;
 use crate::view::{NewToken, TokenBody, TokenView};
@@ -11,6 +11,7 @@ use crate::web::error::ApiError;
 /// Creates an API token. Only this answer holds it.
 pub(in crate::web) async fn create(admin: &Admin, body: &NewToken) -> Result<TokenBody, ApiError> {
     let info = body.check(admin.clock.now())?;
+    check_new_label("name", info.name.as_str())?;
     let token = format!("lf_{}", random_token()?);
     let hash = token_hash(&token);
     let name = info.name.to_string();

@@ -5,7 +5,7 @@ use super::settings::default_retention;
 use super::{libraries, pools, scripts, tasks, variables};
 use crate::blocking;
 use crate::domain::field::FieldError;
-use crate::domain::names::{PoolName, ScriptName, VariableKey};
+use crate::domain::names::{PoolName, ScriptName, VariableKey, check_new_label};
 use crate::domain::pool::Pool;
 use crate::domain::task::Task;
 use crate::domain::variable::Variable;
@@ -239,9 +239,9 @@ fn apply(
         dry_run,
         items,
         missing_secrets: missing.map(ToString::to_string).collect(),
-    })
         libraries_run: None,
         libraries_error: None,
+    })
 }
 
 /// The change of one thing; `same` is none where it is new.
@@ -325,7 +325,13 @@ fn check(app: &App, document: &Document) -> Result<Checked, ApiError> {
                     format!("{:?} is there twice; names of tasks are unique", body.name),
                 ))
             }
-            Ok(task) => checked.tasks.push(task),
+            Ok(task) => {
+                let names = body.steps.iter().enumerate().filter_map(|(step, body)| {
+                    check_new_label(&format!("tasks[{index}].steps[{step}].name"), &body.name).err()
+                });
+                errors.extend(names);
+                checked.tasks.push(task);
+            }
             Err(refused) => errors.extend(
                 refused
                     .into_iter()
