@@ -4,9 +4,11 @@
 //! Invariant: the newest version is the text of the script. A file without versions, or with another text, is no script:
 //! a step wrote it, perhaps with secrets, so that only an admin learns about it and decides to adopt it.
 
+mod former;
 mod interpreter;
 mod versions;
 
+pub use former::run_by;
 pub use interpreter::{Interpreter, Language};
 pub use versions::{KEPT, Version};
 
@@ -198,6 +200,16 @@ impl Scripts {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    /// Reports if the files that an older version left here were looked at.
+    pub fn has_adopted(&self) -> bool {
+        self.versions.has_mark()
+    }
+
+    /// Notes that these files were looked at.
+    pub fn mark_adopted(&self) -> io::Result<()> {
+        self.versions.mark()
     }
 
     fn path(&self, name: &ScriptName) -> PathBuf {

@@ -276,6 +276,7 @@ impl Server {
             backups: config.data.join("backup"),
             problems,
         }));
+        web::adopt_former_scripts(&app).await;
         if unclean {
             tokio::spawn(check_database(app.clone()));
         }

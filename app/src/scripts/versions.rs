@@ -101,6 +101,20 @@ impl Versions {
         }
     }
 
+    /// The file that says that the files of an older version were looked at.
+    fn mark_path(&self) -> PathBuf {
+        self.folder.join(".adopted")
+    }
+
+    pub(super) fn has_mark(&self) -> bool {
+        self.mark_path().exists()
+    }
+
+    pub(super) fn mark(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        File::create(self.mark_path())?.sync_all()
+    }
+
     fn path(&self, name: &ScriptName, number: u64) -> PathBuf {
         self.folder.join(name.as_str()).join(number.to_string())
     }

@@ -73,6 +73,13 @@ pub async fn renew_in_time(app: Arc<App>) {
     }
 }
 
+/// Makes scripts of the files that an older version left, and that a step of a task executes.
+pub async fn adopt_former_scripts(app: &App) {
+    if let Err(error) = operations::scripts::adopt_former(app).await {
+        tracing::warn!(%error, "the scripts of an older version are not looked at; the next start tries again");
+    }
+}
+
 /// Every address the server knows.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()

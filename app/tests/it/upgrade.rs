@@ -2,6 +2,7 @@
 
 use crate::harness::{Server, states};
 use serde_json::json;
+use std::path::Path;
 
 /// Starts a server on the database that a dump holds.
 fn server_on(dump: &str) -> Server {
@@ -114,8 +115,8 @@ const SCHEMAS: [(u32, &str); 11] = [
     (9, include_str!("../data/schema_09.sql")),
     (10, include_str!("../data/schema_10.sql")),
     (11, include_str!("../data/schema_11.sql")),
-];
     (12, include_str!("../data/schema_12.sql")),
+];
 
 #[test]
 fn a_database_of_every_schema_opens_migrates_and_ends_its_run() {
@@ -184,4 +185,37 @@ fn each_migration_has_a_database_of_its_schema() {
         .collect();
     known.sort_unstable();
     assert_eq!(known, Vec::from_iter(1..=newest));
+}
+
+#[test]
+fn an_upgrade_adopts_the_files_that_steps_execute_and_no_others() {
+    let server = Server::start();
+    let steps = json!([
+        {"name": "a", "command": "python3", "args": ["/scripts/backup.py", "--stop", "x"]},
+        {"name": "b", "command": "sh", "args": ["-c", "cat debug.txt"]},
+        {"name": "c", "command": "./late.sh"}]);
+    server
+        .post("/api/v1/tasks", json!({"name": "t", "steps": steps}))
+        .expect(201);
+    let put = |data: &Path, name: &str| {
+        std::fs::write(data.join("scripts").join(name), "echo\n").unwrap()
+    };
+    let server = server.restart_after(|data| {
+        // As release 0.1 left it: files alone.
+        std::fs::remove_dir_all(data.join("script-versions")).unwrap();
+        put(data, "backup.py");
+        put(data, "debug.txt");
+    });
+    let names = |server: &Server, kind: &str| {
+        let list = server.get("/api/v1/scripts").expect(200).json();
+        let files = list[kind].as_array().unwrap().clone();
+        let name = |file: &serde_json::Value| file["name"].as_str().unwrap().to_owned();
+        files.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&server, "scripts"), ["backup.py"]);
+    assert_eq!(names(&server, "others"), ["debug.txt"]);
+    // A file that comes after the upgrade waits for an admin.
+    let server = server.restart_after(|data| put(data, "late.sh"));
+    assert_eq!(names(&server, "scripts"), ["backup.py"]);
+    assert_eq!(names(&server, "others"), ["debug.txt", "late.sh"]);
 }

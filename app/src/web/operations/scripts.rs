@@ -2,20 +2,21 @@
 
 use super::once::{Once, SCRATCH};
 use super::runs::started;
-use crate::domain::audit::{Action, Deed, SubjectKind};
+use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
 use crate::domain::field::FieldError;
 use crate::domain::lifecycle::RunId;
 use crate::domain::names::{ScriptName, StepName};
 use crate::domain::step::Command;
 use crate::engine::syntax::{self, Syntax};
 use crate::engine::{AuditedAct, Change};
-use crate::scripts::{Interpreter, MAX_SCRIPT, ScriptInfo, Scripts};
-use crate::store::StoreError;
+use crate::scripts::{Interpreter, MAX_SCRIPT, ScriptInfo, Scripts, run_by};
+use crate::store::{self, StoreError};
 use crate::view::Args;
 use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
 use crate::web::error::ApiError;
+use std::collections::BTreeSet;
 
 /// The error about a script that is not there.
 pub(in crate::web) fn missing(name: &ScriptName) -> ApiError {
@@ -66,6 +67,45 @@ pub(in crate::web) async fn adopt(admin: &Admin, name: &str) -> Result<ScriptInf
     let bytes = with_scripts(admin, move |scripts| scripts.read(&wanted)).await?;
     let bytes = bytes.ok_or_else(|| missing(&name))?;
     save(admin, name, bytes).await
+}
+
+/// Makes scripts of the files that an older version left, and that a step of a task executes. Once for each data
+/// directory; a file that comes later waits for an admin.
+///
+/// # Errors
+/// Where the database or the folder cannot be used; the next start tries again.
+pub(in crate::web) async fn adopt_former(app: &App) -> Result<(), ApiError> {
+    if with_scripts(app, |scripts| Ok(scripts.has_adopted())).await? {
+        return Ok(());
+    }
+    let tasks = app.store.read(store::tasks::list).await?;
+    let steps = tasks.iter().flat_map(|stored| stored.task.steps());
+    let commands = steps.map(|step| &step.command);
+    let named: BTreeSet<ScriptName> = commands
+        .filter_map(|command| run_by(command.program(), command.args()))
+        .collect();
+    for name in named {
+        let wanted = name.clone();
+        let found = with_scripts(app, move |scripts| {
+            Ok(match scripts.read_script(&wanted)? {
+                Some(_) => None,
+                None => scripts.read(&wanted)?,
+            })
+        });
+        let bytes = match found.await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(script = name.as_str(), %error, "a file that a step runs is not adopted as a script");
+                continue;
+            }
+        };
+        let (scripts, adopted) = (app.scripts.clone(), name.clone());
+        let change = move |ledger: &Ledger<'_>| write(ledger, &scripts, &adopted, &bytes);
+        app.change(&Actor::server(), change).await?;
+        tracing::info!("{name} is run by a task, so it is a script now");
+    }
+    with_scripts(app, Scripts::mark_adopted).await
 }
 
 /// Refuses a text that its interpreter cannot read, or that was typed into an older version
