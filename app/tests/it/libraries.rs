@@ -408,11 +408,14 @@ fn a_package_is_installed_and_removed_by_clicks() {
     assert_eq!(typed, "demo-pkg==1.0\n--index-url=x");
     browser.type_into("textarea", "demo-pkg==1.0");
     browser.click("form[action='/libraries'] button");
+    finished(&server, 1);
     browser.wait_text("pre.log", "Successfully installed demo-pkg-1.0");
     browser.wait_text("[data-run-state]", "success");
     browser.goto(&format!("{}/libraries", base(&server)));
     browser.wait_text("tbody tr", "A <b>demo</b>");
     browser.click("form[action='/libraries/demo-pkg/delete'] button");
+    browser.wait_text("h1", "libraries");
+    finished(&server, 2);
     browser.wait_text("[data-run-state]", "success");
     browser.goto(&format!("{}/libraries", base(&server)));
     browser.wait_text("[data-live]", "Nothing is installed yet");
