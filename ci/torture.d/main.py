@@ -23,7 +23,7 @@ PARTS = {
     "clocks": "the clock moved through fire times",
     "soak": "many runs, then the server's threads, descriptors and memory",
 }
-SHOWN_LINES = 12
+SHOWN_LINES = 8
 # Seconds between two lines about the progress of a part.
 TELL_AGAIN_S = 60
 
@@ -77,7 +77,7 @@ def main() -> int:
                 bad += 1
                 failures.append(case.repeat())
                 lines = failure.strip().splitlines()
-                print(f"FAILED {part} {case.key}, kept in {case.folder}", *lines[-SHOWN_LINES:], sep="\n  ", flush=True)
+                print(f"FAILED {part} {case.key}, kept in {case.folder}", *lines[:SHOWN_LINES], *lines[SHOWN_LINES:][-SHOWN_LINES:], sep="\n  ", flush=True)
                 print(f"  repeat: {case.repeat()}", flush=True)
         figures = ", ".join(f"{value:,} {what}" for what, value in counters.items())
         print(f"{part:9} {count:5} cases, {bad} failed, {time.monotonic() - began:6.0f} s: {figures}", flush=True)
