@@ -14,10 +14,8 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     match args.as_slice() {
-        // A supervisor is started for each step, so nothing costly may come before it.
-        [_, subcommand, step @ ..] if subcommand == supervisor::SUBCOMMAND => {
-            supervisor::main(step)
-        }
+        // A first step waits for its supervisor, so nothing costly may come before it.
+        [_, subcommand] if subcommand == supervisor::SUBCOMMAND => supervisor::main(),
         _ => cli::main(args),
     }
 }

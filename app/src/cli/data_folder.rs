@@ -45,6 +45,8 @@ pub(super) fn lock(data: &Path) -> Result<Flock<File>> {
         .write(true)
         .mode(0o600)
         .open(&path)
+        // A lock needs no permission to write (flock(2)). A write-protected folder may hold runs to be finished.
+        .or_else(|error| File::open(&path).map_err(|_| error))
         .with_context(|| {
             format!(
                 "cannot write to {}; it must be writable by the user of lightflow (uid {})",

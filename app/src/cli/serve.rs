@@ -2,10 +2,12 @@
 
 use super::data_folder::{lock, make_folders};
 use super::readiness::{Manager, State};
-use super::self_check::{check_database, watch_secrets};
+use super::self_check::{check_database, watch_secrets, watch_writes};
 use super::upkeep::Upkeep;
 use crate::config::{CA_BUNDLE, Config, Transport};
-use crate::engine::{Clock, Engine, Folders, LogStore, Parts, RunSecrets, SystemClock};
+use crate::engine::{
+    Clock, Engine, Folders, LogStore, Parts, RunSecrets, Supervisors, SystemClock,
+};
 use crate::libraries::Libraries;
 use crate::notify::{self, Notifier};
 use crate::panics::{install_hook, restarted};
@@ -236,7 +238,7 @@ impl Server {
             folders,
             libraries: libraries.clone(),
             zone: zone.clone(),
-            supervisor: config.supervisor.clone(),
+            supervisors: Supervisors::new(config.supervisor.clone(), &config.data),
             grace: config.grace,
         })
         .await?;
@@ -283,6 +285,10 @@ impl Server {
         let watched = app.clone();
         tokio::spawn(restarted("check of the secrets", move || {
             watch_secrets(watched.clone())
+        }));
+        let watched = app.clone();
+        tokio::spawn(restarted("check of the database", move || {
+            watch_writes(watched.clone())
         }));
         let renewed = app.clone();
         tokio::spawn(restarted("renewal of the certificate", move || {

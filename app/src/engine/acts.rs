@@ -1,18 +1,28 @@
 //! Acts on runs: start, retry, cancel.
 
+use super::acts_pending::Reason;
 use super::audited::AuditedAct;
 use super::command::{CancelError, TriggerError};
 use super::dispatcher::Dispatcher;
 use crate::domain::lifecycle::{Cancel, Event, Run, RunId, Trigger};
 use crate::domain::task::TaskId;
-use crate::store;
+use crate::store::{self, StoredTask};
+use tokio::sync::oneshot;
 
 impl Dispatcher {
     pub(super) async fn trigger(
         &mut self,
         task: TaskId,
         act: AuditedAct,
-    ) -> Result<RunId, TriggerError> {
+        reply: oneshot::Sender<Result<RunId, TriggerError>>,
+    ) {
+        match self.triggered(task).await {
+            Ok((task, run)) => self.begin(task, run, Some(act), Reason::Asked(reply)),
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    async fn triggered(&mut self, task: TaskId) -> Result<(StoredTask, Run), TriggerError> {
         if self.closing.is_some() {
             return Err(TriggerError::Closing);
         }
@@ -28,7 +38,7 @@ impl Dispatcher {
             });
         }
         let run = self.new_run(&task, Trigger::Manual, None);
-        Ok(self.begin(task, run, Some(act)).await?)
+        Ok((task, run))
     }
 
     pub(super) async fn retry(
@@ -36,7 +46,19 @@ impl Dispatcher {
         run: RunId,
         from: Option<String>,
         act: AuditedAct,
-    ) -> Result<RunId, TriggerError> {
+        reply: oneshot::Sender<Result<RunId, TriggerError>>,
+    ) {
+        match self.retried(run, from).await {
+            Ok((task, run)) => self.begin(task, run, Some(act), Reason::Asked(reply)),
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    async fn retried(
+        &mut self,
+        run: RunId,
+        from: Option<String>,
+    ) -> Result<(StoredTask, Run), TriggerError> {
         if self.closing.is_some() {
             return Err(TriggerError::Closing);
         }
@@ -72,21 +94,29 @@ impl Dispatcher {
         let now = self.parts.clock.now();
         let (id, name) = (self.next_id(), task.task.name.clone());
         let run = Run::retry(id, &earlier, name, steps.to_vec(), at, now);
-        Ok(self.begin(task, run, Some(act)).await?)
+        Ok((task, run))
     }
 
-    pub(super) async fn cancel(
+    pub(super) fn cancel(
         &mut self,
         run: RunId,
         how: Cancel,
         act: AuditedAct,
-    ) -> Result<(), CancelError> {
-        if !self.board.active.contains_key(&run) {
-            return Err(CancelError::NotRunning(run));
+        reply: oneshot::Sender<Result<(), CancelError>>,
+    ) {
+        let active = self.board.active.get(&run);
+        if active.is_none_or(|active| active.run.state.is_final()) {
+            answer(reply, Err(CancelError::NotRunning(run)));
+            return;
         }
         self.unsaved_audit
             .push((self.parts.clock.now(), act.on(run)));
-        self.event(run, Event::CancelRequested(how)).await;
-        Ok(())
+        self.waiting.cancels.push(reply);
+        self.event(run, Event::CancelRequested(how));
     }
+}
+
+/// Answers a caller; one that has gone is told nothing.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    let _ = reply.send(value);
 }

@@ -52,9 +52,10 @@ impl Board {
         }
     }
 
-    /// The unfinished run of a task, if any.
+    /// The unfinished run of a task, if any. One that is over may be on the board until its end is written.
     pub(super) fn running(&self, task: TaskId) -> Option<RunId> {
-        let active = self.active.values().find(|a| a.run.task == task)?;
+        let runs = |a: &&Active| a.run.task == task && !a.run.state.is_final();
+        let active = self.active.values().find(runs)?;
         Some(active.run.id)
     }
 

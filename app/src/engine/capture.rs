@@ -1,4 +1,4 @@
-//! Captures the output of a step: pipe → mask → log file, on a thread of its own.
+//! Captures the output of a step: pipe → mask → log file → disk, on a thread of its own.
 //!
 //! A thread, because writing to a slow disk must hold up neither the step nor the
 //! event loop; it holds one buffer, however much the step prints.
@@ -39,6 +39,8 @@ pub(super) struct Captured {
     clock: Arc<dyn Clock>,
     /// The first error of the log file; the output after it is lost.
     failure: Option<io::Error>,
+    /// All of the log is on the disk.
+    synced: bool,
 }
 
 /// Starts capturing into the log of `captured`; returns the end of the pipe that takes the output.
@@ -102,6 +104,7 @@ impl Captured {
             listener,
             clock,
             failure,
+            synced: true,
         }
     }
 
@@ -139,6 +142,7 @@ impl Captured {
         self.masker.finish(&mut masked);
         self.listener.push(&masked);
         self.append(&masked);
+        self.sync();
     }
 
     /// Writes to the log; after a failure (a full disk) the step continues without one.
@@ -149,8 +153,8 @@ impl Captured {
         if bytes.is_empty() {
             return;
         }
-        writer.mark(self.clock.now());
-        if let Err(error) = writer.write(bytes) {
+        self.synced = false;
+        if let Err(error) = writer.write(bytes, self.clock.now()) {
             self.failure = Some(error);
         }
         self.length.send_replace(writer.written());
@@ -191,11 +195,17 @@ impl Captured {
 
     /// Puts the log on the disk.
     pub(super) fn sync(&mut self) {
-        if let Some(writer) = &self.writer
+        if let Some(writer) = self.writer.as_mut().filter(|_| !self.synced)
             && let Err(error) = writer.sync()
         {
             self.failure.get_or_insert(error);
         }
+        self.synced = true;
+    }
+
+    /// Reports if all of the log is on the disk.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced
     }
 
     /// The reason why the log is not complete, if so.

@@ -2,7 +2,7 @@
 
 use super::audited::AuditedAct;
 use crate::domain::figure::Figures;
-use crate::domain::lifecycle::{Cancel, RunId};
+use crate::domain::lifecycle::{Cancel, Run, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::outcome::Outcome;
 use crate::domain::task::TaskId;
@@ -87,6 +87,20 @@ pub(super) enum EngineCommand {
     RetryDue {
         run: RunId,
         position: usize,
+    },
+    /// The write of changed runs is over; the numbers of the runs that retention removed.
+    Saved(Result<Vec<i64>, StoreError>),
+    /// That write takes long.
+    SlowWrite,
+    /// The write of a new run is over.
+    Begun {
+        run: RunId,
+        written: Result<(), StoreError>,
+    },
+    /// The write of a missed fire time is over.
+    Missed {
+        run: Box<Run>,
+        written: Result<(), StoreError>,
     },
     SaveAgain,
     TasksChanged {

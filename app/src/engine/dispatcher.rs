@@ -2,35 +2,31 @@
 //!
 //! Each event goes the same way: the pure state machine decides, all consequences are
 //! committed in one write, then it is published and done. So nothing starts that a
-//! restart would not know of.
+//! restart would not know of. The loop itself never waits for a write: its end is an event like others (`commit.rs`).
 
-use super::audited::AuditedAct;
+use super::acts_pending::{Beginning, PendingActs, Saving};
 use super::board::Board;
 use super::clock_watch::{ClockNote, ClockWatch, Held};
 use super::command::EngineCommand;
-use super::feed::{Change, Feed};
+use super::feed::Feed;
 use super::leftovers;
 use super::plan::Plan;
 use super::step_task::StopWish;
-use super::ticker::{Due, Ticker};
+use super::ticker::Ticker;
 use super::{Parts, PoolState};
 use crate::blocking;
 use crate::domain::audit::{Actor, Deed};
-use crate::domain::lifecycle::{Event, Run, RunId, Trigger};
+use crate::domain::lifecycle::{Event, Run, RunId};
 use crate::domain::names::PoolName;
 use crate::domain::pool::Pool;
-use crate::domain::task::{MissedPolicy, Retention, TaskId};
+use crate::domain::task::{Retention, TaskId};
 use crate::faults::{self, Place};
-use crate::store::{self, StoreError, StoredTask};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::store::{self, StoreError};
+use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Pause after which a failed fire time is tried again.
-const FIRE_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 pub(super) struct Dispatcher {
     pub(super) parts: Parts,
@@ -46,10 +42,16 @@ pub(super) struct Dispatcher {
     pub(super) unsaved: BTreeMap<RunId, Run>,
     /// Audit entries that are written with the states of the runs they are about.
     pub(super) unsaved_audit: Vec<(DateTime<Utc>, (Actor, Deed))>,
-    last_run: RunId,
+    pub(super) last_run: RunId,
     pub(super) closing: Option<oneshot::Sender<()>>,
     /// A write will be tried again.
     pub(super) save_pending: bool,
+    /// The acts that go with the next write.
+    pub(super) waiting: PendingActs,
+    /// The write that is going on.
+    pub(super) saving: Option<Saving>,
+    /// New runs that are being written.
+    pub(super) beginning: BTreeMap<RunId, Beginning>,
 }
 
 impl Dispatcher {
@@ -93,26 +95,27 @@ impl Dispatcher {
             last_run,
             closing: None,
             save_pending: false,
+            waiting: PendingActs::default(),
+            saving: None,
+            beginning: BTreeMap::new(),
         };
         let readable: Vec<RunId> = unfinished.iter().map(|(_, _, run)| run.id).collect();
         let now = dispatcher.parts.clock.now();
-        dispatcher
+        let abandoned = dispatcher
             .parts
             .store
-            .write(move |tx| store::runs::abandon(tx, &readable, now))
-            .await?;
+            .write(move |tx| store::runs::abandon(tx, &readable, now));
+        if let Err(error) = abandoned.await {
+            // The runs that can be read are still finished: one of them may have stopped a service.
+            tracing::error!(%error, "runs that cannot be read stay unfinished");
+        }
         dispatcher.load_pools().await?;
         dispatcher.check_clock().await?;
         // Before anything starts: a process of the killed server may still work on the same files.
         let data = dispatcher.parts.folders.data.to_string_lossy().into_owned();
         let runs: Vec<RunId> = unfinished.iter().map(|(_, _, run)| run.id).collect();
         if !runs.is_empty() {
-            let kill = move || {
-                runs.iter()
-                    .map(|run| leftovers::kill(*run, &data))
-                    .sum::<usize>()
-            };
-            match blocking::run(kill).await {
+            match blocking::run(move || leftovers::kill_all(&runs, &data)).await {
                 Ok(0) => {}
                 Ok(killed) => tracing::warn!(killed, "killed processes that steps left running"),
                 Err(error) => {
@@ -131,7 +134,7 @@ impl Dispatcher {
             dispatcher.board.add(run, pool, retention);
             dispatcher.apply(id, Event::Recovered, &mut plan);
         }
-        dispatcher.settle(plan).await;
+        dispatcher.settle(plan);
         Ok(dispatcher)
     }
 
@@ -164,7 +167,11 @@ impl Dispatcher {
                 },
             }
             let steps_run = self.board.active.values().any(|a| a.stop.is_some());
-            if !steps_run && let Some(reply) = self.closing.take() {
+            let written = self.saving.is_none() && self.beginning.is_empty();
+            if !steps_run
+                && written
+                && let Some(reply) = self.closing.take()
+            {
                 let _ = reply.send(());
                 return;
             }
@@ -176,7 +183,7 @@ impl Dispatcher {
         faults::check(Place::Engine);
         match command {
             EngineCommand::Trigger { task, act, reply } => {
-                let _ = reply.send(self.trigger(task, act).await);
+                self.trigger(task, act, reply).await;
             }
             EngineCommand::Retry {
                 run,
@@ -184,7 +191,7 @@ impl Dispatcher {
                 act,
                 reply,
             } => {
-                let _ = reply.send(self.retry(run, from, act).await);
+                self.retry(run, from, act, reply).await;
             }
             EngineCommand::Cancel {
                 run,
@@ -192,7 +199,7 @@ impl Dispatcher {
                 act,
                 reply,
             } => {
-                let _ = reply.send(self.cancel(run, how, act).await);
+                self.cancel(run, how, act, reply);
             }
             EngineCommand::Ended {
                 run,
@@ -208,15 +215,19 @@ impl Dispatcher {
                     if let Some(active) = self.board.active.get_mut(&run) {
                         active.run.report(position, figures);
                     }
-                    self.event(run, Event::Ended(position, outcome)).await;
+                    self.event(run, Event::Ended(position, outcome));
                 }
             }
             EngineCommand::RetryDue { run, position } => {
-                self.event(run, Event::RetryDue(position)).await;
+                self.event(run, Event::RetryDue(position));
             }
+            EngineCommand::Saved(written) => self.saved(written),
+            EngineCommand::SlowWrite => self.slow_write(),
+            EngineCommand::Begun { run, written } => self.begun(run, written),
+            EngineCommand::Missed { run, written } => self.missed(run, written),
             EngineCommand::SaveAgain => {
                 self.save_pending = false;
-                self.settle(Plan::default()).await;
+                self.settle(Plan::default());
             }
             EngineCommand::TasksChanged { reply } => {
                 if let Err(error) = self.load_tasks().await {
@@ -228,7 +239,7 @@ impl Dispatcher {
                 if let Err(error) = self.load_pools().await {
                     tracing::error!(%error, "cannot read the pools");
                 }
-                self.settle(Plan::default()).await;
+                self.settle(Plan::default());
                 let _ = reply.send(());
             }
             EngineCommand::Pools { reply } => {
@@ -252,133 +263,6 @@ impl Dispatcher {
     /// The unfinished run of a task, if any.
     pub(super) fn running(&self, task: TaskId) -> Option<RunId> {
         self.board.running(task)
-    }
-
-    /// Deals with every fire time that has come.
-    async fn fire(&mut self) {
-        if self.closing.is_some() {
-            return;
-        }
-        let now = self.parts.clock.now();
-        match self.follow_clock(now).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => tracing::error!(%error, "cannot write down that the clock was set"),
-        }
-        for due in self.ticker.due(now) {
-            let (task, at) = (due.task, due.at);
-            if due.missed == Some(MissedPolicy::RunOnce) && self.running(task).is_some() {
-                // The run that a crash interrupted is still being finished; the catch-up comes after it.
-                self.ticker.postpone(task, now + FIRE_AGAIN);
-                continue;
-            }
-            match self.deal_with(due, now).await {
-                Ok(()) => self.ticker.done(task, at),
-                Err(StoreError::AlreadyClaimed) => {
-                    tracing::warn!(task = task.0, due = %at, "a fire time was dealt with already");
-                    self.ticker.done(task, at);
-                }
-                Err(error) => {
-                    tracing::error!(task = task.0, %error, "a fire time could not be dealt with; trying again in a minute");
-                    self.ticker.postpone(task, now + FIRE_AGAIN);
-                }
-            }
-        }
-    }
-
-    async fn deal_with(&mut self, due: Due, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let reason = match (self.running(due.task), due.missed) {
-            (Some(run), _) => format!("run {} of the task was still going on", run.0),
-            (None, Some(MissedPolicy::Skip)) => {
-                "the machine or the runner was off at that time, and the task says skip".to_owned()
-            }
-            (None, late) => {
-                let trigger = match late {
-                    Some(_) => Trigger::CatchUp,
-                    None => Trigger::Schedule,
-                };
-                let id = due.task;
-                let task = self
-                    .parts
-                    .store
-                    .read(move |tx| store::tasks::get(tx, id))
-                    .await?;
-                let run = self.new_run(&task, trigger, Some(due.at));
-                self.begin(task, run, None).await?;
-                return Ok(());
-            }
-        };
-        let id = self.next_id();
-        let missed = Run::missed(id, due.task, due.name, due.at, reason, now);
-        let run = missed.clone();
-        self.parts
-            .store
-            .write(move |tx| {
-                store::tasks::claim(tx, run.task, due.at)?;
-                store::runs::insert(tx, &run)
-            })
-            .await?;
-        self.feed.publish(Change::Run(Arc::new(missed)));
-        Ok(())
-    }
-
-    pub(super) fn next_id(&mut self) -> RunId {
-        self.last_run.0 += 1;
-        self.last_run
-    }
-
-    pub(super) fn new_run(
-        &mut self,
-        task: &StoredTask,
-        trigger: Trigger,
-        due: Option<DateTime<Utc>>,
-    ) -> Run {
-        let (now, name) = (self.parts.clock.now(), task.task.name.clone());
-        let steps = task.task.steps().to_vec();
-        Run::new(self.next_id(), task.id, name, steps, trigger, due, now)
-    }
-
-    /// Takes up a new run and carries out the consequences. One write claims the fire time, inserts
-    /// the run with its audit entry and, where a slot is free, marks its first step as running.
-    pub(super) async fn begin(
-        &mut self,
-        task: StoredTask,
-        run: Run,
-        act: Option<AuditedAct>,
-    ) -> Result<RunId, StoreError> {
-        let id = run.id;
-        let entry = act.map(|act| act.on(id));
-        self.board
-            .add(run, task.task.pool.clone(), task.task.retention);
-        let mut plan = Plan::default();
-        self.apply(id, Event::Created, &mut plan);
-        self.grant(&mut plan);
-        let written = match self.board.active.get(&id).map(|a| a.run.clone()) {
-            Some(run) => {
-                self.parts
-                    .store
-                    .write(move |tx| {
-                        if let Some(due) = run.due {
-                            store::tasks::claim(tx, run.task, due)?;
-                        }
-                        if let Some((actor, deed)) = &entry {
-                            store::audit::record(tx, run.created_at, actor, deed)?;
-                        }
-                        store::runs::insert(tx, &run)
-                    })
-                    .await
-            }
-            None => Ok(()),
-        };
-        if let Err(error) = written {
-            self.board.remove(id);
-            return Err(error);
-        }
-        // Written already.
-        plan.changed.remove(&id);
-        self.settle(plan).await;
-        self.publish(id);
-        Ok(id)
     }
 
     async fn load_pools(&mut self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Processes of a step whose supervisor is gone: killed from outside, or with the whole server.
 //!
-//! Invariant: a process counts as a step's only if its environment names the run and this data directory, which no
-//! other program has; its descendants count, too.
+//! Invariant: a process counts as a step's only if its environment names the run, or says "supervisor", and names this
+//! data directory, which no other program has; its descendants count, too.
 
 use crate::domain::lifecycle::RunId;
 use nix::sys::signal::{Signal, kill as signal};
@@ -11,15 +11,34 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
+/// The variable by which a supervisor is known. No step has it.
+pub(super) const SUPERVISOR_MARK: (&str, &str) = ("LIGHTFLOW_SUPERVISOR", "1");
+
 /// Rounds of killing; a process that forks faster than it is seen is seen in the next one.
 const ROUNDS: u32 = 50;
 
 /// Kills all processes of a run; returns how many there were.
 pub(super) fn kill(run: RunId, data: &str) -> usize {
+    kill_marked(&[mark(run)], data)
+}
+
+/// Kills all processes of these runs and all supervisors of a server that is gone; returns how many there were.
+pub(super) fn kill_all(runs: &[RunId], data: &str) -> usize {
+    let (name, value) = SUPERVISOR_MARK;
+    let mut marks: Vec<String> = runs.iter().map(|run| mark(*run)).collect();
+    marks.push(format!("{name}={value}"));
+    kill_marked(&marks, data)
+}
+
+fn mark(run: RunId) -> String {
+    format!("LIGHTFLOW_RUN_ID={}", run.0)
+}
+
+fn kill_marked(marks: &[String], data: &str) -> usize {
     let mut killed = BTreeSet::new();
     let mut pause = Duration::from_millis(2);
     for _ in 0..ROUNDS {
-        let found = find(run, data);
+        let found = find(marks, data);
         if found.is_empty() {
             break;
         }
@@ -34,12 +53,9 @@ pub(super) fn kill(run: RunId, data: &str) -> usize {
     killed.len()
 }
 
-/// Living processes of a run.
-fn find(run: RunId, data: &str) -> BTreeSet<i32> {
-    let wanted = [
-        format!("LIGHTFLOW_RUN_ID={}", run.0),
-        format!("LIGHTFLOW_DATA_DIR={data}"),
-    ];
+/// Living processes with one of the marks in their environment, and their descendants.
+fn find(marks: &[String], data: &str) -> BTreeSet<i32> {
+    let folder = format!("LIGHTFLOW_DATA_DIR={data}");
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     let mut open = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -58,7 +74,7 @@ fn find(run: RunId, data: &str) -> BTreeSet<i32> {
                 .split(|b| *b == 0)
                 .any(|one| one == wanted.as_bytes())
         };
-        if wanted.iter().all(has) {
+        if has(&folder) && marks.iter().any(has) {
             open.push(pid);
         }
     }

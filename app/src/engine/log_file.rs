@@ -7,11 +7,12 @@
 use super::feed::LogId;
 use super::log_times::{self, MarkWriter, PrintMark};
 use chrono::{DateTime, Utc};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Beginning of the names of log folders that wait for their removal.
 const ASIDE: &str = ".removed-";
@@ -22,7 +23,12 @@ pub struct LogStore {
     folder: PathBuf,
     /// Most bytes kept of one log.
     limit: u64,
+    /// Runs whose folder has its name on the disk, newest last.
+    named: Arc<Mutex<BTreeSet<i64>>>,
 }
+
+/// Most runs that are remembered as named; a forgotten one costs a sync.
+const MOST_NAMED: usize = 64;
 
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +52,7 @@ impl LogStore {
         Self {
             folder,
             limit: limit.max(64 * 1024),
+            named: Arc::default(),
         }
     }
 
@@ -149,22 +156,25 @@ impl LogStore {
         Ok(nothing)
     }
 
-    /// Opens a new log for writing; an older one of the same name is removed.
+    /// A new log for writing; an older one of the same name is removed. Its files are made with the first byte: a log
+    /// without one has nothing to be kept, and a step that prints nothing does not wait for the disk.
     pub(super) fn create(&self, id: LogId) -> io::Result<LogWriter> {
-        fs::create_dir_all(self.run_folder(id.run.0))?;
         for old in self.segments(id)? {
             fs::remove_file(old.path)?;
         }
-        let head = new_file(&self.segment_path(id, 0))?;
         Ok(LogWriter {
             store: self.clone(),
             id,
-            file: head,
-            marks: MarkWriter::create(&self.marks_path(id)),
+            open: None,
+            names_synced: false,
             written: 0,
             segment_end: self.limit / 4,
             tail: VecDeque::new(),
         })
+    }
+
+    fn named(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the logs of runs; a log that cannot be removed is reported and costs only space.
@@ -222,6 +232,7 @@ impl LogStore {
     /// # Errors
     /// Those of the file system.
     fn remove_run(&self, run: i64) -> io::Result<()> {
+        self.named().remove(&run);
         match fs::remove_dir_all(self.run_folder(run)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
@@ -249,8 +260,10 @@ fn new_file(path: &Path) -> io::Result<File> {
 pub(super) struct LogWriter {
     store: LogStore,
     id: LogId,
-    file: File,
-    marks: MarkWriter,
+    /// The segment that is written to, and the marks; none before the first byte.
+    open: Option<(File, MarkWriter)>,
+    /// The names of all files are on the disk.
+    names_synced: bool,
     written: u64,
     segment_end: u64,
     /// Segments after the first, oldest first; the last one is written to.
@@ -267,20 +280,30 @@ impl LogWriter {
         self.written
     }
 
-    /// Notes the time of the bytes that are written next.
-    pub(super) fn mark(&mut self, now: DateTime<Utc>) {
-        self.marks.mark(self.written, now);
+    /// The files of the log, made where this is its first byte.
+    fn files(&mut self) -> io::Result<&mut (File, MarkWriter)> {
+        if self.open.is_none() {
+            fs::create_dir_all(self.store.run_folder(self.id.run.0))?;
+            let head = new_file(&self.store.segment_path(self.id, 0))?;
+            let marks = MarkWriter::create(&self.store.marks_path(self.id));
+            self.open = Some((head, marks));
+        }
+        self.open
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Appends `bytes`, dropping the oldest part after the beginning where the limit is passed.
-    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Appends `bytes`, which were printed at `now`, dropping the oldest part after the beginning where the limit is passed.
+    pub(super) fn write(&mut self, mut bytes: &[u8], now: DateTime<Utc>) -> io::Result<()> {
+        let at = self.written;
+        self.files()?.1.mark(at, now);
         while !bytes.is_empty() {
             if self.written == self.segment_end {
                 self.rotate()?;
             }
             let room = usize::try_from(self.segment_end - self.written).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(bytes.len().min(room));
-            self.file.write_all(now)?;
+            self.files()?.0.write_all(now)?;
             self.written += now.len() as u64;
             bytes = later;
         }
@@ -289,8 +312,11 @@ impl LogWriter {
 
     /// Puts all of the log on the disk, its name included. Without it a power cut minutes later empties the log of a
     /// step that was shown green.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()?;
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some((file, marks)) = &self.open else {
+            return Ok(());
+        };
+        file.sync_data()?;
         // Segments before the current one: the first, and those of the tail.
         if !self.tail.is_empty() {
             let first = self.store.segment_path(self.id, 0);
@@ -299,9 +325,22 @@ impl LogWriter {
                 File::open(path)?.sync_data()?;
             }
         }
-        self.marks.sync();
-        File::open(self.store.run_folder(self.id.run.0))?.sync_all()?;
-        File::open(&self.store.folder)?.sync_all()
+        marks.sync();
+        if self.names_synced {
+            return Ok(());
+        }
+        let run = self.id.run.0;
+        File::open(self.store.run_folder(run))?.sync_all()?;
+        if !self.store.named().contains(&run) {
+            File::open(&self.store.folder)?.sync_all()?;
+            let mut named = self.store.named();
+            named.insert(run);
+            if named.len() > MOST_NAMED {
+                named.pop_first();
+            }
+        }
+        self.names_synced = true;
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -309,7 +348,9 @@ impl LogWriter {
             start: self.written,
             path: self.store.segment_path(self.id, self.written),
         };
-        self.file = new_file(&segment.path)?;
+        let file = new_file(&segment.path)?;
+        self.files()?.0 = file;
+        self.names_synced = false;
         self.segment_end = self.written + self.store.limit / 4;
         self.tail.push_back(segment);
         if self.tail.len() > TAIL_SEGMENTS
@@ -355,7 +396,7 @@ mod tests {
         let total: u64 = 1_000_000;
         let all: Vec<u8> = (0..total).map(byte).collect();
         for chunk in all.chunks(1013) {
-            writer.write(chunk).unwrap();
+            writer.write(chunk, DateTime::UNIX_EPOCH).unwrap();
         }
         assert_eq!(store.length(ID).unwrap(), Some(total));
         let pieces = read_all(&store);
@@ -390,7 +431,7 @@ mod tests {
             let mut expected = Vec::new();
             for (i, len) in chunks.into_iter().enumerate() {
                 let chunk = vec![i as u8; len];
-                writer.write(&chunk).unwrap();
+                writer.write(&chunk, DateTime::UNIX_EPOCH).unwrap();
                 expected.extend(chunk);
             }
             let got: Vec<u8> = read_all(&store).into_iter().flat_map(|p| p.bytes).collect();

@@ -4,12 +4,15 @@
 //! it through [`Engine`]. With nothing to run it sleeps until the next fire time.
 
 mod acts;
+mod acts_pending;
 mod audited;
+mod begin;
 mod board;
 mod capture;
 pub mod clock;
 mod clock_watch;
 mod command;
+mod commit;
 mod dispatcher;
 mod environment;
 mod feed;
@@ -17,6 +20,7 @@ mod leftovers;
 mod listen;
 mod log_file;
 mod log_times;
+mod order;
 mod parts;
 mod plan;
 mod pool_slots;
@@ -39,6 +43,7 @@ pub use feed::{Change, Feed, LogId};
 pub use log_file::{LogStore, Piece};
 pub use log_times::PrintMark;
 pub use parts::Parts;
+pub use process::Supervisors;
 pub use run_secrets::RunSecrets;
 
 use crate::blocking;

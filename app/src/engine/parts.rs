@@ -3,13 +3,13 @@
 use super::clock::Clock;
 use super::environment::Folders;
 use super::log_file::LogStore;
+use super::process::Supervisors;
 use super::run_secrets::RunSecrets;
 use crate::libraries::Libraries;
 use crate::secrets::SecretKey;
 use crate::setting::Setting;
 use crate::store::Store;
 use crate::zones::Zone;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub struct Parts {
     pub libraries: Libraries,
     /// The zone of tasks that name none, and of every step's TZ.
     pub zone: Setting<Zone>,
-    /// The binary that supervises a step: this program itself.
-    pub supervisor: PathBuf,
+    /// The supervisors of steps.
+    pub supervisors: Supervisors,
     /// Time a step gets between being asked to end and being killed.
     pub grace: Duration,
 }

@@ -18,3 +18,16 @@ pub(super) struct Plan {
     /// Runs that are over.
     pub(super) finished: Vec<RunId>,
 }
+
+impl Plan {
+    /// Takes the consequences for one run out.
+    pub(super) fn split_off(&mut self, run: RunId) -> Self {
+        Self {
+            changed: self.changed.take(&run).into_iter().collect(),
+            starts: self.starts.extract_if(.., |(id, _)| *id == run).collect(),
+            stops: self.stops.extract_if(.., |id| *id == run).collect(),
+            retries: self.retries.extract_if(.., |(id, ..)| *id == run).collect(),
+            finished: self.finished.extract_if(.., |id| *id == run).collect(),
+        }
+    }
+}

@@ -3,16 +3,18 @@
 use super::Parts;
 use super::environment::{build, working_dir};
 use super::feed::LogId;
+use super::run_secrets::RunSecrets;
 use super::step_task::{Attempt, StopWish};
 use crate::blocking::{self, BlockingError};
-use crate::domain::lifecycle::Run;
+use crate::domain::lifecycle::{Run, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::step::Step;
 use crate::domain::variable::Variable;
 use crate::panics::abort;
-use crate::secrets::{Masker, SecretKey};
+use crate::secrets::{Mask, Masker, SecretKey};
 use crate::store::{self, Content, Store};
 use nix::sys::resource::{Resource, getrlimit};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Gathers a step's variables, environment and mask when it starts. An error is the outcome of the step.
@@ -22,6 +24,8 @@ pub(super) async fn attempt(
     run: &Run,
     stop: watch::Receiver<StopWish>,
 ) -> Result<Attempt, Outcome> {
+    // First: it starts while the rest is gathered.
+    let supervisor = parts.supervisors.take();
     let (mut variables, mut notes) = variables(&parts.store, &parts.secrets)
         .await
         .map_err(Outcome::CannotStart)?;
@@ -30,15 +34,7 @@ pub(super) async fn attempt(
         .filter(|v| v.secret)
         .map(|v| v.value.clone())
         .collect();
-    let (known, id) = (parts.run_secrets.clone(), run.id);
-    let mask = blocking::run(move || known.mask(id, secrets))
-        .await
-        .map_err(|error| match error {
-            BlockingError::NoThread(_) => Outcome::OutOfResources(error.to_string()),
-            // The mask is part of the engine: without it secrets would stand in logs.
-            BlockingError::Panicked(_) => abort(),
-        })?
-        .map_err(|e| Outcome::CannotStart(format!("the secrets cannot be masked: {e}")))?;
+    let mask = mask(&parts.run_secrets, run.id, secrets).await?;
     let step = &run.steps[log.position];
     notes.extend(leave_out_the_largest(&mut variables, &step.step));
     let libraries = parts.libraries.for_step();
@@ -57,12 +53,28 @@ pub(super) async fn attempt(
         dir: working_dir(step.step.working_dir.as_deref(), &parts.folders),
         masker: Masker::new(mask),
         step: step.step.clone(),
-        supervisor: parts.supervisor.clone(),
+        supervisor,
+        supervisors: parts.supervisors.clone(),
         logs: parts.logs.clone(),
         clock: parts.clock.clone(),
         grace: parts.grace,
         stop,
     })
+}
+
+async fn mask(known: &RunSecrets, run: RunId, values: Vec<String>) -> Result<Arc<Mask>, Outcome> {
+    if let Some(mask) = known.known_mask(run, &values) {
+        return Ok(mask);
+    }
+    let known = known.clone();
+    blocking::run(move || known.mask(run, values))
+        .await
+        .map_err(|error| match error {
+            BlockingError::NoThread(_) => Outcome::OutOfResources(error.to_string()),
+            // The mask is part of the engine: without it secrets would stand in logs.
+            BlockingError::Panicked(_) => abort(),
+        })?
+        .map_err(|e| Outcome::CannotStart(format!("the secrets cannot be masked: {e}")))
 }
 
 /// Variables in clear, for a step's environment, and a note about each one that cannot be opened. Such a variable costs

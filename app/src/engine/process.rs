@@ -1,27 +1,114 @@
-//! Starts a step's supervisor and talks to it.
+//! The supervisors of steps: their start, their reuse, and the talk with one.
+//!
+//! Invariant: a supervisor watches over one step at a time. While runs go on, one whose step is over waits for the next
+//! step; with the last run all of them end.
 
+use super::leftovers::SUPERVISOR_MARK;
+use super::order;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
+/// Most supervisors that wait for a step.
+const MOST_IDLE: usize = 4;
+
 /// The command to execute.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
-    /// The binary that knows how to be a supervisor: this one.
-    pub(super) supervisor: &'a Path,
     pub(super) program: &'a str,
     pub(super) args: &'a [String],
     pub(super) env: &'a BTreeMap<String, String>,
-    pub(super) dir: PathBuf,
+    pub(super) dir: &'a Path,
     /// The writing end of the pipe for the step's output.
     pub(super) output: OwnedFd,
+}
+
+/// Starts supervisors, and keeps those whose step is over for the next one.
+#[derive(Debug, Clone)]
+pub struct Supervisors {
+    /// The binary that knows how to be a supervisor: this one.
+    program: PathBuf,
+    /// The data directory, by which a later server finds a supervisor that survived its runner.
+    data: PathBuf,
+    idle: Arc<Mutex<Vec<Supervised>>>,
+}
+
+impl Supervisors {
+    /// Supervisors for the steps of the server on `data`; `program` is this binary.
+    pub fn new(program: PathBuf, data: &Path) -> Self {
+        Self {
+            program,
+            data: data.to_owned(),
+            idle: Arc::default(),
+        }
+    }
+
+    /// A supervisor without a step: one that waits, or else a new one.
+    ///
+    /// # Errors
+    /// The system gives no process or socket.
+    pub(super) fn take(&self) -> io::Result<Supervised> {
+        loop {
+            let Some(mut idle) = self.idle().pop() else {
+                return self.start();
+            };
+            // One that was killed from outside is no use.
+            if matches!(idle.child.try_wait(), Ok(None)) {
+                return Ok(idle);
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<Supervised> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (name, value) = SUPERVISOR_MARK;
+        let child = Command::new(&self.program)
+            .arg(super::supervisor::SUBCOMMAND)
+            .env_clear()
+            .env("LIGHTFLOW_DATA_DIR", &self.data)
+            .env(name, value)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Keys typed at the runner's terminal are not meant for its steps.
+            .process_group(0)
+            .spawn()?;
+        let (reader, writer) = UnixStream::from_std(ours)?.into_split();
+        Ok(Supervised {
+            child,
+            reader: BufReader::new(reader),
+            writer,
+            line: Vec::new(),
+            pid: None,
+        })
+    }
+
+    /// Keeps a supervisor whose step is over for the next one.
+    pub(super) fn give_back(&self, mut supervised: Supervised) {
+        supervised.pid = None;
+        let mut idle = self.idle();
+        if idle.len() < MOST_IDLE {
+            idle.push(supervised);
+        }
+    }
+
+    /// Ends the supervisors that wait: their sockets close.
+    pub(super) fn dismiss(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Supervised>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A report of the supervisor.
@@ -43,7 +130,7 @@ pub(super) enum Said {
     Vanished,
 }
 
-/// A supervisor that runs.
+/// A supervisor that runs, with a step or without one.
 #[derive(Debug)]
 pub(super) struct Supervised {
     child: Child,
@@ -54,43 +141,25 @@ pub(super) struct Supervised {
     pid: Option<i32>,
 }
 
-/// Starts the supervisor.
-///
-/// # Errors
-/// The working directory does not exist, or the system gives no process or socket.
-pub(super) fn launch(what: Launch<'_>) -> io::Result<Supervised> {
-    if !what.dir.is_dir() {
-        return Err(io::Error::other(format!(
-            "the working directory {} does not exist",
-            what.dir.display()
-        )));
-    }
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let child = Command::new(what.supervisor)
-        .arg(super::supervisor::SUBCOMMAND)
-        .arg(what.program)
-        .args(what.args)
-        .env_clear()
-        .envs(what.env)
-        .current_dir(&what.dir)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::from(what.output.try_clone()?))
-        .stderr(Stdio::from(what.output))
-        // Keys typed at the runner's terminal are not meant for its steps.
-        .process_group(0)
-        .spawn()?;
-    let (reader, writer) = UnixStream::from_std(ours)?.into_split();
-    Ok(Supervised {
-        child,
-        reader: BufReader::new(reader),
-        writer,
-        line: Vec::new(),
-        pid: None,
-    })
-}
-
 impl Supervised {
+    /// Tells the supervisor to start a command.
+    ///
+    /// # Errors
+    /// The working directory does not exist, or the supervisor is gone.
+    pub(super) async fn launch(&mut self, what: Launch<'_>) -> io::Result<()> {
+        if !what.dir.is_dir() {
+            return Err(io::Error::other(format!(
+                "the working directory {} does not exist",
+                what.dir.display()
+            )));
+        }
+        let text = order::text(what.dir, what.program, what.args, what.env)?;
+        let socket: &UnixStream = self.writer.as_ref();
+        order::begin(socket, &what.output)?;
+        drop(what.output);
+        self.writer.write_all(&text).await
+    }
+
     /// The next report of the supervisor. Safe to drop and call again.
     pub(super) async fn said(&mut self) -> Said {
         loop {
@@ -135,10 +204,9 @@ impl Supervised {
         let _ = self.writer.write_all(order).await;
     }
 
-    /// Collects the supervisor once it has said its last word. One that vanished
-    /// cannot clean up any more, so the command's process group is killed from here.
-    pub(super) async fn close(mut self, vanished: bool) -> String {
-        if vanished && let Some(pid) = self.pid {
+    /// Collects a supervisor that vanished. It cannot clean up any more, so the command's process group is killed from here.
+    pub(super) async fn close(mut self) -> String {
+        if let Some(pid) = self.pid {
             let group = nix::unistd::Pid::from_raw(-pid);
             let _ = nix::sys::signal::kill(group, nix::sys::signal::Signal::SIGKILL);
         }

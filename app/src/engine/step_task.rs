@@ -6,7 +6,7 @@ use super::feed::LogId;
 use super::leftovers;
 use super::listen::Listener;
 use super::log_file::LogStore;
-use super::process::{Launch, Said, Supervised, launch};
+use super::process::{Launch, Said, Supervised, Supervisors};
 use super::supervisor::is_shortage;
 use crate::blocking;
 use crate::domain::figure::Figures;
@@ -17,6 +17,7 @@ use crate::secrets::Masker;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,9 @@ pub(super) struct Attempt {
     pub(super) masker: Masker,
     /// Lines of the runner for the beginning of the log.
     pub(super) notes: Vec<String>,
-    pub(super) supervisor: PathBuf,
+    /// The supervisor that waits for this step.
+    pub(super) supervisor: io::Result<Supervised>,
+    pub(super) supervisors: Supervisors,
     pub(super) logs: LogStore,
     pub(super) clock: Arc<dyn Clock>,
     /// Time between asking the step to end and killing it.
@@ -85,19 +88,15 @@ impl Attempt {
         let (capture, output) = match capture::start(log) {
             Ok(both) => both,
             Err(error) => {
+                if let Ok(supervised) = self.supervisor {
+                    self.supervisors.give_back(supervised);
+                }
                 let why = format!("its output cannot be captured: {error}");
                 return (not_started(&error, why), Figures::default());
             }
         };
-        let started = launch(Launch {
-            supervisor: &self.supervisor,
-            program: self.step.command.program(),
-            args: self.step.command.args(),
-            env: &self.env,
-            dir: self.dir.clone(),
-            output,
-        });
-        match started {
+        let supervisor = std::mem::replace(&mut self.supervisor, Err(io::ErrorKind::Other.into()));
+        match self.launch(supervisor, output).await {
             Ok(supervised) => self.watch(supervised, capture).await,
             Err(error) => {
                 let outcome = not_started(&error, error.to_string());
@@ -105,6 +104,23 @@ impl Attempt {
                 (outcome, Figures::default())
             }
         }
+    }
+
+    async fn launch(
+        &self,
+        supervisor: io::Result<Supervised>,
+        output: OwnedFd,
+    ) -> io::Result<Supervised> {
+        let mut supervised = supervisor?;
+        let what = Launch {
+            program: self.step.command.program(),
+            args: self.step.command.args(),
+            env: &self.env,
+            dir: &self.dir,
+            output,
+        };
+        supervised.launch(what).await?;
+        Ok(supervised)
     }
 
     /// Writes why the step did not start to its log, because that is where people look.
@@ -165,8 +181,11 @@ impl Attempt {
                 supervised.kill().await;
             }
         };
-        let how = supervised.close(vanished).await;
-        if vanished {
+        let mut how = String::new();
+        if !vanished {
+            self.supervisors.give_back(supervised);
+        } else {
+            how = supervised.close().await;
             let (run, data) = (self.id.run, self.env.get("LIGHTFLOW_DATA_DIR").cloned());
             let killed = blocking::run(move || leftovers::kill(run, &data.unwrap_or_default()));
             state.killed += killed.await.unwrap_or(0);
@@ -213,9 +232,12 @@ impl Attempt {
     }
 }
 
-/// Puts a log on the disk, on a thread of its own: the disk may be slow. Where there is no thread the log is written
-/// by the kernel later.
+/// Puts the last lines of a log on the disk, on a thread of its own: the disk may be slow. Where there is no thread the
+/// log is written by the kernel later.
 async fn synced(mut log: Captured) -> Option<Captured> {
+    if log.is_synced() {
+        return Some(log);
+    }
     let work = move || {
         log.sync();
         log

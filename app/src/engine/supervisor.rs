@@ -5,11 +5,13 @@
 //! all and can stop them all. When the runner dies, the socket closes and the supervisor
 //! stops everything: no step outlives its runner.
 //!
-//! It talks over a socket, its standard input. It says, a line each: `started PID`,
-//! `failed WHY`, `starved WHY` (no process to be had), `exit CODE`, `signal NUMBER`, and last `end KILLED`, with the number
-//! of processes it had to kill. It is told, a byte each: `t` to terminate politely, `k`
-//! to kill; a closed socket means kill.
+//! It talks over a socket, its standard input. It is told a command (`order.rs`), and then, a byte each: `t` to terminate
+//! politely, `k` to kill; a closed socket means kill. It says, a line each: `started PID`, `failed WHY`, `starved WHY` (no
+//! process to be had), `exit CODE`, `signal NUMBER`, and last `end KILLED`, with the number of processes it had to kill.
+//! Then no process of the step is left, and it waits for the next command: to start the program for each step costs more
+//! than most steps do.
 
+use super::order::{self, StepCommand};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -17,46 +19,53 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// The hidden subcommand by which the runner calls its own binary as a supervisor.
 pub const SUBCOMMAND: &str = "__supervise-step";
 
-/// Runs the command given as `arguments` (program first) and watches over it.
-pub fn main(arguments: &[OsString]) -> ExitCode {
-    let Some((program, args)) = arguments.split_first() else {
-        return ExitCode::from(64);
-    };
-    match supervise(program, args) {
+/// Carries out orders until the runner closes the socket.
+pub fn main() -> ExitCode {
+    match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(70),
     }
 }
 
-fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
+fn serve() -> io::Result<()> {
     // The copy is closed on exec, so the command never sees the socket.
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let null = File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
     nix::sys::prctl::set_child_subreaper(true)?;
-
     restore_descriptor_limit()?;
     leave_room_for_the_runner();
-    let spawned = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn();
-    // Only the step's own processes may hold the log open.
-    nix::unistd::dup2_stdout(&null)?;
-    nix::unistd::dup2_stderr(&null)?;
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    while let Some(command) = order::receive(&mut socket)? {
+        supervise(command, &mut socket, &signals, &mask)?;
+    }
+    Ok(())
+}
+
+fn supervise(
+    command: StepCommand,
+    socket: &mut UnixStream,
+    signals: &SignalFd,
+    mask: &SigSet,
+) -> io::Result<()> {
+    // The command must not inherit the mask. A child that ends before it is set again is found by the first round of reaping.
+    mask.thread_unblock()?;
+    let spawned = spawn(command);
+    mask.thread_block()?;
     let mut step = match spawned {
         Err(error) => {
             let word = if is_shortage(&error) {
@@ -65,19 +74,36 @@ fn supervise(program: &OsString, args: &[OsString]) -> io::Result<()> {
                 "failed"
             };
             let why = error.to_string().replace('\n', " ");
-            return say(&mut socket, &format!("{word} {why}\nend 0"));
+            return socket.write_all(format!("{word} {why}\nend 0\n").as_bytes());
         }
         Ok(child) => SupervisedStep {
             main: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
             killed: BTreeSet::new(),
+            reports: format!("started {}\n", child.id()),
         },
     };
     // Nothing of the step stays behind, also after a failure from here on.
-    let watched = watch(&mut step, &mut socket);
+    let watched = watch(&mut step, socket, signals);
     if watched.is_err() {
-        step.kill_all(&mut socket)?;
+        step.kill_all()?;
     }
-    say(&mut socket, &format!("end {}", step.killed.len()))
+    step.report(&format!("end {}", step.killed.len()));
+    step.tell(socket)
+}
+
+/// Starts the command. Only the step's own processes hold its log open afterwards.
+fn spawn(command: StepCommand) -> io::Result<Child> {
+    let errors = command.output.try_clone()?;
+    Command::new(command.program)
+        .args(command.args)
+        .env_clear()
+        .envs(command.env)
+        .current_dir(command.dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(command.output))
+        .stderr(Stdio::from(errors))
+        .process_group(0)
+        .spawn()
 }
 
 /// Reports if the system only lacks processes, memory or descriptors at this moment (fork(2), open(2)).
@@ -110,21 +136,14 @@ fn leave_room_for_the_runner() {
     }
 }
 
-fn watch(step: &mut SupervisedStep, socket: &mut UnixStream) -> io::Result<()> {
-    say(socket, &format!("started {}", step.main))?;
-    // Blocked only now, so that the command did not inherit the mask; a child that ended
-    // before this line is found by the first round of reaping.
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGCHLD);
-    mask.thread_block()?;
-    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-
-    while step.reap(socket)? {
-        match wait(socket, &signals)? {
+fn watch(step: &mut SupervisedStep, socket: &mut UnixStream, signals: &SignalFd) -> io::Result<()> {
+    while step.reap()? {
+        step.tell(socket)?;
+        match wait(socket, signals)? {
             Order::Look => {}
             Order::Terminate => step.signal_all(Signal::SIGTERM),
             Order::Kill => {
-                step.kill_all(socket)?;
+                step.kill_all()?;
                 break;
             }
         }
@@ -171,26 +190,39 @@ fn wait(socket: &mut UnixStream, signals: &SignalFd) -> io::Result<Order> {
 struct SupervisedStep {
     main: Pid,
     killed: BTreeSet<Pid>,
+    /// Lines that the runner was not told yet: the end of the command and of the step are one message where they can be.
+    reports: String,
 }
 
 impl SupervisedStep {
     /// Collects the processes that ended and reports the command's own end; `false`
     /// when no process of the step is left.
-    fn reap(&self, socket: &mut UnixStream) -> io::Result<bool> {
+    fn reap(&mut self) -> io::Result<bool> {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => return Ok(true),
                 Ok(WaitStatus::Exited(pid, code)) if pid == self.main => {
-                    report(socket, &format!("exit {code}"));
+                    self.report(&format!("exit {code}"));
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.main => {
-                    report(socket, &format!("signal {}", signal as i32));
+                    self.report(&format!("signal {}", signal as i32));
                 }
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::ECHILD) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn report(&mut self, line: &str) {
+        self.reports.push_str(line);
+        self.reports.push('\n');
+    }
+
+    /// Tells the runner; an error means that it is gone.
+    fn tell(&mut self, socket: &mut UnixStream) -> io::Result<()> {
+        let reports = std::mem::take(&mut self.reports);
+        socket.write_all(reports.as_bytes())
     }
 
     fn signal_all(&self, signal: Signal) {
@@ -202,9 +234,9 @@ impl SupervisedStep {
     }
 
     /// Kills until nothing is left: a child that forks faster than it is seen is seen next time.
-    fn kill_all(&mut self, socket: &mut UnixStream) -> io::Result<()> {
+    fn kill_all(&mut self) -> io::Result<()> {
         let mut pause = Duration::from_millis(2);
-        while self.reap(socket)? {
+        while self.reap()? {
             for pid in descendants() {
                 if kill(pid, Signal::SIGKILL).is_ok() && pid != self.main {
                     self.killed.insert(pid);
@@ -216,16 +248,6 @@ impl SupervisedStep {
         }
         Ok(())
     }
-}
-
-/// Tells the runner; when it is gone, the next read of the socket says so.
-fn report(socket: &mut UnixStream, line: &str) {
-    let _ = say(socket, line);
-}
-
-/// Sends a line in one piece.
-fn say(socket: &mut UnixStream, line: &str) -> io::Result<()> {
-    socket.write_all(format!("{line}\n").as_bytes())
 }
 
 /// Living processes below this one.

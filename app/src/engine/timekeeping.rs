@@ -10,6 +10,7 @@
 use super::clock_watch::{ClockNote, Held, NOTICED, PATIENCE};
 use super::dispatcher::Dispatcher;
 use crate::domain::task::TaskId;
+use crate::panics::fatal;
 use crate::store::{self, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -34,15 +35,15 @@ impl Dispatcher {
             .await?;
         if former.as_deref() != Some(zone.name()) {
             let changed = former.is_some();
-            self.parts
-                .store
-                .write(move |tx| {
-                    if changed {
-                        store::tasks::change_zone(tx, now)?;
-                    }
-                    store::timekeeping::keep_default_zone(tx, zone.name())
-                })
-                .await?;
+            let written = self.parts.store.write(move |tx| {
+                if changed {
+                    store::tasks::change_zone(tx, now)?;
+                }
+                store::timekeeping::keep_default_zone(tx, zone.name())
+            });
+            if let Err(error) = written.await {
+                tracing::error!(%error, "cannot write down the default time zone");
+            }
             if let Some(former) = former {
                 self.note(format!("The default time zone was {former} and is {} now. Tasks without a zone of their own follow it from now on.", zone.name()));
             }
@@ -56,13 +57,13 @@ impl Dispatcher {
                 minute(now), minute(newest), PATIENCE.num_minutes()
             ));
         } else if behind >= NOTICED && believed.is_none_or(|believed| now < believed) {
-            self.went_back(behind, now).await?;
+            self.went_back(behind, now);
         }
         Ok(())
     }
 
     /// Looks for a change of the clock since the last look. Returns false while no schedule is followed.
-    pub(super) async fn follow_clock(&mut self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub(super) fn follow_clock(&mut self, now: DateTime<Utc>) -> bool {
         let change = self.watch.look(&*self.parts.clock);
         if let Some(held) = self.held {
             if held.newest - now < LOST {
@@ -70,18 +71,18 @@ impl Dispatcher {
                 self.note("The clock was set. Schedules are followed again.".to_owned());
             } else if change.is_some() || now >= held.until() {
                 self.held = None;
-                self.reset(|_, _| true, held.since.min(now)).await?;
+                self.reset(|_, _| true, held.since.min(now));
                 self.note(format!(
                     "The database holds times up to {}, written by a clock that was ahead. The clock is believed; all schedules count from {} on.",
                     minute(held.newest), minute(held.since.min(now))
                 ));
             } else {
-                return Ok(false);
+                return false;
             }
-            return Ok(true);
+            return true;
         }
         match change {
-            Some(change) if change < TimeDelta::zero() => self.went_back(-change, now).await?,
+            Some(change) if change < TimeDelta::zero() => self.went_back(-change, now),
             Some(change) => {
                 self.ticker
                     .went_forward(now, change < CORRECTION, now - change);
@@ -97,29 +98,23 @@ impl Dispatcher {
             }
             None => {}
         }
-        Ok(true)
+        true
     }
 
-    async fn went_back(&mut self, by: TimeDelta, now: DateTime<Utc>) -> Result<(), StoreError> {
+    fn went_back(&mut self, by: TimeDelta, now: DateTime<Utc>) {
         let all = by >= CORRECTION;
-        self.reset(|wildcard, ahead| all || (wildcard && ahead >= NOTICED), now)
-            .await?;
+        self.reset(|wildcard, ahead| all || (wildcard && ahead >= NOTICED), now);
         let who = if all {
             "All schedules follow it from now on."
         } else {
             "Tasks at fixed times that ran in the repeated time do not run again."
         };
         self.note(format!("The clock went back {}. {who}", length(by)));
-        Ok(())
     }
 
     /// Counts the schedules that `follows` names from `now` on, where they were handled up to a later time. `follows` gets
     /// "wildcard" and the length of the time ahead.
-    async fn reset(
-        &mut self,
-        follows: impl Fn(bool, TimeDelta) -> bool,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    fn reset(&mut self, follows: impl Fn(bool, TimeDelta) -> bool, now: DateTime<Utc>) {
         let ahead = self.ticker.ahead(now);
         let tasks: Vec<TaskId> = ahead
             .into_iter()
@@ -127,17 +122,18 @@ impl Dispatcher {
             .map(|(task, _, _)| task)
             .collect();
         let reset = tasks.clone();
-        self.parts
-            .store
-            .write(move |tx| {
-                store::timekeeping::keep_believed(tx, now)?;
-                reset
-                    .into_iter()
-                    .try_for_each(|task| store::timekeeping::count_from(tx, task, now))
-            })
-            .await?;
         self.ticker.count_from(&tasks, now);
-        Ok(())
+        let writing = self.parts.store.write(move |tx| {
+            store::timekeeping::keep_believed(tx, now)?;
+            reset
+                .into_iter()
+                .try_for_each(|task| store::timekeeping::count_from(tx, task, now))
+        });
+        tokio::spawn(fatal(async move {
+            if let Err(error) = writing.await {
+                tracing::error!(%error, "cannot write down that the clock was set");
+            }
+        }));
     }
 
     fn note(&self, text: String) {

@@ -11,6 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 fn title(message: &Message) -> String {
     let task = &message.task;
     match message.occasion {
+        // About the server itself.
+        Occasion::Failure if task.is_empty() => "Lightflow cannot write its database".to_owned(),
+        Occasion::Recovery if task.is_empty() => {
+            "Lightflow can write its database again".to_owned()
+        }
         Occasion::Failure => format!("{task} failed"),
         Occasion::Recovery => format!("{task} is fine again"),
         Occasion::Overdue => format!("{task} is overdue"),

@@ -3,6 +3,7 @@
 //! Nothing waits for it: messages are written with the events they are about, and one task of its
 //! own sends them, each channel at its own pace. With nothing to send it sleeps until a task would be overdue.
 
+mod announce;
 mod http;
 mod message;
 mod outbox;

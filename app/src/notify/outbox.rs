@@ -18,7 +18,7 @@ const FIRST_DELAY: TimeDelta = TimeDelta::seconds(30);
 /// The longest delay.
 const LONGEST_DELAY: TimeDelta = TimeDelta::hours(1);
 /// Time after which a message is given up.
-const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(3);
+pub(super) const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(3);
 /// Pause after a failure of the database.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
@@ -156,7 +156,7 @@ async fn attempt(
 }
 
 /// The pause after `failures` attempts and one more failed.
-fn delay(failures: u32) -> TimeDelta {
+pub(super) fn delay(failures: u32) -> TimeDelta {
     FIRST_DELAY
         .checked_mul(1 << failures.min(16))
         .map_or(LONGEST_DELAY, |delay| delay.min(LONGEST_DELAY))

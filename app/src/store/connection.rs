@@ -1,7 +1,9 @@
 //! Opens the database file with the settings that make a commit durable and memory small.
 
 use super::error::StoreError;
+use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,26 +19,70 @@ pub(super) enum Mode {
 }
 
 /// Opens the database file and sets it up.
+///
+/// # Errors
+/// [`StoreError::ReadOnly`] for a writer where the file or its folder is write-protected.
 pub(super) fn open(path: &Path, mode: Mode) -> Result<Connection, StoreError> {
+    match try_open(path, mode, false) {
+        // After a clean stop no index of changes lies beside the file, and none can be made in a write-protected folder.
+        // Then the file does not change either, so it can be read without one (sqlite.org/wal.html, "Read-Only Databases").
+        Err(error) if mode == Mode::Reader && is_write_protected(path) => {
+            try_open(path, mode, true).map_err(|_| error)
+        }
+        opened => opened,
+    }
+}
+
+/// Reports if the file exists and nothing can be written beside it.
+fn is_write_protected(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    path.is_file() && nix::unistd::access(folder, AccessFlags::W_OK).is_err()
+}
+
+fn try_open(path: &Path, mode: Mode, immutable: bool) -> Result<Connection, StoreError> {
     let flags = match mode {
         Mode::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         Mode::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     // Each connection stays on the one thread that owns it.
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| explain(path, &e))?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = if immutable {
+        let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(unchangeable(path), flags)
+    } else {
+        Connection::open_with_flags(path, flags)
+    };
+    let connection = opened.map_err(|e| explain(path, &e))?;
     // SQLite opens a write-protected file for reading and says so only at the first change.
     let readonly = connection
         .is_readonly("main")
         .map_err(|e| explain(path, &e))?;
+    let read_only = || StoreError::ReadOnly(path.to_owned());
     if mode == Mode::Writer && readonly {
-        return Err(StoreError::Open {
-            path: path.to_owned(),
-            why: format!("it is read-only; {WRITABLE}"),
-        });
+        return Err(read_only());
     }
-    settings(&connection, mode).map_err(|e| explain(path, &e))?;
+    // The default is 16; a page or a step needs more, and one that falls out is parsed again each time.
+    connection.set_prepared_statement_cache_capacity(64);
+    settings(&connection, mode).map_err(|e| match mode {
+        Mode::Writer if is_write_protected(path) => read_only(),
+        _ => explain(path, &e),
+    })?;
     Ok(connection)
+}
+
+/// The address of a file that does not change while it is open (sqlite.org/uri.html).
+fn unchangeable(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let path: String = path
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .map(|byte| match plain(*byte) {
+            true => char::from(*byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("file:{path}?immutable=1")
 }
 
 fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {

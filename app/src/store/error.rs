@@ -13,6 +13,11 @@ pub enum StoreError {
         /// The name or number that was asked for.
         name: String,
     },
+    /// The run was there once.
+    #[error(
+        "run {0} was removed: a task keeps its newest runs only (see its retention), or a person deleted the run"
+    )]
+    RemovedRun(i64),
     /// The name is taken.
     #[error("there is already a {what} {name:?}; choose another name")]
     Duplicate {
@@ -43,6 +48,9 @@ pub enum StoreError {
         /// The problem and its remedy.
         why: String,
     },
+    /// The database file or its folder is write-protected.
+    #[error("cannot open the database {path}: it is read-only; the file and its folder must be writable by the user that runs lightflow", path = .0.display())]
+    ReadOnly(PathBuf),
     /// A row holds a value that the program cannot have written.
     #[error("the database holds a bad {what}: {why}")]
     Corrupt {
@@ -134,7 +142,7 @@ pub trait Found<T> {
     /// The thing, or none where there is none of that name or number.
     ///
     /// # Errors
-    /// Every error but [`StoreError::NotFound`].
+    /// Every error but [`StoreError::NotFound`] and [`StoreError::RemovedRun`].
     fn found(self) -> Result<Option<T>, StoreError>;
 }
 
@@ -142,7 +150,7 @@ impl<T> Found<T> for Result<T, StoreError> {
     fn found(self) -> Result<Option<T>, StoreError> {
         match self {
             Ok(value) => Ok(Some(value)),
-            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(StoreError::NotFound { .. } | StoreError::RemovedRun(_)) => Ok(None),
             Err(other) => Err(other),
         }
     }

@@ -63,6 +63,15 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     Ok(())
 }
 
+/// Refuses a file with an older schema: one that is write-protected cannot be brought up to date.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if i64::try_from(MIGRATIONS.len()) == Ok(version) {
+        return Ok(());
+    }
+    Err(StoreError::ReadOnly(path.to_owned()))
+}
+
 /// Lets the file shrink when rows are removed. A file of an older version is written anew for this, once.
 fn give_back_space(connection: &Connection) {
     let done = connection

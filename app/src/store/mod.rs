@@ -11,6 +11,7 @@ mod codec;
 mod connection;
 mod error;
 pub mod fares;
+mod health;
 pub mod measure;
 mod migrate;
 pub mod outbox;
@@ -45,12 +46,15 @@ pub use variables::{Content, StoredVariable};
 
 use crate::panics::{Panicked, abort, caught};
 use connection::Mode;
+use health::WriteHealth;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -65,6 +69,7 @@ pub struct Store {
     on_panic: OnPanic,
     /// A write failed by a fault of the disk since the last checkpoint.
     faulty: Arc<AtomicBool>,
+    health: WriteHealth,
 }
 
 /// The consequence of a panic in work on the database.
@@ -82,11 +87,16 @@ impl Store {
     /// # Errors
     /// Says why the file cannot be used: not writable, garbage, from a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut writer = connection::open(path, Mode::Writer)?;
-        migrate::migrate(&mut writer, path).map_err(|e| match e {
-            StoreError::Sqlite(e) => connection::explain(path, &e),
-            other => other,
-        })?;
+        // Runs whose steps stopped a service are finished also from a database that cannot be written.
+        let (writer, problem) = match connection::open(path, Mode::Writer) {
+            Err(StoreError::ReadOnly(path)) => {
+                let problem = health::read_only();
+                tracing::error!("{problem}");
+                (connection::open(&path, Mode::Reader)?, Some(problem))
+            }
+            writer => (migrated(writer?, path)?, None),
+        };
+        migrate::check(&writer, path)?;
         let reader = connection::open(path, Mode::Reader)?;
         let engine_reader = connection::open(path, Mode::Reader)?;
         Ok(Self {
@@ -96,7 +106,26 @@ impl Store {
             path: path.to_owned(),
             on_panic: OnPanic::Report,
             faulty: Arc::default(),
+            health: WriteHealth::new(problem),
         })
+    }
+
+    /// The reason why the database cannot be written, as the last write showed it.
+    pub fn obstacle(&self) -> watch::Receiver<Option<String>> {
+        self.health.subscribe()
+    }
+
+    /// Writes something that changes nothing, to learn if the database can be written again.
+    ///
+    /// # Errors
+    /// The obstacle.
+    pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let version: i64 =
+                tx.0.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok(tx.0.pragma_update(None, "user_version", version)?)
+        })
+        .await
     }
 
     /// Writes the log of changes back into the database and empties it.
@@ -137,23 +166,26 @@ impl Store {
         &self.path
     }
 
-    /// Runs `work` in one transaction and commits it durably before returning.
+    /// Runs `work` in one transaction and commits it durably before returning. Its turn among all changes is that of the
+    /// call, not of the first poll.
     ///
     /// # Errors
     /// Those of `work` (nothing is changed then), and of the commit.
-    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub fn write<T, F>(&self, work: F) -> Answer<T>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let faulty = self.faulty.clone();
+        let (faulty, health) = (self.faulty.clone(), self.health.clone());
         ask(&self.writer, self.on_panic, move |connection| {
             let written = commit(connection, work);
+            health.note(&written);
             match &written {
                 Err(error) if error.is_of_the_disk() => faulty.store(true, Ordering::Relaxed),
                 // After a failed fsync the kernel may have dropped pages of the log that later commits build on
                 // (fsync(2), "errseq"): what it still holds in memory is written to the database itself.
-                Ok(_) if faulty.load(Ordering::Relaxed) => match connection::checkpoint(connection) {
+                Ok(_) if faulty.load(Ordering::Relaxed) => match connection::checkpoint(connection)
+                {
                     Ok(()) => faulty.store(false, Ordering::Relaxed),
                     Err(error) => {
                         tracing::warn!(%error, "the log of changes is not written back yet; trying again with the next change");
@@ -163,7 +195,6 @@ impl Store {
             }
             written
         })
-        .await
     }
 
     /// Runs `work` in one transaction that is rolled back, to learn its result.
@@ -204,6 +235,14 @@ fn commit<T>(
     Ok(value)
 }
 
+fn migrated(mut writer: Connection, path: &Path) -> Result<Connection, StoreError> {
+    migrate::migrate(&mut writer, path).map_err(|e| match e {
+        StoreError::Sqlite(e) => connection::explain(path, &e),
+        other => other,
+    })?;
+    Ok(writer)
+}
+
 /// Gives a connection to a thread of its own, which works off jobs until no handle is left.
 fn serve(
     name: &str,
@@ -226,7 +265,8 @@ fn serve(
     Ok(sender)
 }
 
-async fn ask<T, F>(lane: &mpsc::Sender<Job>, on_panic: OnPanic, work: F) -> Result<T, StoreError>
+/// Gives `work` to a thread at once; the future waits for the result.
+fn ask<T, F>(lane: &mpsc::Sender<Job>, on_panic: OnPanic, work: F) -> Answer<T>
 where
     T: Send + 'static,
     F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -242,8 +282,23 @@ where
         // The caller may have gone away, as a closed browser does; the work is done all the same.
         let _ = reply.send(done);
     });
-    lane.send(job).map_err(|_| StoreError::Closed)?;
-    answer.await.map_err(|_| StoreError::Closed)?
+    // Fails where the thread is gone, and then no answer comes.
+    let _ = lane.send(job);
+    Answer(answer)
+}
+
+/// The result of work that was given to a thread of the store.
+#[derive(Debug)]
+#[must_use = "only its result tells if the work was done"]
+pub struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Future for Answer<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.0).poll(context);
+        answer.map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
 }
 
 #[cfg(test)]

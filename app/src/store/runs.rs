@@ -1,6 +1,8 @@
 //! Runs and their boxes in the database.
 
-use super::codec::{corrupt, corrupt_fields, from_json, json, millis, optional_time, time};
+use super::codec::{
+    DefinitionCache, corrupt, corrupt_fields, from_json, json, millis, optional_time, time,
+};
 use super::error::StoreError;
 use super::set_aside::{readable, unless_unreadable};
 use super::transaction::Tx;
@@ -147,17 +149,20 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
 /// The run of that number with its boxes.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] where there is none.
+/// [`StoreError::NotFound`] where there was none, [`StoreError::RemovedRun`] where there is none any more.
 pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Run, StoreError> {
-    tx.0.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
-        .query_and_then([id.0], |row| read(tx, row))?
-        .next()
-        .unwrap_or_else(|| {
-            Err(StoreError::NotFound {
-                what: "run",
-                name: id.0.to_string(),
-            })
-        })
+    let found =
+        tx.0.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+            .query_and_then([id.0], |row| read(tx, row))?
+            .next();
+    match found {
+        Some(run) => run,
+        None if 0 < id.0 && id <= last_id(tx)? => Err(StoreError::RemovedRun(id.0)),
+        None => Err(StoreError::NotFound {
+            what: "run",
+            name: id.0.to_string(),
+        }),
+    }
 }
 
 /// Runs with their boxes, newest first.
@@ -348,9 +353,10 @@ pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreErr
 
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
-    let definition: StepBody = from_json("step", &row.get::<_, String>("definition")?)?;
+    let column = row.get_ref("definition")?;
+    let definition = column.as_str().map_err(corrupt("step"))?;
     Ok(StepRun {
-        step: Step::try_from(&definition).map_err(corrupt_fields("step"))?,
+        step: STEPS.with(|kept| kept.get(definition, read_step))?,
         state: known(STEP_STATES, |s| s.as_str(), "step state", &state)?,
         attempt: row.get("attempt")?,
         uncounted: row.get("uncounted")?,
@@ -367,6 +373,15 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
         started_at: optional_time(row.get("started_at")?)?,
         finished_at: optional_time(row.get("finished_at")?)?,
     })
+}
+
+thread_local! {
+    static STEPS: DefinitionCache<Step> = DefinitionCache::new();
+}
+
+fn read_step(definition: &str) -> Result<Step, StoreError> {
+    let body: StepBody = from_json("step", definition)?;
+    Step::try_from(&body).map_err(corrupt_fields("step"))
 }
 
 const TRIGGERS: &[Trigger] = &[

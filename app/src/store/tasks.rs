@@ -1,6 +1,6 @@
 //! Tasks and their steps in the database, and the claim of a fire time.
 
-use super::codec::{corrupt, corrupt_fields, from_json, json, millis, time};
+use super::codec::{DefinitionCache, corrupt, corrupt_fields, from_json, json, millis, time};
 use super::error::StoreError;
 use super::pools;
 use super::set_aside::readable;
@@ -121,14 +121,25 @@ pub fn by_name(tx: &Tx<'_>, name: &str) -> Result<StoredTask, StoreError> {
 }
 
 fn read(row: &Row<'_>) -> Result<StoredTask, StoreError> {
-    let mut body: TaskBody = from_json("task", &row.get::<_, String>("definition")?)?;
+    let column = row.get_ref("definition")?;
+    let definition = column.as_str().map_err(corrupt("task"))?;
+    let mut task = TASKS.with(|kept| kept.get(definition, read_task))?;
     // The column alone is changed when all schedules are paused.
-    body.auto = row.get("auto")?;
+    task.auto = row.get("auto")?;
     Ok(StoredTask {
         id: TaskId(row.get("id")?),
-        task: Task::try_from(&body).map_err(corrupt_fields("task"))?,
+        task,
         own: row.get("own")?,
     })
+}
+
+thread_local! {
+    static TASKS: DefinitionCache<Task> = DefinitionCache::new();
+}
+
+fn read_task(definition: &str) -> Result<Task, StoreError> {
+    let body: TaskBody = from_json("task", definition)?;
+    Task::try_from(&body).map_err(corrupt_fields("task"))
 }
 
 /// Adds a task; its fires count from `now`.

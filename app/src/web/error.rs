@@ -217,7 +217,7 @@ impl ApiError {
             ),
             Self::Trigger(TriggerError::Closing) | Self::Cancel(CancelError::Closing) => CLOSING,
             Self::Trigger(TriggerError::Store(error)) | Self::Store(error) => match error {
-                StoreError::NotFound { .. } => NOT_FOUND,
+                StoreError::NotFound { .. } | StoreError::RemovedRun(_) => NOT_FOUND,
                 StoreError::Duplicate { .. } => {
                     (StatusCode::CONFLICT, "duplicate", "The name is taken")
                 }
@@ -248,6 +248,7 @@ impl ApiError {
                     "The database cannot be written",
                 ),
                 StoreError::Open { .. }
+                | StoreError::ReadOnly(_)
                 | StoreError::Corrupt { .. }
                 | StoreError::File(_)
                 | StoreError::Sqlite(_) => INTERNAL,

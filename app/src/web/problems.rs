@@ -18,13 +18,16 @@ struct FoundProblems {
     database: Option<String>,
     /// Secrets that the key does not open.
     secrets: Option<String>,
+    /// The reason why the database cannot be written.
+    writes: Option<String>,
 }
 
 impl Problems {
     /// The problems in words.
     pub fn list(&self) -> Vec<String> {
         let found = self.found();
-        let found = found.database.into_iter().chain(found.secrets);
+        let found = [found.writes, found.database, found.secrets];
+        let found = found.into_iter().flatten();
         found.chain(store::set_aside::reports()).collect()
     }
 
@@ -32,6 +35,11 @@ impl Problems {
     pub fn database(&self, problem: String) {
         tracing::error!("{problem}");
         self.change(|found| found.database = Some(problem));
+    }
+
+    /// Notes why the database cannot be written; none when it can again.
+    pub fn writes(&self, problem: Option<String>) {
+        self.change(|found| found.writes = problem);
     }
 
     /// Tries to open all secrets, and notes those that cannot be opened.

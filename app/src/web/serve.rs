@@ -50,7 +50,8 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Listeners {
     network: Network,
-    local: UnixListener,
+    /// None in a data directory that is write-protected.
+    local: Option<UnixListener>,
 }
 
 /// The listening sockets.
@@ -78,15 +79,23 @@ impl Listeners {
                 })?)
             }
         };
-        Ok(Self {
-            network,
-            local: open_socket(local).map_err(|error| ServeError::Listen {
-                address: local.display().to_string(),
-                why: format!(
-                    "{error}; the data directory must be writable by the user that runs lightflow"
-                ),
-            })?,
-        })
+        let local = match open_socket(local) {
+            Ok(socket) => Some(socket),
+            // The server finishes runs also then; it is reached over the network.
+            Err(error) if is_write_protected(&error) => {
+                tracing::error!(socket = %local.display(), %error, "commands on this machine cannot reach the server");
+                None
+            }
+            Err(error) => {
+                return Err(ServeError::Listen {
+                    address: local.display().to_string(),
+                    why: format!(
+                        "{error}; the data directory must be writable by the user that runs lightflow"
+                    ),
+                });
+            }
+        };
+        Ok(Self { network, local })
     }
 
     /// The address that the network listener really has; none for a socket.
@@ -96,6 +105,13 @@ impl Listeners {
             Network::Unix(_) => None,
         }
     }
+}
+
+fn is_write_protected(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 async fn open_address(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -170,7 +186,9 @@ pub async fn serve(listeners: &Listeners, tls: Option<ServerConfig>, router: Rou
     let Listeners { network, local } = listeners;
     let at_home = async {
         let room = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
-        serve_socket(local, &room, Door::Local, &router).await;
+        if let Some(local) = local {
+            serve_socket(local, &room, Door::Local, &router).await;
+        }
     };
     let outside = async {
         let room = Arc::new(Semaphore::new(network_connections()));

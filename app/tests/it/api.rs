@@ -7,7 +7,7 @@ use serde_json::json;
 fn a_task_is_added_shown_changed_and_removed() {
     let server = Server::start();
     let body = json!({"name": "t", "cron": "@daily", "zone": "Europe/Paris",
-        "steps": [{"name": "s", "command": "true", "timeout": 30}]});
+        "steps": [{"name": "s", "command": "echo", "args": ["x"], "timeout": 30}]});
     let made = server
         .post("/api/v1/tasks", body.clone())
         .expect(201)
@@ -88,6 +88,13 @@ fn runs_and_logs_are_kept_by_count() {
             .count();
         (left == 2).then_some(())
     });
+    // A link from an old notification says that the run was there.
+    for path in ["/api/v1/runs/1", "/runs/1"] {
+        let answer = server.get(path).expect(404).text();
+        assert!(answer.contains("run 1 was removed"), "{path}: {answer}");
+    }
+    let never = server.get("/api/v1/runs/6").expect(404).text();
+    assert!(never.contains("there is no run"), "{never}");
 }
 
 #[test]

@@ -142,6 +142,16 @@ impl Server {
         Self::launch(command(self.dir.path()), self.dir.clone(), self.env.clone())
     }
 
+    /// The same for a server that was started by [`Self::start_as`].
+    pub(crate) fn crash_and_change_as(mut self, uid: u32, change: impl FnOnce(&Path)) -> Self {
+        self.child.kill().unwrap();
+        assert!(!self.child.wait().unwrap().success());
+        change(self.dir.path());
+        let mut server = command_of(&self.dir.path().join("program"), self.dir.path());
+        server.uid(uid).gid(uid);
+        Self::launch(server, self.dir.clone(), self.env.clone())
+    }
+
     /// Waits until the server ended by itself, which it must not do well, and starts it again on the same data.
     pub(crate) fn restart_after_its_end(mut self) -> Self {
         assert!(!self.child.wait().unwrap().success());

@@ -62,6 +62,7 @@ mod streams;
 mod task_forms;
 mod tour;
 mod tutorial;
+mod unwritable;
 mod upgrade;
 mod viewers;
 mod warnings;

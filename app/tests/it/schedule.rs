@@ -55,7 +55,7 @@ impl World {
             folders: Folders::new(dir.path()),
             libraries: lightflow::libraries::Libraries::new(dir.path().join("python-libs")),
             zone: zone.clone(),
-            supervisor: BINARY.into(),
+            supervisors: lightflow::engine::Supervisors::new(BINARY.into(), dir.path()),
             grace: Duration::from_secs(1),
         };
         let engine = runtime.block_on(Engine::start(parts)).unwrap();

@@ -101,7 +101,10 @@ fn a_step_whose_log_cannot_be_written_runs_all_the_same() {
     let server = Server::start();
     let go = server.data().join("go");
     let back = server.data().join("back");
-    let wait = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    let wait = format!(
+        "echo here; while ! test -e {}; do sleep 0.02; done",
+        go.display()
+    );
     let start = format!("echo up > {}", back.display());
     server.shell_task(
         "t",

@@ -123,6 +123,13 @@ pub(super) async fn metrics(app: Viewer) -> Result<Response, ApiError> {
     );
     let panics = i64::try_from(panics::count()).unwrap_or(i64::MAX);
     text.sample("lightflow_panics_total", &[], panics);
+    text.family(
+        "lightflow_database_writable",
+        "gauge",
+        "1 while the database can be written.",
+    );
+    let writable = app.store.obstacle().borrow().is_none();
+    text.sample("lightflow_database_writable", &[], u8::from(writable));
     text.process(app.started_at.timestamp());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text.0).into_response())
