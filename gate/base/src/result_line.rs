@@ -36,6 +36,8 @@ pub enum WarningCode {
     ForeignMount,
     /// The service was stopped unusually often today.
     ManyStops,
+    /// Files of a mirror without a manifest are known by size and time alone.
+    AdoptedByTime,
 }
 
 /// One result.

@@ -14,6 +14,9 @@ use base::error::Failure;
 
 use crate::scan::shown;
 
+/// The name of the hash.
+pub const HASH: &str = "quickxor";
+
 /// Bytes of one read.
 const PIECE: usize = 64 << 10;
 

@@ -30,7 +30,7 @@ use nix::unistd::{UnlinkatFlags, ftruncate, unlinkat};
 use crate::changes::{Item, ItemReader, Work};
 use crate::fits::LINK;
 use crate::portion::{Direct, Form, Have, Limits, Numbers, StageFiles, Staged};
-use crate::quickxor::hash_of;
+use crate::quickxor::{HASH, hash_of};
 use crate::reach::Reach;
 use crate::scan::{describe, kind, shown};
 
@@ -189,7 +189,7 @@ impl Stage<'_> {
 
     /// True if the file has the hash that the remote tells, as far as that hash is known here.
     fn has_hash(&mut self, found: &Found, path: &[u8], told: &RemoteHash) -> Result<bool, Failure> {
-        if told.kind != "quickxor" {
+        if told.kind != HASH {
             return Ok(true);
         }
         let file = reopen(&found.fd).map_err(|errno| unread(path, errno))?;

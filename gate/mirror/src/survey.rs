@@ -12,6 +12,7 @@ use base::error::Failure;
 use crate::diff::{Known, is_about};
 use crate::fits::LINK;
 use crate::order::{compare, within};
+use crate::quickxor::HASH;
 
 /// The time of a file that the remote changed.
 const NEVER: Moment = Moment {
@@ -46,6 +47,14 @@ impl Listed {
             modified,
             hash,
         }
+    }
+}
+
+impl Listed {
+    /// True if the content can be compared by its hash. A link is compared by its target.
+    #[must_use]
+    pub fn is_provable(&self) -> bool {
+        self.is_link || self.hash.as_ref().is_some_and(|hash| hash.kind == HASH)
     }
 }
 

@@ -8,6 +8,7 @@ use super::state::Own;
 use super::work::{MOST_DELTAS, Sync};
 use crate::action::Context;
 use base::error::Failure;
+use base::result_line::WarningCode;
 use mirror::heading::AsOf;
 use mirror::memory::{Memory, Remembered};
 use mirror::names::Number;
@@ -26,9 +27,14 @@ impl Sync<'_> {
         let name = Own::next_memory(&self.state);
         let mut memory = Memory::new(self.own.create(name)?);
         let mut before = self.remembered()?;
+        let mut unproved = 0;
         let found = survey(
             &mut || before.as_mut().map_or(Ok(None), Remembered::entry),
-            &mut || listed.file(),
+            &mut || {
+                let file = listed.file()?;
+                unproved += u64::from(file.as_ref().is_some_and(|file| !file.is_provable()));
+                Ok(file)
+            },
             self.rules.onedrive,
             &mut |known| memory.add(known),
         )?;
@@ -44,6 +50,14 @@ impl Sync<'_> {
                 self.places.data,
                 found.surplus + found.right + found.different
             ));
+            if unproved > 0 {
+                let subject = self.mirror.lock.subject();
+                let message = format!(
+                    "{unproved} files in {} are compared by size and time alone, because the remote tells no hash that the gate can compare; once the mirror is complete, --verify reads and compares it",
+                    self.places.data
+                );
+                context.alert(WarningCode::AdoptedByTime, subject, &message);
+            }
             self.state.memory = Some(name.to_owned());
             self.state.compared = Some(self.began);
         }

@@ -14,6 +14,7 @@ use base::progress::Phase;
 use base::sort;
 use host::Exit;
 use host::program::Output;
+use mirror::quickxor::HASH;
 use rclone::Listener;
 use rclone::place::Place;
 use rclone::{Call, call};
@@ -35,9 +36,6 @@ pub(super) struct BookList {
     pub(super) files: Files,
     pub(super) complete: Option<String>,
 }
-
-/// The name of OneDrive's hash.
-const QUICK_XOR: &str = "quickxor";
 
 fn listing<'f>(what: &'f str, path: &'f str) -> RemoteFolder<'f> {
     RemoteFolder {
@@ -88,7 +86,7 @@ impl Sync<'_> {
         }
         let what = format!("listing {folder}");
         let listing = listing(&what, folder);
-        let listed = listing.files_with_hash(context, QUICK_XOR, &self.patience())?;
+        let listed = listing.files_with_hash(context, HASH, &self.patience())?;
         let mut list = BookList {
             files: Files::new(),
             complete: None,
