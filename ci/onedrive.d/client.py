@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 LIMIT_S = 60
+# Hashing a million files takes a while.
+FOLDER_LIMIT_S = 3600
 
 
 class ControlError(Exception):
@@ -20,14 +22,14 @@ class Client:
     def __init__(self, place: Path | str):
         self.place = str(place)
 
-    def ask(self, method: str, target: str, body: bytes | str | dict | list = b"") -> bytes:
+    def ask(self, method: str, target: str, body: bytes | str | dict | list = b"", limit: float = LIMIT_S) -> bytes:
         """Sends one request and returns the answer's body."""
         if not isinstance(body, (bytes, str)):
             body = json.dumps(body)
-        connection = http.client.HTTPConnection("control", timeout=LIMIT_S)
+        connection = http.client.HTTPConnection("control", timeout=limit)
         connection.sock = socket.socket(socket.AF_UNIX)
         with contextlib.closing(connection):
-            connection.sock.settimeout(LIMIT_S)
+            connection.sock.settimeout(limit)
             connection.sock.connect(self.place)
             connection.request(method, target, body)
             answer = connection.getresponse()
@@ -72,9 +74,9 @@ class Client:
         """Puts a file in place."""
         self.ask("PUT", f"/file?path={quote(path)}", data)
 
-    def write_folder(self, path: str, source: Path):
+    def write_folder(self, path: str, source: Path, limit: float = FOLDER_LIMIT_S):
         """Puts all files of a local folder in place, with their times."""
-        self.ask("PUT", f"/folder?path={quote(path)}&from={quote(str(source))}")
+        self.ask("PUT", f"/folder?path={quote(path)}&from={quote(str(source))}", limit=limit)
 
     def post(self, verb: str, path: str = "", **more):
         """Carries out `flip`, `malware`, `revoke`, `expire`, …"""
