@@ -17,15 +17,31 @@ pub struct Incoming(Vec<(u128, u32, u64)>);
 impl Incoming {
     /// Reads a listing: names and sizes. Names of other files are ignored.
     pub fn of<'n>(listing: impl IntoIterator<Item = (&'n str, u64)>) -> Self {
-        let mut files: Vec<(u128, u32, u64)> = listing
-            .into_iter()
-            .filter_map(|(name, size)| {
-                let (key, nth) = IncomingName::parse(name)?.parts();
-                Some((key, nth, size))
-            })
-            .collect();
-        files.sort_unstable();
-        Self(files)
+        let mut files = Self::default();
+        for (name, size) in listing {
+            if let Some(name) = IncomingName::parse(name) {
+                files.add(&name, size);
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// Adds a file of a listing that comes as a stream; `sort` ends it.
+    pub fn add(&mut self, name: &IncomingName, size: u64) {
+        let (key, nth) = name.parts();
+        self.0.push((key, nth, size));
+    }
+
+    /// Ends a listing that came as a stream.
+    pub fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// True if the folder holds no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// True if the folder holds a file of this name and size.

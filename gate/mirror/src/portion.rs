@@ -2,7 +2,7 @@
 //!
 //! Invariant: each content of a transition has a name of its own, also if another one has the same digest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -100,35 +100,38 @@ pub struct Staged {
     pub notes: Notes,
 }
 
-/// The names in the incoming folder, with their sizes.
-pub type Have = HashMap<IncomingName, u64>;
-
 /// Numbers the contents with the same digest.
+///
+/// Of a digest it keeps 8 bytes, because there may be a million. Two digests that share these only leave out a number.
 #[derive(Debug, Default)]
-pub struct Numbers(HashMap<[u8; 16], u32>);
+pub struct Numbers {
+    seen: HashSet<u64>,
+    /// The counts of those that came more than once.
+    counts: HashMap<u64, u32>,
+}
 
 impl Numbers {
     /// The name of the next content with this digest.
     pub fn next(&mut self, digest: Digest) -> IncomingName {
-        let nth = self.0.entry(key(&digest.to_string())).or_insert(0);
-        *nth += 1;
-        IncomingName::of(digest, *nth)
+        let nth = self.count(&digest.to_string());
+        IncomingName::of(digest, nth)
     }
 
     /// Counts a content that has its name already.
     pub fn saw(&mut self, name: &IncomingName) {
-        *self.0.entry(key(name.as_str())).or_insert(0) += 1;
+        self.count(name.as_str());
     }
-}
 
-/// The first 32 digits of a digest, in half the room.
-fn key(digits: &str) -> [u8; 16] {
-    let mut key = [0; 16];
-    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
+    fn count(&mut self, digits: &str) -> u32 {
+        let key = digits.get(..16).unwrap_or_default();
+        let key = u64::from_str_radix(key, 16).unwrap_or_default();
+        if self.seen.insert(key) {
+            return 1;
+        }
+        let count = self.counts.entry(key).or_insert(1);
+        *count += 1;
+        *count
     }
-    key
 }
 
 /// The files and folders of a call.

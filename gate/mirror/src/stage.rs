@@ -28,8 +28,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, ftruncate, unlinkat};
 
 use crate::changes::{Item, ItemReader, Work};
+use crate::compose::Incoming;
 use crate::fits::LINK;
-use crate::portion::{Direct, Form, Have, Limits, Numbers, StageFiles, Staged};
+use crate::portion::{Direct, Form, Limits, Numbers, StageFiles, Staged};
 use crate::quickxor::{HASH, hash_of};
 use crate::reach::Reach;
 use crate::scan::{describe, kind, shown};
@@ -52,16 +53,19 @@ pub fn stage(
     at: u64,
     form: Form,
     limits: Limits,
-    have: &Have,
+    have: &Incoming,
     watch: Watch<'_>,
 ) -> Result<Staged, Failure> {
     let listing = || Failure::io("reading the list of changes");
     let mut numbers = Numbers::default();
-    files.staged.rewind().map_err(listing())?;
-    let mut before = ItemReader::new(BufReader::new(&files.staged), 0);
-    while let Some(item) = before.item()? {
-        if let Some(name) = &item.incoming {
-            numbers.saw(name);
+    // Other forms have no numbers, and a first upload would read its whole list with each portion.
+    if form == Form::Flat {
+        files.staged.rewind().map_err(listing())?;
+        let mut before = ItemReader::new(BufReader::new(&files.staged), 0);
+        while let Some(item) = before.item()? {
+            if let Some(name) = &item.incoming {
+                numbers.saw(name);
+            }
         }
     }
     files.staged.seek(SeekFrom::End(0)).map_err(listing())?;
@@ -112,7 +116,7 @@ struct Stage<'a> {
     folder: OwnedFd,
     form: Form,
     limits: Limits,
-    have: &'a Have,
+    have: &'a Incoming,
     numbers: Numbers,
     buffer: Vec<u8>,
     result: Staged,
@@ -330,7 +334,7 @@ impl Stage<'_> {
             Form::Flat => {
                 let name = self.numbers.next(content.digest);
                 item.incoming = Some(name.clone());
-                if self.have.get(&name) == Some(&content.size) {
+                if self.have.holds(&name, content.size) {
                     self.result.there += 1;
                     self.result.there_bytes += content.size;
                     if content.is_copied {

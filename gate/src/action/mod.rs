@@ -16,6 +16,7 @@ mod fetch;
 mod fit_rclone;
 mod keeping;
 mod list;
+mod listing;
 pub(crate) mod night;
 mod one_process;
 mod precedence;

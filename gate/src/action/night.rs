@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 use super::Context;
 use super::databases::Databases;
 use super::fetch;
+use super::listing::incoming;
 use super::remote_folder::RemoteFolder;
 use archive::Watch;
 use archive::contents::{Part, contents};
@@ -130,10 +131,7 @@ pub(super) fn look(
         }
     }
     if books.night.is_ok() && !books.is_settled {
-        let what = format!("listing {}", books.places.incoming);
-        let listed = folder(&what, &books.places.incoming).files(context, patience)?;
-        let listed = listed.unwrap_or_default();
-        books.incoming = Incoming::of(listed.iter().map(|(name, size)| (name.as_str(), *size)));
+        books.incoming = incoming(context, &books.places.incoming, patience)?;
     }
     Ok(Some(books))
 }

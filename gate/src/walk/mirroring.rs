@@ -19,11 +19,12 @@ use archive::extract::free;
 use base::dirfd::{PinnedDir, private_dir};
 use base::error::Failure;
 use base::names::PlainPath;
+use mirror::compose::Incoming;
 use mirror::diff::{BundleLimit, Diff};
 use mirror::fits::Fits;
 use mirror::memory::Remembered;
 use mirror::names::IncomingName;
-use mirror::portion::{Have, Limits, StageFiles, Staged};
+use mirror::portion::{Limits, StageFiles, Staged};
 use mirror::scan::scan;
 use mirror::stage::stage;
 
@@ -80,7 +81,7 @@ pub(super) fn staged(source: &PinnedDir, order: &Stage) -> Result<Staged, Failur
     let copies = Folder::open(&order.copies)?;
     let have = match &order.have {
         Some(name) => have(folder.file(name, OFlag::O_RDONLY)?)?,
-        None => Have::new(),
+        None => Incoming::default(),
     };
     let room = free(&copies.fd)?.saturating_sub(order.reserve);
     let limits = Limits {
@@ -110,14 +111,17 @@ pub(super) fn staged(source: &PinnedDir, order: &Stage) -> Result<Staged, Failur
 }
 
 /// Reads the names in the incoming folder, one on each line before its size.
-fn have(file: File) -> Result<Have, Failure> {
-    let mut have = Have::new();
+fn have(file: File) -> Result<Incoming, Failure> {
+    let mut have = Incoming::default();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(Failure::io("reading the list of the incoming folder"))?;
         let entry = line
             .split_once(' ')
             .and_then(|(name, size)| Some((IncomingName::parse(name)?, size.parse().ok()?)));
-        have.extend(entry);
+        if let Some((name, size)) = entry {
+            have.add(&name, size);
+        }
     }
+    have.sort();
     Ok(have)
 }

@@ -404,3 +404,24 @@ fn versions_that_cannot_be_removed_fail_no_sync() {
     );
     assert_eq!(world.listing("app/.versions").len(), 4);
 }
+
+#[test]
+fn very_many_contents_of_an_interrupted_night_keep_neither_a_restore_nor_a_sync_from_its_work() {
+    if !have_rclone() {
+        return;
+    }
+    let world = mirrored(3, "");
+    // More than fit into an answer that the gate keeps in memory.
+    let incoming = world.path("remote/OdroidBackup/app/.incoming");
+    fs::create_dir_all(&incoming).unwrap();
+    for number in 0..40_000 {
+        fs::write(incoming.join(format!("{number:032x}")), "").unwrap();
+    }
+    fs::remove_file(world.path("remote/OdroidBackup/app/mirror.complete")).unwrap();
+    world
+        .on_host(&["--restore", "app", "--from", "mirror"])
+        .expect(0);
+    world.write("root/app/data/0", "another content");
+    world.request(&world.sync()).expect(0);
+    assert!(!incoming.exists() || fs::read_dir(&incoming).unwrap().next().is_none());
+}

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::work::Sync;
 use crate::action::Context;
+use crate::action::listing::list;
 use crate::action::remote::{Access, Ran, Task};
 use crate::action::remote_folder::RemoteFolder;
 use base::error::Failure;
@@ -294,8 +295,20 @@ impl Sync<'_> {
                 .map_err(|error| Failure::Verification(format!("{what}: {error}")))?;
             return Ok(item.and_then(|item| u64::try_from(item.size).ok()));
         }
-        let files = self.files(context, &parent)?;
-        let found = files.into_iter().find(|(known, _)| known == name);
-        Ok(found.map(|(_, size)| size))
+        let argv = rclone::list(context.config, &parent);
+        let task = self.task(&what, argv, None);
+        let found = list(
+            context,
+            &task,
+            &self.patience(),
+            &mut || Ok(None),
+            &mut |found, listed| {
+                if listed.path == name {
+                    *found = listed.size();
+                }
+                Ok(())
+            },
+        )?;
+        Ok(found.flatten())
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: nothing below the data on the remote changes before the delta is there, and after that the steps of the
 //! delta are carried out to the end, by this sync or by the next one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::draft::{Draft, read_live};
@@ -11,17 +11,18 @@ use super::state::{BUNDLED, FINAL, LIST, STAGED};
 use super::tell::NightEnd;
 use super::work::Sync;
 use crate::action::Context;
+use crate::action::listing::incoming;
 use crate::mirror::books::{Approval, Refusal};
 use crate::mirror::change::Change;
 use crate::mirror::guard::{Verdict, decide};
 use crate::walk::{Compare, Compared, Stage};
 use base::error::Failure;
 use mirror::changes::{Item, Work};
+use mirror::compose::Incoming;
 use mirror::diff::has_content;
 use mirror::fits::fold;
 use mirror::heading::AsOf;
 use mirror::memory::Remembered;
-use mirror::names::IncomingName;
 use mirror::plan::{Changed, Now, Pass, Step, steps, stored_at};
 use mirror::portion::Form;
 
@@ -277,11 +278,7 @@ impl Sync<'_> {
             return Ok(());
         };
         let there = if again {
-            let files = self.files(context, &self.places.incoming)?;
-            let sized = files
-                .iter()
-                .filter_map(|(name, size)| Some((IncomingName::parse(name)?, *size)));
-            Some(sized.collect::<HashMap<IncomingName, u64>>())
+            Some(incoming(context, &self.places.incoming, &self.patience())?)
         } else {
             None
         };
@@ -306,11 +303,7 @@ impl Sync<'_> {
     }
 
     /// The keys of the files that an earlier sync put into their places.
-    fn placed(
-        &self,
-        list: &str,
-        there: &HashMap<IncomingName, u64>,
-    ) -> Result<HashSet<u64>, Failure> {
+    fn placed(&self, list: &str, there: &Incoming) -> Result<HashSet<u64>, Failure> {
         let mut items = self.list(list)?;
         let mut placed = HashSet::new();
         while let Some(item) = items.item()? {
@@ -333,7 +326,7 @@ impl Sync<'_> {
         &self,
         list: &str,
         pass: Pass,
-        there: Option<&HashMap<IncomingName, u64>>,
+        there: Option<&Incoming>,
         take: &mut dyn FnMut(Step) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut before = self.remembered()?;
@@ -408,7 +401,7 @@ fn folded(file: &[u8]) -> u64 {
 }
 
 /// A line of the list, as far as it matters for the steps.
-fn changed(item: Item, there: Option<&HashMap<IncomingName, u64>>) -> Changed {
+fn changed(item: Item, there: Option<&Incoming>) -> Changed {
     let Item {
         work,
         incoming,
@@ -422,7 +415,7 @@ fn changed(item: Item, there: Option<&HashMap<IncomingName, u64>>) -> Changed {
     let now = Now {
         letter: record.letter,
         incoming: incoming.filter(|name| {
-            has_content(record.letter) && there.is_none_or(|there| there.get(name) == Some(&size))
+            has_content(record.letter) && there.is_none_or(|there| there.holds(name, size))
         }),
         size,
         bundled: work == Work::Bundle,

@@ -9,16 +9,18 @@ use super::bundle::Bundle;
 use super::state::{LIST, STAGED};
 use super::work::Sync;
 use crate::action::Context;
+use crate::action::listing::contents;
 use crate::action::remote::{Access, Task};
 use crate::walk::Stage;
 use base::error::Failure;
 use base::names::PlainPath;
 use base::progress::Phase;
 use host::program::Output;
+use mirror::compose::Incoming;
 use mirror::diff::Summary;
 use mirror::names::IncomingName;
 use mirror::plan::stored_at;
-use mirror::portion::{Direct, Form, Have, Staged};
+use mirror::portion::{Direct, Form, Staged};
 use mirror::scan::Notes;
 use rclone::call;
 use rclone::place::Place;
@@ -209,23 +211,30 @@ impl Contents {
         &self,
         sync: &mut Sync<'_>,
         context: &mut Context<'_>,
-    ) -> Result<Option<Have>, Failure> {
+    ) -> Result<Option<Incoming>, Failure> {
         if self.form != Form::Flat || !sync.state.incoming || self.files == 0 {
             return Ok(None);
         }
-        let files = sync.files(context, &sync.places.incoming)?;
-        if files.is_empty() {
+        let writing = || Failure::io("writing the list of the incoming folder");
+        let (mut out, mut have) = contents(
+            context,
+            &sync.places.incoming,
+            &sync.patience(),
+            &mut || {
+                let out = std::io::BufWriter::new(sync.own.create(HAVE)?);
+                Ok((out, Incoming::default()))
+            },
+            &mut |(out, have), name, size| {
+                have.add(name, size);
+                writeln!(out, "{name} {size}").map_err(writing())
+            },
+        )?;
+        if have.is_empty() {
             // There is nothing to remove at the end either.
             sync.left_over = false;
             return Ok(None);
         }
-        let mut out = std::io::BufWriter::new(sync.own.create(HAVE)?);
-        let writing = || Failure::io("writing the list of the incoming folder");
-        let mut have = Have::new();
-        for (name, size) in files {
-            writeln!(out, "{name} {size}").map_err(writing())?;
-            have.extend(IncomingName::parse(&name).map(|name| (name, size)));
-        }
+        have.sort();
         out.flush().map_err(writing())?;
         Ok(Some(have))
     }
@@ -321,13 +330,18 @@ impl Contents {
         context: &mut Context<'_>,
         copies: &PlainPath,
     ) -> Result<(), Failure> {
-        for (name, size) in sync.files(context, &sync.places.incoming)? {
+        let folder = &sync.places.incoming;
+        let patience = sync.patience();
+        let mut take = |(): &mut (), name: &IncomingName, size| {
             let path = format!("{copies}/{name}");
-            if std::fs::metadata(&path).is_ok_and(|copy| copy.len() == size) {
-                std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))?;
+            match std::fs::metadata(&path).is_ok_and(|copy| copy.len() == size) {
+                true => {
+                    std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))
+                }
+                false => Ok(()),
             }
-        }
-        Ok(())
+        };
+        contents(context, folder, &patience, &mut || Ok(()), &mut take)
     }
 
     /// Uploads a content that is too large for the spool.
@@ -363,22 +377,27 @@ impl Contents {
 }
 
 /// Takes away the copies whose contents the incoming folder holds already.
-fn drop_known(staged: &mut Staged, copies: &PlainPath, have: &Have) -> Result<(), Failure> {
+fn drop_known(staged: &mut Staged, copies: &PlainPath, have: &Incoming) -> Result<(), Failure> {
     let mut counts = |size: u64| {
         staged.there += 1;
         staged.there_bytes += size;
     };
-    for (name, size) in have {
-        let path = format!("{copies}/{name}");
-        if std::fs::metadata(&path).is_ok_and(|copy| copy.len() == *size) {
-            std::fs::remove_file(&path).map_err(Failure::io(format!("removing {path}")))?;
-            counts(*size);
+    let listing = || Failure::io(format!("listing {copies}"));
+    for copy in std::fs::read_dir(copies.to_string()).map_err(listing())? {
+        let copy = copy.map_err(listing())?;
+        let size = copy.metadata().map_err(listing())?.len();
+        let name = copy.file_name().to_str().and_then(IncomingName::parse);
+        if name.is_some_and(|name| have.holds(&name, size)) {
+            let path = copy.path();
+            std::fs::remove_file(&path)
+                .map_err(Failure::io(format!("removing {}", path.display())))?;
+            counts(size);
             staged.files = staged.files.saturating_sub(1);
-            staged.bytes = staged.bytes.saturating_sub(*size);
+            staged.bytes = staged.bytes.saturating_sub(size);
         }
     }
     let is_known = |direct: &Direct| {
-        IncomingName::parse(&direct.incoming).and_then(|name| have.get(&name)) == Some(&direct.size)
+        IncomingName::parse(&direct.incoming).is_some_and(|name| have.holds(&name, direct.size))
     };
     if let Some(direct) = staged.direct.take_if(|direct| is_known(direct)) {
         counts(direct.size);
