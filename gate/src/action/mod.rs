@@ -153,6 +153,7 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
     context.host.sweep();
     if !matches!(grant.order(), Order::Start(_)) {
         capture::sweep_all(context, None, context.started + grant.timeout());
+        sync::sweep_copies(context);
     }
     // `--recover` and `--start` look after leases later.
     if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
@@ -164,6 +165,7 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
 pub fn guard_after(grant: &Grant, context: &mut Context<'_>) {
     if let Order::Start(service) = grant.order() {
         capture::sweep_all(context, None, context.started + grant.timeout());
+        sync::sweep_copies(context);
         keeping::guard(context, Some(service), context.started + grant.timeout());
     }
 }

@@ -450,6 +450,25 @@ fn a_killed_gate_leaves_a_capture_that_the_next_action_removes() {
     assert!(captured(&world).is_empty());
 }
 
+#[test]
+fn copies_of_a_killed_upload_are_removed_by_the_next_action_and_not_before_their_sync_ends() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    observed(&world, "");
+    let copies = world.path("spool/.mirror/app/contents");
+    let mut sync = world.spawn(&world.sync());
+    wait_until("it uploads", || world.exists("uploading"));
+    world.on_host(&["--recover"]).expect(0);
+    assert!(copies.read_dir().unwrap().next().is_some());
+    kill(pid(&sync), Signal::SIGKILL).unwrap();
+    sync.wait().unwrap();
+    assert!(copies.exists());
+    world.on_host(&["--recover"]).expect(0);
+    assert!(!world.exists("spool/.mirror/app"));
+}
+
 /// A tree that takes some time to copy.
 fn many_files(world: &World, number: usize) {
     for folder in 0..number / 100 {
@@ -600,6 +619,23 @@ fn a_sync_that_starts_its_service_waits_for_its_turn_after_that() {
     world.request(&world.sync()).expect(0);
     // The retry stops it once more for the live data.
     assert!(world.exists("up"));
+}
+
+#[test]
+fn two_syncs_of_one_extra_target_do_not_take_the_copies_from_each_other() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    observed(&world, "");
+    world.write("extra/docs/page", "x");
+    let line = "backupctl --sync-extra docs --remote onedrive:/OdroidBackup";
+    let first = world.spawn(&format!("{line} --timeout 300"));
+    wait_long("the first one uploads", || world.exists("uploading"));
+    world.request(&format!("{line} --timeout 3")).expect(124);
+    world.write("go", "");
+    finish(first).expect(0);
+    assert_eq!(world.read("remote/OdroidBackup/extra/docs/page"), "x");
 }
 
 /// A lease under which the archive of an ext4 disk brought the service back early.

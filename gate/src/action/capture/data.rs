@@ -190,14 +190,16 @@ impl Capture {
     }
 
     /// Starts the service if it waits for this backup, and lets other actions of the service pass: all needed data was
-    /// read.
+    /// read. An extra target has one lock for its data and its mirror, which is held until the upload ends.
     pub(in crate::action) fn start(&mut self, context: &mut Context<'_>) {
         if std::mem::take(&mut self.starts)
             && let Some(service) = &self.service
         {
             start_early(context, service);
         }
-        self.lock = None;
+        if self.service.is_some() {
+            self.lock = None;
+        }
     }
 
     /// Ends the use of the data. Removes a whole capture, unless the next backup of the same lease can use it. A service

@@ -14,6 +14,7 @@ mod compare;
 mod draft;
 mod far;
 mod first;
+mod leftovers;
 mod listing;
 mod lookups;
 mod night;
@@ -23,6 +24,8 @@ mod step;
 mod tell;
 mod upload;
 mod work;
+
+pub(super) use self::leftovers::sweep_copies;
 
 use std::cell::RefCell;
 use std::time::Instant;

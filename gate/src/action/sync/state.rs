@@ -98,6 +98,9 @@ impl SyncState {
     }
 }
 
+/// The folder of all copies in the spool.
+pub(super) const COPIES: &str = ".mirror";
+
 /// The list of changes, as the comparison finds it.
 pub(super) const LIST: &str = "list";
 
@@ -128,7 +131,7 @@ impl Own {
         // One level after the other: a disk that is not mounted is told from a new folder.
         context.own_directory(&context.config.state_dir.below(&["mirrors"]))?;
         let fd = context.own_directory(&path)?;
-        let spool = context.config.spool_dir.below(&[".mirror"]);
+        let spool = context.config.spool_dir.below(&[COPIES]);
         context.own_directory(&spool)?;
         let copies = spool.below(&[&folder]);
         let own = Self { path, fd, copies };
