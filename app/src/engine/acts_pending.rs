@@ -2,11 +2,12 @@
 
 use super::command::{CancelError, TriggerError};
 use super::plan::Plan;
+use super::step_task::StopWish;
 use crate::domain::lifecycle::{Run, RunId};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A step that is ready to start. Dropped without a word, it never starts.
 #[derive(Debug)]
@@ -23,8 +24,9 @@ pub(super) struct PendingActs {
     /// Runs whose new state is published.
     pub(super) changed: BTreeSet<RunId>,
     pub(super) starts: Vec<PreparedStep>,
-    /// Runs with a current step to stop.
-    pub(super) stops: Vec<RunId>,
+    /// Running steps to stop. Each is named by its own channel: until the commit the run may go on to its next step, which must
+    /// not be stopped in its place.
+    pub(super) stops: Vec<watch::Sender<StopWish>>,
     /// Steps to try again after a delay.
     pub(super) retries: Vec<(RunId, usize, Duration)>,
     /// Runs that are over.
@@ -34,12 +36,17 @@ pub(super) struct PendingActs {
 }
 
 impl PendingActs {
-    /// Adds the rest of a plan with its prepared steps.
-    pub(super) fn add(&mut self, plan: Plan, mut starts: Vec<PreparedStep>) {
+    /// Adds the rest of a plan, with its prepared steps and the channels of the steps to stop.
+    pub(super) fn add(
+        &mut self,
+        plan: Plan,
+        mut starts: Vec<PreparedStep>,
+        mut stops: Vec<watch::Sender<StopWish>>,
+    ) {
         let Plan {
             mut changed,
             starts: _,
-            mut stops,
+            stops: _,
             mut retries,
             mut finished,
         } = plan;

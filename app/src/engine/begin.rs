@@ -160,7 +160,8 @@ impl Dispatcher {
         let mine = plan.split_off(id);
         let mut acts = PendingActs::default();
         let starts = self.prepare_steps(mine.starts.clone());
-        acts.add(mine, starts);
+        let stops = self.channels_to_stop(&mine);
+        acts.add(mine, starts, stops);
         self.beginning.insert(id, Beginning { run, reason, acts });
         self.settle(plan);
     }

@@ -80,7 +80,7 @@ impl Board {
                 pool.release(id);
                 plan.retries.push((id, position, delay));
             }
-            Next::Stop(_) => plan.stops.push(id),
+            Next::Stop(position) => plan.stops.push((id, position)),
             Next::Nothing => {}
             Next::Finished => {
                 pool.release(id);

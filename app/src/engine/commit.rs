@@ -152,10 +152,8 @@ impl Dispatcher {
         if self.board.active.is_empty() {
             self.parts.supervisors.dismiss();
         }
-        for id in acts.stops {
-            if let Some(stop) = self.board.active.get(&id).and_then(|a| a.stop.as_ref()) {
-                stop.send_replace(StopWish::Cancel);
-            }
+        for stop in acts.stops {
+            stop.send_replace(StopWish::Cancel);
         }
         for (run, position, delay) in acts.retries {
             let own = self.own.clone();

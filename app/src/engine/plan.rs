@@ -11,8 +11,8 @@ pub(super) struct Plan {
     pub(super) changed: BTreeSet<RunId>,
     /// Steps to start.
     pub(super) starts: Vec<(RunId, usize)>,
-    /// Runs with a current step to stop.
-    pub(super) stops: Vec<RunId>,
+    /// Running steps to stop.
+    pub(super) stops: Vec<(RunId, usize)>,
     /// Steps to try again after a delay.
     pub(super) retries: Vec<(RunId, usize, Duration)>,
     /// Runs that are over.
@@ -25,7 +25,7 @@ impl Plan {
         Self {
             changed: self.changed.take(&run).into_iter().collect(),
             starts: self.starts.extract_if(.., |(id, _)| *id == run).collect(),
-            stops: self.stops.extract_if(.., |id| *id == run).collect(),
+            stops: self.stops.extract_if(.., |(id, _)| *id == run).collect(),
             retries: self.retries.extract_if(.., |(id, ..)| *id == run).collect(),
             finished: self.finished.extract_if(.., |id| *id == run).collect(),
         }

@@ -55,9 +55,17 @@ impl Dispatcher {
                 self.unsaved.insert(*id, active.run.clone());
             }
         }
+        // Before the next steps get their channels.
+        let stops = self.channels_to_stop(&plan);
         let starts = self.prepare_steps(std::mem::take(&mut plan.starts));
-        self.waiting.add(plan, starts);
+        self.waiting.add(plan, starts, stops);
         self.commit();
+    }
+
+    /// The channels of the running steps that a plan stops.
+    pub(super) fn channels_to_stop(&self, plan: &Plan) -> Vec<watch::Sender<StopWish>> {
+        let channel = |(run, _): &(RunId, usize)| self.board.active.get(run)?.stop.clone();
+        plan.stops.iter().filter_map(channel).collect()
     }
 
     pub(super) fn prepare_steps(&mut self, starts: Vec<(RunId, usize)>) -> Vec<PreparedStep> {

@@ -146,8 +146,9 @@ impl Bench {
             self.board.remove(id);
         }
         let mut stopped = Vec::new();
-        for id in plan.stops {
-            stopped.extend(self.running.remove(&id).map(|position| (id, position)));
+        for (id, position) in plan.stops {
+            assert_eq!(self.running.remove(&id), Some(position), "it runs");
+            stopped.push((id, position));
         }
         for (run, position, _) in plan.retries {
             self.delayed.insert(run, position);
