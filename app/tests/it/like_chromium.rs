@@ -47,8 +47,19 @@ struct Request {
     way: Way,
 }
 
+impl Request {
+    /// A stream that ends only with its client.
+    fn is_live(&self) -> bool {
+        self.path.contains("/stream") || self.path.ends_with("/events")
+    }
+}
+
+/// Seconds for which a live stream is read; and a second time, where its head did not come in the first.
+const LIVE_S: &str = "0.2";
+const LIVE_ON_A_BUSY_MACHINE_S: &str = "10";
+
 /// A request as a stanza of curl's configuration file.
-fn stanza(world: &World, cookie: &str, request: &Request) -> String {
+fn stanza(world: &World, cookie: &str, request: &Request, live_s: &str) -> String {
     let data = world.server.data().display();
     let mut lines = vec![
         format!("header = \"{CHROMIUM}\""),
@@ -95,19 +106,19 @@ fn stanza(world: &World, cookie: &str, request: &Request) -> String {
         }
         Variant::Get => {}
     }
-    if request.path.contains("/stream") || request.path.ends_with("/events") {
+    if request.is_live() {
         lines.retain(|line| line != "max-time = 20");
-        lines.push("max-time = 0.2".to_owned());
+        lines.push(format!("max-time = {live_s}"));
     }
     lines.join("\n")
 }
 
 /// Sends the requests one after the other over as few connections as curl needs; returns status, version and exit
 /// code of each.
-fn curl(world: &World, cookie: &str, requests: &[Request]) -> Vec<String> {
+fn curl(world: &World, cookie: &str, requests: &[Request], live_s: &str) -> Vec<String> {
     let stanzas: Vec<String> = requests
         .iter()
-        .map(|request| stanza(world, cookie, request))
+        .map(|request| stanza(world, cookie, request, live_s))
         .collect();
     let mut curl = Command::new("curl")
         .args(["--config", "-"])
@@ -259,15 +270,19 @@ fn every_address_answers_and_the_server_lives_on() {
                 Variant::Head => gets.iter().map(|path| one("HEAD", path)).collect(),
                 _ => gets.iter().map(|path| one("GET", path)).collect(),
             };
-            let answers = curl(&world, &cookie, &requests);
+            let answers = curl(&world, &cookie, &requests, LIVE_S);
             assert_eq!(answers.len(), requests.len(), "{way:?} {variant:?}");
-            for (request, answer) in requests.iter().zip(answers) {
+            for (request, mut answer) in requests.iter().zip(answers) {
+                if request.is_live() && answer.starts_with("000") && answer.ends_with(TIME_IS_UP) {
+                    let again = std::slice::from_ref(request);
+                    answer = curl(&world, &cookie, again, LIVE_ON_A_BUSY_MACHINE_S).concat();
+                }
                 let told = format!("{way:?} {variant:?} {} {}", request.method, request.path);
                 let words: Vec<&str> = answer.split(' ').collect();
                 let [status, version, exit] = words[..] else {
                     panic!("{told}: {answer}");
                 };
-                let live = request.path.contains("/stream") || request.path.ends_with("/events");
+                let live = request.is_live();
                 let fits = match variant {
                     // An answer without a body, or one that ended first, is read to its end.
                     Variant::BrokenOff => [DONE, CANNOT_WRITE, TIME_IS_UP].contains(&exit),
