@@ -29,16 +29,19 @@ fn main() -> Result<(), Failure> {
     let manual = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../docs/manual");
     println!("cargo::rerun-if-changed={}", manual.display());
     let mut pages = Vec::new();
+    let pictures = pictures(&manual)?;
     for (slug, title, part) in summary(&fs::read_to_string(manual.join("SUMMARY.md"))?) {
         let file = format!("{slug}.md");
         let text =
             fs::read_to_string(manual.join(&file)).map_err(|error| format!("{file}: {error}"))?;
         let text = with_included(&text, &manual)?;
-        pages.push(render(slug, title, part, &text));
+        let mut page = render(slug, title, part, &text);
+        page.html = sized(page.html, &pictures);
+        pages.push(page);
     }
     check(&pages)?;
     let target = PathBuf::from(env::var("OUT_DIR")?).join("manual.rs");
-    fs::write(target, source(&pages, &manual)?)?;
+    fs::write(target, source(&pages, &pictures)?)?;
     Ok(())
 }
 
@@ -216,8 +219,64 @@ fn check(pages: &[Page]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A picture: its path, name, width and height.
+struct Picture {
+    path: PathBuf,
+    name: String,
+    width: u32,
+    height: u32,
+}
+
+/// The pictures of the manual, PNG files (https://www.w3.org/TR/png-3/#11IHDR).
+fn pictures(manual: &Path) -> Result<Vec<Picture>, Failure> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(manual.join("pictures"))? {
+        let path = fs::canonicalize(entry?.path())?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let content = fs::read(&path)?;
+        let number = |at: usize| {
+            Some(u32::from_be_bytes(
+                content.get(at..at + 4)?.try_into().ok()?,
+            ))
+        };
+        let (Some(width), Some(height)) = (number(16), number(20)) else {
+            return Err(format!("{name} is no picture").into());
+        };
+        found.push(Picture {
+            path,
+            name,
+            width,
+            height,
+        });
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+/// Gives pictures their size, so that the page does not move when they arrive.
+fn sized(mut html: String, pictures: &[Picture]) -> String {
+    for Picture {
+        name,
+        width,
+        height,
+        ..
+    } in pictures
+    {
+        let plain = format!("<img src=\"/docs/pictures/{name}\"");
+        html = html.replace(
+            &plain,
+            &format!("{plain} width=\"{width}\" height=\"{height}\""),
+        );
+    }
+    html
+}
+
 /// The source of the lists of pages and pictures.
-fn source(pages: &[Page], manual: &Path) -> Result<String, Failure> {
+fn source(pages: &[Page], pictures: &[Picture]) -> Result<String, Failure> {
     let mut out = String::from("const PAGES: &[ManualPage] = &[\n");
     for page in pages {
         let Page {
@@ -234,17 +293,8 @@ fn source(pages: &[Page], manual: &Path) -> Result<String, Failure> {
         )?;
     }
     out.push_str("];\nconst PICTURES: &[(&str, &[u8])] = &[\n");
-    let mut pictures: Vec<PathBuf> = fs::read_dir(manual.join("pictures"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    pictures.sort();
-    for picture in pictures {
-        let name = picture.file_name().unwrap_or_default().to_string_lossy();
-        writeln!(
-            out,
-            "({name:?}, include_bytes!({:?})),",
-            fs::canonicalize(&picture)?
-        )?;
+    for Picture { name, path, .. } in pictures {
+        writeln!(out, "({name:?}, include_bytes!({path:?})),")?;
     }
     out.push_str("];\n");
     Ok(out)

@@ -99,6 +99,11 @@ fn every_page_of_the_manual_is_served_to_everyone() {
         count += 1;
     }
     assert!(count > 10);
+    // Without its size a picture would move the text below when it arrives.
+    let first = stranger(&server, "/docs").text();
+    let sized = first.matches("width=\"").count();
+    assert_eq!(sized, first.matches("<img").count());
+    assert!(sized > 0);
     let picture = stranger(&server, "/docs/pictures/overview.png");
     assert_eq!((picture.status, &picture.body[1..4]), (200, &b"PNG"[..]));
     assert_eq!(stranger(&server, "/docs/nothing").status, 404);
