@@ -111,6 +111,12 @@ impl Supervisors {
     }
 }
 
+/// Reports if the other end of a socket is gone.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
+}
+
 /// A report of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
@@ -142,10 +148,10 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
-    /// Tells the supervisor to start a command.
+    /// Tells the supervisor to start a command. A supervisor that is gone is found out by `said`, as one that vanishes later.
     ///
     /// # Errors
-    /// The working directory does not exist, or the supervisor is gone.
+    /// The working directory does not exist.
     pub(super) async fn launch(&mut self, what: Launch<'_>) -> io::Result<()> {
         if !what.dir.is_dir() {
             return Err(io::Error::other(format!(
@@ -155,9 +161,16 @@ impl Supervised {
         }
         let text = order::text(what.dir, what.program, what.args, what.env)?;
         let socket: &UnixStream = self.writer.as_ref();
-        order::begin(socket, &what.output)?;
+        let begun = order::begin(socket, &what.output);
         drop(what.output);
-        self.writer.write_all(&text).await
+        let sent = match begun {
+            Ok(()) => self.writer.write_all(&text).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Err(error) if is_gone(&error) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// The next report of the supervisor. Safe to drop and call again.
@@ -216,5 +229,28 @@ impl Supervised {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not end".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_supervisor_that_is_gone_before_its_order_has_vanished() {
+        // This one ends at once, and reads nothing.
+        let supervisors = Supervisors::new("/bin/true".into(), Path::new("/"));
+        let mut supervised = supervisors.start().unwrap();
+        supervised.child.wait().await.unwrap();
+        let (_, output) = std::io::pipe().unwrap();
+        let what = Launch {
+            program: "true",
+            args: &[],
+            env: &BTreeMap::new(),
+            dir: Path::new("/"),
+            output: output.into(),
+        };
+        supervised.launch(what).await.unwrap();
+        assert_eq!(supervised.said().await, Said::Vanished);
     }
 }
