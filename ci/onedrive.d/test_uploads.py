@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import unittest
-from pathlib import Path
 
 from cases import RCLONE, VERSION
 from gate import Gate
