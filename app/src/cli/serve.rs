@@ -213,9 +213,6 @@ impl Server {
 
         let folders = Folders::new(&config.data);
         let libraries = Libraries::new(config.data.join("python-libs"));
-        if let Err(error) = libraries.sweep() {
-            tracing::warn!(%error, "former Python packages stay on the disk until the next start");
-        }
         let scripts = Scripts::new(folders.scripts.clone(), config.data.join("script-versions"));
         let logs = LogStore::new(config.data.join("logs"), config.log_limit);
         let problems = Problems::default();

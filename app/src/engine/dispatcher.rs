@@ -123,6 +123,12 @@ impl Dispatcher {
                 }
             }
         }
+        // Only now: a process that changed the packages held their lock until it was killed.
+        let libraries = dispatcher.parts.libraries.clone();
+        let swept = blocking::run(move || libraries.sweep()).await;
+        if let Err(error) = swept.map_err(std::io::Error::from).flatten() {
+            tracing::warn!(%error, "former Python packages stay on the disk until the next start");
+        }
         let mut plan = Plan::default();
         for (pool, retention, run) in unfinished {
             tracing::warn!(

@@ -39,7 +39,8 @@ fn kill_marked(marks: &[String], data: &str) -> usize {
     let mut pause = Duration::from_millis(2);
     for _ in 0..ROUNDS {
         let found = find(marks, data);
-        if found.is_empty() {
+        // A process that dies loses its environment before its files and locks.
+        if found.is_empty() && killed.iter().all(|pid| living_parent(*pid).is_none()) {
             break;
         }
         for pid in found {

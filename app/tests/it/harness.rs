@@ -224,6 +224,16 @@ impl Server {
         self.get(&format!("/api/v1/runs/{id}")).expect(200).json()
     }
 
+    /// A run once it is over. A page that was clicked may not have made it yet.
+    pub(crate) fn run_that_is_over(&self, id: i64) -> Option<Value> {
+        let answer = self.get(&format!("/api/v1/runs/{id}"));
+        if answer.status == 404 {
+            return None;
+        }
+        let run = answer.expect(200).json();
+        (run["finished"] == true).then_some(run)
+    }
+
     /// Runs a task to its end.
     pub(crate) fn run_to_end(&self, task: &str) -> Value {
         let id = self.trigger(task);
@@ -232,9 +242,7 @@ impl Server {
 
     /// Waits until a run is over.
     pub(crate) fn finished(&self, id: i64) -> Value {
-        wait_for("the end of the run", || {
-            Some(self.run(id)).filter(|run| run["finished"] == true)
-        })
+        wait_for("the end of the run", || self.run_that_is_over(id))
     }
 
     /// Waits until a step of a run is in a state.

@@ -1,7 +1,7 @@
 //! Python packages: installed by pip as a run, found by every step, changed whole or not at all.
 
 use crate::browser::{base, set_up};
-use crate::harness::{PATIENCE, Server, wait_for};
+use crate::harness::{PATIENCE, Server, processes, wait_for};
 use crate::webdriver::Browser;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -69,10 +69,13 @@ fn start(server: &Server, package: &str) -> i64 {
 #[track_caller]
 fn finished(server: &Server, run: i64) -> Value {
     let begin = Instant::now();
-    while server.run(run)["finished"] != true && begin.elapsed() < 4 * PATIENCE {
+    loop {
+        if let Some(run) = server.run_that_is_over(run) {
+            return run;
+        }
+        assert!(begin.elapsed() < 4 * PATIENCE, "run {run} does not end");
         std::thread::sleep(Duration::from_millis(50));
     }
-    server.finished(run)
 }
 
 fn install(server: &Server, package: &str) -> Value {
@@ -267,6 +270,30 @@ fn a_cancelled_or_killed_installation_leaves_the_packages_and_nothing_else() {
 }
 
 #[test]
+fn an_installation_whose_supervisor_hangs_is_swept_by_the_next_server() {
+    let Some((server, _wheels)) = with_wheels() else {
+        return;
+    };
+    succeeded(&server, &install(&server, "demo-pkg==1.0"));
+    let environment = swept(&server);
+    let index = hanging_index(&server);
+    start(&server, "space.one");
+    let _asked = index.accept().unwrap();
+    // The supervisor cannot end its step: the next server does, and only then is the lock of the folder free.
+    let parent = format!("PPid:\t{}\n", server.pid());
+    for supervisor in processes("__supervise-step") {
+        let status = std::fs::read_to_string(supervisor.join("status")).unwrap_or_default();
+        if status.contains(&parent) {
+            let pid = supervisor.file_name().unwrap().to_str().unwrap();
+            let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        }
+    }
+    let server = server.crash_and_restart();
+    assert_eq!(swept(&server), environment);
+}
+
+#[test]
 fn a_folder_of_release_0_1_works_on_and_is_taken_over_by_the_first_change() {
     let Some((server, wheels)) = with_wheels() else {
         return;
@@ -414,8 +441,8 @@ fn a_package_is_installed_and_removed_by_clicks() {
     browser.goto(&format!("{}/libraries", base(&server)));
     browser.wait_text("tbody tr", "A <b>demo</b>");
     browser.click("form[action='/libraries/demo-pkg/delete'] button");
-    browser.wait_text("h1", "libraries");
     finished(&server, 2);
+    browser.wait_text("h1", "libraries");
     browser.wait_text("[data-run-state]", "success");
     browser.goto(&format!("{}/libraries", base(&server)));
     browser.wait_text("[data-live]", "Nothing is installed yet");
