@@ -317,8 +317,22 @@ path = "{here}/extra/docs"
             .into_iter()
             .filter(|(_, line)| line.contains("__keep stay") || line.contains("__keep stand-by"))
             .map(|(pid, _)| pid)
+            .filter(|&pid| runs_its_own_program(pid))
             .collect()
     }
+}
+
+/// False for a child that has not reached its execve(2): it still shows the command line of its parent.
+fn runs_its_own_program(pid: Pid) -> bool {
+    // PF_FORKNOEXEC of the kernel's include/linux/sched.h, see proc_pid_stat(5).
+    const FORK_WITHOUT_EXEC: u64 = 0x40;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let flags = fields
+        .split(' ')
+        .nth(6)
+        .and_then(|text| text.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & FORK_WITHOUT_EXEC == 0)
 }
 
 pub(crate) fn pid(child: &Child) -> Pid {
