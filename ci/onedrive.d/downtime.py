@@ -1,7 +1,7 @@
 """Seconds for which a backup keeps its service down: version 0.1 and this one, on ext4, btrfs and XFS, in one table.
 
-Run by `ci/bench downtime`. The data lies on a loop device, the remote is the stand-in with a line of 20 MB/s and of 1 MB/s, the gates
-have no limit of requests a second, so that the line alone is slow. Stop and start take no time of their own.
+Run by `ci/bench downtime`. The data lies on a loop device, the remote is the stand-in with a line of 20 MB/s and of 1 MB/s. Without
+`--tpslimit` the gates have no limit of requests a second, so that the line alone is slow. Stop and start take no time of their own.
 """
 
 import argparse
@@ -32,7 +32,7 @@ NIGHT, DAY = ("stop", "sync", "start"), ("stop", "sync", "archive", "start")
 class Version:
     """One version of the gate, with its data on a loop device."""
 
-    def __init__(self, name: str, binaries: Path, world: World, scratch: Path, disk: Path):
+    def __init__(self, name: str, binaries: Path, world: World, scratch: Path, disk: Path, tpslimit: int):
         self.name, self.control = name, Client(world.socket)
         place = scratch / name
         (place / "podman").mkdir(parents=True)
@@ -43,7 +43,7 @@ class Version:
         for verb, text in SCRIPTS.items():
             script = place / "bin" / f"app-{verb}"
             script.write_text(f"#!/bin/sh\n{text.format(up=place / 'up' / 'app', log=self.log)}\n")
-        self.gate.configure(tpslimit=0, tables='[lease]\nseconds = 80000\nkeeper = "process"')
+        self.gate.configure(tpslimit=tpslimit, tables='[lease]\nseconds = 80000\nkeeper = "process"')
 
     def fill(self, size: int):
         """Makes the data and puts it on the remote, as a former night left it."""
@@ -97,6 +97,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="64 MiB in place of 1 GiB")
     parser.add_argument("--filesystem", action="append", choices=MAKE, help="one of ext4, btrfs, xfs; all by default")
     parser.add_argument("--speed", action="append", type=int, metavar="MB/S", help="20 and 1 by default")
+    parser.add_argument("--tpslimit", type=int, default=0, help="requests a second of each gate; no limit by default")
     parser.add_argument("--no-archive", action="store_true", help="sync nights alone")
     parser.add_argument("old", type=Path, help="the folder of the gate of version 0.1")
     return parser.parse_args()
@@ -121,7 +122,7 @@ def one(kind: str, speed: int, name: str, binaries: Path, given: argparse.Namesp
         place = disk(kind, scratch)
         try:
             with World(Settings(latency=LATENCY_S), remote="onedrive") as world:
-                version = Version(name, binaries, world, scratch, place)
+                version = Version(name, binaries, world, scratch, place, given.tpslimit)
                 version.fill((64 << 20) if given.quick else (1 << 30))
                 Client(world.socket).settings(bandwidth=speed * MB)
                 found = {"sync night": version.measure(NIGHT, 1)}
@@ -139,7 +140,7 @@ def main():
     hide_systemd()
     said = [subprocess.run([where / "backupctl", "--version"], capture_output=True, text=True).stdout.strip() for where in (given.old, BINARIES)]
     size = "64 MiB" if given.quick else "1 GiB"
-    print(f"{said[0]} and {said[1]}; rclone {'.'.join(map(str, VERSION))}; {size} in {FILES} files, {CHANGED} changed; {LATENCY_S * 1000:.0f} ms a request")
+    print(f"{said[0]} and {said[1]}; rclone {'.'.join(map(str, VERSION))}; {size} in {FILES} files, {CHANGED} changed; {LATENCY_S * 1000:.0f} ms a request, tpslimit {given.tpslimit}")
     print(f"{'':22} {'down: 0.1':>12} {'now':>10} {'ratio':>7}   stops    whole backup: 0.1, now", flush=True)
     for kind in given.filesystem or MAKE:
         for speed in given.speed or (20, 1):
