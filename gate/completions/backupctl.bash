@@ -34,7 +34,7 @@ _backupctl_offer() {
 }
 
 # Table of verbs: begin
-_backupctl_verbs='--stop --start --sync --archive --sync-extra --list --status --doctor --verify --restore --verify-extra --restore-extra --recover --approve --approve-extra --explain --install --uninstall --completions --ssh-gate --help --version'
+_backupctl_verbs='--stop --start --sync --archive --sync-extra --rehearse --list --status --doctor --verify --restore --verify-extra --restore-extra --recover --approve --approve-extra --explain --install --uninstall --completions --ssh-gate --help --version'
 
 # _backupctl_options VERB: the options that go with it.
 _backupctl_options() {
@@ -44,6 +44,7 @@ _backupctl_options() {
     --sync) echo '--path --remote --timeout' ;;
     --archive) echo '--path --remote --keep-weekly --keep-monthly --timeout' ;;
     --sync-extra) echo '--remote --timeout' ;;
+    --rehearse) echo '--remote --timeout' ;;
     --list) echo '--json' ;;
     --status) echo '--json' ;;
     --doctor) echo '--json' ;;
@@ -77,6 +78,9 @@ _backupctl_kind() {
     '--sync-extra --sync-extra') echo extra ;;
     '--sync-extra --remote') echo remote ;;
     '--sync-extra --timeout') echo unknown ;;
+    '--rehearse --rehearse') echo services ;;
+    '--rehearse --remote') echo remote ;;
+    '--rehearse --timeout') echo unknown ;;
     '--list --list') echo maybe services ;;
     '--status --status') echo maybe services ;;
     '--verify --verify') echo services ;;

@@ -35,9 +35,9 @@ end
 # Whether a verb may come, or the value of the verb that is the last word.
 function __backupctl_has_none
     set -l words (commandline -opc)
-    contains -- $words[-1] --stop --start --sync --archive --sync-extra --verify --restore --verify-extra --restore-extra --approve --approve-extra --explain --completions
+    contains -- $words[-1] --stop --start --sync --archive --sync-extra --rehearse --verify --restore --verify-extra --restore-extra --approve --approve-extra --explain --completions
     and return 0
-    not __backupctl_has stop start sync archive sync-extra list status doctor verify restore verify-extra restore-extra recover approve approve-extra explain install uninstall completions ssh-gate help version
+    not __backupctl_has stop start sync archive sync-extra rehearse list status doctor verify restore verify-extra restore-extra recover approve approve-extra explain install uninstall completions ssh-gate help version
 end
 
 complete -c backupctl -f
@@ -48,6 +48,7 @@ complete -c backupctl -n __backupctl_has_none -l start -xa '(__backupctl_names s
 complete -c backupctl -n __backupctl_has_none -l sync -xa '(__backupctl_names services)' -d 'mirror its data'
 complete -c backupctl -n __backupctl_has_none -l archive -xa '(__backupctl_names services)' -d 'pack its data into an archive'
 complete -c backupctl -n __backupctl_has_none -l sync-extra -xa '(__backupctl_names extra)' -d 'mirror an extra directory'
+complete -c backupctl -n __backupctl_has_none -l rehearse -xa '(__backupctl_names services)' -d 'prove that its newest copy can be restored'
 complete -c backupctl -n __backupctl_has_none -l list -d 'list mirrors, archives and left-over files'
 complete -c backupctl -n __backupctl_has_none -l status -d 'show services that are up, down, stopped or busy'
 complete -c backupctl -n __backupctl_has_none -l doctor -d 'check every link of the chain and suggest fixes'
@@ -66,9 +67,9 @@ complete -c backupctl -n __backupctl_has_none -l ssh-gate -d 'carry out the requ
 complete -c backupctl -n __backupctl_has_none -l help -d 'print this help'
 complete -c backupctl -n __backupctl_has_none -l version -d 'print the version'
 complete -c backupctl -n '__backupctl_has list status recover' -xa '(__backupctl_names services)'
-complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra verify restore verify-extra restore-extra' -l timeout -x -d 'give up after S seconds'
+complete -c backupctl -n '__backupctl_has stop start sync archive sync-extra rehearse verify restore verify-extra restore-extra' -l timeout -x -d 'give up after S seconds'
 complete -c backupctl -n '__backupctl_has sync archive' -l path -xa '(__backupctl_path)' -d 'its data directory'
-complete -c backupctl -n '__backupctl_has sync archive sync-extra verify restore verify-extra restore-extra' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
+complete -c backupctl -n '__backupctl_has sync archive sync-extra rehearse verify restore verify-extra restore-extra' -l remote -xa '(__backupctl_remotes)' -d 'the remote folder'
 complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'keep archives of N weeks'
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'keep archives of N months'
 complete -c backupctl -n '__backupctl_has list status doctor' -l json -d 'the same for scripts'

@@ -12,7 +12,7 @@ use crate::action::spool_folder;
 use crate::control::Controls;
 use crate::keeper;
 use crate::lease::KeptBy;
-use crate::policy::{self, Archive, Decision, Grant, Mirror, Order};
+use crate::policy::{self, Archive, Decision, Grant, Mirror, Order, Rehearse};
 use crate::request::Request;
 use crate::retention::{ArchiveName, PARTIAL, PREVIOUS};
 use base::error::ExitStatus;
@@ -126,6 +126,7 @@ fn steps(config: &Config, grant: &Grant, now: NaiveDateTime) -> Vec<Value> {
         }
         Order::Sync(mirror) => sync_steps(config, mirror, now),
         Order::Archive(archive) => archive_steps(config, archive, now.date()),
+        Order::Rehearse(order) => rehearsal_steps(config, order),
         Order::Recover { .. }
         | Order::Approve { .. }
         | Order::Report { .. }
@@ -237,6 +238,51 @@ fn sync_steps(config: &Config, mirror: &Mirror, now: NaiveDateTime) -> Vec<Value
             "keep_count": config.versions.keep_count,
         }),
     ]
+}
+
+fn rehearsal_steps(config: &Config, order: &Rehearse) -> Vec<Value> {
+    let service = &order.wanted.service;
+    let terms = &config.rehearsal;
+    let folder = config.spool_dir.below(&[".rehearsal"]).to_string();
+    let mut steps = Vec::new();
+    for remote in &order.wanted.remotes {
+        let archives = remote.join(&format!("{service}/archives"));
+        let place = |name: &str| format!("{archives}/{name}");
+        let archive = format!("{service}-YYYY-MM-DD.tar.gz");
+        let manifest = format!("{service}-YYYY-MM-DD.manifest.gz");
+        steps.extend([
+            step("list the archives", rclone::list(config, &archives)),
+            step(
+                "where the archive has its turn, read its manifest",
+                rclone::cat(config, &place(&manifest), 0),
+            ),
+            step(
+                "unpack it in a private folder, with every digest compared",
+                rclone::cat(config, &place(&archive), 0),
+            ),
+        ]);
+    }
+    for (_, places) in &order.mirror.places {
+        let argv = rclone::fetch_contents(config, &places.data, &folder);
+        steps.extend([
+            step(
+                "where the mirror has its turn, list its manifests",
+                rclone::list(config, &places.books),
+            ),
+            json!({
+                "what": "fetch its contents into a private folder, with every digest compared; of a large mirror, the next share",
+                "argv": rclone::with_most(argv, terms.max_bytes),
+                "rehearsals": terms.rehearsals,
+            }),
+        ]);
+    }
+    steps.push(json!({
+        "what": "check all databases in it, and remove the folder",
+        "argv": [],
+        "folder": folder,
+        "max_bytes": terms.max_bytes,
+    }));
+    steps
 }
 
 fn archive_steps(config: &Config, order: &Archive, today: NaiveDate) -> Vec<Value> {

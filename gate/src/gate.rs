@@ -176,6 +176,7 @@ pub(crate) fn carry_out(
             | Order::VerifyMirror(_)
             | Order::Restore(_)
             | Order::RestoreExtra(_)
+            | Order::Rehearse(_)
     ) {
         let offers = Offers::ask();
         facts.push(("confinement", offers.to_string()));

@@ -3,6 +3,7 @@
 //! Invariant: only [`decide`] makes a [`Grant`], and actions accept only grants; an undecided request cannot be
 //! carried out because it has the wrong type.
 
+mod deadline;
 mod order;
 pub mod powers;
 mod reason;
@@ -12,13 +13,16 @@ use std::time::Duration;
 use crate::request::{HostVerb, Request, Target};
 use base::lock_name::LockName;
 use base::names::{
-    Count, Day, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName, folded, usable::table,
+    Count, Day, Origin, PlainPath, Remote, ServiceName, TargetName, folded, usable::table,
 };
 use config::{Config, Timeout};
+use deadline::{FETCHING, LOOKING, bounded};
 use host::caller::{Caller, Door};
 use mirror::place::Places;
 
-pub use order::{Archive, Mirror, MirrorCopies, Order, Raised, Restore, RestoreExtra, Wanted};
+pub use order::{
+    Archive, Mirror, MirrorCopies, Order, Raised, Rehearse, Restore, RestoreExtra, Wanted,
+};
 pub use reason::Reason;
 
 /// The result of a decision.
@@ -51,18 +55,6 @@ impl Grant {
         self.timeout
     }
 }
-
-/// Time limit for a complete examination of the host and its remotes.
-const LOOKING: Timeout = Timeout {
-    default: 300,
-    max: 300,
-};
-
-/// Time limit for bringing an archive back: an administrator asks for it, and may have to wait for a slow line.
-const FETCHING: Timeout = Timeout {
-    default: 86_400,
-    max: 9_999_999,
-};
 
 /// Decides on a request. Pure: reads only its arguments.
 pub fn decide(config: &Config, caller: &Caller, request: &Request) -> Decision {
@@ -251,6 +243,20 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
             };
             (Order::Archive(archive), limits.archive, *timeout)
         }
+        Request::Rehearse {
+            service,
+            remote,
+            timeout,
+        } => {
+            let wanted = wanted(config, service, None, remote.as_ref())?;
+            // The host's administrator may restore anyway.
+            if !config.rehearsal.allowed && caller.door() == Door::Ssh {
+                return Err(Reason::NoRehearsals);
+            }
+            let mirror = copies(config, service, remote.as_ref())?;
+            let order = Order::Rehearse(Box::new(Rehearse::of(config, wanted, mirror)));
+            (order, limits.rehearse, *timeout)
+        }
     };
     Ok(Grant {
         order,
@@ -421,21 +427,6 @@ fn allowed(config: &Config, remote: &Remote) -> Result<(), Reason> {
     } else {
         Err(Reason::OtherRemote(remote.clone()))
     }
-}
-
-fn bounded(verb: &'static str, asked: Option<Seconds>, limit: Timeout) -> Result<Duration, Reason> {
-    let seconds = match asked {
-        Some(asked) if asked.get() > limit.max => {
-            return Err(Reason::TimeoutAboveLimit {
-                asked,
-                max: limit.max,
-                verb,
-            });
-        }
-        Some(asked) => asked.get(),
-        None => limit.default,
-    };
-    Ok(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]

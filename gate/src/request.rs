@@ -70,6 +70,15 @@ pub enum Request {
         /// The time limit.
         timeout: Option<Seconds>,
     },
+    /// `--rehearse SVC`
+    Rehearse {
+        /// The service.
+        service: ServiceName,
+        /// The remote; `None` to search every remote of the configuration.
+        remote: Option<Remote>,
+        /// The time limit.
+        timeout: Option<Seconds>,
+    },
     /// One of the verbs for the host's own command line.
     Host(HostVerb),
 }
@@ -133,6 +142,11 @@ impl Request {
                 keep_monthly: typed.take("--keep-monthly", Count::parse)?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
             },
+            "--rehearse" => Self::Rehearse {
+                service: service()?,
+                remote: typed.take("--remote", Remote::parse)?,
+                timeout: typed.take("--timeout", Seconds::parse)?,
+            },
             "--stop" => Self::Stop {
                 service: service()?,
                 timeout: typed.take("--timeout", Seconds::parse)?,
@@ -156,6 +170,7 @@ impl Request {
             Self::Sync { .. } => "--sync",
             Self::Archive { .. } => "--archive",
             Self::SyncExtra { .. } => "--sync-extra",
+            Self::Rehearse { .. } => "--rehearse",
             Self::Host(verb) => verb.name(),
         }
     }
@@ -203,6 +218,12 @@ impl Request {
                 add("--remote", Some(remote.to_string()));
                 add("--timeout", timeout.map(|t| t.to_string()));
             }
+            Self::Rehearse {
+                remote, timeout, ..
+            } => {
+                add("--remote", remote.as_ref().map(ToString::to_string));
+                add("--timeout", timeout.map(|t| t.to_string()));
+            }
             Self::Host(verb) => options.extend(verb.options()),
         }
         options
@@ -215,7 +236,8 @@ impl Request {
             Self::Stop { service, .. }
             | Self::Start { service, .. }
             | Self::Sync { service, .. }
-            | Self::Archive { service, .. } => Some(service.as_str()),
+            | Self::Archive { service, .. }
+            | Self::Rehearse { service, .. } => Some(service.as_str()),
             Self::SyncExtra { target, .. } => Some(target.as_str()),
             Self::Host(verb) => verb.subject(),
         }

@@ -8,6 +8,7 @@
 //! | `clock` | the calendar and the time since the boot |
 //! | `dirfd`, `flags`, `mounts`, `owners`, `scratch` | files, reached without links and written durably |
 //! | `lock`, `lock_name`, `slots`, `holder`, `process` | the lock of a service, and the process that holds it |
+//! | `proof` | the result of a rehearsal |
 //! | `ready` | the address at which a service answers |
 //! | `sort` | the order of short lists |
 //!
@@ -29,6 +30,7 @@ pub mod names;
 pub mod owners;
 pub mod process;
 pub mod progress;
+pub mod proof;
 pub mod ready;
 pub mod repair;
 pub mod reply;

@@ -21,6 +21,7 @@ enum Kind {
     Upload(String),
     Extra(TargetName),
     Probe,
+    Rehearsal,
 }
 
 /// The name of a lock.
@@ -79,6 +80,12 @@ impl LockName {
         Self(Kind::Probe)
     }
 
+    /// The turn to rehearse: one rehearsal runs on a host at a time, of all services together.
+    #[must_use]
+    pub fn rehearsal() -> Self {
+        Self(Kind::Rehearsal)
+    }
+
     /// The name of its files, without an extension.
     #[must_use]
     pub fn stem(&self) -> String {
@@ -92,6 +99,7 @@ impl LockName {
             Kind::Upload(remote) => format!(".upload.{}", encoded(remote)),
             Kind::Extra(name) => format!("extra.{}", encoded(name.as_str())),
             Kind::Probe => ".probe".to_owned(),
+            Kind::Rehearsal => ".rehearsal".to_owned(),
         }
     }
 
@@ -115,6 +123,7 @@ impl LockName {
             Kind::Upload(remote) => remote,
             Kind::Extra(name) | Kind::RestoresExtra(name) => name.as_str(),
             Kind::Probe => "a write probe",
+            Kind::Rehearsal => "a rehearsal",
         }
     }
 
@@ -164,7 +173,7 @@ mod tests {
             let mut locks = all(&word);
             locks.extend(all(&format!("{prefix}{word}")));
             locks.extend(all(&word.replace('.', "-")));
-            locks.push(LockName::probe());
+            locks.extend([LockName::probe(), LockName::rehearsal()]);
             let mut distinct: Vec<&LockName> = Vec::new();
             for lock in &locks {
                 if !distinct.contains(&lock) {

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::progress::Cause;
+use crate::proof::Proof;
 
 /// The version of the contract. A new kind, code or key does not change it.
 const VERSION: u32 = 1;
@@ -109,6 +110,8 @@ pub enum ResultLine {
         /// Milliseconds from the stop until it answered again.
         ms: u64,
     },
+    /// A copy was rehearsed, or was rehearsed so lately that it was not read again.
+    Proof(Box<Proof>),
 }
 
 /// The proof that an upload arrived as it was sent. The size alone is none.
@@ -187,6 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proof::{CopyKind, Started, short};
 
     /// The runner's tests read the same file.
     const CORPUS: &str = include_str!("../../tests/corpus/results.json");
@@ -228,6 +232,19 @@ mod tests {
                 ms: 43_000,
             },
             ResultLine::warning(WarningCode::RetentionRaised, "n8n", "more \u{2026} is kept"),
+            ResultLine::Proof(Box::new(proof())),
+            ResultLine::Proof(Box::new(Proof {
+                copy: CopyKind::Mirror,
+                name: "2026-11-22T03:00:00Z".into(),
+                proven: false,
+                finding: Some("other than the manifest says: file".into()),
+                findings: 1,
+                percent: 13,
+                covered: 25,
+                started: Started::Impossible,
+                reason: Some("only a share of the mirror was read".into()),
+                ..proof()
+            })),
         ];
         let corpus: Vec<serde_json::Value> = serde_json::from_str(CORPUS).unwrap();
         let expected: Vec<&str> = corpus
@@ -236,6 +253,27 @@ mod tests {
             .map(|entry| entry["line"].as_str().unwrap())
             .collect();
         assert_eq!(lines.map(|line| line.to_string()), expected[..]);
+    }
+
+    fn proof() -> Proof {
+        Proof {
+            subject: "n8n".into(),
+            remote: "onedrive:/OdroidBackup".into(),
+            copy: CopyKind::Archive,
+            name: "n8n-2026-11-22.tar.gz".into(),
+            at: "2026-11-23T04:00:00Z".into(),
+            proven: true,
+            finding: None,
+            findings: 0,
+            percent: 100,
+            covered: 100,
+            files: 321,
+            bytes: 1_048_576,
+            databases: 2,
+            clusters: 1,
+            started: Started::Healthy,
+            reason: None,
+        }
     }
 
     #[test]
@@ -248,6 +286,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_proof_fits_into_a_line(finding in ".{0,400}", reason in ".{0,400}") {
+            let remote = format!("a:/{}", "b".repeat(250));
+            let (finding, reason) = (Some(short(&finding)), Some(short(&reason)));
+            let subject = "a".repeat(64);
+            let name = format!("{subject}-2026-11-22.tar.gz");
+            let proof = Proof { subject, name, remote, finding, reason, ..proof() };
+            let line = ResultLine::Proof(Box::new(proof.clone())).to_string();
+            let json: serde_json::Value = serde_json::from_str(&line["result: ".len()..]).unwrap();
+            prop_assert_eq!(serde_json::from_value::<Proof>(json).unwrap(), proof);
+        }
+
         #[test]
         fn a_line_is_short_ascii_json(message in ".{0,4000}") {
             let line = ResultLine::warning(WarningCode::ServiceUp, "n8n", &message).to_string();

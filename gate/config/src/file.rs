@@ -16,6 +16,7 @@ use crate::key::{Section, plain, section};
 use crate::lease::LeaseTerms;
 use crate::limits::{Limits, OwnLimits};
 use crate::rclone::Rclone;
+use crate::rehearsal::Rehearsal;
 use crate::retention::{MirrorTerms, Retention, Versions};
 use crate::service::{Extra, Service};
 use crate::set_aside::{self, SetAside};
@@ -84,6 +85,8 @@ section! {
         versions: Versions = Versions::default();
         /// Mirrors.
         mirror: MirrorTerms = MirrorTerms::default();
+        /// Rehearsals of restores.
+        rehearsal: Rehearsal = Rehearsal::default();
         /// The allow-list of services.
         services: BTreeMap<ServiceName, Service> = BTreeMap::new();
         /// The allow-list of extra directories.
@@ -205,6 +208,7 @@ impl Config {
         config.account.check_ranges()?;
         config.capture.check_ranges()?;
         config.mirror.check_ranges()?;
+        config.rehearsal.check_ranges()?;
         config.lease.check_ranges()?;
         config.limits.check()?;
         config.retention.check()?;
@@ -239,6 +243,7 @@ pub fn sections() -> Vec<Section> {
         Retention::section(),
         Versions::section(),
         MirrorTerms::section(),
+        Rehearsal::section(),
     ]
 }
 

@@ -55,6 +55,7 @@ section! {
     start: Timeout = Timeout { default: 300, max: 1800 }, "The same for `--start`.";
     sync: Timeout = Timeout { default: 3600, max: 86_400 }, "The same for `--sync` and `--sync-extra`.";
     archive: Timeout = Timeout { default: 3600, max: 86_400 }, "The same for `--archive`.";
+    rehearse: Timeout = Timeout { default: 14_400, max: 86_400 }, "The same for `--rehearse`.";
 }
 
 own_section! {
@@ -94,6 +95,7 @@ impl Limits {
             ("start", self.start),
             ("sync", self.sync),
             ("archive", self.archive),
+            ("rehearse", self.rehearse),
         ] {
             if timeout.default == 0 || timeout.default > timeout.max {
                 return Err(format!(

@@ -2,6 +2,7 @@
 
 use super::capture::CaptureCommands;
 use super::command_line::CommandLine;
+use super::data_path::DataPath;
 use super::limits::OwnLimits;
 use crate::key::own_section;
 use base::names::{PlainPath, ServiceName, UserName};
@@ -21,6 +22,8 @@ own_section! {
     early_start: Option<bool>, like "false", "If false, the service stays down until `--start` comes, or its lease ends. Otherwise it starts as soon as its data is captured.";
     lease: Option<u32>, in 1..=604_800, like "14400", "Seconds for which a backup may keep this service down, in the place of `lease.seconds`.";
     room_before_stop: Option<bool>, like "true", "As above all tables, for this service.";
+    rehearse_start: Option<bool>, like "false", "If false, a rehearsal does not start this service on a copy, in the place of `rehearsal.start`.";
+    must_hold: Option<Vec<DataPath>>, like "[\"config/secret.key\"]", "Files below the data without which a copy is of no use. A rehearsal fails when one of them is missing or empty.";
     hot: Option<bool>, like "true", "If true, the service is copied while it runs, and never stopped. The default is true for `lightflow` and false for all others.";
     limits: OwnLimits = default, like "{ max_delete = 100000, max_delete_percent = 100 }", "Limits for the mirror of this service, see `[services.NAME.limits]`.";
     capture: Option<CaptureCommands>, like "{ take = [\"/usr/local/sbin/take\"], release = [\"/usr/local/sbin/release\"], path = \"/mnt/wiki\" }", "Commands that capture the data of this service, see `[services.NAME.capture]`.";

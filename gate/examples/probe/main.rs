@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a tool for tests")]
 
 mod attempt;
+mod container;
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -30,6 +31,9 @@ fn main() {
     };
     if verb == "without-landlock" {
         return without_landlock(&arguments[2..]);
+    }
+    if let ("in-a-container", [live, port, pid, ..]) = (verb.as_str(), &arguments[2..]) {
+        return container::container(live, port, pid);
     }
     let wanted = said("on");
     if *verb != wanted {

@@ -66,6 +66,19 @@ pub fn with_redirects(config: &Config, mut argv: Vec<String>) -> Vec<String> {
     argv
 }
 
+/// Ends a download that brings more bytes than these: the remote may send more than its lists say.
+#[must_use]
+pub fn with_most(mut argv: Vec<String>, bytes: u64) -> Vec<String> {
+    let words = [
+        "--max-transfer",
+        &format!("{bytes}B"),
+        "--cutoff-mode",
+        "hard",
+    ];
+    argv.extend(words.map(str::to_owned));
+    argv
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,7 +31,9 @@ pub use argv::{
     version,
 };
 pub use call::Call;
-pub use contents::{digests, digests_listed, fetch_contents, fetch_listed, with_redirects};
+pub use contents::{
+    digests, digests_listed, fetch_contents, fetch_listed, with_most, with_redirects,
+};
 pub use listener::{Listener, Shared};
 pub use outcome::{folder_missing, judge, no_hash_below, passing};
 pub use version::Version;

@@ -39,6 +39,8 @@ pub fn main() -> ExitCode {
     match arguments.split_first() {
         // A child process of the gate that reads a database.
         Some((first, rest)) if first == database::ENTRY => inspect(rest),
+        // A child process of the gate that starts a service on a copy.
+        Some((first, _)) if first == stack::rehearsal::ENTRY => stack::rehearsal::main(&arguments),
         _ if is_podmanctl() => stack::podmanctl::main(),
         _ => setup(&arguments),
     }

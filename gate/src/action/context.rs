@@ -25,6 +25,9 @@ pub(super) const AGAIN: Duration = Duration::from_millis(100);
 /// The verbs of requests that wait in slots. Only an administrator makes a restore, and a start does not wait here.
 const BOUNDED: [&str; 3] = ["--stop", "--sync", "--archive"];
 
+/// Rehearsals that may wait for their turn, in slots of their own: they take no place of a backup.
+const WAITING_REHEARSALS: u32 = 8;
+
 /// The local folder that the process may use beside its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -94,9 +97,13 @@ impl Context<'_> {
                 self.host.sweep();
                 return Ok(lock);
             }
-            if slot.is_none() && BOUNDED.contains(&verb) {
-                let limit = self.config.limits.waiting;
-                let taken = Slot::take(directory, "waiting", limit).map_err(locking())?;
+            let bound = match verb {
+                "--rehearse" => Some(("waiting-rehearsals", WAITING_REHEARSALS)),
+                verb if BOUNDED.contains(&verb) => Some(("waiting", self.config.limits.waiting)),
+                _ => None,
+            };
+            if let (None, Some((name, limit))) = (&slot, bound) {
+                let taken = Slot::take(directory, name, limit).map_err(locking())?;
                 slot = Some(taken.ok_or(Failure::Crowded(limit))?);
             }
             let holder = ServiceLock::holder(directory, name);

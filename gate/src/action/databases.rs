@@ -139,16 +139,28 @@ impl Databases {
 
     /// Adds a copy of a database that already lies in a directory tree.
     pub(super) fn copy(&mut self, path: &[u8], from: &mut File) -> Result<(), Failure> {
+        self.program()?;
+        let copied = self.copied(from)?;
+        self.found.push((path.to_vec(), copied));
+        Ok(())
+    }
+
+    /// Adds a copy of the log or journal of such a database.
+    pub(super) fn copy_beside(&mut self, path: &[u8], from: &mut File) -> Result<(), Failure> {
+        let copied = self.copied(from)?;
+        self.beside.insert(path.to_vec(), copied);
+        Ok(())
+    }
+
+    fn copied(&mut self, from: &mut File) -> Result<Copied, Failure> {
         let copying = || Failure::io("copying a database to where it is looked at");
         let bytes = from.metadata().map_err(copying())?.len();
-        self.program()?;
         self.has_room(bytes)?;
         self.numbers += 1;
         let number = self.numbers;
         let mut to = self.create(&number.to_string())?;
         std::io::copy(from, &mut to).map_err(copying())?;
-        self.found.push((path.to_vec(), Copied { number, bytes }));
-        Ok(())
+        Ok(Copied { number, bytes })
     }
 
     /// Checks each database with SQLite.

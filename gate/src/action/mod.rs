@@ -25,6 +25,7 @@ mod proof;
 mod prune;
 mod reading;
 mod recover;
+mod rehearse;
 mod remedy;
 mod remote;
 mod remote_folder;
@@ -96,6 +97,7 @@ fn carry_out(
         Order::Approve { lock } => approve::approve(context, lock),
         Order::Restore(order) => restore::restore(context, order, until),
         Order::RestoreExtra(order) => restore::restore_extra(context, order, until),
+        Order::Rehearse(order) => rehearse::rehearse(context, order, until),
         Order::Verify(wanted) => verify::verify(context, wanted, until),
         Order::VerifyMirror(copies) => verify_mirror::verify(context, copies, until),
         Order::Report {
@@ -142,7 +144,8 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
         | Order::Verify(_)
         | Order::VerifyMirror(_)
         | Order::Restore(_)
-        | Order::RestoreExtra(_) => None,
+        | Order::RestoreExtra(_)
+        | Order::Rehearse(_) => None,
     };
     // Enough requests are looking after leases already; one more would only slow them down.
     let slot = Slot::take(&context.config.lock_dir, "looking-after", LOOKING_AFTER);
@@ -154,6 +157,7 @@ fn guard_others(grant: &Grant, context: &mut Context<'_>) {
     if !matches!(grant.order(), Order::Start(_)) {
         capture::sweep_all(context, None, context.started + grant.timeout());
         sync::sweep_copies(context);
+        rehearse::sweep(context);
     }
     // `--recover` and `--start` look after leases later.
     if !matches!(grant.order(), Order::Recover { .. } | Order::Start(_)) {
@@ -166,6 +170,7 @@ pub fn guard_after(grant: &Grant, context: &mut Context<'_>) {
     if let Order::Start(service) = grant.order() {
         capture::sweep_all(context, None, context.started + grant.timeout());
         sync::sweep_copies(context);
+        rehearse::sweep(context);
         keeping::guard(context, Some(service), context.started + grant.timeout());
     }
 }

@@ -100,19 +100,19 @@ pub(super) fn verify(
             detail: "it was replaced or removed on the remote meanwhile; run this again".into(),
         });
     }
-    Err(findings.tell(context, &stored))
+    Err(findings.tell(context, &stored.name.to_string()))
 }
 
 /// The faults that were found.
 #[derive(Default)]
-struct Findings(Vec<String>);
+pub(super) struct Findings(pub(super) Vec<String>);
 
 impl Findings {
-    fn add(&mut self, words: impl Into<String>) {
+    pub(super) fn add(&mut self, words: impl Into<String>) {
         self.0.push(words.into());
     }
 
-    fn differences(&mut self, differences: &Differences) {
+    pub(super) fn differences(&mut self, differences: &Differences) {
         for (what, named) in [
             ("other than when it was packed", &differences.different),
             ("missing", &differences.missing),
@@ -124,7 +124,12 @@ impl Findings {
         }
     }
 
-    fn databases(&mut self, context: &mut Context<'_>, wanted: &Wanted, looked: &[Looked]) {
+    pub(super) fn databases(
+        &mut self,
+        context: &mut Context<'_>,
+        wanted: &Wanted,
+        looked: &[Looked],
+    ) {
         let spare = has_snapshot(&wanted.service, wanted.hot)
             && looked
                 .iter()
@@ -149,7 +154,7 @@ impl Findings {
     }
 
     /// Reports all findings, and sums them up.
-    fn tell(self, context: &mut Context<'_>, stored: &Stored) -> Failure {
+    pub(super) fn tell(self, context: &mut Context<'_>, copy: &str) -> Failure {
         for finding in &self.0 {
             context.warn(format!("finding: {finding}"));
         }
@@ -158,7 +163,7 @@ impl Findings {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        Failure::Verification(format!("{}: {}{more}", stored.name, first.join("; ")))
+        Failure::Verification(format!("{copy}: {}{more}", first.join("; ")))
     }
 }
 
@@ -200,7 +205,7 @@ pub(super) fn tell_version(context: &mut Context<'_>, stored: &Stored, version: 
 }
 
 /// Reads the archive from the remote, once.
-fn read(
+pub(super) fn read(
     context: &mut Context<'_>,
     stored: &Stored,
     manifest: Option<File>,

@@ -9,7 +9,7 @@ use crate::request::Target;
 use crate::request::table::Report;
 use base::lock_name::LockName;
 use base::names::{Day, PlainPath, Remote, ServiceName};
-use config::Bounds;
+use config::{Bounds, Config, DataPath};
 use mirror::place::Places;
 
 /// An order to carry out, in terms of the configuration.
@@ -44,6 +44,8 @@ pub enum Order {
     Verify(Wanted),
     /// Read a mirror back, and check all its contents.
     VerifyMirror(MirrorCopies),
+    /// Prove that the newest copy can be restored.
+    Rehearse(Box<Rehearse>),
     /// Bring data back.
     Restore(Restore),
     /// Bring an extra target back.
@@ -140,6 +142,35 @@ pub struct Wanted {
     pub remotes: Vec<Remote>,
     /// The data was in use when it was packed.
     pub hot: bool,
+}
+
+/// A restore to rehearse.
+#[derive(Debug)]
+pub struct Rehearse {
+    /// The newest archive.
+    pub wanted: Wanted,
+    /// The mirror.
+    pub mirror: MirrorCopies,
+    /// Files without which a copy is of no use.
+    pub must_hold: Vec<DataPath>,
+    /// Start the service on the copy.
+    pub start: bool,
+}
+
+impl Rehearse {
+    /// With the terms of the service.
+    #[must_use]
+    pub fn of(config: &Config, wanted: Wanted, mirror: MirrorCopies) -> Self {
+        let own = config.services.get(&wanted.service);
+        let needed = own.and_then(|own| own.must_hold.clone());
+        let start = own.and_then(|own| own.rehearse_start);
+        Self {
+            wanted,
+            mirror,
+            must_hold: needed.unwrap_or_default(),
+            start: start.unwrap_or(config.rehearsal.start),
+        }
+    }
 }
 
 /// The copies of a mirror that can be read.

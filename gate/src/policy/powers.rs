@@ -97,9 +97,9 @@ const BOTH: &[Capability] = &[
 #[must_use]
 pub fn at_first(order: Option<&Order>) -> (&'static [Capability], Children) {
     match order {
-        Some(Order::Restore(_) | Order::RestoreExtra(_) | Order::Recover { .. }) => {
-            (REPLACE, Children::Root)
-        }
+        Some(
+            Order::Restore(_) | Order::RestoreExtra(_) | Order::Rehearse(_) | Order::Recover { .. },
+        ) => (REPLACE, Children::Root),
         _ => (BOTH, Children::Root),
     }
 }
@@ -146,6 +146,8 @@ pub fn of(order: &Order, config: &Config) -> (&'static [Capability], Children) {
         Order::Archive(archive) if !archive.hot => (BOTH, Children::Root),
         Order::Verify(_) | Order::VerifyMirror(_) => (FETCH, Children::Same),
         Order::Restore(restore) if restore.target == Target::InPlace => (REPLACE, Children::Root),
+        // The start test runs Podman.
+        Order::Rehearse(_) => (REPLACE, Children::Root),
         Order::Restore(_) | Order::RestoreExtra(_) => (RESTORE, Children::Same),
         Order::Archive(_) => (TRANSFER, Children::Same),
         Order::Stop {

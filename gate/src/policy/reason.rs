@@ -48,6 +48,11 @@ pub enum Reason {
     /// The remote or folder is not one of the allowed ones.
     #[error("remote '{0}' is not allowed; the configuration on the host names those that are")]
     OtherRemote(Remote),
+    /// The configuration allows rehearsals on the host only.
+    #[error(
+        "--rehearse over SSH is not allowed; set rehearsal.allowed = true in the configuration on the host"
+    )]
+    NoRehearsals,
     /// The timeout is longer than allowed.
     #[error("--timeout {asked} is above the limit of {max} seconds for {verb}")]
     TimeoutAboveLimit {

@@ -209,7 +209,7 @@ const ANY_SERVICE: Takes = Takes::AtMostOne(Value::Service);
 const TARGET: Takes = Takes::One(Value::Target);
 
 /// All verbs, in the order in which people read them.
-pub const VERBS: [Verb; 22] = [
+pub const VERBS: [Verb; 23] = [
     verb(
         Place::Request,
         "--stop",
@@ -250,6 +250,13 @@ pub const VERBS: [Verb; 22] = [
         TARGET,
         &[Use::Must(REMOTE), Use::May(TIMEOUT)],
         "mirror an extra directory",
+    ),
+    verb(
+        Place::Request,
+        "--rehearse",
+        SERVICE,
+        &[Use::May(REMOTE), Use::May(TIMEOUT)],
+        "prove that its newest copy can be restored",
     ),
     verb(
         Place::Host,

@@ -11,7 +11,9 @@ pub mod container;
 pub mod naming;
 pub mod order;
 pub mod podmanctl;
+pub mod rehearsal;
 pub mod selection;
+pub mod trial;
 pub mod unit;
 
 use std::collections::BTreeSet;

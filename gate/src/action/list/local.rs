@@ -9,11 +9,13 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 
 use crate::action::Context;
+use crate::action::rehearse::record::ProofBook;
 use crate::lease::Lease;
 use base::clock;
 use base::dirfd::{PinnedDir, entries};
 use base::lock::ServiceLock;
 use base::names::{PlainPath, ServiceName};
+use base::proof::Proof;
 use config::unusable::{self, Unusable};
 
 /// A file or folder on this host.
@@ -38,12 +40,14 @@ pub(super) struct LocalState {
     pub(super) stopped: Option<Lease>,
     /// The action that works on the service.
     pub(super) busy: Option<String>,
+    /// The newest proof of each kind of copy.
+    pub(super) proofs: Vec<Proof>,
 }
 
 /// Files and state of all services on this host.
 #[derive(Debug)]
 pub(super) struct Here {
-    /// Each service with at least one file, a lease or a running action.
+    /// Each service with at least one file, a lease, a running action or a proof.
     pub(super) services: BTreeMap<ServiceName, LocalState>,
     /// Names that services cannot have.
     pub(super) unusable: Vec<Unusable>,
@@ -72,11 +76,13 @@ impl Here {
                     .as_ref()
                     .and_then(|leases| leases.load(service).ok()?),
                 busy: ServiceLock::busy(&config.lock_dir, service),
+                proofs: ProofBook::newest(context, service),
             };
             if !local.spool.is_empty()
                 || !local.beside.is_empty()
                 || local.stopped.is_some()
                 || local.busy.is_some()
+                || !local.proofs.is_empty()
             {
                 services.insert(service.clone(), local);
             }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: both show the same facts; neither queries a remote or the host.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 use serde_json::{Value, json};
 
 use super::aside::kept_until;
@@ -11,6 +11,7 @@ use super::remote::{Holding, Inventory, MirrorCount};
 use super::standing::MirrorStanding;
 use crate::action::night::share;
 use base::measure;
+use base::proof::{CopyKind, Proof, Started};
 
 /// A line with a label and its text.
 fn labelled(label: &str, words: &str) -> String {
@@ -73,6 +74,8 @@ pub(super) fn text(
                 .iter()
                 .flat_map(|found| place("restored", found)),
         );
+        let proofs = local.proofs.iter();
+        lines.extend(proofs.flat_map(|one| proof(one, here)));
     }
     if !here.unusable.is_empty() {
         lines.push("  cannot be services".into());
@@ -82,6 +85,37 @@ pub(super) fn text(
         lines.push(format!("      {}", one.reason));
     }
     lines
+}
+
+/// The result of a rehearsal.
+fn proof(proof: &Proof, here: &Here) -> [String; 2] {
+    let (label, end) = match (&proof.finding, proof.started) {
+        (Some(finding), _) => ("not proven", finding.clone()),
+        (None, Started::Healthy) => ("proven", "started".to_owned()),
+        (None, Started::Unhealthy | Started::Impossible) => ("proven", "not started".to_owned()),
+    };
+    let copy = match proof.copy {
+        CopyKind::Archive => proof.name.clone(),
+        CopyKind::Mirror => format!("mirror as of {}", proof.name),
+    };
+    let at = DateTime::parse_from_rfc3339(&proof.at);
+    let age = at.map_or_else(
+        |_| proof.at.clone(),
+        |at| measure::since(here.now - at.to_utc()),
+    );
+    let share = match proof.percent {
+        100 => String::new(),
+        percent => format!("{percent} % of it, "),
+    };
+    let databases = measure::count(proof.databases, "database");
+    let words = match proof.finding {
+        Some(_) => end,
+        None => format!("{share}digests, {databases}, {end}"),
+    };
+    [
+        labelled(label, &format!("{copy}, {age}")),
+        labelled("", &words),
+    ]
 }
 
 fn place(label: &str, found: &Found) -> [String; 2] {
@@ -186,6 +220,7 @@ pub(super) fn json(inventories: &[Inventory], here: &Here, keeps: u32) -> Value 
                 "busy": local.busy,
                 "spool": local.spool.iter().map(found).collect::<Vec<_>>(),
                 "restored": local.beside.iter().map(found).collect::<Vec<_>>(),
+                "proofs": local.proofs,
             });
             (service.to_string(), value)
         })

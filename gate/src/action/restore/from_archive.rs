@@ -41,10 +41,14 @@ pub(super) fn fetch(
     staging.has_room(context, bytes)?;
     let extracted = unpack(
         context,
-        order,
         &stored,
         manifest.map(|(file, _)| file),
         staging,
+        Options {
+            owners: nix::unistd::geteuid().is_root(),
+            powers: order.keep_privileges,
+            reserve: context.config.limits.spool_reserve,
+        },
         patience,
     )?;
     tell(context, &extracted);
@@ -98,7 +102,8 @@ fn is_unreadable(failure: &Failure) -> bool {
     )
 }
 
-fn read_manifest(
+/// The manifest of an archive and its totals.
+pub(in crate::action) fn read_manifest(
     context: &mut Context<'_>,
     stored: &Stored,
     databases: &Databases,
@@ -120,12 +125,13 @@ fn read_manifest(
     Ok((file, totals))
 }
 
-fn unpack(
+/// Unpacks an archive while it is downloaded.
+pub(in crate::action) fn unpack(
     context: &mut Context<'_>,
-    order: &Restore,
     stored: &Stored,
     manifest: Option<File>,
     staging: &Staging,
+    options: Options,
     patience: &Patience<'_>,
 ) -> Result<Extracted, Failure> {
     let name = stored.name.to_string();
@@ -134,11 +140,6 @@ fn unpack(
     let mut comparison = manifest
         .map(|manifest| Comparison::new(manifest, &name))
         .transpose()?;
-    let options = Options {
-        owners: nix::unistd::geteuid().is_root(),
-        powers: order.keep_privileges,
-        reserve: context.config.limits.spool_reserve,
-    };
     let mut extracted = None;
     fetch::read(
         context,

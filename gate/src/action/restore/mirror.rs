@@ -101,7 +101,13 @@ fn from_books(
     };
     match needs {
         Ok(needs) => {
-            let made = exactly(context, order, &mut books, &needs, staging, patience);
+            let options = Options {
+                owners: nix::unistd::geteuid().is_root(),
+                powers: order.keep_privileges,
+                reserve: context.config.limits.spool_reserve,
+            };
+            let night = (&mut books, &needs);
+            let made = exactly(context, options, night, staging, None, patience);
             if matches!(made, Err(Failure::Verification(_)))
                 && books.was_replaced(context, patience)?
             {
@@ -161,13 +167,13 @@ fn without_night(
     }
 }
 
-/// Restores a night.
-fn exactly(
+/// Restores a night. `most` bounds the bytes that are downloaded.
+pub(in crate::action) fn exactly(
     context: &mut Context<'_>,
-    order: &MirrorOrder<'_>,
-    books: &mut MirrorBooks,
-    needs: &Fetched,
+    options: Options,
+    (books, needs): (&mut MirrorBooks, &Fetched),
     staging: &mut Staging,
+    most: Option<u64>,
     patience: &Patience<'_>,
 ) -> Result<String, Failure> {
     let data = books.places.data.clone();
@@ -186,6 +192,7 @@ fn exactly(
     if needs.any_in_data {
         let to = parts.path.below(&[CONTENTS]).to_string();
         let argv = rclone::fetch_contents(context.config, &data, &to);
+        let argv = bounded(argv, most);
         partial.extend(bring(
             context,
             &data,
@@ -200,6 +207,7 @@ fn exactly(
         let to = parts.path.below(&[INCOMING]).to_string();
         let names = parts.path.below(&[NAMES]).to_string();
         let argv = rclone::fetch_listed(context.config, &folder, &to, &names);
+        let argv = bounded(argv, most);
         partial.extend(bring(context, &folder, argv, &parts, None, patience)?);
     }
     for bundle in &needs.bundles {
@@ -216,11 +224,6 @@ fn exactly(
             other => other?,
         }
     }
-    let options = Options {
-        owners: nix::unistd::geteuid().is_root(),
-        powers: order.keep_privileges,
-        reserve: context.config.limits.spool_reserve,
-    };
     let as_of = books.night.as_ref().map(|night| night.heading.as_of);
     let as_of = as_of.map_or_else(|_| String::new(), |as_of| as_of.to_string());
     let made = assemble(books, staging, &parts, options)?;
@@ -244,6 +247,14 @@ fn exactly(
         made.bytes,
         measure::count(made.same, "file")
     ))
+}
+
+/// A download that ends when it brings more bytes than these.
+fn bounded(argv: Vec<String>, most: Option<u64>) -> Vec<String> {
+    match most {
+        Some(most) => rclone::with_most(argv, most),
+        None => argv,
+    }
 }
 
 /// Downloads contents; a folder that does not exist has none.

@@ -3,12 +3,12 @@
 //! Invariant: a service's data is complete at every moment: the former data until all of the new data is there and
 //! compared, and then the new data. A tree with its final name is complete.
 
-mod from_archive;
-mod mirror;
+pub(in crate::action) mod from_archive;
+pub(in crate::action) mod mirror;
 mod place;
 mod plain_mirror;
 mod snapshot;
-mod staging;
+pub(in crate::action) mod staging;
 
 use std::time::Instant;
 
@@ -97,7 +97,7 @@ pub(super) fn restore_extra(
     Ok(format!("{made} to {}", staging.path()))
 }
 
-fn stamp(context: &Context<'_>) -> String {
+pub(in crate::action) fn stamp(context: &Context<'_>) -> String {
     context.host.local().format("%Y%m%d-%H%M%S").to_string()
 }
 

@@ -34,21 +34,21 @@ const RESTORED: &str = "restored-";
 pub(super) const BEFORE: &str = "data.before-restore-";
 
 /// Contents that are downloaded before the tree is made of them, each kind in a folder of its own.
-pub(super) struct Parts {
+pub(in crate::action) struct Parts {
     /// Files of the mirror, under their paths.
-    pub(super) contents: OwnedFd,
+    pub(in crate::action) contents: OwnedFd,
     /// Files of a night that has not come to its place yet.
-    pub(super) incoming: OwnedFd,
+    pub(in crate::action) incoming: OwnedFd,
     /// Files of the bundle.
-    pub(super) bundled: OwnedFd,
+    pub(in crate::action) bundled: OwnedFd,
     /// The folder of all.
-    pub(super) fd: OwnedFd,
+    pub(in crate::action) fd: OwnedFd,
     /// Its path.
-    pub(super) path: PlainPath,
+    pub(in crate::action) path: PlainPath,
 }
 
 /// A tree in the making.
-pub(super) struct Staging {
+pub(in crate::action) struct Staging {
     parent: OwnedFd,
     folder: PlainPath,
     /// Identifies this restore among others of the service: the time, and a number if the time is not unique.
@@ -64,12 +64,12 @@ pub(super) struct Staging {
 }
 
 /// Disk space that an entry may take besides its content.
-pub(super) const ENTRY: u64 = 4096;
+pub(in crate::action) const ENTRY: u64 = 4096;
 
 /// Names in the folder of parts.
-pub(super) const CONTENTS: &str = "data";
-pub(super) const INCOMING: &str = "incoming";
-pub(super) const BUNDLED: &str = "bundle";
+pub(in crate::action) const CONTENTS: &str = "data";
+pub(in crate::action) const INCOMING: &str = "incoming";
+pub(in crate::action) const BUNDLED: &str = "bundle";
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
@@ -79,7 +79,7 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY
 impl Staging {
     /// Makes the tree, after removing leftovers of earlier restores. The caller must hold the lock of the service's
     /// restores.
-    pub(super) fn make(
+    pub(in crate::action) fn make(
         context: &mut Context<'_>,
         (target, beside): (&Target, &PlainPath),
         stamp: &str,
@@ -153,7 +153,7 @@ impl Staging {
     }
 
     /// Makes a folder beside the tree for downloaded contents, with a folder in it for each kind of them.
-    pub(super) fn make_parts(&mut self) -> Result<Parts, Failure> {
+    pub(in crate::action) fn make_parts(&mut self) -> Result<Parts, Failure> {
         let name = format!("{}.parts", self.making);
         let path = self.folder.below(&[&name]);
         let what = || Failure::errno(format!("making {path}"));
@@ -205,12 +205,12 @@ impl Staging {
     }
 
     /// The tree.
-    pub(super) fn tree(&self) -> &OwnedFd {
+    pub(in crate::action) fn tree(&self) -> &OwnedFd {
         &self.tree
     }
 
     /// The temporary path.
-    pub(super) fn making(&self) -> PlainPath {
+    pub(in crate::action) fn making(&self) -> PlainPath {
         self.folder.below(&[&self.making])
     }
 
