@@ -4,9 +4,10 @@ mod proxy;
 
 pub use proxy::Proxy;
 
+use crate::domain::address::server_address;
 use crate::domain::schedule::parse_zone;
 use crate::zones::Zone;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,7 +89,14 @@ impl Config {
                 env("LIGHTFLOW_PROXY_USER_HEADER").as_deref(),
             )?,
             zone: zone(&env)?,
-            base_url: env("LIGHTFLOW_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            base_url: env("LIGHTFLOW_BASE_URL")
+                .map(|url| {
+                    let address = server_address(&url);
+                    address.map_err(|problem| {
+                        anyhow!("LIGHTFLOW_BASE_URL is {url:?}, which {problem}")
+                    })
+                })
+                .transpose()?,
             grace: Duration::from_secs(number(
                 &env,
                 "LIGHTFLOW_KILL_GRACE",
@@ -228,6 +236,8 @@ mod tests {
             ("LIGHTFLOW_PROXY_USER_HEADER", "Remote-User"),
             ("LIGHTFLOW_TZ", "Mars/Olympus"),
             ("LIGHTFLOW_TLS", "maybe"),
+            ("LIGHTFLOW_BASE_URL", "lightflow.lan:8443"),
+            ("LIGHTFLOW_BASE_URL", "https://lightflow.lan/flow"),
             ("LIGHTFLOW_KILL_GRACE", "-1"),
             ("LIGHTFLOW_LOG_LIMIT", "1"),
         ] {

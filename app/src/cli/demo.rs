@@ -42,7 +42,7 @@ pub(super) struct Demo {
 pub(super) fn run(demo: &Demo, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     super::init::listen();
     if std::env::var_os("LIGHTFLOW_LOG").is_some() {
-        serve::start_logging();
+        serve::start_logging().map_err(|error| CliError::Usage(error.to_string()))?;
     }
     let listen = listen(demo.listen.as_deref())?;
     let folder = Folder::new(matches)?;

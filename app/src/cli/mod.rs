@@ -39,6 +39,7 @@ mod sse;
 mod step_options;
 mod table;
 mod task;
+mod task_duplicate;
 mod task_edit;
 mod task_run;
 mod task_text;

@@ -8,7 +8,9 @@ use super::session::{JsonOption, Session, unknown};
 use super::task::Force;
 use super::task_run::Waiting;
 use super::watch::RunWatch;
-use crate::view::{CancelBody, RetryBody, RunList, RunView, StepRunView, Triggered};
+use crate::domain::lifecycle::{RunState, Trigger};
+use crate::view::{CancelBody, RetryBody, RunList, RunView, StepRunView, TaskView, Triggered};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, value_parser};
 use hyper::Method;
 use std::process::ExitCode;
@@ -17,7 +19,10 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(super) enum RunCommand {
     /// List runs, newest first
-    #[command(after_help = "Example:\n  lightflow run list --task backup_vaultwarden --limit 5")]
+    #[command(
+        after_help = "Example:\n  lightflow run list --task backup_vaultwarden --limit 5\n  \
+            lightflow run list --state failed --from 2026-03-01"
+    )]
     List(List),
     /// Show a run and its steps
     Show(Numbered),
@@ -25,7 +30,7 @@ pub(super) enum RunCommand {
     #[command(
         after_help = "Without STEP, the logs of all steps, each under a line with its name.\n\n\
             Examples:\n  lightflow run logs 12\n  lightflow run logs 12 sync --follow\n  \
-            lightflow run logs 12 2 --attempt 1"
+            lightflow run logs 12 2 --attempt 1\n  lightflow run logs backup_vaultwarden"
     )]
     Logs(Logs),
     /// Cancel a run; its `always` steps still run
@@ -52,6 +57,18 @@ pub(super) struct List {
     /// Runs of this task only
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
+    /// Runs in this state only
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(RunState::ALL.map(RunState::as_str)))]
+    state: Option<String>,
+    /// Runs with this cause only
+    #[arg(long, value_name = "CAUSE", value_parser = PossibleValuesParser::new(Trigger::ALL.map(Trigger::as_str)))]
+    trigger: Option<String>,
+    /// Runs of this day or later, for example 2026-03-10
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// Runs of this day or earlier
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
     /// The number of runs, 1 to 500
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=500))]
     limit: u32,
@@ -85,9 +102,9 @@ pub(super) struct RetryRun {
 
 #[derive(Debug, Args)]
 pub(super) struct Logs {
-    /// Number of the run
-    #[arg(value_parser = value_parser!(i64).range(1..))]
-    id: i64,
+    /// Number of the run, or a task for its last run
+    #[arg(value_name = "RUN|TASK", value_parser = NonEmptyStringValueParser::new())]
+    of: String,
     /// Name or number of the step
     step: Option<String>,
     /// The attempt of a step that was tried again [default: the last]
@@ -124,7 +141,15 @@ impl RunCommand {
 impl List {
     async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
         let mut pairs = vec![("limit", self.limit.to_string())];
-        pairs.extend(self.task.map(|task| ("task", task)));
+        for (key, value) in [
+            ("task", self.task),
+            ("state", self.state),
+            ("trigger", self.trigger),
+            ("from", self.from),
+            ("to", self.to),
+        ] {
+            pairs.extend(value.map(|value| (key, value)));
+        }
         pairs.extend(self.before.map(|before| ("before", before.to_string())));
         let url = query(&path(&["runs"]), &pairs);
         let body = session.client.fetch(&url).await?;
@@ -181,10 +206,20 @@ impl RetryRun {
 }
 
 impl Logs {
+    /// The number of the run.
+    async fn id(&self, session: &Session) -> Result<i64, CliError> {
+        if let Ok(id) = self.of.parse() {
+            return Ok(id);
+        }
+        let task: TaskView = session.client.get(&path(&["tasks", &self.of])).await?;
+        let last = task.last_run.map(|run| run.id);
+        last.ok_or_else(|| CliError::Local(format!("{} has not run yet", self.of)))
+    }
+
     async fn run(self, mut session: Session) -> Result<ExitCode, CliError> {
-        let id = self.id;
+        let id = self.id(&session).await?;
         let Some(wanted) = &self.step else {
-            return self.all(session).await;
+            return self.all(session, id).await;
         };
         let url = path(&["runs", &id.to_string()]);
         let run: RunView = session.client.get(&url).await?;
@@ -208,14 +243,14 @@ impl Logs {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn all(&self, mut session: Session) -> Result<ExitCode, CliError> {
+    async fn all(&self, mut session: Session, id: i64) -> Result<ExitCode, CliError> {
         if self.follow {
-            let mut watch = RunWatch::existing(&session.client, self.id).await?;
+            let mut watch = RunWatch::existing(&session.client, id).await?;
             log::follow_run(&mut session, &mut watch).await?;
             let summary = run_text::summary(&session.out, watch.run());
             session.out.line(&summary)?;
         } else {
-            let url = path(&["runs", &self.id.to_string()]);
+            let url = path(&["runs", &id.to_string()]);
             let run: RunView = session.client.get(&url).await?;
             all_logs(&mut session, &run).await?;
         }

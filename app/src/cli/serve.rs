@@ -19,7 +19,7 @@ use crate::web::{
     self, App, AppParts, Certificates, Listeners, Problems, SetupLink, lost_database,
 };
 use crate::zones;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use nix::fcntl::Flock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -71,8 +71,9 @@ pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     close_inherited();
     raise_descriptor_limit();
     forbid_core_dumps();
-    start_logging();
-    let config = Config::from_env(|key| std::env::var(key).ok()).and_then(|mut config| {
+    let logging = start_logging();
+    let config = logging.and_then(|()| Config::from_env(|key| std::env::var(key).ok()));
+    let config = config.and_then(|mut config| {
         if let Some(data) = data {
             config.data = data.to_owned();
         }
@@ -94,7 +95,8 @@ pub fn run(serve: &Serve, data: Option<&Path>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // Written also where the log is off.
+            tracing::error!(target: ALWAYS, "{error:#}");
             ExitCode::FAILURE
         }
     }
@@ -140,22 +142,47 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
+/// The target of lines that every level of the log lets through.
+const ALWAYS: &str = "lightflow::always";
+
 /// Writes the log, panics included, to standard error, in colour only for people. `LIGHTFLOW_LOG` is a
 /// level, or levels by module, for example `info,lightflow::engine=debug`.
-pub fn start_logging() {
+///
+/// # Errors
+/// A text that is neither; the log then has the level `info`.
+pub fn start_logging() -> Result<()> {
     let wanted = std::env::var("LIGHTFLOW_LOG").unwrap_or_default();
-    let filter = wanted
-        .parse::<Targets>()
-        .ok()
-        .filter(|_| !wanted.is_empty());
+    let (filter, result) = match log_filter(&wanted) {
+        Ok(filter) => (filter, Ok(())),
+        Err(error) => (Targets::new().with_default(LevelFilter::INFO), Err(error)),
+    };
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_writer(std::io::stderr)
-        .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
+        .with_filter(filter.with_target(ALWAYS, LevelFilter::INFO));
     // Fails only where a log is set up already, as in a test.
     let _ = tracing_subscriber::registry().with(lines).try_init();
     install_hook();
+    result
+}
+
+/// Reads `LIGHTFLOW_LOG`. A word that is no level would be taken for a module, and everything else would be silent.
+fn log_filter(wanted: &str) -> Result<Targets> {
+    let wanted = wanted.trim();
+    if wanted.is_empty() {
+        return Ok(Targets::new().with_default(LevelFilter::INFO));
+    }
+    let refused = || {
+        anyhow!(
+            "LIGHTFLOW_LOG is {wanted:?}; use error, warn, info, debug, trace or off, or levels by module, for example info,lightflow::engine=debug"
+        )
+    };
+    for part in wanted.split(',') {
+        let level = part.split_once('=').map_or(part, |(_, level)| level);
+        level.trim().parse::<LevelFilter>().map_err(|_| refused())?;
+    }
+    wanted.parse().map_err(|_| refused())
 }
 
 /// A server that runs.
@@ -291,6 +318,10 @@ impl Server {
         tokio::spawn(restarted("renewal of the certificate", move || {
             web::renew_in_time(renewed.clone())
         }));
+        let resumed = app.clone();
+        tokio::spawn(restarted("end of pauses", move || {
+            web::resume_in_time(resumed.clone())
+        }));
         let upkeep = Upkeep {
             clock: app.clock.clone(),
             engine: engine.clone(),
@@ -303,7 +334,7 @@ impl Server {
         let router = web::router(app);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), zone = zone_name, "lightflow serves {usual}");
         if let Some(url) = &setup_url {
-            tracing::info!("nobody can log in yet; make the first admin here, once: {url}");
+            tracing::info!(target: ALWAYS, "no user exists yet; create the first admin with this link, which works once: {url}");
         }
         Ok(Self {
             engine,
@@ -387,4 +418,26 @@ async fn setup_link(store: &Store, base: &str) -> Result<(SetupLink, Option<Stri
     }
     let (link, token) = SetupLink::new()?;
     Ok((link, Some(format!("{base}/setup?token={token}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_level_is_refused() {
+        for good in [
+            "",
+            "warn",
+            "OFF",
+            "info,lightflow::engine=debug",
+            "lightflow=trace",
+        ] {
+            assert!(log_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["inof", "info,debgu", "lightflow::engine=loud", "warn;"] {
+            let error = log_filter(bad).unwrap_err().to_string();
+            assert!(error.contains("LIGHTFLOW_LOG"), "{error}");
+        }
+    }
 }

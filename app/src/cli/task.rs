@@ -3,6 +3,7 @@
 use super::client::{path, read};
 use super::error::{CliError, notice};
 use super::session::{JsonOption, Session, Yes};
+use super::task_duplicate::DuplicateTask;
 use super::task_edit::{CreateTask, EditTask};
 use super::task_run::Waiting;
 use super::task_text;
@@ -26,6 +27,7 @@ pub(super) enum TaskCommand {
     Show(Named),
     Create(CreateTask),
     Edit(EditTask),
+    Duplicate(DuplicateTask),
     /// Delete a task with its runs and logs
     Delete {
         /// The task
@@ -59,7 +61,16 @@ pub(super) enum TaskCommand {
     /// Follow the task's CRON expression
     Enable(Named),
     /// Do not follow it; the task still runs on demand
-    Disable(Named),
+    #[command(
+        after_help = "Example:\n  lightflow task disable backup_vaultwarden --until 2026-03-10T08:00:00+01:00"
+    )]
+    Disable {
+        #[command(flatten)]
+        task: Named,
+        /// Follow it again from this time on, in RFC 3339
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +110,11 @@ impl TaskCommand {
                 let answer = session.send(Method::PUT, &["tasks", &name], &task).await?;
                 print(&mut session, json, &answer)
             }
+            Self::Duplicate(duplicate) => {
+                let json = duplicate.json;
+                let answer = duplicate.send(&session).await?;
+                print(&mut session, json, &answer)
+            }
             Self::Delete { name, yes } => {
                 yes.confirm(&format!("Delete the task {name} with its runs and logs"))?;
                 session.ask(Method::DELETE, &["tasks", &name]).await?;
@@ -107,8 +123,8 @@ impl TaskCommand {
             }
             Self::Run { name, waiting } => waiting.start(session, &name).await,
             Self::Cancel { task, force } => cancel(session, task, force).await,
-            Self::Enable(task) => switch(session, task, true).await,
-            Self::Disable(task) => switch(session, task, false).await,
+            Self::Enable(task) => switch(session, task, true, None).await,
+            Self::Disable { task, until } => switch(session, task, false, until).await,
         }
     }
 }
@@ -169,9 +185,17 @@ fn print(session: &mut Session, json: JsonOption, body: &Bytes) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-async fn switch(mut session: Session, task: Named, auto: bool) -> Result<ExitCode, CliError> {
+async fn switch(
+    mut session: Session,
+    task: Named,
+    auto: bool,
+    until: Option<String>,
+) -> Result<ExitCode, CliError> {
     let Named { name, json } = task;
-    let patch = TaskPatch { auto: Some(auto) };
+    let patch = TaskPatch {
+        auto: Some(auto),
+        paused_until: until,
+    };
     let answer = session
         .send(Method::PATCH, &["tasks", &name], &patch)
         .await?;
@@ -180,7 +204,10 @@ async fn switch(mut session: Session, task: Named, auto: bool) -> Result<ExitCod
         (true, Some(next), _) => format!("{name}: auto on, next {}", session.here.full(next)),
         (true, None, None) => format!("{name}: auto on, but it has no CRON expression"),
         (true, None, Some(_)) => format!("{name}: auto on"),
-        (false, ..) => format!("{name}: auto off"),
+        (false, ..) => match &view.paused_until {
+            Some(until) => format!("{name}: auto off until {}", session.here.full(until)),
+            None => format!("{name}: auto off"),
+        },
     };
     session.done(json, &answer, &sentence)
 }

@@ -118,6 +118,28 @@ fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     Some((host.to_owned(), port))
 }
 
+/// The address of this server for links, without a slash at its end.
+///
+/// # Errors
+/// The problem of any other text, with an example.
+pub fn server_address(text: &str) -> Result<String, String> {
+    let example = "use something like https://lightflow.lan:8443";
+    let url =
+        HttpUrl::new(text).map_err(|_| format!("is not the address of a server; {example}"))?;
+    let plain = url.login.is_none() && !text.contains(['"', '\'', '<', '>', '\\', '#', '?']);
+    if !plain || url.text.len() > 256 {
+        return Err(format!("is not the address of a server; {example}"));
+    }
+    if url.path != "/" {
+        let path = &url.path;
+        return Err(format!(
+            "has the path {path}; Lightflow answers at the root of its address, so leave the path out"
+        ));
+    }
+    let scheme = if url.secure { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", url.authority))
+}
+
 /// Reports if `text` is a host name or an address number.
 pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()

@@ -8,6 +8,7 @@ use super::schedule::parse_zone;
 use super::step::{self, Command, DEFAULT_TIMEOUT_S, Retry, RunRule, Step};
 use super::task::{MissedPolicy, Retention, Steps, Task};
 use super::variable::check_value;
+use super::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -37,7 +38,7 @@ impl Args {
     pub fn split(&self) -> Result<Vec<String>, FieldError> {
         match self {
             Self::List(list) => Ok(list.clone()),
-            Self::Line(line) => shlex::split(line).ok_or_else(|| {
+            Self::Line(line) => words::split(line).ok_or_else(|| {
                 FieldError::new(
                     "args",
                     format!("{line:?} has an open quote or a backslash at its end; close it"),

@@ -14,6 +14,9 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Schedule, Self::Manual, Self::CatchUp, Self::Retry];
+
     /// The name in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +50,18 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Success,
+        Self::Failed,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Interrupted,
+        Self::Missed,
+    ];
+
     /// The name in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {

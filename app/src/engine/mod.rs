@@ -20,6 +20,7 @@ mod leftovers;
 mod listen;
 mod log_file;
 mod log_times;
+mod not_started;
 mod order;
 mod parts;
 mod plan;

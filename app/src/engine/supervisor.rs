@@ -11,6 +11,7 @@
 //! Then no process of the step is left, and it waits for the next command: to start the program for each step costs more
 //! than most steps do.
 
+use super::not_started;
 use super::order::{self, StepCommand};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -24,6 +25,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ fn supervise(
 ) -> io::Result<()> {
     // The command must not inherit the mask. A child that ends before it is set again is found by the first round of reaping.
     mask.thread_unblock()?;
+    let (program, dir) = (command.program.clone(), command.dir.clone());
     let spawned = spawn(command);
     mask.thread_block()?;
     let mut step = match spawned {
@@ -73,7 +76,7 @@ fn supervise(
             } else {
                 "failed"
             };
-            let why = error.to_string().replace('\n', " ");
+            let why = not_started::explain(&program, Path::new(&dir), &error).replace('\n', " ");
             return socket.write_all(format!("{word} {why}\nend 0\n").as_bytes());
         }
         Ok(child) => SupervisedStep {

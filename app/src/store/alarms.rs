@@ -28,8 +28,12 @@ pub struct Watched {
     pub good: DateTime<Utc>,
 }
 
-/// A run ended: tells those who want to know. Called in the transaction that saves its end.
+/// Posts the notifications about the end of a run, in the transaction that saves its end. A script that a person tries and
+/// a package that a person installs cause none: the person looks at the run.
 pub fn run_ended(tx: &Tx<'_>, run: &Run, now: DateTime<Utc>) -> Result<(), StoreError> {
+    if super::tasks::is_own(tx, run.task)? {
+        return Ok(());
+    }
     match run.state {
         RunState::Failed | RunState::Interrupted => {
             tx.0.prepare_cached(

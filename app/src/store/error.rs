@@ -37,6 +37,14 @@ pub enum StoreError {
     /// It cannot be removed or changed while something needs it.
     #[error("{0}")]
     InUse(String),
+    /// Another change came before one that was made from an older version.
+    #[error(
+        "the {what} was changed meanwhile; nothing was saved. Load the present version, and make the change again"
+    )]
+    Overtaken {
+        /// The kind of thing.
+        what: &'static str,
+    },
     /// The fire time was already dealt with.
     #[error("this fire time was already dealt with")]
     AlreadyClaimed,

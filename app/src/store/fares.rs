@@ -19,8 +19,8 @@ const SIZES: u32 = 30;
 pub struct Fare {
     /// The task.
     pub stored: StoredTask,
-    /// Its unfinished run, if any.
-    pub running: Option<RunId>,
+    /// Its unfinished run with its state, if any.
+    pub running: Option<(RunId, RunState)>,
     /// Its newest run that is over and did run.
     pub last: Option<Run>,
     /// Time of its last success, or of the last run with nothing to do.

@@ -15,6 +15,7 @@ mod health;
 pub mod measure;
 mod migrate;
 pub mod outbox;
+pub mod pauses;
 pub mod pools;
 pub mod retention;
 pub mod runs;

@@ -23,6 +23,14 @@ use std::collections::HashSet;
 pub struct RunQuery {
     /// Runs of this task only.
     pub task: Option<TaskId>,
+    /// Runs in this state only.
+    pub state: Option<RunState>,
+    /// Runs with this cause only.
+    pub trigger: Option<Trigger>,
+    /// Runs created at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Runs created before this time.
+    pub to: Option<DateTime<Utc>>,
     /// Runs with a smaller number only, for paging.
     pub before: Option<RunId>,
     /// The largest number of results.
@@ -169,13 +177,19 @@ pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Run, StoreError> {
 pub fn list(tx: &Tx<'_>, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
     let mut sql = format!("{SELECT} WHERE 1");
     let mut values: Vec<Value> = Vec::new();
-    if let Some(task) = query.task {
-        values.push(task.0.into());
-        sql.push_str(&format!(" AND task_id = ?{}", values.len()));
-    }
-    if let Some(before) = query.before {
-        values.push(before.0.into());
-        sql.push_str(&format!(" AND id < ?{}", values.len()));
+    let text = |text: &str| Value::from(text.to_owned());
+    for (condition, value) in [
+        ("task_id =", query.task.map(|task| task.0.into())),
+        ("state =", query.state.map(|state| text(state.as_str()))),
+        ("trigger =", query.trigger.map(|one| text(one.as_str()))),
+        ("created_at >=", query.from.map(|from| millis(from).into())),
+        ("created_at <", query.to.map(|to| millis(to).into())),
+        ("id <", query.before.map(|before| before.0.into())),
+    ] {
+        if let Some(value) = value {
+            values.push(value);
+            sql.push_str(&format!(" AND {condition} ?{}", values.len()));
+        }
     }
     values.push(i64::from(query.limit).into());
     sql.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
@@ -199,16 +213,18 @@ pub fn remove(tx: &Tx<'_>, id: RunId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The unfinished run of a task, if any.
-pub fn running(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
-    Ok(tx
-        .0
-        .prepare_cached(
-            "SELECT id FROM runs INDEXED BY runs_unfinished
-             WHERE task_id = ?1 AND state IN ('queued', 'running') ORDER BY id LIMIT 1",
-        )?
-        .query_row([task.0], |row| row.get(0).map(RunId))
-        .optional()?)
+/// The unfinished run of a task with its state, if any.
+pub fn running(tx: &Tx<'_>, task: TaskId) -> Result<Option<(RunId, RunState)>, StoreError> {
+    tx.0.prepare_cached(
+        "SELECT id, state FROM runs INDEXED BY runs_unfinished
+         WHERE task_id = ?1 AND state IN ('queued', 'running') ORDER BY id LIMIT 1",
+    )?
+    .query_and_then([task.0], |row| {
+        let state: String = row.get(1)?;
+        Ok((RunId(row.get(0)?), run_state(&state)?))
+    })?
+    .next()
+    .transpose()
 }
 
 /// The run of a task that people ask for: the one that goes on, else the newest that did run. A missed fire time is
@@ -216,7 +232,7 @@ pub fn running(tx: &Tx<'_>, task: TaskId) -> Result<Option<RunId>, StoreError> {
 pub fn last(tx: &Tx<'_>, task: TaskId) -> Result<Option<Run>, StoreError> {
     let running = running(tx, task)?;
     let last = match running {
-        Some(run) => Some(run),
+        Some((run, _)) => Some(run),
         None => newest_finished(tx, task)?,
     };
     last.map_or(Ok(None), |run| unless_unreadable("run", get(tx, run)))
@@ -260,11 +276,11 @@ pub fn newest(tx: &Tx<'_>, task: TaskId, limit: u32) -> Result<Vec<Run>, StoreEr
         tx,
         &RunQuery {
             task: Some(task),
-            before: None,
             limit,
+            ..RunQuery::default()
         },
     )?;
-    if let Some(running) = running(tx, task)?
+    if let Some((running, _)) = running(tx, task)?
         && !runs.iter().any(|run| run.id == running)
     {
         runs.pop();
@@ -297,7 +313,7 @@ fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
         task: TaskId(row.get("task_id")?),
         task_name: TaskName::new(row.get::<_, String>("task_name")?)
             .map_err(corrupt("task name"))?,
-        trigger: known(TRIGGERS, |t| t.as_str(), "trigger", &trigger)?,
+        trigger: known(&Trigger::ALL, |t| t.as_str(), "trigger", &trigger)?,
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
         due: optional_time(row.get("due")?)?,
         state: run_state(&state)?,
@@ -384,23 +400,7 @@ fn read_step(definition: &str) -> Result<Step, StoreError> {
     Step::try_from(&body).map_err(corrupt_fields("step"))
 }
 
-const TRIGGERS: &[Trigger] = &[
-    Trigger::Schedule,
-    Trigger::Manual,
-    Trigger::CatchUp,
-    Trigger::Retry,
-];
 const CANCELS: &[Cancel] = &[Cancel::Graceful, Cancel::Force];
-const RUN_STATES: &[RunState] = &[
-    RunState::Queued,
-    RunState::Running,
-    RunState::Success,
-    RunState::Failed,
-    RunState::Skipped,
-    RunState::Cancelled,
-    RunState::Interrupted,
-    RunState::Missed,
-];
 const STEP_STATES: &[StepState] = &[
     StepState::Pending,
     StepState::Queued,
@@ -416,7 +416,7 @@ const STEP_STATES: &[StepState] = &[
 
 /// The state of that name.
 pub(super) fn run_state(text: &str) -> Result<RunState, StoreError> {
-    known(RUN_STATES, |s| s.as_str(), "run state", text)
+    known(&RunState::ALL, |s| s.as_str(), "run state", text)
 }
 
 /// Finds the value that prints as `text`.

@@ -5,6 +5,7 @@ use super::codec::corrupt;
 use super::error::StoreError;
 use super::set_aside::unless_unreadable;
 use super::transaction::Tx;
+use crate::domain::address::server_address;
 use crate::domain::field::FieldError;
 use crate::domain::schedule::parse_zone;
 use crate::domain::task::Retention;
@@ -23,8 +24,10 @@ pub struct Settings {
     pub zone: Option<Zone>,
     /// The address under which people reach the server, without a slash at the end.
     pub base_url: Option<String>,
-    /// The retention of new tasks.
-    pub retention: Option<Retention>,
+    /// Runs that a new task keeps.
+    pub keep_runs: Option<u32>,
+    /// Days for which a new task keeps its runs.
+    pub keep_days: Option<u32>,
     audit_days: Option<u32>,
 }
 
@@ -59,27 +62,20 @@ impl Settings {
     /// # Errors
     /// Refuses other texts, with an example of an address.
     pub fn set_base_url(&mut self, url: Option<&str>) -> Result<(), FieldError> {
-        let wrong = || {
-            FieldError::new(
-                "base_url",
-                "is not the address of a server; use something like https://lightflow.lan:8443",
-            )
-        };
-        let Some(url) = url.map(|url| url.trim_end_matches('/')) else {
-            self.base_url = None;
-            return Ok(());
-        };
-        let rest = url
-            .strip_prefix("https://")
-            .or_else(|| url.strip_prefix("http://"))
-            .ok_or_else(wrong)?;
-        let bad = |c: char| c.is_whitespace() || c.is_control() || "\"'<>?#@\\".contains(c);
-        if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(bad) || url.len() > 256
-        {
-            return Err(wrong());
-        }
-        self.base_url = Some(url.to_owned());
+        self.base_url = url
+            .map(server_address)
+            .transpose()
+            .map_err(|problem| FieldError::new("base_url", problem))?;
         Ok(())
+    }
+
+    /// The retention of a task that does not set its own.
+    pub fn default_retention(&self) -> Retention {
+        let default = Retention::default();
+        Retention {
+            runs: self.keep_runs.unwrap_or(default.runs),
+            days: self.keep_days.unwrap_or(default.days),
+        }
     }
 }
 
@@ -87,12 +83,13 @@ impl Settings {
 pub fn get(tx: &Tx<'_>) -> Result<Settings, StoreError> {
     let mut settings = Settings::default();
     let aside = |row: Result<(), StoreError>| unless_unreadable("setting", row).map(|_| ());
-    let (runs, days) = (value(tx, "keep_runs")?, value(tx, "keep_days")?);
-    if let (Some(runs), Some(days)) = (runs, days) {
-        let number = |text: String| text.parse().map_err(corrupt("setting"));
-        let retention = number(runs)
-            .and_then(|runs| Retention::new(runs, number(days)?).map_err(corrupt("setting")));
-        settings.retention = unless_unreadable("setting", retention)?;
+    for (key, field) in [
+        ("keep_runs", &mut settings.keep_runs),
+        ("keep_days", &mut settings.keep_days),
+    ] {
+        if let Some(text) = value(tx, key)? {
+            *field = unless_unreadable("setting", text.parse().map_err(corrupt("setting")))?;
+        }
     }
     if let Some(zone) = value(tx, "zone")? {
         let zone = parse_zone(&zone).map_err(corrupt("setting"));
@@ -121,8 +118,8 @@ pub fn set(tx: &Tx<'_>, settings: &Settings) -> Result<(), StoreError> {
     for (key, value) in [
         ("zone", settings.zone.map(|zone| zone.name().to_owned())),
         ("base_url", settings.base_url.clone()),
-        ("keep_runs", number(settings.retention.map(|r| r.runs))),
-        ("keep_days", number(settings.retention.map(|r| r.days))),
+        ("keep_runs", number(settings.keep_runs)),
+        ("keep_days", number(settings.keep_days)),
         ("audit_days", number(settings.audit_days)),
     ] {
         match value {
@@ -152,10 +149,10 @@ mod tests {
     #[test]
     fn the_address_for_links_is_that_of_a_server() {
         let mut settings = Settings::default();
-        for good in ["https://a:8443/", "http://[::1]:80", "https://x.lan/light"] {
+        for good in ["https://a:8443/", "http://[::1]:80", "https://x.lan/"] {
             assert!(settings.set_base_url(Some(good)).is_ok(), "{good}");
         }
-        assert_eq!(settings.base_url.as_deref(), Some("https://x.lan/light"));
+        assert_eq!(settings.base_url.as_deref(), Some("https://x.lan"));
         for bad in [
             "",
             "a.lan",
@@ -164,6 +161,7 @@ mod tests {
             "https://a b",
             "javascript:x",
             "https://a\"b",
+            "https://x.lan/light",
         ] {
             assert!(settings.set_base_url(Some(bad)).is_err(), "{bad}");
         }

@@ -12,7 +12,6 @@ use crate::domain::task::{MissedPolicy, Task, TaskId};
 use crate::zones::Zone;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row};
-use std::collections::BTreeSet;
 
 /// A task with its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +172,15 @@ pub fn mark_own(tx: &Tx<'_>, id: TaskId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Reports if the server made the task for itself.
+pub fn is_own(tx: &Tx<'_>, id: TaskId) -> Result<bool, StoreError> {
+    let own =
+        tx.0.prepare_cached("SELECT own FROM tasks WHERE id = ?1")?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?;
+    Ok(own.unwrap_or(false))
+}
+
 /// Replaces the definition of a task. Where its schedule changes, or it is switched
 /// on, its fires count from `now`, so that no earlier fire is caught up.
 ///
@@ -189,7 +197,7 @@ pub fn update(tx: &Tx<'_>, id: TaskId, task: &Task, now: DateTime<Utc>) -> Resul
     check_pool(tx, &task.pool)?;
     tx.0.execute(
         "UPDATE tasks SET name = ?2, cron = ?3, zone = ?4, pool = ?5, auto = ?6,
-         paused = paused AND NOT ?6, definition = ?7, updated_at = ?8 WHERE id = ?1",
+         paused = paused AND NOT ?6, paused_until = CASE WHEN ?6 THEN NULL ELSE paused_until END, definition = ?7, updated_at = ?8 WHERE id = ?1",
         (
             id.0,
             task.name.as_str(),
@@ -217,62 +225,12 @@ pub fn update(tx: &Tx<'_>, id: TaskId, task: &Task, now: DateTime<Utc>) -> Resul
 pub fn set_auto(tx: &Tx<'_>, id: TaskId, auto: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
     let was = get(tx, id)?.task.auto;
     tx.0.execute(
-        "UPDATE tasks SET auto = ?2, paused = 0, updated_at = ?3 WHERE id = ?1",
+        "UPDATE tasks SET auto = ?2, paused = 0, paused_until = NULL, updated_at = ?3 WHERE id = ?1",
         (id.0, auto, millis(now)),
     )?;
     if auto && !was {
         reschedule(tx, id, now)?;
     }
-    Ok(())
-}
-
-/// Switches Auto off for every task and remembers which had it on; returns how many.
-pub fn pause_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
-    tx.0.execute(
-        "UPDATE tasks SET auto = 0, paused = 1, updated_at = ?1 WHERE auto AND cron IS NOT NULL",
-        [millis(now)],
-    )?;
-    paused(tx)
-}
-
-/// Switches Auto on again for the paused tasks, with fires that count from `now`;
-/// returns how many.
-pub fn resume_all(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
-    let count = paused(tx)?;
-    tx.0.execute(
-        "UPDATE tasks SET auto = 1, paused = 0, scheduled_through = ?1, watched_from = ?1, updated_at = ?1 WHERE paused",
-        [millis(now)],
-    )?;
-    Ok(count)
-}
-
-/// The number of paused tasks.
-pub fn paused(tx: &Tx<'_>) -> Result<u32, StoreError> {
-    Ok(tx
-        .0
-        .query_row("SELECT count(*) FROM tasks WHERE paused", [], |row| {
-            row.get(0)
-        })?)
-}
-
-/// The tasks whose schedule is paused.
-pub fn paused_tasks(tx: &Tx<'_>) -> Result<BTreeSet<TaskId>, StoreError> {
-    tx.0.prepare_cached("SELECT id FROM tasks WHERE paused")?
-        .query_map([], |row| row.get(0).map(TaskId))?
-        .map(|id| Ok(id?))
-        .collect()
-}
-
-/// Pauses the schedule of one task: its Auto is off until all schedules are resumed.
-///
-/// # Errors
-/// [`StoreError::NotFound`] where the task does not exist.
-pub fn pause(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
-    let id = by_name(tx, name)?.id;
-    tx.0.execute(
-        "UPDATE tasks SET auto = 0, paused = 1 WHERE id = ?1",
-        [id.0],
-    )?;
     Ok(())
 }
 

@@ -348,7 +348,7 @@ async fn after_a_fault_of_the_disk_the_next_change_empties_the_log_of_changes() 
             .len()
     };
     let change = |tx: &Tx<'_>| {
-        tasks::paused(tx).map(|_| drop(tx.0.execute("UPDATE tasks SET paused = 0", [])))
+        pauses::paused(tx).map(|_| drop(tx.0.execute("UPDATE tasks SET paused = 0", [])))
     };
     store.write(change).await.unwrap();
     assert!(log() > 0);

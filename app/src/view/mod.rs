@@ -34,5 +34,5 @@ pub use settings::{
     InstallBody, LibraryList, LibraryView, PoolBody, PoolList, PoolView, ScriptList, ScriptRunBody,
     ScriptView, VariableBody, VariableList, VariableView,
 };
-pub use task::{DamagedTaskView, PausedTasks, TaskList, TaskPatch, TaskView};
+pub use task::{DamagedTaskView, PauseBody, PausedTasks, TaskList, TaskPatch, TaskView};
 pub(crate) use time::rfc3339;

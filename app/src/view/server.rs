@@ -25,8 +25,8 @@ impl From<&Settings> for SettingsBody {
         Self {
             zone: settings.zone.map(|zone| zone.name().to_owned()),
             base_url: settings.base_url.clone(),
-            keep_runs: settings.retention.map(|retention| retention.runs),
-            keep_days: settings.retention.map(|retention| retention.days),
+            keep_runs: settings.keep_runs,
+            keep_days: settings.keep_days,
             audit_days: settings.own_audit_days(),
         }
     }

@@ -15,6 +15,18 @@ pub struct TaskPatch {
     /// Switches scheduling on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto: Option<bool>,
+    /// Switches scheduling off until this time, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<String>,
+}
+
+/// A pause of all schedules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseBody {
+    /// The end of the pause, RFC 3339; absent for a pause until the schedules are resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A task as it is shown.
@@ -27,6 +39,9 @@ pub struct TaskView {
     pub schedule: Option<String>,
     /// When it fires next, RFC 3339; absent where it does not fire by itself.
     pub next_fire: Option<String>,
+    /// The end of its pause, RFC 3339; absent where it is not paused, or until a person resumes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<String>,
     /// Its run that goes on, else the newest that did run; a missed fire time is none.
     pub last_run: Option<super::RunView>,
 }
@@ -36,12 +51,14 @@ impl TaskView {
     pub fn new(
         task: &Task,
         next_fire: Option<DateTime<Utc>>,
+        paused_until: Option<DateTime<Utc>>,
         last_run: Option<super::RunView>,
     ) -> Self {
         Self {
             task: TaskBody::from(task),
             schedule: task.cron.as_ref().map(CronExpr::describe),
             next_fire: next_fire.map(rfc3339),
+            paused_until: paused_until.map(rfc3339),
             last_run,
         }
     }

@@ -40,9 +40,9 @@ pub(super) enum ApiError {
     UnknownAtProxy(String),
     #[error("a page of another site sent this request; use the pages of this server")]
     CrossSite,
-    #[error("there is nothing at this address")]
+    #[error("nothing is at this address")]
     NoRoute,
-    #[error("this address does not know the method {0}")]
+    #[error("this address takes no {0} request; a form or a program sends another one")]
     NoMethod(axum::http::Method),
     #[error("there is no {0}")]
     NotFound(String),
@@ -52,10 +52,10 @@ pub(super) enum ApiError {
     TooLarge { limit: usize },
     #[error("the form is larger than what is taken here")]
     FormTooLarge,
-    #[error("It was not saved: the interpreter cannot read it.")]
+    #[error("Not saved: syntax error.")]
     Syntax(String),
     #[error(
-        "It was not saved: somebody else saved this script meanwhile. Saving anyway replaces that text, which stays among the versions."
+        "Not saved: another person or program saved this script while you edited it. Save anyway replaces that text, which stays among the versions."
     )]
     Overtaken,
     #[error("it is {length} bytes long, and the range begins behind its end")]
@@ -173,7 +173,7 @@ impl ApiError {
             Self::NoMethod(_) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "no-such-method",
-                "Method not known here",
+                "Nothing to show here",
             ),
             Self::Malformed(_) => (
                 StatusCode::BAD_REQUEST,
@@ -227,6 +227,11 @@ impl ApiError {
                     "The request was refused",
                 ),
                 StoreError::InUse(_) => (StatusCode::CONFLICT, "in-use", "It is in use"),
+                StoreError::Overtaken { .. } => (
+                    StatusCode::PRECONDITION_FAILED,
+                    "overtaken",
+                    "It was changed meanwhile",
+                ),
                 StoreError::AlreadyClaimed => {
                     (StatusCode::CONFLICT, "already-run", "It ran already")
                 }
@@ -316,7 +321,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, ..) = self.table();
         let retry = self.retry_after();
-        let mut response = (status, Json(self.problem())).into_response();
+        let problem = self.problem();
+        let mut response = (status, Json(&problem)).into_response();
+        // For a browser, which gets a page; see `pages/problem_page.rs`.
+        response.extensions_mut().insert(problem);
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

@@ -1,6 +1,7 @@
 //! Turns the parts of a request into domain values, or into the one kind of error.
 
 use super::error::ApiError;
+use axum::body::HttpBody;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{self, FromRequest, FromRequestParts, Query};
@@ -51,6 +52,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             .end()
             .map_err(|error| ApiError::Malformed(error.to_string()))?;
         Ok(Self(value))
+    }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct OptionalJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, ApiError> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(Self(T::default()));
+        }
+        Json::from_request(request, state)
+            .await
+            .map(|Json(body)| Self(body))
     }
 }
 

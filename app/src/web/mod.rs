@@ -10,6 +10,7 @@ mod certificate;
 mod change;
 mod download;
 mod error;
+mod etag;
 mod extract;
 mod guard;
 mod log_download;
@@ -23,6 +24,7 @@ mod pages;
 mod patience;
 mod peer;
 mod problems;
+mod run_query;
 mod serve;
 mod session;
 mod sse;
@@ -36,10 +38,13 @@ pub use session::SetupLink;
 pub use x509::CertificateError;
 
 use crate::domain::audit::Actor;
+use crate::engine::Change;
+use crate::store;
 use app::COMMIT;
 use axum::Router;
 use error::ApiError;
 use std::sync::Arc;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
@@ -80,6 +85,55 @@ pub async fn adopt_former_scripts(app: &App) {
     }
 }
 
+/// Resumes paused tasks when their pause is over, for ever; sleeps in between.
+pub async fn resume_in_time(app: Arc<App>) {
+    loop {
+        let mut changes = app.engine.feed().subscribe();
+        let due = match app.store.read(store::pauses::pause_ends).await {
+            Ok(ends) => ends.into_values().min(),
+            Err(error) => {
+                tracing::error!(%error, "cannot read the ends of pauses; trying again in an hour");
+                app.clock
+                    .alarm(app.clock.now() + chrono::TimeDelta::hours(1))
+                    .await;
+                continue;
+            }
+        };
+        match due {
+            Some(due) if due <= app.clock.now() => {
+                match operations::tasks::resume_due(&app).await {
+                    Ok(tasks) => {
+                        tracing::info!(tasks, "the pause is over; the schedules are followed again")
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot end a pause; trying again in a minute");
+                        app.clock
+                            .alarm(app.clock.now() + chrono::TimeDelta::minutes(1))
+                            .await;
+                    }
+                }
+            }
+            Some(due) => tokio::select! {
+                () = app.clock.alarm(due) => {}
+                () = tasks_changed(&mut changes) => {}
+            },
+            None => tasks_changed(&mut changes).await,
+        }
+    }
+}
+
+/// Waits until tasks were changed.
+async fn tasks_changed(changes: &mut broadcast::Receiver<Change>) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Tasks) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            // The engine ended, and the process with it.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 /// Every address the server knows.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -99,6 +153,7 @@ pub fn router(app: Arc<App>) -> Router {
             app.clone(),
             guard::guard,
         ))
+        .layer(axum::middleware::from_fn(pages::for_browsers))
         .layer(axum::middleware::from_fn(boundary::boundary))
         .with_state(app)
 }

@@ -4,7 +4,8 @@ use super::patience::Patient;
 use super::peer::Door;
 use crate::config::Listen;
 use axum::Router;
-use axum::http::Request;
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -253,6 +254,12 @@ async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router,
     match acceptor {
         None => speak(stream, HttpVersion::Http1, router, door).await,
         Some(acceptor) => {
+            if timeout(PATIENCE, speaks_http(&stream))
+                .await
+                .unwrap_or(false)
+            {
+                return redirect(stream).await;
+            }
             // On the heap: three kilobytes that are free again when it is over.
             let handshake = Box::pin(acceptor.accept(stream));
             if let Ok(Ok(stream)) = timeout(PATIENCE, handshake).await {
@@ -265,6 +272,46 @@ async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router,
             }
         }
     }
+}
+
+/// Reports if the other side begins with a letter, as a request of plain HTTP does; TLS begins with a record of type 22
+/// (RFC 8446, 5.1). The letter stays in the stream.
+async fn speaks_http(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase()
+}
+
+/// Answers plain HTTP at the port of TLS: the same address with https.
+async fn redirect(stream: TcpStream) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        Ok::<_, std::convert::Infallible>(at_https(request.headers(), request.uri()))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // It fails when the other side goes away.
+    let _ = timeout(PATIENCE, connection).await;
+}
+
+/// The redirect. A browser does not keep it: the server may speak plain HTTP later.
+fn at_https(headers: &HeaderMap, uri: &Uri) -> axum::http::Response<String> {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.filter(|host| host.parse::<Authority>().is_ok());
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let to = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{path}")).ok());
+    let mut answer = axum::http::Response::new("This port speaks HTTPS.\n".to_owned());
+    match to {
+        Some(to) => {
+            *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            answer.headers_mut().insert(header::LOCATION, to);
+        }
+        None => *answer.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    answer
 }
 
 /// The protocol that both sides agreed on. Finding it out from the first bytes would cost each connection

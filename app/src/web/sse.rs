@@ -20,15 +20,22 @@ use tokio::sync::broadcast::error::RecvError;
 /// Proxies and mobile networks cut connections that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-type Events = Sse<
-    axum::response::sse::KeepAliveStream<
-        std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>,
+/// A stream, and the header that keeps nginx from holding it back.
+type Events = (
+    [(&'static str, &'static str); 1],
+    Sse<
+        axum::response::sse::KeepAliveStream<
+            std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>,
+        >,
     >,
->;
+);
 
 fn stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Events {
     let events: std::pin::Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(events);
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    (
+        [("x-accel-buffering", "no")],
+        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
+    )
 }
 
 /// Everything that changes from now on.

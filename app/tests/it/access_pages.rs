@@ -13,7 +13,7 @@ fn a_notification_is_set_up_by_clicks_and_tried() {
     let server = Server::start();
     let web = WebServer::start();
     set_up(&server, &browser);
-    browser.click("nav a[href='/notifications']");
+    browser.navigate("/notifications");
     browser.click("a[href='/add/notification']");
     browser.click("a[href='/add/notification?kind=webhook']");
     browser.type_into("input[name=name]", "hook");

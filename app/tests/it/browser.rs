@@ -46,7 +46,7 @@ fn from_the_setup_link_to_four_boxes_and_a_log() {
     set_up(&server, &browser);
     browser.wait_text("[data-connection]", "live");
     browser.click("button[data-run=backup_vaultwarden]");
-    browser.wait_present(".strip .box.green");
+    browser.wait_present("svg.last .of-green");
     browser.click("a[href='/tasks/backup_vaultwarden']");
     browser.wait_text("h1", "backup_vaultwarden");
     let boxes = browser.script(
@@ -56,7 +56,7 @@ fn from_the_setup_link_to_four_boxes_and_a_log() {
     // A keyboard learns the same as a pointer.
     browser.script("document.querySelector('.grid tbody .box.grey').focus()");
     browser.wait_text("[data-detail]", "archive, run 1: skipped, started");
-    browser.click("a[href='/runs/1?step=2']");
+    browser.click("a[href='/runs/1?step=2#log']");
     browser.wait_text("[data-log-state]", "complete");
     assert_eq!(browser.text("pre.log").unwrap(), "<b>not markup</b>");
     no_complaints(&browser);

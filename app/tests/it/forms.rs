@@ -11,7 +11,7 @@ fn a_pool_is_added_changed_and_deleted() {
     let added = server
         .form("/add/pool", &[("name", "backup"), ("slots", "1")])
         .expect(303);
-    assert_eq!(added.header("location"), Some("/pools"));
+    assert_eq!(added.header("location"), Some("/pools#saved"));
     server.form("/pools/backup", &[("slots", "3")]).expect(303);
     let pools = server.get("/api/v1/pools").json();
     assert_eq!(pools["pools"][0]["slots"], 3);

@@ -426,7 +426,7 @@ fn a_package_is_installed_and_removed_by_clicks() {
         return;
     };
     set_up(&server, &browser);
-    browser.click("nav a[href='/libraries']");
+    browser.navigate("/libraries");
     browser.type_into("textarea", "demo-pkg==1.0\n--index-url=x");
     browser.click("form[action='/libraries'] button");
     browser.wait_text(".error#refused-packages", "is an option");

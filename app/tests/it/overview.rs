@@ -17,7 +17,7 @@ pub(crate) fn a_month_of_runs(server: &Server) {
             "INSERT INTO runs (id, task_id, task_name, trigger, due, state, created_at, started_at, finished_at)
              WITH RECURSIVE days (day) AS (SELECT 1 UNION ALL SELECT day + 1 FROM days WHERE day < 30),
              fires AS (SELECT id AS task, name, day, (unixepoch() - day * 86400) * 1000 AS at FROM days, tasks)
-             SELECT 1000 + (30 - day) * 100 + task, task, name, 'schedule', at,
+             SELECT 1000 + (30 - day) * 1000 + task, task, name, 'schedule', at,
                  CASE WHEN (day * 7 + task) % 23 = 0 THEN 'failed' WHEN (day + task) % 11 = 0 THEN 'missed' ELSE 'success' END,
                  at, at, at + 60000 + (day * task % 17) * 7000 FROM fires;
              INSERT INTO step_runs (run_id, position, definition, state, attempt, started_at, finished_at, down_ms, stored_bytes)
@@ -44,13 +44,13 @@ fn it_tells_what_the_gate_said_and_shows_what_is_wrong_first() {
     server.run_to_end("b_broken");
     let page = server.get("/").expect(200).text();
     let of = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}: {page}"));
-    assert!(of("1 of 2 tasks needs a look") < of("href=\"/tasks/b_broken\""));
+    assert!(of("1 of 2 tasks needs attention") < of("href=\"/tasks/b_broken\""));
     assert!(of("href=\"/tasks/b_broken\"") < of("sync: exit code 3"));
     assert!(of("sync: exit code 3") < of("href=\"/tasks/a_fine\""));
     assert!(of("href=\"/tasks/a_fine\"") < of("data-label=\"Downtime\">12 s"));
     of("3.0 MiB");
-    assert_eq!(page.matches("class=\"box day").count(), 60);
-    assert_eq!(page.matches("class=\"box day none\"").count(), 58);
+    of("aria-label=\"Last 30 days: 1 good, 0 failed\"");
+    assert_eq!(page.matches("<svg class=\"last\"").count(), 2);
 }
 
 #[test]
@@ -126,7 +126,8 @@ fn an_upload_that_its_own_limit_ended_says_so() {
         "{page}"
     );
     assert!(page.contains("longer timeout"), "{page}");
-    assert_eq!(page.matches("ended an upload").count(), 1, "{page}");
+    // At the head of the page, in the last lines of its log and at its step.
+    assert_eq!(page.matches("ended an upload").count(), 3, "{page}");
 }
 
 #[test]
@@ -183,20 +184,21 @@ fn a_task_that_did_not_succeed_for_too_long_is_overdue() {
     let long_ago = "UPDATE tasks SET watched_from = 1700000000000 WHERE name = 'late'";
     database.execute(long_ago, []).unwrap();
     let page = server.get("/").expect(200).text();
-    assert_eq!(page.matches(">overdue</strong>").count(), 1);
+    assert_eq!(page.matches(">overdue</time></strong>").count(), 1);
+    assert!(page.contains(">1 overdue</a>"), "{page}");
     let row = page
         .split("<tr")
         .find(|row| row.contains("/tasks/late"))
         .unwrap();
-    assert!(row.contains(">overdue</strong>"), "{row}");
+    assert!(row.contains(">overdue</time></strong>"), "{row}");
     assert!(row.starts_with(" class=\"wrong\""), "{row}");
-    assert!(page.contains("1 of 2 tasks needs a look"));
+    assert!(page.contains("1 of 2 tasks needs attention"));
     // Switched off, it is expected no more.
     server
         .json("PATCH", "/api/v1/tasks/late", json!({"auto": false}))
         .expect(200);
     let page = server.get("/").expect(200).text();
-    assert!(!page.contains(">overdue</strong>"), "{page}");
+    assert!(!page.contains(">overdue</time></strong>"), "{page}");
 }
 
 #[test]
@@ -223,7 +225,158 @@ fn twenty_tasks_weigh_less_than_60_kb_on_the_wire() {
         plain.body.len()
     );
     assert!(wire < 60_000, "{wire}");
-    assert!(plain.text().matches("class=\"box day red\"").count() > 20);
+    assert!(plain.text().matches("class=\"of-red\"").count() > 10);
+}
+
+#[test]
+fn it_is_green_only_when_each_task_that_should_have_succeeded_has() {
+    let server = Server::start();
+    let summary = |path: &str| {
+        let page = server.get(path).expect(200).text();
+        let begin = page.find("<p class=\"summary\">").unwrap();
+        page[begin..].lines().next().unwrap().to_owned()
+    };
+    let step = json!({"name": "s", "command": "true"});
+    for name in ["a", "b"] {
+        let task = json!({"name": name, "cron": "0 3 * * *", "steps": [step]});
+        server.post("/api/v1/tasks", task).expect(201);
+    }
+    // Neither has run yet.
+    let young = summary("/");
+    assert!(
+        young.contains("box grey") && young.contains("0 of 2 tasks are fine"),
+        "{young}"
+    );
+    assert!(young.contains(">2 never run</a>"), "{young}");
+    server.run_to_end("a");
+    server.run_to_end("b");
+    let fine = summary("/");
+    assert!(
+        fine.contains("box green") && fine.contains("All 2 tasks are fine"),
+        "{fine}"
+    );
+    // A paused task succeeds no more, so it is counted.
+    server
+        .json("PATCH", "/api/v1/tasks/a", json!({"auto": false}))
+        .expect(200);
+    let paused = summary("/");
+    assert!(
+        paused.contains("box grey") && paused.contains(">1 paused</a>"),
+        "{paused}"
+    );
+    assert!(paused.contains("href=\"/?show=paused\""), "{paused}");
+    let only = server.get("/?show=paused").expect(200).text();
+    assert!(
+        only.contains("/tasks/a\"") && !only.contains("/tasks/b\""),
+        "{only}"
+    );
+}
+
+#[test]
+fn a_queued_run_is_not_shown_as_running() {
+    let server = Server::start();
+    let pool = json!({"name": "default", "slots": 1});
+    server
+        .json("PUT", "/api/v1/pools/default", pool)
+        .expect(200);
+    server.shell_task("first", &[("s", "exec sleep 600", json!({}))]);
+    server.shell_task("second", &[("s", "true", json!({}))]);
+    let first = server.trigger("first");
+    server.step_is(first, 0, "running");
+    let second = server.trigger("second");
+    server.step_is(second, 0, "queued");
+    let page = server.get("/").expect(200).text();
+    let state = |run: i64| {
+        let row = page
+            .split("<tr")
+            .find(|row| row.contains(&format!("/runs/{run}\"")))
+            .unwrap();
+        row.contains(" queued</a>")
+    };
+    assert!(!state(first) && state(second), "{page}");
+}
+
+/// A time that is to come, by the clock of SQLite.
+fn seconds_from_now(seconds: u32) -> String {
+    let time = format!("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{seconds} seconds')");
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    database.query_row(&time, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_pause_has_an_end() {
+    let server = Server::start();
+    for name in ["a", "b"] {
+        let task =
+            json!({"name": name, "cron": "0 3 * * *", "steps": [{"name": "s", "command": "true"}]});
+        server.post("/api/v1/tasks", task).expect(201);
+    }
+    let on = |name: &str| server.get(&format!("/api/v1/tasks/{name}")).json()["auto"] == true;
+    server
+        .form("/schedules/pause", &[("until", "tomorrow")])
+        .expect(303);
+    let task = server.get("/api/v1/tasks/a").expect(200).json();
+    assert!(
+        task["paused_until"].as_str().unwrap().contains("T08:00:00"),
+        "{task}"
+    );
+    for path in ["/", "/tasks", "/tasks/a"] {
+        let page = server.get(path).expect(200).text();
+        assert!(page.contains("paused"), "{path}: {page}");
+        assert!(page.contains(">tomorrow at 08:00</time>"), "{path}: {page}");
+    }
+    // One task ends its pause earlier than the other.
+    let soon = seconds_from_now(2);
+    server
+        .json("PATCH", "/api/v1/tasks/a", json!({"paused_until": soon}))
+        .expect(200);
+    crate::harness::wait_for("the end of the pause", || on("a").then_some(()));
+    assert!(!on("b"));
+    // The end survives a restart.
+    let later = seconds_from_now(1);
+    let body = json!({"until": later});
+    server.post("/api/v1/schedules/pause", body).expect(200);
+    let server = server.restart();
+    let on = |name: &str| server.get(&format!("/api/v1/tasks/{name}")).json()["auto"] == true;
+    crate::harness::wait_for("the end of the pause", || {
+        (on("a") && on("b")).then_some(())
+    });
+    for wrong in ["soon", "2020-01-01T00:00:00Z"] {
+        let refused = server.post("/api/v1/schedules/pause", json!({"until": wrong}));
+        refused.expect(422);
+    }
+}
+
+#[test]
+fn two_hundred_tasks_are_pages_of_a_small_size() {
+    let server = Server::start();
+    let tasks: String = (0..200)
+        .map(|n| format!("[[tasks]]\nname = \"backup_service_{n:03}\"\ncron = \"0 3 * * *\"\n[[tasks.steps]]\nname = \"sync\"\ncommand = \"true\"\n"))
+        .collect();
+    let head = [("Content-Type", "application/toml")];
+    server
+        .socket
+        .send("POST", "/api/v1/import", &head, tasks.as_bytes())
+        .expect(200);
+    a_month_of_runs(&server);
+    let plain = server.get("/").expect(200);
+    let head = [("Accept-Encoding", "gzip")];
+    let packed = server.socket.send("GET", "/", &head, b"").expect(200);
+    let nodes = plain.text().matches('<').count() - plain.text().matches("</").count();
+    println!(
+        "200 tasks: {} bytes raw, {} compressed, {nodes} nodes",
+        plain.body.len(),
+        packed.body.len()
+    );
+    assert!(plain.body.len() <= 150_000, "{}", plain.body.len());
+    assert!(packed.body.len() <= 12_000, "{}", packed.body.len());
+    assert!(nodes <= 3_000, "{nodes}");
+    let page = plain.text();
+    assert!(page.contains("Page 1 of 2, 200 tasks"), "{page}");
+    let second = server.get("/?page=2&sort=name").expect(200).text();
+    assert!(second.contains("backup_service_150") && !second.contains("backup_service_050"));
+    let found = server.get("/?q=service_15&sort=name").expect(200).text();
+    assert_eq!(found.matches("data-run=").count(), 10);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_run_is_retried_and_cleared_by_clicks() {
     browser.click("button[name=from][value=sync]");
     browser.wait_text("h1", "run 2");
     browser.wait_text("[data-run-state]", "success");
-    browser.wait_text("main", "to repeat the end of run 1");
+    browser.wait_text("main", "as a retry of run 1");
     browser.click(".more summary");
     browser.click("form[action='/runs/2/delete'] button");
     browser.wait_text("h1", "backup");
@@ -133,7 +133,7 @@ fn whoever_looks_at_a_run_that_somebody_deletes_is_told() {
     server
         .json("DELETE", "/api/v1/runs/1", json!(null))
         .expect(204);
-    browser.wait_text("[data-notice]", "What this page shows was deleted.");
+    browser.wait_text("[data-notice]", "The subject of this page was deleted.");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_run_that_is_cancelled_can_still_be_stopped_by_force() {
     browser.goto(&format!("{}/runs/{run}", base(&server)));
     browser.click("button[data-cancel]:not([data-force])");
     server.step_is(run, 1, "running");
-    browser.wait_text(".actions", "its always steps still run");
+    browser.wait_text(".actions", "the always steps still run");
     browser.click(".more summary");
     browser.click("button[data-force]");
     browser.wait_text("[data-run-state]", "cancelled");

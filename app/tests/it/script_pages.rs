@@ -17,7 +17,7 @@ fn a_script_is_saved_with_unix_lines_and_its_versions_come_back() {
     let server = Server::start();
     let first = [("name", "a.sh"), ("text", "echo one\r\n"), ("base", "0")];
     let added = server.form("/add/script", &first).expect(303);
-    assert_eq!(added.header("location"), Some("/scripts/a.sh"));
+    assert_eq!(added.header("location"), Some("/scripts/a.sh#saved"));
     assert_eq!(stored(&server, "a.sh"), "echo one\n");
     let second = [("text", "echo '<b>two</b>'\r\n"), ("base", "1")];
     server.form("/scripts/a.sh", &second).expect(303);
@@ -60,7 +60,7 @@ fn two_people_do_not_overwrite_each_other_unawares() {
         |text: &str, base: &str| server.form("/scripts/a.sh", &[("text", text), ("base", base)]);
     save("echo ann\n", "0").expect(303);
     let page = save("echo bob\n", "0").expect(422).text();
-    assert!(page.contains("somebody else saved"), "{page}");
+    assert!(page.contains("another person or program saved"), "{page}");
     assert!(page.contains("echo bob"), "{page}");
     assert_eq!(stored(&server, "a.sh"), "echo ann\n");
     save("echo bob\n", "1").expect(303);

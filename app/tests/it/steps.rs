@@ -166,7 +166,10 @@ fn a_command_that_does_not_exist_fails_and_its_log_says_so() {
     assert_eq!(states(&run), ["failed", "failed"]);
     assert_eq!(run["steps"][0]["exit_code"], 127);
     let log = server.step_log(1, 0);
-    assert!(log.contains("no-such-program: No such file"), "{log}");
+    assert!(
+        log.contains("no program \"no-such-program\" in the folders of PATH"),
+        "{log}"
+    );
     assert!(log.contains("looked in PATH"), "{log}");
     let log = server.step_log(1, 1);
     assert!(log.contains("scripts/nowhere does not exist"), "{log}");

@@ -48,7 +48,7 @@ fn task(server: &Server, name: &str) -> Value {
 fn a_task_is_created_changed_renamed_and_deleted() {
     let server = Server::start();
     let added = server.form("/add/task", &TWO_STEPS).expect(303);
-    assert_eq!(added.header("location"), Some("/tasks/backup_immich"));
+    assert_eq!(added.header("location"), Some("/tasks/backup_immich#saved"));
     let stored = task(&server, "backup_immich");
     assert_eq!(stored["zone"], "Europe/Paris");
     assert_eq!(stored["on_missed"], "skip");
@@ -193,7 +193,7 @@ fn the_same_task_for_another_service_needs_two_words() {
     let done = server
         .form(path, &[("replace", "immich"), ("by", "n8n")])
         .expect(303);
-    assert_eq!(done.header("location"), Some("/tasks/backup_n8n"));
+    assert_eq!(done.header("location"), Some("/tasks/backup_n8n#saved"));
     let copy = task(&server, "backup_n8n");
     assert_eq!(
         copy["steps"][0]["args"],
@@ -282,7 +282,7 @@ fn the_list_is_searched_and_switched_while_it_is_open() {
         server.post("/api/v1/tasks", body).expect(201);
     }
     set_up(&server, &browser);
-    browser.click("nav a[href='/tasks']");
+    browser.navigate("/tasks");
     browser.wait_text("[data-connection]", "live");
     browser.click("[data-key=auto-backup_planka]");
     browser.wait_present("[data-key=auto-backup_planka][aria-checked=false]");

@@ -58,12 +58,12 @@ fn from_an_empty_data_directory_to_four_boxes() {
     browser.click("button[data-run=backup_vaultwarden]");
     wait_for_boxes(&browser, json!(["green", "green", "green", "green"]));
     // On a day that is not the archive's, that box is grey.
-    browser.click("nav a[href='/variables']");
+    browser.navigate("/variables");
     browser.click("a[href='/variables/ARCHIVE_WEEKDAY']");
     browser.type_into("textarea[name=value]", "monday");
     browser.click("button.main");
     browser.wait_present("a[href='/add/variable']");
-    browser.click("nav a[href='/tasks']");
+    browser.navigate("/tasks");
     browser.click("[data-key=run-backup_vaultwarden]");
     browser.click("a[href='/tasks/backup_vaultwarden']");
     wait_for_boxes(&browser, json!(["green", "green", "grey", "green"]));
@@ -87,7 +87,7 @@ fn wait_for_boxes(browser: &Browser, colours: Value) {
 }
 
 fn add_script(browser: &Browser) {
-    browser.click("nav a[href='/scripts']");
+    browser.navigate("/scripts");
     browser.click("a[href='/add/script']");
     browser.type_into("input[name=name]", "backup.py");
     browser.type_into("[data-editor]", SCRIPT);
@@ -96,7 +96,7 @@ fn add_script(browser: &Browser) {
 }
 
 fn add_task(browser: &Browser) {
-    browser.click("nav a[href='/tasks']");
+    browser.navigate("/tasks");
     browser.click("a[href='/add/task']");
     browser.type_into("input[name=name]", "backup_vaultwarden");
     browser.type_into("input[name=cron]", "0 3 * * *");
@@ -126,7 +126,7 @@ fn duplicate(browser: &Browser) {
 }
 
 fn add_pool(browser: &Browser) {
-    browser.click("nav a[href='/pools']");
+    browser.navigate("/pools");
     browser.click("a[href='/add/pool']");
     browser.type_into("input[name=name]", "backup");
     browser.type_into("input[name=slots]", "1");
@@ -135,7 +135,7 @@ fn add_pool(browser: &Browser) {
 }
 
 fn add_variables(browser: &Browser) {
-    browser.click("nav a[href='/variables']");
+    browser.navigate("/variables");
     for (key, value, secret) in VARIABLES {
         browser.click("a[href='/add/variable']");
         browser.type_into("input[name=key]", key);

@@ -102,6 +102,17 @@ impl Browser {
         self.act(css, "click", json!({}));
     }
 
+    /// Clicks a link of the navigation, in its menu where it is one.
+    #[track_caller]
+    pub(crate) fn navigate(&self, href: &str) {
+        let menu = "return document.querySelector('header .menu')?.checkVisibility() ?? false";
+        self.wait_present("#nav");
+        if self.script(menu) == json!(true) {
+            self.click("header .menu");
+        }
+        self.click(&format!("#nav a[href='{href}']"));
+    }
+
     #[track_caller]
     pub(crate) fn type_into(&self, css: &str, text: &str) {
         self.act(css, "clear", json!({}));

@@ -51,7 +51,9 @@ if (arguments[0] === "watch") {
   document.body.prepend(top);
   top.focus();
   top.remove();
-  return tabbable().length + 3;
+  // Tab stops at each part of a date, and at the button of its calendar.
+  const dates = tabbable().filter((el) => el.type === "date").length;
+  return tabbable().length + 3 + 3 * dates;
 }
 
 const stops = window.focusStops;

@@ -103,6 +103,7 @@ fn complete(path: &str, operation: &mut Operation) {
     for parameter in parameters.iter_mut() {
         // The derive takes every field for a part of the path.
         if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in != ParameterIn::Header
             && !names.contains(&parameter.name.as_str())
         {
             parameter.parameter_in = ParameterIn::Query;
@@ -174,6 +175,7 @@ fn meaning(status: &str) -> &'static str {
         "403" => "The credential does not permit this.",
         "404" => "Nothing has that name or number.",
         "409" => "The present state does not permit this.",
+        "412" => "Another version than that of `If-Match` is there now.",
         "413" => "The body is too large.",
         "416" => "The range begins behind the end.",
         "422" => "Fields were refused; `errors` names them.",

@@ -3,9 +3,8 @@
 use crate::blocking;
 use crate::domain::field::FieldError;
 use crate::domain::lifecycle::RunId;
-use crate::domain::names::TaskName;
 use crate::engine::LogId;
-use crate::store::{self, RunQuery};
+use crate::store;
 use crate::view::{CancelBody, LogMatches, LogPart, RetryBody, RunList, RunView, Triggered};
 use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::download::Conditions;
@@ -15,56 +14,24 @@ use crate::web::log_download::LogText;
 use crate::web::log_part::{self, LogPlace};
 use crate::web::log_stream::find;
 use crate::web::operations::runs;
+use crate::web::run_query::RunListParams;
 use crate::web::sse;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-const PAGE: u32 = 50;
-const MAX_PAGE: u32 = 500;
-
-/// Which runs to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunListParams {
-    /// Runs of this task only.
-    task: Option<String>,
-    /// At most so many, 1 to 500.
-    limit: Option<u32>,
-    /// Runs with a smaller number only: `next_before` of the page before.
-    before: Option<i64>,
-}
-
 /// Runs, newest first.
-#[utoipa::path(get, path = "/runs", params(RunListParams), responses((status = 200, body = RunList)))]
+#[utoipa::path(get, path = "/runs", params(RunListParams),
+    responses((status = 200, body = RunList), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn list(
     watcher: Watcher,
     Params(params): Params<RunListParams>,
 ) -> Result<Json<RunList>, ApiError> {
-    let tasks = watcher.principal.tasks.as_ref();
-    let task = match (params.task, tasks.map(Vec::from_iter)) {
-        (Some(name), _) => Some(watcher.task(TaskName::new(name)?.as_str()).await?.id),
-        (None, None) => None,
-        (None, Some(tasks)) => match tasks.as_slice() {
-            [only] => Some(**only),
-            _ => return Err(ApiError::OutOfScope),
-        },
-    };
-    let limit = params.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let query = RunQuery {
-        task,
-        before: params.before.map(RunId),
-        limit,
-    };
-    let found = watcher
-        .store
-        .read(move |tx| store::runs::list(tx, &query))
-        .await?;
-    let full = u32::try_from(found.len()).unwrap_or(u32::MAX) == limit;
+    let found = params.runs(&watcher).await?;
     Ok(Json(RunList {
-        next_before: found.last().filter(|_| full).map(|run| run.id.0),
-        runs: found.iter().map(RunView::from).collect(),
+        next_before: found.next_before,
+        runs: found.runs.iter().map(RunView::from).collect(),
     }))
 }
 

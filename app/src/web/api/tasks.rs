@@ -3,14 +3,16 @@
 use crate::domain::task::TaskId;
 use crate::store::{self, StoreError, StoredTask, Tx};
 use crate::view::{
-    DamagedTaskView, PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView, Triggered,
+    DamagedTaskView, PauseBody, PausedTasks, RunView, TaskBody, TaskList, TaskPatch, TaskView,
+    Triggered,
 };
 use crate::web::App;
 use crate::web::caller::{Admin, Operator, Watcher};
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::etag::{self, Expected, Tagged};
+use crate::web::extract::{Json, OptionalJson, Path};
 use crate::web::operations::{runs, tasks};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 
 type TaskWithLastRun = (StoredTask, Option<RunView>);
 
@@ -20,22 +22,24 @@ fn with_last_run(tx: &Tx<'_>, task: StoredTask) -> Result<TaskWithLastRun, Store
     Ok((task, last))
 }
 
-async fn view(app: &App, shown: Vec<TaskWithLastRun>) -> Vec<TaskView> {
+async fn view(app: &App, shown: Vec<TaskWithLastRun>) -> Result<Vec<TaskView>, ApiError> {
     let ids = shown.iter().map(|(task, _)| task.id).collect();
     let next = app.engine.next_fires(ids).await;
-    shown
-        .into_iter()
-        .map(|(task, last)| TaskView::new(&task.task, next.get(&task.id).copied(), last))
-        .collect()
+    let ends = app.store.read(store::pauses::pause_ends).await?;
+    let view = |(task, last): TaskWithLastRun| {
+        let (next, end) = (next.get(&task.id), ends.get(&task.id));
+        TaskView::new(&task.task, next.copied(), end.copied(), last)
+    };
+    Ok(shown.into_iter().map(view).collect())
 }
 
-async fn view_one(app: &App, id: TaskId) -> Result<Json<TaskView>, ApiError> {
+async fn view_one(app: &App, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
     let read = app
         .store
         .read(move |tx| with_last_run(tx, store::tasks::get(tx, id)?));
-    let one = view(app, vec![read.await?]).await.pop();
-    one.map(Json)
-        .ok_or_else(|| ApiError::NotFound("such task".to_owned()))
+    let one = view(app, vec![read.await?]).await?.pop();
+    let one = one.ok_or_else(|| ApiError::NotFound("such task".to_owned()))?;
+    Ok(([(header::ETAG, etag::of_task(&one.task))], Json(one)))
 }
 
 /// All tasks by name, each with its next fire time and its newest run.
@@ -62,7 +66,7 @@ pub(super) async fn list(watcher: Watcher) -> Result<Json<TaskList>, ApiError> {
         definition: task.definition,
     });
     Ok(Json(TaskList {
-        tasks: view(&watcher, shown).await,
+        tasks: view(&watcher, shown).await?,
         damaged: damaged.collect(),
     }))
 }
@@ -73,47 +77,57 @@ pub(super) async fn list(watcher: Watcher) -> Result<Json<TaskList>, ApiError> {
 pub(super) async fn create(
     admin: Admin,
     Json(body): Json<TaskBody>,
-) -> Result<(StatusCode, Json<TaskView>), ApiError> {
+) -> Result<(StatusCode, Tagged<TaskView>), ApiError> {
     let id = tasks::create(&admin, body).await?;
     Ok((StatusCode::CREATED, view_one(&admin, id).await?))
 }
 
-/// One task.
-#[utoipa::path(get, path = "/tasks/{name}", responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
+/// One task. The header `ETag` names the version of its definition.
+#[utoipa::path(get, path = "/tasks/{name}", responses((status = 200, body = TaskView, headers(("ETag" = String, description = "the version of the definition"))), (status = 404, body = crate::view::Problem)))]
 pub(super) async fn show(
     watcher: Watcher,
     Path(name): Path<String>,
-) -> Result<Json<TaskView>, ApiError> {
+) -> Result<Tagged<TaskView>, ApiError> {
     let task = watcher.task(&name).await?;
     view_one(&watcher, task.id).await
 }
 
-/// Replaces the definition of a task; its runs stay.
-#[utoipa::path(put, path = "/tasks/{name}", request_body = TaskBody,
-    responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
+/// Replaces the definition of a task; its runs stay. With the header `If-Match` only that version is replaced.
+#[utoipa::path(put, path = "/tasks/{name}", request_body = TaskBody, params(("If-Match" = Option<String>, Header, description = "the ETag of the version to change")),
+    responses((status = 200, body = TaskView, headers(("ETag" = String, description = "the version of the definition"))), (status = 404, body = crate::view::Problem), (status = 412, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn replace(
     admin: Admin,
     Path(name): Path<String>,
+    expected: Expected,
     Json(body): Json<TaskBody>,
-) -> Result<Json<TaskView>, ApiError> {
-    view_one(&admin, tasks::replace(&admin, name, body).await?).await
+) -> Result<Tagged<TaskView>, ApiError> {
+    let id = tasks::replace(&admin, name, body, expected).await?;
+    view_one(&admin, id).await
 }
 
-/// Switches scheduling of a task on or off.
-#[utoipa::path(patch, path = "/tasks/{name}", request_body = TaskPatch,
-    responses((status = 200, body = TaskView), (status = 404, body = crate::view::Problem)))]
+/// Switches scheduling of a task on or off, or off until a time.
+#[utoipa::path(patch, path = "/tasks/{name}", request_body = TaskPatch, params(("If-Match" = Option<String>, Header, description = "the ETag of the version to change")),
+    responses((status = 200, body = TaskView, headers(("ETag" = String, description = "the version of the definition"))), (status = 404, body = crate::view::Problem), (status = 412, body = crate::view::Problem), (status = 422, body = crate::view::Problem)))]
 pub(super) async fn patch(
     admin: Admin,
     Path(name): Path<String>,
+    expected: Expected,
     Json(body): Json<TaskPatch>,
-) -> Result<Json<TaskView>, ApiError> {
-    view_one(&admin, tasks::patch(&admin, name, body).await?).await
+) -> Result<Tagged<TaskView>, ApiError> {
+    let id = tasks::patch(&admin, name, body, expected).await?;
+    view_one(&admin, id).await
 }
 
-/// Switches Auto off for all tasks and remembers which had it on. What runs goes on.
-#[utoipa::path(post, path = "/schedules/pause", responses((status = 200, body = PausedTasks)))]
-pub(super) async fn pause_all(admin: Admin) -> Result<Json<PausedTasks>, ApiError> {
-    let tasks = tasks::pause_all(&admin).await?;
+/// Switches Auto off for all tasks and remembers which had it on, until a person resumes them or until the time in the
+/// body. Running tasks continue.
+#[utoipa::path(post, path = "/schedules/pause", request_body = Option<PauseBody>,
+    responses((status = 200, body = PausedTasks), (status = 422, body = crate::view::Problem)))]
+pub(super) async fn pause_all(
+    admin: Admin,
+    OptionalJson(body): OptionalJson<PauseBody>,
+) -> Result<Json<PausedTasks>, ApiError> {
+    let until = tasks::end_of_pause(body.until.as_deref(), admin.clock.now())?;
+    let tasks = tasks::pause_all(&admin, until).await?;
     Ok(Json(PausedTasks { tasks }))
 }
 
@@ -124,11 +138,15 @@ pub(super) async fn resume_all(admin: Admin) -> Result<Json<PausedTasks>, ApiErr
     Ok(Json(PausedTasks { tasks }))
 }
 
-/// Removes a task with its runs and logs.
-#[utoipa::path(delete, path = "/tasks/{name}",
-    responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem)))]
-pub(super) async fn delete(admin: Admin, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    tasks::delete(&admin, name).await?;
+/// Removes a task with its runs and logs. With the header `If-Match` only that version is removed.
+#[utoipa::path(delete, path = "/tasks/{name}", params(("If-Match" = Option<String>, Header, description = "the ETag of the version to change")),
+    responses((status = 204), (status = 404, body = crate::view::Problem), (status = 409, body = crate::view::Problem), (status = 412, body = crate::view::Problem)))]
+pub(super) async fn delete(
+    admin: Admin,
+    Path(name): Path<String>,
+    expected: Expected,
+) -> Result<StatusCode, ApiError> {
+    tasks::delete(&admin, name, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

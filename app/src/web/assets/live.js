@@ -4,14 +4,16 @@ const connection = document.querySelector("[data-connection]");
 const notice = document.querySelector("[data-notice]");
 const live = document.querySelector("[data-live]");
 
-// On a phone the navigation is wider than the window.
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-
 let asked = false;
 let again = false;
 // A form was sent, and its answer is the next page. What this one shows may be deleted by then.
 let leaving = false;
 let asking = new AbortController();
+
+// The session has ended; the login leads back to this page.
+function login() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
 
 export async function refresh() {
   if (!live || leaving) return;
@@ -23,11 +25,11 @@ export async function refresh() {
   try {
     const answer = await fetch(live.dataset.live + location.search, { signal: asking.signal });
     if (answer.redirected) {
-      location.assign("/login");
+      login();
     } else if (answer.ok) {
       const text = await answer.text();
       const focused = live.contains(document.activeElement) ? document.activeElement : null;
-      const name = ["data-key", "href"].find((name) => focused?.hasAttribute(name));
+      const name = ["data-key", "data-run", "href"].find((name) => focused?.hasAttribute(name));
       const value = name && CSS.escape(focused.getAttribute(name));
       const open = [...live.querySelectorAll("details[open]")].map((part) => part.querySelector("summary").textContent);
       live.innerHTML = text;
@@ -37,7 +39,7 @@ export async function refresh() {
       // What had the focus was replaced by its successor.
       if (name) live.querySelector(`[${name}="${value}"]`)?.focus();
     } else if (answer.status === 404) {
-      notice.textContent = "What this page shows was deleted.";
+      notice.textContent = "The subject of this page was deleted.";
       notice.hidden = false;
     }
   } catch {
@@ -62,6 +64,8 @@ if (live) {
   const events = new EventSource("/api/v1/events");
   events.addEventListener("hello", () => {
     connection.textContent = "live";
+    // The server answers again.
+    notice.hidden = true;
     refresh();
   });
   events.addEventListener("run", (event) => {
@@ -101,6 +105,7 @@ async function send(path, body) {
       body: JSON.stringify(body),
     });
     if (answer.ok) return;
+    if (answer.status === 401) return login();
     const problem = await answer.json();
     notice.textContent = problem.detail;
   } catch {
@@ -118,7 +123,9 @@ document.addEventListener("click", (event) => {
     send(`/api/v1/tasks/${encodeURIComponent(button.dataset.run)}/run`, {}).then(refresh);
   } else if (button?.dataset.cancel) {
     event.preventDefault();
-    send(`/api/v1/runs/${button.dataset.cancel}/cancel`, { force: "force" in button.dataset });
+    button.disabled = true;
+    button.textContent = "Cancelling…";
+    send(`/api/v1/runs/${button.dataset.cancel}/cancel`, { force: "force" in button.dataset }).then(refresh);
   }
 });
 
@@ -154,6 +161,7 @@ document.addEventListener("submit", async (event) => {
     const body = new URLSearchParams(new FormData(form, event.submitter));
     const answer = await fetch(form.action, { method: "POST", body, redirect: "manual" });
     if (answer.type === "opaqueredirect") return refresh();
+    if (answer.status === 401) return login();
     notice.textContent = "The server refused it.";
   } catch {
     notice.textContent = "The server does not answer.";

@@ -8,8 +8,12 @@ let timer;
 field?.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const query = field.value ? `?q=${encodeURIComponent(field.value)}` : "";
-    history.replaceState(null, "", location.pathname + query);
+    // Other filters stay; another search begins at its first page.
+    const query = new URLSearchParams(location.search);
+    query.delete("page");
+    if (field.value) query.set("q", field.value);
+    else query.delete("q");
+    history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
     refresh();
   }, 120);
 });

@@ -5,6 +5,7 @@
 
 pub(super) mod certificate;
 pub(super) mod channels;
+pub(super) mod connection;
 pub(super) mod libraries;
 pub(super) mod once;
 pub(super) mod pools;

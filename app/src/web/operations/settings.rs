@@ -19,7 +19,7 @@ pub(in crate::web) async fn get(app: &App) -> Result<SettingsBody, ApiError> {
 /// The retention of a new task that does not set its own.
 pub(in crate::web) async fn default_retention(app: &App) -> Result<Retention, ApiError> {
     let settings = app.store.read(store::settings::get).await?;
-    Ok(settings.retention.unwrap_or_default())
+    Ok(settings.default_retention())
 }
 
 /// Replaces the settings. With another time zone, tasks without one of their own follow it
@@ -59,12 +59,10 @@ fn check(body: &SettingsBody) -> Result<Settings, Vec<FieldError>> {
     }));
     keep(settings.set_base_url(body.base_url.as_deref()));
     keep(settings.set_audit_days(body.audit_days));
-    let default = Retention::default();
-    if body.keep_runs.is_some() || body.keep_days.is_some() {
-        let runs = body.keep_runs.unwrap_or(default.runs);
-        let days = body.keep_days.unwrap_or(default.days);
-        keep(Retention::new(runs, days).map(|retention| settings.retention = Some(retention)));
-    }
+    // Only a value that was given is saved; the other one stays that of the program.
+    (settings.keep_runs, settings.keep_days) = (body.keep_runs, body.keep_days);
+    let retention = settings.default_retention();
+    keep(Retention::new(retention.runs, retention.days).map(|_| ()));
     match errors.is_empty() {
         true => Ok(settings),
         false => Err(errors),

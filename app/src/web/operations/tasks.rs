@@ -3,31 +3,41 @@
 use super::once::RESERVED;
 use super::settings::default_retention;
 use crate::blocking;
-use crate::domain::audit::{Action, Deed, SubjectKind};
+use crate::domain::audit::{Action, Actor, Deed, SubjectKind};
+use crate::domain::field::FieldError;
 use crate::domain::names::{TaskName, check_new_label};
 use crate::domain::task::{Task, TaskId};
 use crate::store::tasks::DamagedTask;
 use crate::store::{self, Found, StoreError, StoredTask, Tx};
-use crate::view::{TaskBody, TaskPatch};
+use crate::view::{TaskBody, TaskPatch, rfc3339};
+use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
 use crate::web::error::ApiError;
+use crate::web::etag::{self, Expected};
+use chrono::{DateTime, Utc};
 
 /// Adds a task.
 pub(in crate::web) async fn create(admin: &Admin, body: TaskBody) -> Result<TaskId, ApiError> {
-    save(admin, None, body).await
+    save(admin, None, body, Expected::default()).await
 }
 
-/// Replaces the definition of the task `name`; its runs stay.
+/// Replaces the definition of the task `name`, if it is the expected one; its runs stay.
 pub(in crate::web) async fn replace(
     admin: &Admin,
     name: String,
     body: TaskBody,
+    expected: Expected,
 ) -> Result<TaskId, ApiError> {
-    save(admin, Some(name), body).await
+    save(admin, Some(name), body, expected).await
 }
 
-async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result<TaskId, ApiError> {
+async fn save(
+    admin: &Admin,
+    name: Option<String>,
+    mut body: TaskBody,
+    expected: Expected,
+) -> Result<TaskId, ApiError> {
     body.set_default_retention(default_retention(admin).await?);
     let task = Task::try_from(&body)?;
     let wanted = name.clone();
@@ -45,6 +55,7 @@ async fn save(admin: &Admin, name: Option<String>, mut body: TaskBody) -> Result
                         .ok_or(StoreError::NotFound { what: "task", name })?,
                 ),
             };
+            check(&expected, old.as_ref())?;
             write(ledger, old.as_ref(), &task)
         })
         .await?;
@@ -121,6 +132,17 @@ impl Former {
     }
 }
 
+/// Refuses to change another version of a task than the expected one.
+fn check(expected: &Expected, old: Option<&Former>) -> Result<(), StoreError> {
+    old.map_or(Ok(()), |old| {
+        let body = old.body();
+        expected.check(
+            "task",
+            &body.as_ref().map(etag::of_task).unwrap_or_default(),
+        )
+    })
+}
+
 /// Writes a task in place of `old`, with its audit entry.
 pub(super) fn write(
     ledger: &Ledger<'_>,
@@ -157,19 +179,29 @@ pub(super) fn write(
     Ok(id)
 }
 
-/// Changes a few fields of a task: switches its schedule on or off.
+/// Changes a few fields of a task: switches its schedule on or off, or pauses it until a time.
 pub(in crate::web) async fn patch(
     admin: &Admin,
     name: String,
     patch: TaskPatch,
+    expected: Expected,
 ) -> Result<TaskId, ApiError> {
+    let until = end_of_pause(patch.paused_until.as_deref(), admin.clock.now())?;
+    if until.is_some() && patch.auto == Some(true) {
+        let problem = "cannot stand beside auto = true; a paused task is switched off until then";
+        return Err(FieldError::new("paused_until", problem).into());
+    }
     let id = admin
         .change(move |ledger| {
             let old = store::tasks::by_name(ledger, &name)?;
-            if let Some(auto) = patch.auto {
-                store::tasks::set_auto(ledger, old.id, auto, ledger.now)?;
-                note_auto(ledger, &old.task.name, old.task.auto, auto)?;
+            expected.check("task", &etag::of_task(&TaskBody::from(&old.task)))?;
+            match (patch.auto, until) {
+                (_, Some(until)) => store::pauses::pause_until(ledger, old.id, until, ledger.now)?,
+                (Some(auto), None) => store::tasks::set_auto(ledger, old.id, auto, ledger.now)?,
+                (None, None) => return Ok(old.id),
             }
+            let auto = until.is_none() && patch.auto == Some(true);
+            note_auto(ledger, &old.task.name, old.task.auto, auto, until)?;
             Ok(old.id)
         })
         .await?;
@@ -177,47 +209,97 @@ pub(in crate::web) async fn patch(
     Ok(id)
 }
 
-fn note_auto(ledger: &Ledger<'_>, task: &TaskName, old: bool, new: bool) -> Result<(), StoreError> {
-    let patch = |auto| TaskPatch { auto: Some(auto) };
-    let (old, new) = (patch(old), patch(new));
+/// Reads the end of a pause, which has to come.
+pub(in crate::web) fn end_of_pause(
+    text: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, FieldError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let refuse = |problem: String| Err(FieldError::new("paused_until", problem));
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(until) if until > now => Ok(Some(until.to_utc())),
+        Ok(_) => refuse(format!("{text} has passed; use a time that is to come")),
+        Err(_) => refuse(format!(
+            "{text:?} is not a time; use RFC 3339, for example 2026-03-10T08:00:00+01:00"
+        )),
+    }
+}
+
+fn note_auto(
+    ledger: &Ledger<'_>,
+    task: &TaskName,
+    old: bool,
+    new: bool,
+    until: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    let old = TaskPatch {
+        auto: Some(old),
+        paused_until: None,
+    };
+    let new = TaskPatch {
+        auto: Some(new),
+        paused_until: until.map(rfc3339),
+    };
     ledger.compare(SubjectKind::Task, task.as_str(), Some(&old), Some(&new))
 }
 
-/// Switches the schedules of all tasks off and remembers them; returns their number.
-pub(in crate::web) async fn pause_all(admin: &Admin) -> Result<u32, ApiError> {
-    switch_all(admin, |ledger| store::tasks::pause_all(ledger, ledger.now)).await
+/// Switches the schedules of all tasks off and remembers them; returns their number. With `until` they are resumed then.
+pub(in crate::web) async fn pause_all(
+    admin: &Admin,
+    until: Option<DateTime<Utc>>,
+) -> Result<u32, ApiError> {
+    let pause = move |ledger: &Ledger<'_>| store::pauses::pause_all(ledger, until, ledger.now);
+    switch_all(admin, admin.actor(), until, pause).await
 }
 
 /// Switches the schedules on that were paused; returns their number. Nothing is caught up.
 pub(in crate::web) async fn resume_all(admin: &Admin) -> Result<u32, ApiError> {
-    switch_all(admin, |ledger| store::tasks::resume_all(ledger, ledger.now)).await
+    let resume = |ledger: &Ledger<'_>| store::pauses::resume_all(ledger, ledger.now);
+    switch_all(admin, admin.actor(), None, resume).await
+}
+
+/// Resumes the tasks whose pause is over.
+pub(in crate::web) async fn resume_due(app: &App) -> Result<u32, ApiError> {
+    let resume = |ledger: &Ledger<'_>| store::pauses::resume_due(ledger, ledger.now);
+    switch_all(app, &Actor::server(), None, resume).await
 }
 
 async fn switch_all(
-    admin: &Admin,
+    app: &App,
+    actor: &Actor,
+    until: Option<DateTime<Utc>>,
     switch: impl FnOnce(&Ledger<'_>) -> Result<u32, StoreError> + Send + 'static,
 ) -> Result<u32, ApiError> {
-    let count = admin
-        .change(move |ledger| {
+    let count = app
+        .change(actor, move |ledger| {
             let before = store::tasks::list(ledger)?;
             let count = switch(ledger)?;
             for (old, new) in before.iter().zip(store::tasks::list(ledger)?) {
-                note_auto(ledger, &new.task.name, old.task.auto, new.task.auto)?;
+                if old.task.auto != new.task.auto {
+                    note_auto(ledger, &new.task.name, old.task.auto, new.task.auto, until)?;
+                }
             }
             Ok(count)
         })
         .await?;
-    admin.engine.tasks_changed().await;
+    app.engine.tasks_changed().await;
     Ok(count)
 }
 
 /// Deletes a task with its runs and logs.
-pub(in crate::web) async fn delete(admin: &Admin, name: String) -> Result<(), ApiError> {
+pub(in crate::web) async fn delete(
+    admin: &Admin,
+    name: String,
+    expected: Expected,
+) -> Result<(), ApiError> {
     let runs = admin
         .change(move |ledger| {
             let Some(old) = Former::find(ledger, &name)? else {
                 return Err(StoreError::NotFound { what: "task", name });
             };
+            check(&expected, Some(&old))?;
             match old.body() {
                 Some(before) => ledger.compare(SubjectKind::Task, &name, Some(&before), None)?,
                 None => ledger.note(&Deed::new(Action::Removed, SubjectKind::Task, name))?,

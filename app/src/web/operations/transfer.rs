@@ -54,7 +54,7 @@ fn read(tx: &Tx<'_>) -> Result<Document, StoreError> {
             Content::Sealed(_) => document.secrets.push(stored.key.to_string()),
         }
     }
-    let paused = store::tasks::paused_tasks(tx)?;
+    let paused = store::pauses::paused_tasks(tx)?;
     for stored in store::tasks::list(tx)?
         .into_iter()
         .filter(|stored| !stored.own)
@@ -207,7 +207,7 @@ fn apply(
         }
         items.push(item("variable", variable.key.as_str(), same));
     }
-    let paused = store::tasks::paused_tasks(ledger)?;
+    let paused = store::pauses::paused_tasks(ledger)?;
     for task in &checked.tasks {
         let old = tasks::Former::find(ledger, task.name.as_str())?;
         let pause = checked.paused.iter().any(|name| name == task.name.as_str());
@@ -221,7 +221,7 @@ fn apply(
         if same != Some(true) {
             tasks::write(ledger, old.as_ref(), &wanted)?;
             if pause {
-                store::tasks::pause(ledger, task.name.as_str())?;
+                store::pauses::pause(ledger, task.name.as_str())?;
             }
         }
         items.push(item("task", task.name.as_str(), same));

@@ -10,27 +10,64 @@ use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::change::Ledger;
 use crate::web::error::ApiError;
+use crate::web::etag::{self, Expected};
 
-/// Sets a variable, new or not. Steps that start from now on see it.
+/// Sets a variable, new or not, if it is the expected one. Steps that start from now on see it.
 pub(in crate::web) async fn set(
     admin: &Admin,
     key: &str,
     body: VariableBody,
-) -> Result<VariableView, ApiError> {
+    expected: Expected,
+) -> Result<StoredVariable, ApiError> {
     let variable = Variable::new(VariableKey::new(key)?, body.value, body.secret)?;
     let stored = seal(admin, variable)?;
-    let view = VariableView::from(&stored);
-    admin.change(move |ledger| write(ledger, &stored)).await?;
+    let stored = admin
+        .change(move |ledger| {
+            check(&expected, ledger, &stored.key)?;
+            write(ledger, &stored)?;
+            Ok(stored)
+        })
+        .await?;
     admin.engine.feed().publish(Change::Variables);
-    Ok(view)
+    Ok(stored)
+}
+
+/// Adds several variables, all or none.
+pub(in crate::web) async fn add_all(
+    admin: &Admin,
+    variables: Vec<(VariableKey, String)>,
+    secret: bool,
+) -> Result<(), ApiError> {
+    let sealed = |(key, value)| seal(admin, Variable::new(key, value, secret)?);
+    let all = variables
+        .into_iter()
+        .map(sealed)
+        .collect::<Result<Vec<_>, ApiError>>()?;
+    admin
+        .change(move |ledger| all.iter().try_for_each(|stored| write(ledger, stored)))
+        .await?;
+    admin.engine.feed().publish(Change::Variables);
+    Ok(())
+}
+
+/// Refuses to change another version of a variable than the expected one.
+fn check(expected: &Expected, ledger: &Ledger<'_>, key: &VariableKey) -> Result<(), StoreError> {
+    let present = store::variables::get(ledger, key).found()?;
+    let tag = present.as_ref().map(etag::of_variable);
+    expected.check("variable", tag.as_deref().unwrap_or("none"))
 }
 
 /// Deletes a variable.
-pub(in crate::web) async fn delete(admin: &Admin, key: &str) -> Result<(), ApiError> {
+pub(in crate::web) async fn delete(
+    admin: &Admin,
+    key: &str,
+    expected: Expected,
+) -> Result<(), ApiError> {
     let key = VariableKey::new(key)?;
     admin
         .change(move |ledger| {
             let gone = VariableView::from(&store::variables::get(ledger, &key)?);
+            check(&expected, ledger, &key)?;
             store::variables::delete(ledger, &key)?;
             let value = gone.value.unwrap_or_else(|| HIDDEN.to_owned());
             let deed = Deed::new(Action::Removed, SubjectKind::Variable, key.as_str());

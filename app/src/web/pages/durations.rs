@@ -53,7 +53,11 @@ impl Durations {
             let begin = chrono::DateTime::UNIX_EPOCH;
             lasted(begin, begin + time)
         };
-        let median = sorted[sorted.len() / 2];
+        let middle = sorted.len() / 2;
+        let median = match sorted.len() % 2 {
+            0 => (sorted[middle - 1] + sorted[middle]) / 2,
+            _ => sorted[middle],
+        };
         let whole = longest.num_milliseconds().max(1);
         let places = ran.len().max(FEWEST);
         let bars = (places - ran.len()..)
@@ -128,6 +132,8 @@ mod tests {
                 .label
                 .ends_with("shortest 0 ms, median 50 s, longest 1 min 40 s")
         );
+        let even = Durations::new(&runs[..2], Zone::utc()).unwrap();
+        assert!(even.label.contains("median 25 s"), "{}", even.label);
         assert_eq!(Durations::new(&runs[..1], Zone::utc()), None);
     }
 }

@@ -118,6 +118,11 @@ pub(super) fn deleted(done: Result<(), ApiError>, list: &str) -> Result<Response
     }
 }
 
+/// Sends the browser to another page, which says that the form was saved.
+pub(super) fn saved(address: &str) -> Response {
+    to(&format!("{address}#saved"))
+}
+
 /// Sends the browser to another page.
 pub(super) fn to(address: &str) -> Response {
     Redirect::to(address).into_response()

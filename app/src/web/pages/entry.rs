@@ -1,5 +1,6 @@
 //! The way in: the page of the first start, login and logout.
 
+use super::way_back::WayBack;
 use super::{PageError, html};
 use crate::domain::audit::{Action, Deed, SubjectKind};
 use crate::domain::field::FieldError;
@@ -22,9 +23,24 @@ use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "login.html")]
-struct LoginPage {
+pub(super) struct LoginPage {
     name: String,
     error: Option<String>,
+    way_back: WayBack,
+    /// True before the first admin was made.
+    first_start: bool,
+}
+
+impl LoginPage {
+    /// The page for a person whose session has ended.
+    pub(super) fn after_a_session(way_back: WayBack) -> Self {
+        Self {
+            name: String::new(),
+            error: None,
+            way_back,
+            first_start: false,
+        }
+    }
 }
 
 #[derive(Template)]
@@ -40,14 +56,28 @@ struct SetupPage {
 pub(super) struct LoginForm {
     name: String,
     password: String,
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    kept: String,
 }
 
-/// `/login`: the page.
-pub(super) async fn login_page() -> Response {
-    html(&LoginPage {
-        name: String::new(),
-        error: None,
-    })
+/// The query of the login page.
+#[derive(Deserialize)]
+pub(super) struct LoginParams {
+    #[serde(default)]
+    next: String,
+}
+
+/// `/login`: the page. Before the first admin was made it says where the set-up link is.
+pub(super) async fn login_page(
+    State(app): State<Arc<App>>,
+    Params(params): Params<LoginParams>,
+) -> Result<Response, PageError> {
+    Ok(html(&LoginPage {
+        first_start: app.store.read(store::accounts::nobody).await?,
+        ..LoginPage::after_a_session(WayBack::new(params.next, String::new()))
+    }))
 }
 
 /// Checks name and password and starts a session.
@@ -57,13 +87,15 @@ pub(super) async fn login(
     attempt: LoginAttempt,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, PageError> {
+    let way_back = WayBack::new(form.next, form.kept);
     match check(&app, &peer, &attempt, &form.name, form.password).await {
-        Ok(account) => enter(&app, &peer, &account).await,
+        Ok(account) => enter(&app, &peer, &account, way_back).await,
         Err(error @ (ApiError::WrongLogin | ApiError::SlowDown(_) | ApiError::TooManyLogins)) => {
             let (status, ..) = error.table();
             let page = html(&LoginPage {
                 name: form.name,
                 error: Some(error.to_string()),
+                ..LoginPage::after_a_session(way_back)
             });
             let retry = error.retry_after();
             let retry = retry.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
@@ -74,10 +106,15 @@ pub(super) async fn login(
 }
 
 /// Starts a session of an authenticated user.
-async fn enter(app: &Arc<App>, peer: &Peer, account: &Account) -> Result<Response, PageError> {
+async fn enter(
+    app: &Arc<App>,
+    peer: &Peer,
+    account: &Account,
+    way_back: WayBack,
+) -> Result<Response, PageError> {
     let cookies = start_session(app, peer, account).await?;
     let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
-    Ok((cookies, Redirect::to("/")).into_response())
+    Ok((cookies, way_back.answer()).into_response())
 }
 
 /// Ends the session.
@@ -144,13 +181,16 @@ pub(super) async fn setup(
         return Err(ApiError::WrongSetupLink.into());
     }
     match first_admin(&app, &peer, &form).await {
-        Ok(account) => enter(&app, &peer, &account).await,
+        Ok(account) => enter(&app, &peer, &account, WayBack::default()).await,
         // The typed values stay, and the link stays valid.
         Err(ApiError::Invalid(errors)) => {
             let page = html(&SetupPage {
                 token: form.token,
                 name: form.name,
-                error: errors.first().map(ToString::to_string),
+                error: errors.first().map(|error| match error.field.as_str() {
+                    "repeat" => error.problem.clone(),
+                    _ => error.to_string(),
+                }),
             });
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
@@ -161,7 +201,7 @@ pub(super) async fn setup(
 async fn first_admin(app: &App, peer: &Peer, form: &SetupForm) -> Result<Account, ApiError> {
     let name = UserName::new(form.name.trim())?;
     if form.password != form.repeat {
-        return Err(FieldError::new("password", "was typed differently the second time").into());
+        return Err(FieldError::new("repeat", "The passwords do not match.").into());
     }
     let hash = app.passwords.hash(form.password.clone()).await?;
     if !app.setup.use_up(&form.token) {

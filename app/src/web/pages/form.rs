@@ -53,6 +53,30 @@ impl Fields {
     }
 }
 
+/// The ticked tasks of a form.
+pub(super) fn ticked_tasks(fields: &Fields) -> Vec<String> {
+    let ticked = fields.iter().filter(|(key, _)| *key == "task");
+    ticked.map(|(_, name)| name.to_owned()).collect()
+}
+
+/// The tasks that a form is limited to; none for everything.
+///
+/// # Errors
+/// Ticked tasks beside "everything": one of the two is a mistake, and a guess could give too much.
+pub(super) fn chosen_tasks(fields: &Fields) -> Result<Option<Vec<String>>, FieldError> {
+    let ticked = ticked_tasks(fields);
+    match (fields.text("scope").as_str(), ticked.len()) {
+        ("some", _) => Ok(Some(ticked)),
+        (_, 0) => Ok(None),
+        (_, count) => Err(FieldError::new(
+            "tasks",
+            format!(
+                "{count} ticked, but the choice above means all tasks; choose “only these”, or untick them"
+            ),
+        )),
+    }
+}
+
 /// Reads a whole number.
 pub(super) fn number(field: &str, text: &str) -> Result<u32, FieldError> {
     text.trim()
@@ -66,6 +90,8 @@ pub(super) struct Refusals {
     general: Option<String>,
     /// The words of a program that refused it, if one did.
     said: Option<String>,
+    /// True if another change came before this one.
+    overtaken: bool,
     fields: Vec<FieldError>,
 }
 
@@ -87,6 +113,12 @@ impl Refusals {
                 said: Some(said.clone()),
                 ..Self::general(&error.to_string())
             }),
+            ApiError::Store(StoreError::Overtaken { what }) => Ok(Self {
+                overtaken: true,
+                ..Self::general(&format!(
+                    "Not saved: another person or program changed this {what} while you edited it. Both versions are below."
+                ))
+            }),
             other if other.table().0 == StatusCode::CONFLICT => {
                 Ok(Self::general(&other.to_string()))
             }
@@ -105,6 +137,11 @@ impl Refusals {
     /// The words of the program that refused it.
     pub(super) fn said(&self) -> Option<&str> {
         self.said.as_deref()
+    }
+
+    /// Reports if another change came before this one.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.overtaken
     }
 
     /// Reports if it is about the form as a whole.

@@ -7,6 +7,7 @@ use super::PageViewer;
 pub(super) enum Section {
     Overview,
     Tasks,
+    Runs,
     Pools,
     Variables,
     Scripts,
@@ -26,6 +27,7 @@ impl Section {
 const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Overview, "/", "Overview"),
     (Section::Tasks, "/tasks", "Tasks"),
+    (Section::Runs, "/runs", "Runs"),
     (Section::Pools, "/pools", "Pools"),
     (Section::Variables, "/variables", "Variables"),
     (Section::Scripts, "/scripts", "Scripts"),
@@ -96,6 +98,8 @@ pub(super) struct Frame {
     pub(super) admin: bool,
     /// Problems of the server itself.
     pub(super) problems: Vec<String>,
+    /// The zone of the times on the page.
+    pub(super) zone: &'static str,
     section: Section,
     part: Option<Part>,
 }
@@ -107,6 +111,7 @@ impl Frame {
             user: viewer.actor().name.clone(),
             admin: viewer.admin,
             problems: viewer.problems.list(),
+            zone: viewer.zone.get().name(),
             section,
             part: None,
         }

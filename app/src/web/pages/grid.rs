@@ -125,7 +125,7 @@ fn cell(run: &Run, name: &str, zone: Zone) -> Option<Cell> {
         .find(|(_, step)| step.step.name.as_str() == name)?;
     Some(Cell {
         mark: step_mark(step),
-        href: format!("/runs/{}?step={}", run.id.0, position + 1),
+        href: format!("/runs/{}?step={}#log", run.id.0, position + 1),
         label: format!("{name}, run {}: {}", run.id.0, describe(step, zone)),
     })
 }

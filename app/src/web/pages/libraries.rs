@@ -4,7 +4,7 @@ use super::edit::{deleted, to};
 use super::form::{Fields, Refusals, refused};
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark};
-use super::moments::ago;
+use super::relative_time::ago;
 use super::task::newest;
 use super::{PageAdmin, PageError, PageViewer, html};
 use crate::engine;

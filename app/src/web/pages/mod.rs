@@ -1,26 +1,34 @@
 //! The pages: plain HTML made on the server; two small modules keep them live.
 
+mod all_runs;
 mod assets;
 mod cron;
 mod diff;
 mod durations;
 mod edit;
 mod entry;
+mod failure;
+mod first_steps;
 mod form;
 mod frame;
 mod gantt;
 mod grid;
+mod interpreter_check;
+mod last_30_days;
 mod libraries;
+mod lost_session;
 mod manual;
-mod moments;
 mod notifications;
 mod overview;
+mod overview_row;
 mod page;
 mod pools;
+mod problem_page;
+mod query;
+mod relative_time;
 mod run;
 mod scripts;
 mod settings;
-mod strip;
 mod task;
 mod task_duplicate;
 mod task_edit;
@@ -29,10 +37,14 @@ mod task_list;
 mod trend;
 mod usage;
 mod variables;
+mod variables_paste;
 mod versions;
+mod way_back;
 
-use moments::{lasted, shown};
+pub(super) use problem_page::for_browsers;
+
 use page::{PageAdmin, PageError, PageViewer, html};
+use relative_time::{Moment, lasted, shown};
 
 use super::App;
 use axum::Router;
@@ -43,6 +55,9 @@ use std::sync::Arc;
 
 /// Most bytes of a form that strangers may send.
 const LARGEST_FORM: usize = 16 * 1024;
+
+/// Most bytes of the login form, which may carry another form along: each byte of that one may take three.
+const LARGEST_LOGIN: usize = 3 * way_back::LARGEST_KEPT + LARGEST_FORM;
 
 /// Most bytes of a form with a script in it: each byte of the text may take three.
 const LARGEST_SCRIPT_FORM: usize = 3 * crate::scripts::MAX_SCRIPT + LARGEST_FORM;
@@ -59,6 +74,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/tasks/{name}", get(task::task))
         .route("/fragments/tasks/{name}", get(task::task_fragment))
         .route("/add/task", adding::<task_edit::TaskEditPage>())
+        .route("/add/tasks", adding::<first_steps::SetUpForm>())
         .route("/fragments/cron", get(cron::fragment))
         .route("/tasks/{name}/edit", editing::<task_edit::TaskEditPage>())
         .route(
@@ -71,6 +87,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .route("/tasks/{name}/auto", post(task_list::set_auto))
         .route("/tasks/{name}/run", post(task_list::run))
+        .route("/runs", get(all_runs::page))
         .route("/runs/{id}", get(run::run))
         .route("/fragments/runs/{id}", get(run::run_fragment))
         .route("/runs/{id}/cancel", post(run::cancel))
@@ -84,6 +101,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/pools/{name}/delete", deleting::<pools::PoolForm>())
         .route("/variables", get(variables::list))
         .route("/add/variable", adding::<variables::VariableForm>())
+        .route(
+            "/add/variables",
+            adding::<variables_paste::VariablesPaste>(),
+        )
+        .route("/connection/test", post(variables::test_connection))
         .route("/variables/{key}", editing::<variables::VariableForm>())
         .route(
             "/variables/{key}/delete",
@@ -130,12 +152,18 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .merge(
             Router::new()
-                .route("/login", get(entry::login_page).post(entry::login))
+                .route(
+                    "/login",
+                    get(entry::login_page)
+                        .post(entry::login)
+                        .layer(DefaultBodyLimit::max(LARGEST_LOGIN)),
+                )
                 .route("/logout", post(entry::logout))
                 .route("/setup", get(entry::setup_page).post(entry::setup))
                 .layer(DefaultBodyLimit::max(LARGEST_FORM)),
         )
         .merge(settings::routes())
+        .layer(axum::middleware::from_fn(lost_session::remember))
         .route("/assets/{name}", get(assets::asset))
         .route("/docs", get(manual::first))
         .route("/docs/{page}", get(manual::page))

@@ -1,7 +1,7 @@
 //! Notifications: the channels, the deliveries, and the forms that create and edit a channel.
 
-use super::edit::{FormPage, to};
-use super::form::{Fields, Refusals};
+use super::edit::{FormPage, saved};
+use super::form::{Fields, Refusals, chosen_tasks, ticked_tasks};
 use super::frame::{Frame, Section};
 use super::{PageAdmin, PageError, PageViewer, html, shown};
 use crate::domain::target::{Kind, TokenUse};
@@ -220,11 +220,15 @@ impl FormPage for ChannelForm {
         name: Option<&str>,
         typed: &Fields,
     ) -> Result<Response, ApiError> {
-        match name {
-            None => channels::create(admin, body(typed)).await?,
-            Some(name) => channels::replace(admin, name, body(typed)).await?,
+        let body = ChannelBody {
+            tasks: chosen_tasks(typed)?,
+            ..body(typed)
         };
-        Ok(to(Self::LIST))
+        match name {
+            None => channels::create(admin, body).await?,
+            Some(name) => channels::replace(admin, name, body).await?,
+        };
+        Ok(saved(Self::LIST))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
@@ -253,7 +257,6 @@ pub(super) async fn test(
 
 fn body(fields: &Fields) -> ChannelBody {
     let occasions = ["failure", "recovery", "overdue"];
-    let chosen = fields.iter().filter(|(key, _)| *key == "task");
     ChannelBody {
         name: fields.line("name"),
         target: TargetBody {
@@ -274,7 +277,6 @@ fn body(fields: &Fields) -> ChannelBody {
             .filter(|one| fields.ticked(one))
             .map(str::to_owned)
             .collect(),
-        tasks: (fields.line("scope") == "some")
-            .then(|| chosen.map(|(_, v)| v.to_owned()).collect()),
+        tasks: chosen_tasks(fields).unwrap_or_else(|_| Some(ticked_tasks(fields))),
     }
 }

@@ -1,26 +1,45 @@
-//! The first page: the overview of all tasks, problems first.
+//! The first page: the overview of all tasks, problems first, with the counts of those that are not fine.
 
+use super::first_steps::FirstSteps;
 use super::frame::{Frame, Section};
-use super::grid::{Mark, run_mark};
-use super::moments::{ago, before, upcoming};
-use super::strip::{Day, days, first_day};
-use super::task::schedule;
-use super::trend::{self, Trend};
-use super::{PageError, PageViewer, html, lasted, shown};
-use crate::domain::mirror::{Completeness, MirrorState};
-use crate::domain::overdue::overdue_at;
-use crate::domain::schedule::Schedule;
+use super::last_30_days::first_day;
+use super::overview_row::{OverviewRow, Standing};
+use super::query::query;
+use super::relative_time::before;
+use super::task_list::has_words;
+use super::{Moment, PageError, PageViewer, html, trend};
+use crate::store;
 use crate::store::fares::{self, Fare};
 use crate::web::App;
-use crate::zones::Zone;
+use crate::web::extract::Params;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// The time for which a decision about the clock is shown.
 const NEWS: TimeDelta = TimeDelta::days(1);
+/// Tasks on one page.
+const PAGE: usize = 100;
+
+/// A choice of tasks.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct OverviewParams {
+    /// Words that a task must have.
+    #[serde(default)]
+    q: String,
+    /// The tasks of one count only.
+    #[serde(default)]
+    show: String,
+    /// The order; empty for problems first.
+    #[serde(default)]
+    sort: String,
+    /// The page, from 1.
+    page: Option<usize>,
+}
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -33,61 +52,147 @@ struct OverviewPage {
 #[template(path = "overview_list.html")]
 struct OverviewFragment {
     admin: bool,
-    /// The last decision about the clock, while it is news.
-    clock: Option<Moment>,
-    /// Number of tasks with a problem.
-    wrong: usize,
+    /// The last decision about the clock, while it is new.
+    clock: Option<(Moment, String)>,
+    summary: Summary,
+    params: OverviewParams,
+    /// Number of tasks that the filters leave.
+    found: usize,
     rows: Vec<OverviewRow>,
+    /// The check list of an admin without any task.
+    first_steps: Option<FirstSteps>,
 }
 
-struct OverviewRow {
-    name: String,
-    schedule: String,
-    /// True if its schedule is followed.
-    auto: bool,
-    scheduled: bool,
-    running: Option<i64>,
-    last: Option<LastResult>,
-    success: Option<Moment>,
-    overdue: Option<String>,
-    next: Option<Moment>,
-    down: Option<String>,
-    mirror: Option<MirrorLine>,
-    days: Vec<Day>,
-    trend: Option<Trend>,
-    /// True if the last run failed or the task is overdue.
-    wrong: bool,
+/// The counts of all tasks, without the filters.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    total: usize,
+    fine: usize,
+    attention: usize,
+    green: bool,
+    /// Name for the filter, number and words of each kind that is not fine.
+    counts: Vec<(&'static str, usize, &'static str)>,
 }
 
-struct LastResult {
-    id: i64,
-    mark: Mark,
-    /// The reason of the first failure, if any.
-    reason: Option<String>,
-    when: Moment,
-    took: Option<String>,
+/// A kind of tasks that is counted: name for the filter, words, test.
+type Kind = (&'static str, &'static str, fn(Standing) -> bool);
+
+const KINDS: [Kind; 4] = [
+    ("failed", "failed", |standing| standing.failed),
+    ("overdue", "overdue", |standing| standing.overdue),
+    ("paused", "paused", |standing| standing.paused),
+    ("never", "never run", |standing| standing.never_ran),
+];
+
+impl Summary {
+    fn new(all: &[Standing]) -> Self {
+        let count = |test: fn(Standing) -> bool| all.iter().filter(|one| test(**one)).count();
+        let counts = KINDS.map(|(name, words, test)| (name, count(test), words));
+        let fine = count(Standing::is_fine);
+        Self {
+            total: all.len(),
+            fine,
+            attention: count(Standing::needs_attention),
+            green: fine > 0 && count(Standing::spoils_green) == 0,
+            counts: counts.into_iter().filter(|(_, n, _)| *n > 0).collect(),
+        }
+    }
+
+    /// Colour and shape.
+    fn mark(&self) -> (&'static str, &'static str) {
+        match (self.attention, self.green) {
+            (1.., _) => ("red", "✕"),
+            (0, true) => ("green", "✓"),
+            (0, false) => ("grey", "–"),
+        }
+    }
+
+    /// The first sentence.
+    fn sentence(&self) -> String {
+        let (total, fine) = (self.total, self.fine);
+        let tasks = if total == 1 { "task" } else { "tasks" };
+        match self.attention {
+            1 => format!("1 of {total} {tasks} needs attention"),
+            2.. => format!("{} of {total} tasks need attention", self.attention),
+            0 if fine < total => format!(
+                "{fine} of {total} {tasks} {} fine",
+                if fine == 1 { "is" } else { "are" }
+            ),
+            0 if total == 1 => "The task is fine".to_owned(),
+            0 => format!("All {total} tasks are fine"),
+        }
+    }
 }
 
-/// The state of a mirror in words.
-struct MirrorLine {
-    words: String,
-    exact: String,
-    /// Files and bytes that are uploaded or missing.
-    amounts: Option<String>,
+impl OverviewFragment {
+    /// The address with another filter.
+    fn showing(&self, kind: &str) -> String {
+        let kind = if self.params.show == kind { "" } else { kind };
+        let params = &self.params;
+        format!(
+            "/{}",
+            query(&[("q", &params.q), ("show", kind), ("sort", &params.sort)])
+        )
+    }
+
+    /// The address with another order.
+    fn sorted(&self, sort: &str) -> String {
+        let params = &self.params;
+        format!(
+            "/{}",
+            query(&[("q", &params.q), ("show", &params.show), ("sort", sort)])
+        )
+    }
+
+    /// The address of another page.
+    fn at_page(&self, page: usize) -> String {
+        let params = &self.params;
+        let parts = [
+            ("q", params.q.as_str()),
+            ("show", &params.show),
+            ("sort", &params.sort),
+            ("page", &page.to_string()),
+        ];
+        format!("/{}", query(&parts))
+    }
+
+    fn page(&self) -> usize {
+        self.params.page(self.found)
+    }
+
+    fn pages(&self) -> usize {
+        self.found.div_ceil(PAGE)
+    }
+
+    fn filtered(&self) -> bool {
+        !self.params.q.trim().is_empty() || !self.params.show.is_empty()
+    }
 }
 
-/// A time in words, and exactly.
-struct Moment {
-    words: String,
-    exact: String,
+impl OverviewParams {
+    /// The page to show of a list with `found` tasks.
+    fn page(&self, found: usize) -> usize {
+        let last = found.div_ceil(PAGE).max(1);
+        self.page.unwrap_or(1).clamp(1, last)
+    }
+
+    fn fits(&self, fare: &Fare, standing: Standing) -> bool {
+        let kind = KINDS.iter().find(|(name, ..)| *name == self.show);
+        let shown = match kind {
+            Some((.., test)) => test(standing),
+            None => self.show != "attention" || standing.needs_attention(),
+        };
+        shown && has_words(&fare.stored, &self.q)
+    }
 }
 
 /// `/`: the page.
 pub(super) async fn page(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
+    Params(params): Params<OverviewParams>,
 ) -> Result<Response, PageError> {
-    let body = list(&app, viewer.admin).await?;
+    let body = list(&app, viewer.admin, params).await?;
     Ok(html(&OverviewPage {
         frame: Frame::new(&viewer, Section::Overview),
         body,
@@ -98,133 +203,142 @@ pub(super) async fn page(
 pub(super) async fn fragment(
     viewer: PageViewer,
     State(app): State<Arc<App>>,
+    Params(params): Params<OverviewParams>,
 ) -> Result<Response, PageError> {
-    Ok(html(&list(&app, viewer.admin).await?))
+    Ok(html(&list(&app, viewer.admin, params).await?))
 }
 
-async fn list(app: &App, admin: bool) -> Result<OverviewFragment, PageError> {
+async fn list(
+    app: &App,
+    admin: bool,
+    params: OverviewParams,
+) -> Result<OverviewFragment, PageError> {
     let (now, zone) = (app.clock.now(), app.zone.get());
     let since = before(first_day(now, zone));
-    let mut found = app.store.read(move |tx| fares::fares(tx, since)).await?;
-    // Trying a script out or installing a package says nothing of how the tasks fare.
-    found.retain(|fare| !fare.stored.own);
+    let (mut all, ends) = app
+        .store
+        .read(move |tx| Ok((fares::fares(tx, since)?, store::pauses::pause_ends(tx)?)))
+        .await?;
+    // Trying a script or installing a package is no task of the user.
+    all.retain(|fare| !fare.stored.own);
     let next = app
         .engine
-        .next_fires(found.iter().map(|fare| fare.stored.id).collect())
+        .next_fires(all.iter().map(|fare| fare.stored.id).collect())
         .await;
-    let mut rows: Vec<OverviewRow> = found
+    let standings: Vec<Standing> = all
         .iter()
-        .map(|fare| row(fare, next.get(&fare.stored.id).copied(), now, zone))
+        .map(|fare| Standing::new(fare, now, zone))
         .collect();
-    rows.sort_by_key(|row| !row.wrong);
+    let next = |fare: &Fare| next.get(&fare.stored.id).copied();
+    let mut found: Vec<(&Fare, Standing)> = all
+        .iter()
+        .zip(standings.iter().copied())
+        .filter(|(fare, standing)| params.fits(fare, *standing))
+        .collect();
+    sort(&mut found, &params.sort, next);
+    let first = (params.page(found.len()) - 1) * PAGE;
+    let rows = found
+        .iter()
+        .skip(first)
+        .take(PAGE)
+        .map(|(fare, _)| {
+            let ends = ends.get(&fare.stored.id).copied();
+            OverviewRow::new(fare, next(fare), ends, now, zone)
+        })
+        .collect();
+    let first_steps = match admin && standings.is_empty() {
+        true => Some(FirstSteps::new(app).await?),
+        false => None,
+    };
     Ok(OverviewFragment {
+        first_steps,
         admin,
         clock: app
             .engine
             .clock_note()
             .filter(|note| (now - note.at).abs() < NEWS)
-            .map(|note| Moment {
-                words: note.text,
-                exact: shown(note.at, zone),
-            }),
-        wrong: rows.iter().filter(|row| row.wrong).count(),
+            .map(|note| (Moment::past(note.at, now, zone), note.text)),
+        summary: Summary::new(&standings),
+        found: found.len(),
+        params,
         rows,
     })
 }
 
-fn row(fare: &Fare, next: Option<DateTime<Utc>>, now: DateTime<Utc>, zone: Zone) -> OverviewRow {
-    let task = &fare.stored.task;
-    let overdue = overdue_since(fare, zone).filter(|since| *since <= now);
-    let last = fare.last.as_ref().map(|run| {
-        let when = run.finished_at.unwrap_or(run.created_at);
-        let bad = run.steps.iter().find(|step| step.is_bad());
-        LastResult {
-            id: run.id.0,
-            mark: run_mark(run.state),
-            reason: bad.map(|step| match &step.reason {
-                Some(reason) => format!("{}: {reason}", step.step.name),
-                None => step.step.name.to_string(),
-            }),
-            when: past(when, now, zone),
-            took: run
-                .started_at
-                .zip(run.finished_at)
-                .map(|(from, to)| lasted(from, to)),
-        }
-    });
-    let down = fare.facts.down_ms.map(in_words);
-    OverviewRow {
-        name: task.name.to_string(),
-        schedule: schedule(&fare.stored),
-        auto: task.auto,
-        scheduled: task.cron.is_some(),
-        running: fare.running.map(|run| run.0),
-        wrong: overdue.is_some() || last.as_ref().is_some_and(|last| last.mark.class == "red"),
-        last,
-        success: fare.succeeded.map(|time| past(time, now, zone)),
-        overdue: overdue.map(|since| shown(since, zone)),
-        next: next.map(|time| Moment {
-            words: upcoming(time, now, zone),
-            exact: shown(time, zone),
+/// Sorts tasks that come by name.
+fn sort(tasks: &mut [(&Fare, Standing)], by: &str, next: impl Fn(&Fare) -> Option<DateTime<Utc>>) {
+    match by {
+        "name" => {}
+        "last" => tasks.sort_by_key(|(fare, _)| {
+            Reverse(
+                fare.last
+                    .as_ref()
+                    .map(|run| run.finished_at.unwrap_or(run.created_at)),
+            )
         }),
-        down,
-        mirror: fare
-            .facts
-            .mirror
-            .as_ref()
-            .and_then(|mirror| mirror_line(mirror, now, zone)),
-        days: days(&fare.lately, now, zone),
-        trend: Trend::new(&fare.sizes),
+        "success" => tasks.sort_by_key(|(fare, _)| fare.succeeded),
+        "next" => tasks.sort_by_key(|(fare, _)| (next(fare).is_none(), next(fare))),
+        "down" => tasks.sort_by_key(|(fare, _)| Reverse(fare.facts.down_ms)),
+        "size" => tasks.sort_by_key(|(fare, _)| {
+            Reverse(fare.sizes.last().map(|kept| (kept.bytes, kept.files)))
+        }),
+        _ => tasks.sort_by_key(|(_, standing)| !standing.needs_attention()),
     }
 }
 
-fn mirror_line(mirror: &MirrorState, now: DateTime<Utc>, zone: Zone) -> Option<MirrorLine> {
-    let (words, exact) = match mirror.complete {
-        Completeness::Unknown => return None,
-        Completeness::Never => ("never complete".to_owned(), String::new()),
-        Completeness::AsOf(time) => (
-            format!("complete as of {}", ago(time, now)),
-            shown(time, zone),
-        ),
-    };
-    let left = mirror.left_bytes.filter(|left| *left > 0).map(|left| {
-        let percent = mirror
-            .percent
-            .map(|percent| format!("{percent} % uploaded, "));
-        format!(
-            "{}{} left",
-            percent.unwrap_or_default(),
-            readable::size(left)
-        )
-    });
-    Some(MirrorLine {
-        words,
-        exact,
-        amounts: left.or_else(|| mirror.bytes.map(readable::size)),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// From when on a task that fires by itself counts as overdue.
-fn overdue_since(fare: &Fare, zone: Zone) -> Option<DateTime<Utc>> {
-    let task = &fare.stored.task;
-    let cron = task.cron.clone().filter(|_| task.auto)?;
-    overdue_at(&Schedule::new(cron, task.zone.unwrap_or(zone)), fare.good)
-}
-
-fn past(time: DateTime<Utc>, now: DateTime<Utc>, zone: Zone) -> Moment {
-    Moment {
-        words: ago(time, now),
-        exact: shown(time, zone),
+    #[test]
+    fn it_is_green_only_when_every_task_that_should_have_succeeded_has() {
+        let fine = Standing::default();
+        let paused = Standing {
+            paused: true,
+            never_ran: true,
+            ..fine
+        };
+        let on_demand = Standing {
+            never_ran: true,
+            on_demand: true,
+            ..fine
+        };
+        let failed = Standing {
+            failed: true,
+            overdue: true,
+            ..fine
+        };
+        let said = |all: &[Standing]| {
+            let summary = Summary::new(all);
+            (summary.mark().0, summary.sentence())
+        };
+        assert_eq!(said(&[fine]), ("green", "The task is fine".to_owned()));
+        assert_eq!(
+            said(&[fine, fine]),
+            ("green", "All 2 tasks are fine".to_owned())
+        );
+        assert_eq!(
+            said(&[fine, paused]),
+            ("grey", "1 of 2 tasks is fine".to_owned())
+        );
+        assert_eq!(
+            said(&[fine, on_demand]),
+            ("green", "1 of 2 tasks is fine".to_owned())
+        );
+        assert_eq!(
+            said(&[on_demand]),
+            ("grey", "0 of 1 task are fine".to_owned())
+        );
+        let summary = Summary::new(&[failed, paused, fine]);
+        assert_eq!(summary.sentence(), "1 of 3 tasks needs attention");
+        assert_eq!(
+            summary.counts,
+            [
+                ("failed", 1, "failed"),
+                ("overdue", 1, "overdue"),
+                ("paused", 1, "paused"),
+                ("never", 1, "never run")
+            ]
+        );
     }
-}
-
-/// Milliseconds as a duration in words.
-fn in_words(millis: u64) -> String {
-    let end = i64::try_from(millis)
-        .ok()
-        .and_then(DateTime::from_timestamp_millis);
-    lasted(
-        DateTime::UNIX_EPOCH,
-        end.unwrap_or(DateTime::<Utc>::MAX_UTC),
-    )
 }

@@ -1,6 +1,7 @@
 //! The parts of every page: its caller, its errors, and the way from a template to an answer.
 
 use crate::store::Role;
+use crate::view::Problem;
 use crate::web::App;
 use crate::web::caller::{Admin, Viewer};
 use crate::web::error::ApiError;
@@ -34,13 +35,16 @@ impl IntoResponse for PageError {
             return Redirect::to("/login").into_response();
         }
         let (status, ..) = self.0.table();
-        let problem = self.0.problem();
-        let page = ErrorPage {
-            title: problem.title,
-            detail: problem.detail,
-        };
-        (status, html(&page)).into_response()
+        (status, problem_page(self.0.problem())).into_response()
     }
+}
+
+/// A problem as a page.
+pub(super) fn problem_page(problem: Problem) -> Response {
+    html(&ErrorPage {
+        title: problem.title,
+        detail: problem.detail,
+    })
 }
 
 /// The caller of a page; one who is not logged in is sent to the login page.

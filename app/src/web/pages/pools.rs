@@ -1,9 +1,9 @@
 //! Pools: their slots, who holds them and who waits since when.
 
-use super::edit::{FormPage, to};
+use super::edit::{FormPage, saved};
 use super::form::{Fields, Refusals, number};
 use super::frame::{Frame, Section};
-use super::{PageAdmin, PageError, PageViewer, html, lasted, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html};
 use crate::domain::lifecycle::{Run, RunId, StepState};
 use crate::domain::names::PoolName;
 use crate::engine::PoolState;
@@ -46,7 +46,7 @@ struct Occupant {
     run: i64,
     task: String,
     step: String,
-    since: String,
+    since: Moment,
 }
 
 #[derive(Template)]
@@ -132,11 +132,7 @@ fn occupant(app: &App, run: &Run) -> Occupant {
         run: run.id.0,
         task: run.task_name.to_string(),
         step: step.map(|s| s.step.name.to_string()).unwrap_or_default(),
-        since: format!(
-            "since {} ({})",
-            shown(since, app.zone.get()),
-            lasted(since, app.clock.now())
-        ),
+        since: Moment::new(app, since),
     }
 }
 
@@ -180,7 +176,7 @@ impl FormPage for PoolForm {
             None => pools::create(admin, &body).await?,
             Some(name) => pools::replace(admin, name, &body).await?,
         };
-        Ok(to(Self::LIST))
+        Ok(saved(Self::LIST))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {

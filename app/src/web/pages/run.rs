@@ -2,11 +2,12 @@
 //! can be done with a run: cancel, retry, clear.
 
 use super::edit::to;
+use super::failure::{Failure, PlaceInQueue};
 use super::form::Fields;
 use super::frame::{Frame, Section};
 use super::gantt::{self, Stretch, stretches};
 use super::grid::{Mark, run_mark, step_mark};
-use super::{PageAdmin, PageError, PageViewer, html, lasted, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html, lasted};
 use crate::domain::lifecycle::{Cancel, Run, RunId, StepRun, StepState, Trigger};
 use crate::domain::progress::Progress;
 use crate::engine::{Feed, LogId};
@@ -52,8 +53,8 @@ struct RunFragment {
     mark: Mark,
     trigger: &'static str,
     retry_of: Option<i64>,
-    due: Option<String>,
-    created: String,
+    due: Option<Moment>,
+    created: Moment,
     note: Option<String>,
     finished: bool,
     /// True after a cancel, and after one by force.
@@ -64,6 +65,8 @@ struct RunFragment {
     took: Option<String>,
     /// Start of an unfinished run, in milliseconds since 1970.
     since: Option<i64>,
+    failure: Option<Failure>,
+    waiting: Option<PlaceInQueue>,
     steps: Vec<StepRow>,
 }
 
@@ -74,7 +77,7 @@ struct StepRow {
     rule: &'static str,
     mark: Mark,
     attempt: u32,
-    started: Option<String>,
+    started: Option<Moment>,
     took: Option<String>,
     since: Option<i64>,
     running: bool,
@@ -112,8 +115,8 @@ pub(super) async fn run(
         .or_else(|| interesting(&run));
     Ok(html(&RunPage {
         log: position.map(|at| log_view(&run, at, params.attempt, app.zone.get())),
-        body: fragment(&app, &run, position, viewer.admin),
-        frame: Frame::new(&viewer, Section::Tasks),
+        body: fragment(&app, &run, position, viewer.admin).await?,
+        frame: Frame::new(&viewer, Section::Runs),
     }))
 }
 
@@ -126,7 +129,7 @@ pub(super) async fn run_fragment(
 ) -> Result<Response, PageError> {
     let run = load(&app, id).await?;
     let position = params.step.and_then(|number| number.checked_sub(1));
-    Ok(html(&fragment(&app, &run, position, viewer.admin)))
+    Ok(html(&fragment(&app, &run, position, viewer.admin).await?))
 }
 
 async fn load(app: &App, id: i64) -> Result<Run, PageError> {
@@ -158,7 +161,12 @@ fn progress(feed: &Feed, run: &Run, position: usize) -> Option<Progress> {
         .filter(|_| step.state == StepState::Running)
 }
 
-fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFragment {
+async fn fragment(
+    app: &App,
+    run: &Run,
+    selected: Option<usize>,
+    admin: bool,
+) -> Result<RunFragment, PageError> {
     let (now, zone) = (app.clock.now(), app.zone.get());
     let going_on = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
         from.filter(|_| to.is_none())
@@ -173,9 +181,10 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             rule: step.step.rule.as_str(),
             mark: step_mark(step),
             attempt: step.attempt,
-            started: step
-                .started_at
-                .map(|time| zone.local(time).format("%H:%M:%S").to_string()),
+            started: step.started_at.map(|time| {
+                let words = zone.local(time).format("%H:%M:%S").to_string();
+                Moment::said(words, time, zone)
+            }),
             took: step
                 .started_at
                 .map(|from| lasted(from, step.finished_at.unwrap_or(now))),
@@ -193,20 +202,20 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             shown: selected == Some(position),
         })
         .collect();
-    RunFragment {
+    Ok(RunFragment {
+        failure: Failure::of(run, &app.logs).await?,
+        waiting: PlaceInQueue::of(run, app).await?,
         admin,
         id: run.id.0,
         task: run.task_name.to_string(),
         mark: run_mark(run.state),
         trigger: match run.trigger {
-            Trigger::Schedule => "by its schedule",
-            Trigger::Manual => "by hand",
-            Trigger::CatchUp => "to catch up with a missed fire time",
-            Trigger::Retry => "to repeat the end of",
+            Trigger::Retry => "as a retry of",
+            other => trigger_words(other),
         },
         retry_of: run.retry_of.map(|run| run.0),
-        due: run.due.map(|time| shown(time, zone)),
-        created: shown(run.created_at, zone),
+        due: run.due.map(|time| Moment::new(app, time)),
+        created: Moment::new(app, run.created_at),
         note: run.note.clone(),
         finished: run.state.is_final(),
         cancelling: run.cancel.is_some(),
@@ -217,6 +226,16 @@ fn fragment(app: &App, run: &Run, selected: Option<usize>, admin: bool) -> RunFr
             .map(|from| lasted(from, run.finished_at.unwrap_or(now))),
         since: going_on(run.started_at, run.finished_at),
         steps,
+    })
+}
+
+/// The cause of a run in words.
+pub(super) fn trigger_words(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "by its schedule",
+        Trigger::Manual => "manually",
+        Trigger::CatchUp => "to catch up a missed run",
+        Trigger::Retry => "as a retry",
     }
 }
 

@@ -1,9 +1,9 @@
 //! Scripts: the list, the editor, and a run to try one out.
 
-use super::edit::{FormPage, to};
+use super::edit::{FormPage, saved, to};
 use super::form::{Fields, Refusals, refused};
 use super::frame::{Frame, Section};
-use super::{PageAdmin, PageError, PageViewer, html, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html};
 use crate::domain::field::FieldError;
 use crate::domain::names::ScriptName;
 use crate::scripts::{OtherFile, ScriptInfo};
@@ -32,14 +32,14 @@ struct ScriptsPage {
 struct OtherRow {
     name: String,
     size: u64,
-    modified: String,
+    modified: Moment,
     changed: bool,
 }
 
 struct ScriptRow {
     name: String,
     size: u64,
-    modified: String,
+    modified: Moment,
     tasks: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn list(
     .await?;
     let other = |other: OtherFile| OtherRow {
         size: other.info.size,
-        modified: shown(other.info.modified_at, app.zone.get()),
+        modified: Moment::new(&app, other.info.modified_at),
         name: other.info.name.to_string(),
         changed: other.changed,
     };
@@ -89,7 +89,7 @@ pub(super) async fn list(
             .map(|stored| stored.task.name.to_string())
             .collect(),
         size: info.size,
-        modified: shown(info.modified_at, app.zone.get()),
+        modified: Moment::new(&app, info.modified_at),
         name: info.name.to_string(),
     };
     Ok(html(&ScriptsPage {
@@ -175,7 +175,7 @@ impl FormPage for ScriptEditPage {
             scripts::check(admin, &script, &text, &typed.line("base")).await?;
         }
         scripts::save(admin, script, text.into()).await?;
-        Ok(to(&format!("/scripts/{wanted}")))
+        Ok(saved(&format!("/scripts/{wanted}")))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {

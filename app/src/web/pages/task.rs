@@ -3,11 +3,12 @@
 use super::durations::{self, Durations};
 use super::frame::{Frame, Section};
 use super::grid::{Grid, Mark, run_mark};
-use super::{PageError, PageViewer, html, lasted, shown};
+use super::{Moment, PageError, PageViewer, html, lasted};
 use crate::domain::lifecycle::{Run, RunState};
 use crate::store::{self, StoreError, StoredTask};
 use crate::web::App;
 use crate::web::extract::Path;
+use crate::zones::Zone;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -32,17 +33,20 @@ struct TaskFragment {
     schedule: String,
     cron: String,
     auto: bool,
-    next: Option<String>,
+    next: Option<Moment>,
+    /// The end of its pause, if it has one.
+    resumes: Option<Moment>,
     grid: Grid,
     durations: Option<Durations>,
     last: Option<LastRun>,
-    running: Option<i64>,
+    /// The unfinished run, and true if it is being cancelled.
+    running: Option<(i64, bool)>,
 }
 
 struct LastRun {
     id: i64,
     mark: Mark,
-    when: String,
+    when: Moment,
     took: Option<String>,
 }
 
@@ -69,14 +73,15 @@ pub(super) async fn task_fragment(
 }
 
 async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, PageError> {
-    let (stored, runs) = app
+    let (stored, runs, ends) = app
         .store
         .read(move |tx| {
             let task = store::tasks::by_name(tx, &name)?;
             let runs = newest(tx, &task, COLUMNS)?;
-            Ok((task, runs))
+            Ok((task, runs, store::pauses::pause_ends(tx)?))
         })
         .await?;
+    let (now, zone) = (app.clock.now(), app.zone.get());
     let next = app.engine.next_fires(vec![stored.id]).await;
     let steps: Vec<String> = stored
         .task
@@ -88,7 +93,7 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
         admin,
         name: stored.task.name.to_string(),
         pool: stored.task.pool.to_string(),
-        schedule: schedule(&stored),
+        schedule: schedule(&stored, zone),
         cron: stored
             .task
             .cron
@@ -98,16 +103,19 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
         auto: stored.task.auto,
         next: next
             .get(&stored.id)
-            .map(|time| shown(*time, app.zone.get())),
-        grid: Grid::new(&steps, &runs, app.zone.get()),
-        durations: Durations::new(&runs, app.zone.get()),
+            .map(|time| Moment::next_of(&stored, *time, now, zone)),
+        resumes: ends
+            .get(&stored.id)
+            .map(|time| Moment::next(*time, now, zone)),
+        grid: Grid::new(&steps, &runs, zone),
+        durations: Durations::new(&runs, zone),
         last: runs
             .iter()
             .find(|run| run.state.is_final() && run.state != RunState::Missed)
             .map(|run| LastRun {
                 id: run.id.0,
                 mark: run_mark(run.state),
-                when: shown(run.finished_at.unwrap_or(run.created_at), app.zone.get()),
+                when: Moment::past(run.finished_at.unwrap_or(run.created_at), now, zone),
                 took: run
                     .started_at
                     .zip(run.finished_at)
@@ -116,7 +124,7 @@ async fn fragment(app: &App, name: String, admin: bool) -> Result<TaskFragment, 
         running: runs
             .iter()
             .find(|run| !run.state.is_final())
-            .map(|run| run.id.0),
+            .map(|run| (run.id.0, run.cancel.is_some())),
     })
 }
 
@@ -129,10 +137,14 @@ pub(super) fn newest(
     store::runs::newest(tx, task.id, limit)
 }
 
-/// The schedule of a task in words.
-pub(super) fn schedule(stored: &StoredTask) -> String {
-    stored.task.cron.as_ref().map_or_else(
-        || "on demand".to_owned(),
-        crate::domain::cron::CronExpr::describe,
-    )
+/// The schedule of a task in words, with its zone where that is not the page's.
+pub(super) fn schedule(stored: &StoredTask, zone: Zone) -> String {
+    let task = &stored.task;
+    let Some(cron) = &task.cron else {
+        return "on demand".to_owned();
+    };
+    match task.zone.filter(|own| *own != zone) {
+        Some(own) => format!("{} ({})", cron.describe(), own.name()),
+        None => cron.describe(),
+    }
 }

@@ -1,20 +1,25 @@
 //! New task, and the editor of one that is there.
 
 use super::cron::{Preview, Question, preview};
-use super::edit::{FormPage, to};
+use super::diff::{self, Line};
+use super::edit::{FormPage, saved};
 use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
+use super::interpreter_check;
 use super::task_form::{StepChange, StepForm, TaskForm};
 use super::{PageAdmin, PageViewer, html};
 use crate::domain::backup::backup_task;
 use crate::domain::field::FieldError;
 use crate::domain::step::RunRule;
 use crate::domain::task::Task;
+use crate::scripts::Interpreter;
 use crate::store;
 use crate::store::tasks::DamagedTask;
 use crate::view::TaskBody;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
+use crate::web::etag::{self, Expected};
+use crate::web::operations::scripts::with_scripts;
 use crate::web::operations::settings::default_retention;
 use crate::web::operations::tasks;
 use askama::Template;
@@ -29,12 +34,18 @@ pub(super) struct TaskEditPage {
     refusals: Refusals,
     /// The task that is changed; none for a new one.
     task: Option<String>,
+    /// The version that the form was made from.
+    base: String,
+    /// The way from the present version to the typed one, where another change came first.
+    theirs: Option<Vec<Line>>,
     form: TaskForm,
     /// The service typed for the template of a backup.
     service: String,
     /// The fields that JavaScript adds for another step.
     blank: StepForm,
     pools: Vec<(String, u32)>,
+    /// Commands that run a script, for proposals.
+    commands: Vec<String>,
     server_zone: &'static str,
     preview: Preview,
 }
@@ -54,10 +65,25 @@ impl TaskEditPage {
         };
         let preview = preview(viewer, &question).await?;
         let pools = viewer.store.read(store::pools::list).await?;
+        let commands = with_scripts(viewer, |folder| {
+            let names = folder.list()?.into_iter().map(|info| info.name);
+            names
+                .map(|name| {
+                    let bytes = folder.read(&name)?.unwrap_or_default();
+                    Ok(match Interpreter::of(&name, &bytes) {
+                        Some(interpreter) => format!("{} {name}", interpreter.program),
+                        None => format!("./{name}"),
+                    })
+                })
+                .collect()
+        });
         Ok(Self {
+            commands: commands.await?,
             frame: Frame::new(viewer, Section::Tasks),
             refusals,
             task: task.map(str::to_owned),
+            base: String::new(),
+            theirs: None,
             form,
             service: String::new(),
             blank: StepForm::default(),
@@ -124,10 +150,10 @@ impl FormPage for TaskEditPage {
         refusals: Refusals,
     ) -> Result<Self, ApiError> {
         let mut refusals = refusals;
-        let form = match (typed, name) {
-            (Some(typed), _) => TaskForm::read(typed),
-            (None, None) => TaskForm::keeping(default_retention(viewer).await?),
-            (None, Some(name)) => {
+        let mut damage = None;
+        let present = match name {
+            None => None,
+            Some(name) => {
                 let wanted = name.to_owned();
                 let get = viewer.store.read(move |tx| {
                     Ok(match store::tasks::by_name(tx, &wanted) {
@@ -137,18 +163,35 @@ impl FormPage for TaskEditPage {
                         other => (Some(other?.task), None),
                     })
                 });
-                match get.await? {
-                    (Some(task), _) => TaskForm::from(&TaskBody::from(&task)),
-                    (None, damaged) => {
-                        let (form, problems) = repair(name, damaged);
-                        refusals = Refusals::new(problems)?;
-                        form
-                    }
+                let (task, damaged) = get.await?;
+                if task.is_none() {
+                    damage = Some(repair(name, damaged));
                 }
+                task
             }
         };
+        let form = match (typed, &present, damage) {
+            (Some(typed), ..) => TaskForm::read(typed),
+            (None, Some(task), _) => TaskForm::from(&TaskBody::from(task)),
+            (None, None, Some((form, problems))) => {
+                refusals = Refusals::new(problems)?;
+                form
+            }
+            (None, None, None) => TaskForm::keeping(default_retention(viewer).await?),
+        };
+        let overtaken = refusals.is_overtaken();
         let mut page = Self::new(viewer, name, form, refusals).await?;
         page.service = typed.map(|t| t.line("service")).unwrap_or_default();
+        let present = present.as_ref().map(TaskBody::from);
+        page.base = match (typed, &present) {
+            (Some(typed), _) if !overtaken => typed.line("base"),
+            (_, Some(present)) => etag::of_task(present),
+            (_, None) => String::new(),
+        };
+        if let Some(present) = present.filter(|_| overtaken) {
+            let mine = page.form.body()?;
+            page.theirs = Some(diff::lines(&in_toml(&present)?, &in_toml(&mine)?));
+        }
         Ok(page)
     }
 
@@ -162,7 +205,11 @@ impl FormPage for TaskEditPage {
         if let Some(change) = StepChange::read(typed) {
             form.apply(change);
             let page = Self::new(&admin.viewer, name, form, Refusals::default());
-            return Ok(html(&page.await?));
+            let base = typed.line("base");
+            return Ok(html(&Self {
+                base,
+                ..page.await?
+            }));
         }
         if name.is_none() && typed.text("do") == "backup" {
             let service = typed.line("service");
@@ -176,14 +223,26 @@ impl FormPage for TaskEditPage {
             return Ok(html(&Self { service, ..page }));
         }
         let body = form.body()?;
+        let refused = interpreter_check::check(&body);
+        if !refused.is_empty() {
+            return Err(refused.into());
+        }
         match name {
             None => tasks::create(admin, body).await?,
-            Some(name) => tasks::replace(admin, name.to_owned(), body).await?,
+            Some(name) => {
+                let base = Expected::of_form(&typed.line("base"));
+                tasks::replace(admin, name.to_owned(), body, base).await?
+            }
         };
-        Ok(to(&format!("/tasks/{}", form.name)))
+        Ok(saved(&format!("/tasks/{}", form.name)))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
-        tasks::delete(admin, name.to_owned()).await
+        tasks::delete(admin, name.to_owned(), Expected::default()).await
     }
+}
+
+/// A task as text, for comparison.
+fn in_toml(task: &TaskBody) -> Result<String, ApiError> {
+    toml::to_string_pretty(task).map_err(|error| ApiError::Internal(error.to_string()))
 }

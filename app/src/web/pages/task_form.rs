@@ -4,6 +4,7 @@ use super::form::{Fields, number};
 use crate::domain::field::FieldError;
 use crate::domain::names::PoolName;
 use crate::domain::task::{MissedPolicy, Retention, Task};
+use crate::domain::words;
 use crate::view::{Args, StepBody, TaskBody};
 use readable::quoted;
 use std::collections::BTreeMap;
@@ -294,7 +295,7 @@ impl StepForm {
     /// and a first argument.
     fn words(&self, errors: &mut Vec<FieldError>) -> (String, Vec<String>) {
         let mut split = |field: &str, text: &str| {
-            shlex::split(text).unwrap_or_else(|| {
+            words::split(text).unwrap_or_else(|| {
                 errors.push(FieldError::new(
                     field,
                     "has an open quote or a backslash at its end; close it",
@@ -310,7 +311,7 @@ impl StepForm {
 
     fn variables(&self, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
-        let Some(words) = shlex::split(&self.env) else {
+        let Some(words) = words::split(&self.env) else {
             errors.push(FieldError::new("env", "has an open quote; close it"));
             return variables;
         };

@@ -3,18 +3,23 @@
 use super::edit::to;
 use super::frame::{Frame, Section};
 use super::grid::{Mark, run_mark, step_mark};
+use super::relative_time::morning_after;
 use super::task::{newest, schedule};
-use super::{PageAdmin, PageError, PageViewer, html, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html};
+use crate::domain::cron::CronExpr;
 use crate::domain::lifecycle::Run;
+use crate::domain::task::Task;
 use crate::store::{self, StoreError, StoredTask};
-use crate::view::TaskPatch;
+use crate::view::{TaskPatch, rfc3339};
 use crate::web::App;
+use crate::web::etag::Expected;
 use crate::web::extract::{Params, Path};
 use crate::web::operations::{runs, tasks};
 use crate::web::pages::form::Fields;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -42,6 +47,8 @@ struct ListFragment {
     admin: bool,
     filtered: bool,
     paused: u32,
+    /// The time at which the last pause that has an end is over.
+    resumes: Option<Moment>,
     any_auto: bool,
     /// Names of damaged tasks, and the problem of each.
     damaged: Vec<(String, String)>,
@@ -54,7 +61,8 @@ struct TaskRow {
     schedule: String,
     scheduled: bool,
     auto: bool,
-    next: Option<String>,
+    next: Option<Moment>,
+    resumes: Option<Moment>,
     running: bool,
     runs: Vec<MiniRun>,
 }
@@ -90,14 +98,16 @@ pub(super) async fn fragment(
 }
 
 async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError> {
-    let (found, damaged, paused) = app
+    let (now, zone) = (app.clock.now(), app.zone.get());
+    let (found, damaged, (paused, ends)) = app
         .store
         .read(|tx| {
             let with_runs = |task: StoredTask| Ok((newest(tx, &task, SHOWN)?, task));
             let tasks = store::tasks::list(tx)?.into_iter().map(with_runs);
             let tasks = tasks.collect::<Result<Vec<_>, StoreError>>()?;
             let damaged = store::tasks::damaged(tx)?;
-            Ok((tasks, damaged, store::tasks::paused(tx)?))
+            let paused = (store::pauses::paused(tx)?, store::pauses::pause_ends(tx)?);
+            Ok((tasks, damaged, paused))
         })
         .await?;
     let next = app
@@ -110,12 +120,15 @@ async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError
     let row = |(runs, stored): &(Vec<Run>, StoredTask)| TaskRow {
         name: stored.task.name.to_string(),
         pool: stored.task.pool.to_string(),
-        schedule: schedule(stored),
+        schedule: schedule(stored, zone),
         scheduled: stored.task.cron.is_some(),
         auto: stored.task.auto,
         next: next
             .get(&stored.id)
-            .map(|time| shown(*time, app.zone.get())),
+            .map(|time| Moment::next_of(stored, *time, now, zone)),
+        resumes: ends
+            .get(&stored.id)
+            .map(|time| Moment::next(*time, now, zone)),
         running: runs.iter().any(|run| !run.state.is_final()),
         runs: runs.iter().rev().map(mini).collect(),
     };
@@ -124,6 +137,10 @@ async fn list(app: &App, admin: bool, q: &str) -> Result<ListFragment, PageError
         admin,
         filtered: !q.trim().is_empty(),
         paused,
+        resumes: ends
+            .values()
+            .max()
+            .map(|time| Moment::next(*time, now, zone)),
         any_auto,
         damaged: damaged.into_iter().map(|t| (t.name, t.why)).collect(),
         rows: shown.map(row).collect(),
@@ -145,10 +162,17 @@ fn mini(run: &Run) -> MiniRun {
     }
 }
 
+fn in_words(task: &Task) -> String {
+    task.cron
+        .as_ref()
+        .map(CronExpr::describe)
+        .unwrap_or_default()
+}
+
 /// Reports if the texts of the task have all words.
-fn has_words(stored: &StoredTask, q: &str) -> bool {
+pub(super) fn has_words(stored: &StoredTask, q: &str) -> bool {
     let task = &stored.task;
-    let mut text = format!("{} {} {}", task.name, task.pool, schedule(stored));
+    let mut text = format!("{} {} {}", task.name, task.pool, in_words(task));
     for step in task.steps() {
         let args = step.command.args().join(" ");
         text.push_str(&format!(" {} {} {args}", step.name, step.command.program()));
@@ -159,14 +183,18 @@ fn has_words(stored: &StoredTask, q: &str) -> bool {
         .all(|word| text.contains(word))
 }
 
-/// Switches the schedule of a task.
+/// Switches the schedule of a task on or off, or off until a time.
 pub(super) async fn set_auto(
     admin: PageAdmin,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let auto = Some(fields.text("auto") == "on");
-    tasks::patch(&admin, name, TaskPatch { auto }).await?;
+    let until = pause_end(&admin, &fields);
+    let patch = TaskPatch {
+        auto: Some(fields.text("auto") == "on" && until.is_none()),
+        paused_until: until.map(rfc3339),
+    };
+    tasks::patch(&admin, name, patch, Expected::default()).await?;
     Ok(to("/tasks"))
 }
 
@@ -176,9 +204,19 @@ pub(super) async fn run(admin: PageAdmin, Path(name): Path<String>) -> Result<Re
     Ok(to(&format!("/runs/{}", run.0)))
 }
 
+/// The end of a pause that the pressed button names.
+fn pause_end(app: &App, fields: &Fields) -> Option<DateTime<Utc>> {
+    let (now, zone) = (app.clock.now(), app.zone.get());
+    match fields.text("until").as_str() {
+        "hour" => Some(now + TimeDelta::hours(1)),
+        "tomorrow" => Some(morning_after(now, zone)),
+        _ => None,
+    }
+}
+
 /// Pauses all schedules.
-pub(super) async fn pause_all(admin: PageAdmin) -> Result<Response, PageError> {
-    tasks::pause_all(&admin).await?;
+pub(super) async fn pause_all(admin: PageAdmin, fields: Fields) -> Result<Response, PageError> {
+    tasks::pause_all(&admin, pause_end(&admin, &fields)).await?;
     Ok(to("/tasks"))
 }
 

@@ -1,11 +1,12 @@
 //! Variables. A secret value goes in and never comes out: its form has an empty field that
 //! keeps the value as long as it stays empty.
 
-use super::edit::{FormPage, to};
+use super::diff::{self, Line};
+use super::edit::{FormPage, saved, to};
 use super::form::{Fields, Refusals};
 use super::frame::{Frame, Section};
 use super::usage::{Usage, usages};
-use super::{PageAdmin, PageError, PageViewer, html, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html};
 use crate::domain::field::FieldError;
 use crate::domain::names::VariableKey;
 use crate::store::{self, Content, Found, StoredVariable};
@@ -13,6 +14,8 @@ use crate::view::VariableBody;
 use crate::web::App;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
+use crate::web::etag::{self, Expected};
+use crate::web::operations::connection::{self, HOST};
 use crate::web::operations::variables;
 use askama::Template;
 use axum::extract::State;
@@ -24,6 +27,8 @@ use std::sync::Arc;
 struct VariablesPage {
     frame: Frame,
     rows: Vec<VariableRow>,
+    /// True if the variables name a host whose connection can be tested.
+    host: bool,
 }
 
 struct VariableRow {
@@ -32,7 +37,7 @@ struct VariableRow {
     value: Option<String>,
     lines: usize,
     usages: Vec<Usage>,
-    updated: String,
+    updated: Moment,
 }
 
 #[derive(Template)]
@@ -45,12 +50,23 @@ pub(super) struct VariableForm {
     key: String,
     value: String,
     secret: bool,
+    /// The version that the form was made from.
+    base: String,
 }
 
 /// A variable that is there already.
 struct Present {
     key: String,
     secret: bool,
+    /// The present value and the way to the typed one, where another change came first.
+    theirs: Option<Theirs>,
+}
+
+/// The version that another person or program saved.
+enum Theirs {
+    Plain(Vec<Line>),
+    /// It cannot be shown.
+    Secret,
 }
 
 /// `/variables`: all variables.
@@ -59,6 +75,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<Response, PageError> {
     let stored = app.store.read(store::variables::list).await?;
+    let host = stored.iter().any(|variable| variable.key.as_str() == HOST);
     let keys = stored.iter().map(|v| v.key.to_string()).collect();
     let usages = usages(&app, keys).await?;
     let row = |(variable, usages): (StoredVariable, Vec<Usage>)| {
@@ -71,13 +88,20 @@ pub(super) async fn list(
             lines: value.as_ref().map_or(0, |value| value.lines().count()),
             value: value.map(|value| value.lines().next().unwrap_or_default().to_owned()),
             usages,
-            updated: shown(variable.updated_at, app.zone.get()),
+            updated: Moment::new(&app, variable.updated_at),
         }
     };
     Ok(html(&VariablesPage {
         frame: Frame::new(&viewer, Section::Variables),
         rows: stored.into_iter().zip(usages).map(row).collect(),
+        host,
     }))
+}
+
+/// Tests the connection to the gate, and shows the run.
+pub(super) async fn test_connection(admin: PageAdmin) -> Result<Response, PageError> {
+    let run = connection::test(&admin).await?;
+    Ok(to(&format!("/runs/{}", run.0)))
 }
 
 async fn find(app: &App, key: &str) -> Result<Option<StoredVariable>, ApiError> {
@@ -97,18 +121,30 @@ impl FormPage for VariableForm {
         typed: Option<&Fields>,
         refusals: Refusals,
     ) -> Result<Self, ApiError> {
+        let mut base = typed.map(|typed| typed.line("base")).unwrap_or_default();
         let (variable, value) = match key {
             None => (None, String::new()),
             Some(key) => {
                 let stored = find(viewer, key).await?;
                 let stored =
                     stored.ok_or_else(|| ApiError::NotFound(format!("variable {key:?}")))?;
-                let (value, secret) = match stored.content {
-                    Content::Plain(value) => (value, false),
-                    Content::Sealed(_) => (String::new(), true),
+                if typed.is_none() || refusals.is_overtaken() {
+                    base = etag::of_variable(&stored);
+                }
+                let mine = typed.map(|typed| typed.text("value")).unwrap_or_default();
+                let (value, secret, theirs) = match stored.content {
+                    Content::Plain(value) => {
+                        let theirs = Theirs::Plain(diff::lines(&value, &mine));
+                        (value, false, theirs)
+                    }
+                    Content::Sealed(_) => (String::new(), true, Theirs::Secret),
                 };
-                let key = key.to_owned();
-                (Some(Present { key, secret }), value)
+                let present = Present {
+                    key: key.to_owned(),
+                    secret,
+                    theirs: Some(theirs).filter(|_| refusals.is_overtaken()),
+                };
+                (Some(present), value)
             }
         };
         let secret = variable.as_ref().is_some_and(|variable| variable.secret);
@@ -119,6 +155,7 @@ impl FormPage for VariableForm {
             key: typed.map(|typed| typed.text("key")).unwrap_or_default(),
             value: typed.map_or(value, |typed| typed.text("value")),
             secret: typed.map_or(secret, |typed| typed.ticked("secret")),
+            base,
         })
     }
 
@@ -142,7 +179,7 @@ impl FormPage for VariableForm {
                 if body.value.is_empty() && matches!(stored.content, Content::Sealed(_)) =>
             {
                 if body.secret {
-                    return Ok(to(Self::LIST));
+                    return Ok(saved(Self::LIST));
                 }
                 let problem =
                     "must be typed again: the value was secret, so it cannot be read back";
@@ -150,11 +187,12 @@ impl FormPage for VariableForm {
             }
             _ => {}
         }
-        variables::set(admin, &wanted, body).await?;
-        Ok(to(Self::LIST))
+        let base = Expected::of_form(&typed.line("base"));
+        variables::set(admin, &wanted, body, base).await?;
+        Ok(saved(Self::LIST))
     }
 
     async fn delete(admin: &Admin, key: &str) -> Result<(), ApiError> {
-        variables::delete(admin, key).await
+        variables::delete(admin, key, Expected::default()).await
     }
 }

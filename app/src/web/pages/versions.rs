@@ -3,7 +3,7 @@
 use super::diff::{self, Line};
 use super::edit::to;
 use super::frame::{Frame, Section};
-use super::{PageAdmin, PageError, PageViewer, html, shown};
+use super::{Moment, PageAdmin, PageError, PageViewer, html};
 use crate::blocking;
 use crate::domain::names::ScriptName;
 use crate::web::App;
@@ -25,7 +25,7 @@ struct VersionsPage {
 
 struct VersionRow {
     number: u64,
-    saved: String,
+    saved: Moment,
     size: u64,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn list(
     let versions = versions.await?.ok_or_else(|| missing(&name))?;
     let rows = versions.into_iter().map(|version| VersionRow {
         number: version.number,
-        saved: shown(version.saved_at, app.zone.get()),
+        saved: Moment::new(&app, version.saved_at),
         size: version.size,
     });
     Ok(html(&VersionsPage {

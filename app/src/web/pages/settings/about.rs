@@ -4,7 +4,7 @@ use crate::store::measure::sqlite_version;
 use crate::web::App;
 use crate::web::COMMIT;
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageViewer, html, shown};
+use crate::web::pages::{Moment, PageViewer, html};
 use crate::zones;
 use askama::Template;
 use axum::extract::State;
@@ -24,7 +24,7 @@ struct AboutPage {
     sqlite: &'static str,
     zone: &'static str,
     zone_data: String,
-    started: String,
+    started: Moment,
     crates: Vec<Crate>,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn page(viewer: PageViewer, State(app): State<Arc<App>>) -> Res
         sqlite: sqlite_version(),
         zone: app.zone.get().name(),
         zone_data: zones::source(),
-        started: shown(app.started_at, app.zone.get()),
+        started: Moment::new(&app, app.started_at),
         crates: crates.collect(),
     })
 }

@@ -5,7 +5,8 @@ use crate::view::{AuditView, FieldChangeView};
 use crate::web::audit_query::AuditParams;
 use crate::web::extract::Params;
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageAdmin, PageError, html, shown};
+use crate::web::pages::query::query;
+use crate::web::pages::{Moment, PageAdmin, PageError, html};
 use askama::Template;
 use axum::response::Response;
 use chrono::DateTime;
@@ -33,7 +34,7 @@ impl AuditPage {
 }
 
 struct AuditRow {
-    at: String,
+    at: Option<Moment>,
     entry: AuditView,
 }
 
@@ -90,27 +91,23 @@ pub(super) async fn page(
     Params(filter): Params<AuditParams>,
 ) -> Result<Response, PageError> {
     let list = filter.entries(&admin).await?;
-    let query = |before: i64| {
-        let part = |text: &str| askama::filters::urlencode(text).map(|t| t.to_string());
-        let parts = [
+    let older = |before: i64| {
+        query(&[
             ("kind", &filter.kind),
             ("name", &filter.name),
             ("actor", &filter.actor),
-        ];
-        let parts = parts.iter().filter(|(_, value)| !value.is_empty());
-        let parts = parts.map(|(key, value)| format!("{key}={}&", part(value).unwrap_or_default()));
-        format!("{}before={before}", parts.collect::<String>())
+            ("before", &before.to_string()),
+        ])
     };
     let row = |entry: AuditView| AuditRow {
-        at: DateTime::parse_from_rfc3339(&entry.at).map_or_else(
-            |_| entry.at.clone(),
-            |at| shown(at.to_utc(), admin.zone.get()),
-        ),
+        at: DateTime::parse_from_rfc3339(&entry.at)
+            .ok()
+            .map(|at| Moment::new(&admin, at.to_utc())),
         entry,
     };
     Ok(html(&AuditPage {
         frame: Frame::within(&admin.viewer, Part::Audit),
-        older: list.next_before.map(query),
+        older: list.next_before.map(older),
         rows: list.entries.into_iter().map(row).collect(),
         filter,
     }))

@@ -3,7 +3,7 @@
 use crate::view::{CertificateBody, CertificateView};
 use crate::web::error::ApiError;
 use crate::web::operations::certificate;
-use crate::web::pages::edit::to;
+use crate::web::pages::edit::saved;
 use crate::web::pages::form::{Fields, Refusals, refused};
 use crate::web::pages::frame::{Frame, Part};
 use crate::web::pages::{PageAdmin, PageError, html};
@@ -44,7 +44,7 @@ impl CertificatePage {
         done: Result<About, ApiError>,
     ) -> Result<Response, PageError> {
         let Err(error) = done else {
-            return Ok(to("/settings/certificate"));
+            return Ok(saved("/settings/certificate"));
         };
         let refusals = Refusals::new(error)?;
         Ok(refused(&Self::new(admin, refusals, fields.text("chain"))))

@@ -6,7 +6,7 @@ use crate::web::extract::Path;
 use crate::web::operations::sessions;
 use crate::web::pages::edit::deleted;
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageError, PageViewer, html, shown};
+use crate::web::pages::{Moment, PageError, PageViewer, html};
 use askama::Template;
 use axum::response::Response;
 
@@ -23,8 +23,8 @@ struct SessionRow {
     browser: String,
     agent: String,
     address: String,
-    seen: String,
-    since: String,
+    seen: Moment,
+    since: Moment,
     current: bool,
 }
 
@@ -38,8 +38,8 @@ pub(super) async fn list(viewer: PageViewer, known: Known) -> Result<Response, P
         browser: browser(&session.client.agent),
         agent: session.client.agent,
         address: session.client.address,
-        seen: shown(session.seen_at, viewer.zone.get()),
-        since: shown(session.created_at, viewer.zone.get()),
+        seen: Moment::new(&viewer, session.seen_at),
+        since: Moment::new(&viewer, session.created_at),
         current: own == Some(session.id),
     };
     Ok(html(&SessionsPage {

@@ -5,7 +5,7 @@ use crate::web::extract::Path;
 use crate::web::operations::snapshots;
 use crate::web::pages::edit::{deleted, to};
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageAdmin, PageError, html, shown};
+use crate::web::pages::{Moment, PageAdmin, PageError, html};
 use askama::Template;
 use axum::response::Response;
 
@@ -21,15 +21,14 @@ struct SnapshotsPage {
 struct SnapshotRow {
     name: String,
     size: String,
-    at: String,
+    at: Moment,
 }
 
 /// `/settings/snapshots`.
 pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
-    let zone = admin.zone.get();
     let row = |one: SnapshotFile| SnapshotRow {
         size: readable::size(one.bytes),
-        at: shown(one.at, zone),
+        at: Moment::new(&admin, one.at),
         name: one.name,
     };
     Ok(html(&SnapshotsPage {

@@ -7,9 +7,9 @@ use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::operations::tokens;
 use crate::web::pages::edit::FormPage;
-use crate::web::pages::form::{Fields, Refusals, number};
+use crate::web::pages::form::{Fields, Refusals, chosen_tasks, number};
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageAdmin, PageError, PageViewer, html, shown};
+use crate::web::pages::{Moment, PageAdmin, PageError, PageViewer, html};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -25,10 +25,10 @@ struct TokenRow {
     name: String,
     may: &'static str,
     tasks: Option<Vec<String>>,
-    made: String,
-    expires: Option<String>,
+    made: Moment,
+    expires: Option<Moment>,
     expired: bool,
-    used: Option<String>,
+    used: Option<Moment>,
     from: String,
 }
 
@@ -73,10 +73,10 @@ pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
             Scope::Everything => None,
             Scope::Tasks(names) => Some(names.iter().map(ToString::to_string).collect()),
         },
-        made: shown(token.created_at, admin.zone.get()),
-        expires: token.expires_at.map(|at| shown(at, admin.zone.get())),
+        made: Moment::new(&admin, token.created_at),
+        expires: token.expires_at.map(|at| Moment::new(&admin, at)),
         expired: token.expires_at.is_some_and(|at| at <= now),
-        used: token.used_at.map(|at| shown(at, admin.zone.get())),
+        used: token.used_at.map(|at| Moment::new(&admin, at)),
         from: token.used_from.clone(),
     };
     Ok(html(&TokensPage {
@@ -136,12 +136,10 @@ impl FormPage for TokenForm {
 
 fn body(fields: &Fields) -> Result<NewToken, FieldError> {
     let days = fields.line("days");
-    let chosen = fields.iter().filter(|(key, _)| *key == "task");
     Ok(NewToken {
         name: fields.line("name"),
         role: fields.text("role"),
-        tasks: (fields.text("scope") == "some")
-            .then(|| chosen.map(|(_, name)| name.to_owned()).collect()),
+        tasks: chosen_tasks(fields)?,
         expires_in_days: match days.as_str() {
             "" => None,
             days => Some(number("expires_in_days", days)?),

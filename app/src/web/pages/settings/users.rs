@@ -7,10 +7,10 @@ use crate::view::NewUser;
 use crate::web::caller::Admin;
 use crate::web::error::ApiError;
 use crate::web::operations::users;
-use crate::web::pages::edit::{FormPage, to};
+use crate::web::pages::edit::{FormPage, saved};
 use crate::web::pages::form::{Fields, Refusals};
 use crate::web::pages::frame::{Frame, Part};
-use crate::web::pages::{PageAdmin, PageError, PageViewer, html, shown};
+use crate::web::pages::{Moment, PageAdmin, PageError, PageViewer, html};
 use askama::Template;
 use axum::response::Response;
 
@@ -26,8 +26,8 @@ struct UsersPage {
 struct UserRow {
     name: String,
     role: &'static str,
-    added: String,
-    seen: Option<String>,
+    added: Moment,
+    seen: Option<Moment>,
     sessions: usize,
     own: bool,
 }
@@ -66,11 +66,11 @@ pub(super) async fn list(admin: PageAdmin) -> Result<Response, PageError> {
         let mut own = sessions.iter().filter(|session| session.user == user.name);
         UserRow {
             role: user.role.as_str(),
-            added: shown(user.created_at, admin.zone.get()),
+            added: Moment::new(&admin, user.created_at),
             sessions: own.clone().count(),
             seen: own
                 .next()
-                .map(|session| shown(session.seen_at, admin.zone.get())),
+                .map(|session| Moment::new(&admin, session.seen_at)),
             own: user.name.as_str() == admin.actor().name,
             name: user.name.to_string(),
         }
@@ -110,7 +110,7 @@ impl FormPage for AddPage {
             role: typed.text("role"),
         };
         users::create(admin, body).await?;
-        Ok(to(LIST))
+        Ok(saved(LIST))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
@@ -124,7 +124,7 @@ pub(super) fn new_password(fields: &Fields) -> Result<String, FieldError> {
     if password == fields.text("repeat") {
         Ok(password)
     } else {
-        Err(FieldError::new("repeat", "is not what was typed above"))
+        Err(FieldError::new("repeat", "The passwords do not match."))
     }
 }
 
@@ -160,7 +160,7 @@ impl FormPage for UserPage {
         } else {
             users::set_password(admin, name, new_password(typed)?).await?;
         }
-        Ok(to(LIST))
+        Ok(saved(LIST))
     }
 
     async fn delete(admin: &Admin, name: &str) -> Result<(), ApiError> {
