@@ -1,13 +1,16 @@
 //! `lightflow task`: tasks, and starting their runs.
 
-use super::client::{path, read};
+use super::client::{Body, path, read};
 use super::error::{CliError, notice};
 use super::session::{JsonOption, Session, Yes};
 use super::task_duplicate::DuplicateTask;
 use super::task_edit::{CreateTask, EditTask};
 use super::task_run::Waiting;
 use super::task_text;
-use crate::view::{CancelBody, DamagedTaskView, TaskBody, TaskList, TaskPatch, TaskView};
+use crate::domain::rehearsal::{SCRIPT, SCRIPT_NAME};
+use crate::view::{
+    CancelBody, DamagedTaskView, ScriptList, TaskBody, TaskList, TaskPatch, TaskView,
+};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -100,7 +103,11 @@ impl TaskCommand {
                 print(&mut session, json, &body)
             }
             Self::Create(create) => {
+                let is_rehearsal = create.is_rehearsal();
                 let (json, task) = (create.json, create.task()?);
+                if is_rehearsal {
+                    provide_script(&session).await?;
+                }
                 let answer = session.send(Method::POST, &["tasks"], &task).await?;
                 print(&mut session, json, &answer)
             }
@@ -127,6 +134,18 @@ impl TaskCommand {
             Self::Disable { task, until } => switch(session, task, false, until).await,
         }
     }
+}
+
+/// Creates the script of a rehearsal; one of that name stays as it is.
+async fn provide_script(session: &Session) -> Result<(), CliError> {
+    let list: ScriptList = session.client.get(&path(&["scripts"])).await?;
+    if list.scripts.iter().any(|script| script.name == SCRIPT_NAME) {
+        return Ok(());
+    }
+    let (url, body) = (path(&["scripts", SCRIPT_NAME]), Body::Bytes(SCRIPT.into()));
+    session.client.send(Method::PUT, &url, body).await?;
+    notice(&format!("script {SCRIPT_NAME} created"));
+    Ok(())
 }
 
 /// The definition of a task, also of a damaged one as far as it can be read.

@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::session::JsonOption;
 use super::step_options::{EditedSteps, NewSteps, StepEdit};
 use crate::domain::backup::backup_task;
+use crate::domain::rehearsal::rehearsal_task;
 use crate::view::TaskBody;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -29,6 +30,14 @@ pub(super) struct CreateTask {
     /// Begin with the four steps of a nightly backup of this service; --step changes one
     #[arg(long, value_name = "SERVICE", value_parser = NonEmptyStringValueParser::new())]
     backup_of: Option<String>,
+    /// Begin with the weekly rehearsal of this service's restore; the script rehearse.py is created where it is missing
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        conflicts_with = "backup_of",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    rehearsal_of: Option<String>,
     #[command(flatten)]
     fields: TaskOptions,
     #[command(flatten)]
@@ -113,11 +122,18 @@ impl TaskOptions {
 }
 
 impl CreateTask {
+    /// True if the task needs the ready script of a rehearsal.
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.rehearsal_of.is_some()
+    }
+
     /// The task that the options describe.
     pub(super) fn task(self) -> Result<TaskBody, CliError> {
         let steps = self.steps.edits()?;
-        if let Some(service) = &self.backup_of {
-            let mut task = backup_task(service).map_err(|e| CliError::Usage(e.to_string()))?;
+        let backup = self.backup_of.as_deref().map(backup_task);
+        let rehearsal = self.rehearsal_of.as_deref().map(rehearsal_task);
+        if let Some(template) = backup.or(rehearsal) {
+            let mut task = template.map_err(|e| CliError::Usage(e.to_string()))?;
             task.name = self.name;
             self.fields.apply(&mut task);
             apply_steps(&mut task, steps)?;
@@ -248,6 +264,16 @@ mod tests {
         assert_eq!((task.name.as_str(), task.steps[1].timeout), ("b", 900));
         assert_eq!(task.cron.as_deref(), Some("30 2 * * *"));
         assert_eq!(create("b --backup-of 'a b'").unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn a_rehearsal_begins_with_its_template() {
+        let task = create("r --rehearsal-of n8n --cron '@daily'").unwrap();
+        assert_eq!(names(&task), ["rehearse"]);
+        assert_eq!(task.cron.as_deref(), Some("@daily"));
+        let command = CreateTask::augment_args(Command::new("create").no_binary_name(true));
+        let both = command.try_get_matches_from(["r", "--rehearsal-of", "a", "--backup-of", "b"]);
+        assert!(both.is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! nothing. Of figures the last such line counts; different warnings add up, to [`MOST_WARNINGS`] at most.
 
 use super::mirror::MirrorState;
+use super::proof::ProofState;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,6 +38,10 @@ pub struct Figures {
     pub files: Option<u64>,
     /// The state of the mirror after it.
     pub mirror: Option<MirrorState>,
+    /// The result of its rehearsal.
+    pub proof: Option<Box<ProofState>>,
+    /// The service or extra target that it reported about last. It is not kept with the step.
+    pub subject: Option<String>,
     /// Its different warnings, in the order in which they came.
     pub warnings: Vec<Warning>,
 }
@@ -47,10 +52,15 @@ pub struct Figures {
 enum Reported {
     Archive {
         bytes: u64,
+        #[serde(default)]
+        subject: Option<String>,
     },
     Mirror(Map<String, Value>),
+    Proof(Map<String, Value>),
     Downtime {
         ms: u64,
+        #[serde(default)]
+        subject: Option<String>,
     },
     Warning(Warning),
     #[serde(other)]
@@ -72,18 +82,37 @@ impl Figures {
         };
         match serde_json::from_str::<Versioned>(json) {
             Ok(line) if line.version == VERSION => match line.reported {
-                Reported::Archive { bytes } => self.bytes = Some(bytes),
+                Reported::Archive { bytes, subject } => {
+                    self.bytes = Some(bytes);
+                    self.is_about(subject);
+                }
+                Reported::Proof(fields) => {
+                    if let Some(proof) = ProofState::from_json(&fields) {
+                        self.is_about(Some(proof.subject.clone()));
+                        self.proof = Some(Box::new(proof));
+                    }
+                }
                 Reported::Mirror(fields) => {
+                    let subject = fields.get("subject").and_then(Value::as_str);
+                    self.is_about(subject.map(str::to_owned));
                     let state = MirrorState::from_json(&fields);
                     self.files = state.files.or(self.files);
                     self.mirror = Some(state);
                 }
-                Reported::Downtime { ms } => self.down_ms = Some(ms),
+                Reported::Downtime { ms, subject } => {
+                    self.down_ms = Some(ms);
+                    self.is_about(subject);
+                }
                 Reported::Warning(warning) => self.warn(warning),
                 Reported::Unknown => {}
             },
             _ => {}
         }
+    }
+
+    fn is_about(&mut self, subject: Option<String>) {
+        let plain = |name: &String| name.len() <= 64 && !name.contains(char::is_control);
+        self.subject = subject.filter(plain).or(self.subject.take());
     }
 
     fn warn(&mut self, mut warning: Warning) {
@@ -123,6 +152,14 @@ mod tests {
                 mirror: entry["figures"]["mirror"]
                     .as_object()
                     .map(MirrorState::from_json),
+                proof: entry["figures"]["proof"]
+                    .as_object()
+                    .and_then(ProofState::from_json)
+                    .map(Box::new),
+                subject: match entry["figures"].as_object() {
+                    Some(figures) if !figures.is_empty() => Some("n8n".to_owned()),
+                    _ => None,
+                },
                 warnings: serde_json::from_value(entry["warning"].clone())
                     .into_iter()
                     .collect(),

@@ -16,6 +16,8 @@ pub mod outcome;
 pub mod overdue;
 pub mod pool;
 pub mod progress;
+pub mod proof;
+pub mod rehearsal;
 pub mod requirement;
 pub mod schedule;
 pub mod state;

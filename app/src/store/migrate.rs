@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_uncounted.sql"),
     include_str!("migrations/0012_recipients.sql"),
     include_str!("migrations/0013_pause_end.sql"),
+    include_str!("migrations/0014_proofs.sql"),
 ];
 
 /// Marks the file as ours: the bytes `LFlw`, shown by file(1).

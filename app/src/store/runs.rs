@@ -11,6 +11,7 @@ use crate::domain::figure::{Figures, Warning};
 use crate::domain::lifecycle::{Cancel, Run, RunId, RunState, StepRun, StepState, Trigger};
 use crate::domain::mirror::MirrorState;
 use crate::domain::names::TaskName;
+use crate::domain::proof::ProofState;
 use crate::domain::step::Step;
 use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
@@ -126,7 +127,7 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
     let mut statement = tx.0.prepare_cached(
         "UPDATE step_runs SET state = ?3, attempt = ?4, exit_code = ?5, reason = ?6, queued_at = ?7,
          started_at = ?8, finished_at = ?9, down_ms = ?10, stored_bytes = ?11, mirrored_files = ?12, warnings = ?13, mirror = ?14,
-         uncounted = ?15
+         uncounted = ?15, proof = ?16
          WHERE run_id = ?1 AND position = ?2 AND (state <> ?3 OR attempt <> ?4 OR finished_at IS NOT ?9)",
     )?;
     for (position, box_) in (0i64..).zip(&run.steps) {
@@ -149,6 +150,10 @@ pub fn save(tx: &Tx<'_>, run: &Run) -> Result<(), StoreError> {
                 .as_ref()
                 .map(|mirror| mirror.to_json().to_string()),
             box_.uncounted,
+            box_.figures
+                .proof
+                .as_ref()
+                .map(|proof| proof.to_json().to_string()),
         ))?;
     }
     Ok(())
@@ -300,7 +305,7 @@ fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
     let id = RunId(row.get("id")?);
     let mut statement = tx.0.prepare_cached(
         "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files, warnings, mirror, uncounted FROM step_runs WHERE run_id = ?1 ORDER BY position",
+         down_ms, stored_bytes, mirrored_files, warnings, mirror, uncounted, proof FROM step_runs WHERE run_id = ?1 ORDER BY position",
     )?;
     let steps = statement
         .query_and_then([id.0], read_box)?
@@ -367,6 +372,16 @@ pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreErr
     Ok(Some(MirrorState::from_json(&fields)))
 }
 
+/// A column with a proof.
+pub(super) fn read_proof(row: &Row<'_>, column: &str) -> Result<Option<ProofState>, StoreError> {
+    let text: Option<String> = row.get(column)?;
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let fields = serde_json::from_str(&text).map_err(corrupt("proof"))?;
+    Ok(ProofState::from_json(&fields))
+}
+
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
     let state: String = row.get("state")?;
     let column = row.get_ref("definition")?;
@@ -383,6 +398,8 @@ fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
             bytes: read_count(row, "stored_bytes")?,
             files: read_count(row, "mirrored_files")?,
             mirror: read_mirror(row)?,
+            proof: read_proof(row, "proof")?.map(Box::new),
+            subject: None,
             warnings: read_warnings(row)?,
         },
         queued_at: optional_time(row.get("queued_at")?)?,

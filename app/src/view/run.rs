@@ -5,6 +5,7 @@ use super::rfc3339;
 use crate::domain::figure::Warning;
 use crate::domain::lifecycle::{Run, StepRun};
 use crate::domain::mirror::{Completeness, MirrorState};
+use crate::domain::proof::ProofState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,6 +67,9 @@ pub struct StepRunView {
     /// The state of the mirror after it, where it said so.
     #[serde(default)]
     pub mirror: Option<MirrorView>,
+    /// The result of its rehearsal, where it made one.
+    #[serde(default)]
+    pub proof: Option<ProofView>,
     /// Warnings that it gave in lines `result: {json}`.
     #[serde(default)]
     pub warnings: Vec<WarningView>,
@@ -118,6 +122,7 @@ impl StepRunView {
             stored_bytes: step.figures.bytes,
             mirrored_files: step.figures.files,
             mirror: step.figures.mirror.as_ref().map(MirrorView::from),
+            proof: step.figures.proof.as_deref().map(ProofView::from),
             warnings: step
                 .figures
                 .warnings
@@ -171,6 +176,65 @@ impl From<&MirrorState> for MirrorView {
             uploaded_bytes: state.uploaded_bytes,
             left_bytes: state.left_bytes,
             percent: state.percent,
+        }
+    }
+}
+
+/// The proof that a copy can be restored; a field is absent or null where the gate did not report it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProofView {
+    /// The service.
+    pub subject: String,
+    /// `archive` or `mirror`.
+    pub copy: String,
+    /// The name of the archive, or the night of the mirror.
+    pub name: String,
+    /// When the rehearsal began, RFC 3339.
+    pub at: String,
+    /// True if no fault was found.
+    pub proven: bool,
+    /// The first fault.
+    #[serde(default)]
+    pub finding: Option<String>,
+    /// The start test: `healthy`, `unhealthy` or `impossible`.
+    #[serde(default)]
+    pub started: Option<String>,
+    /// The reason for no start test.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The share that was read, in percent.
+    #[serde(default)]
+    pub percent: Option<u64>,
+    /// The share that was read together with the rehearsals before.
+    #[serde(default)]
+    pub covered: Option<u64>,
+    /// Files with a compared digest.
+    #[serde(default)]
+    pub files: Option<u64>,
+    /// Sound databases.
+    #[serde(default)]
+    pub databases: Option<u64>,
+    /// Sound data folders of PostgreSQL.
+    #[serde(default)]
+    pub clusters: Option<u64>,
+}
+
+impl From<&ProofState> for ProofView {
+    fn from(proof: &ProofState) -> Self {
+        Self {
+            subject: proof.subject.clone(),
+            copy: proof.copy.clone(),
+            name: proof.name.clone(),
+            at: rfc3339(proof.at),
+            proven: proof.proven,
+            finding: proof.finding.clone(),
+            started: proof.started.clone(),
+            reason: proof.reason.clone(),
+            percent: proof.percent,
+            covered: proof.covered,
+            files: proof.files,
+            databases: proof.databases,
+            clusters: proof.clusters,
         }
     }
 }

@@ -53,6 +53,7 @@ mod proxy;
 mod ranges;
 mod receivers;
 mod recovery;
+mod rehearsals;
 mod repair;
 mod retry;
 mod schedule;

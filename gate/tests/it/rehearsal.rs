@@ -61,11 +61,17 @@ fn is_bad(world: &World, words: &[&str]) {
     assert_eq!(proof["proven"], false, "{proof}");
     assert!(proof["finding"].is_string(), "{proof}");
     is_clean(world);
-    let list: Value =
-        serde_json::from_str(&world.on_host(&["--list", "app", "--json"]).out).unwrap();
-    let listed = list["local"]["app"]["proofs"].as_array().unwrap();
-    assert!(listed.iter().any(|one| one["proven"] == false), "{list}");
-    assert!(world.on_host(&["--list", "app"]).out.contains("not proven"));
+    let record: Value = serde_json::from_str(&world.read("state/proofs/app.json")).unwrap();
+    let kept = record["proofs"].as_array().unwrap();
+    assert_eq!(kept.last().unwrap()["proof"], without_kind(proof));
+}
+
+/// A line as the record has it.
+fn without_kind(mut line: Value) -> Value {
+    let fields = line.as_object_mut().unwrap();
+    fields.remove("kind");
+    fields.remove("version");
+    line
 }
 
 /// No file of a rehearsal is left.
@@ -120,6 +126,12 @@ fn a_good_archive_is_proven_and_not_read_again() {
     assert!(!world.exists("state/leases/app.json"));
     let list = world.on_host(&["--list", "app"]).expect(0);
     assert!(list.out.contains("    proven     app-"), "{}", list.out);
+    let list = world.on_host(&["--list", "app", "--json"]).expect(0).out;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(
+        list["local"]["app"]["proofs"][0],
+        without_kind(proof.clone())
+    );
     // Not read again, and the runner gets the same proof.
     let again = world.request(REHEARSE).expect(0);
     assert!(again.out.contains("needs no rehearsal"), "{}", again.out);
@@ -128,6 +140,18 @@ fn a_good_archive_is_proven_and_not_read_again() {
     world.write("root/app/data/file", "other content, and longer");
     world.request(&world.archive()).expect(0);
     assert_eq!(proofs(&world.request(REHEARSE).expect(0)).len(), 1);
+}
+
+#[test]
+fn a_fault_is_in_the_list_of_copies() {
+    if !have_rclone() {
+        return;
+    }
+    let world = archived(|_| ());
+    flip(&archive(&world));
+    is_bad(&world, &["finding: "]);
+    let list = world.on_host(&["--list", "app"]).expect(0);
+    assert!(list.out.contains("    not proven app-"), "{}", list.out);
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl MetricsText {
 
     fn tasks(&mut self, tasks: &[TaskMetrics]) {
         type Of = fn(&TaskMetrics) -> Option<i64>;
-        let families: [(&str, &str, Of); 9] = [
+        let families: [(&str, &str, Of); 11] = [
             (
                 "lightflow_task_auto",
                 "1 where the task follows its schedule.",
@@ -215,6 +215,16 @@ impl MetricsText {
                     Completeness::Never => Some(0),
                     Completeness::AsOf(time) => Some(time.timestamp()),
                 },
+            ),
+            (
+                "lightflow_task_proof_timestamp_seconds",
+                "When a rehearsal last proved that a copy of the task's service can be restored, Unix time.",
+                |of| Some(of.facts.proved.as_ref()?.at.timestamp()),
+            ),
+            (
+                "lightflow_task_proven",
+                "1 when the newest rehearsal of the task's service found no fault.",
+                |of| Some(i64::from(of.facts.proof.as_ref()?.proven)),
             ),
             (
                 "lightflow_task_mirror_size_bytes",
