@@ -58,6 +58,13 @@ fn a_proof_stands_at_its_step_and_at_each_task_of_the_service() {
     }
     let text = server.get("/metrics").expect(200).text();
     assert!(!text.contains("lightflow_task_proven{task=\"backup_other\"}"));
+    let page = server.get("/").expect(200).text();
+    assert!(page.contains(">Proven</th>"), "{page}");
+    assert_eq!(
+        page.matches("archive n8n-2026-11-22.tar.gz: digests, 2 databases, started")
+            .count(),
+        2
+    );
     // A fault is the newest result; the time of the last proof stays.
     let bad = rehearsed("n8n", "2026-03-02T04:00:00Z", false, "impossible");
     server.shell_task(
@@ -74,6 +81,22 @@ fn a_proof_stands_at_its_step_and_at_each_task_of_the_service() {
     ] {
         assert!(metric(&server, line), "{line}");
     }
+    let page = server.get("/").expect(200).text();
+    assert_eq!(page.matches(">not proven</strong>").count(), 3, "{page}");
+    assert!(page.contains("data/app.db: damaged"));
+}
+
+#[test]
+fn a_server_without_rehearsals_has_no_column_for_them_and_an_old_proof_is_overdue() {
+    let server = Server::start();
+    server.shell_task("backup_n8n", &[("archive", ARCHIVED, json!({}))]);
+    server.run_to_end("backup_n8n");
+    assert!(!server.get("/").expect(200).text().contains(">Proven</th>"));
+    let old = rehearsed("n8n", "2020-03-01T04:00:00Z", true, "healthy");
+    server.shell_task("rehearse_n8n", &[("rehearse", &old, json!({}))]);
+    server.run_to_end("rehearse_n8n");
+    let page = server.get("/").expect(200).text();
+    assert_eq!(page.matches(">overdue</strong>").count(), 2, "{page}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ case "$1 $2" in
             fi ;;
   --archive*) if [ $((LIGHTFLOW_RUN_ID % 5)) != 1 ]; then echo "today is not sunday"; exit 75; fi
             echo "result: {\"version\":1,\"kind\":\"archive\",\"subject\":\"$2\",\"name\":\"$2-2026-11-22.tar.gz\",\"bytes\":$((4000000000 + LIGHTFLOW_RUN_ID * 7000000)),\"files\":12,\"sha256\":\"ab\",\"checked\":\"hash\"}"
+            echo "result: {\"version\":1,\"kind\":\"proof\",\"subject\":\"$2\",\"remote\":\"onedrive:/OdroidBackup\",\"copy\":\"archive\",\"name\":\"$2-2026-11-22.tar.gz\",\"at\":\"2026-11-22T12:00:00Z\",\"proven\":true,\"findings\":0,\"percent\":100,\"covered\":100,\"files\":12,\"bytes\":9,\"databases\":2,\"clusters\":1,\"started\":\"healthy\"}"
             echo "$2-2026-11-22.tar.gz is stored in onedrive:/OdroidBackup/$2/archives ($((4000000000 + LIGHTFLOW_RUN_ID * 7000000)) bytes, SHA-256 ab, 0 old archives removed)" ;;
   --start*) echo "starting $2"; echo "$2 is up; it was down for 9$((LIGHTFLOW_RUN_ID % 10)).3 s"
             echo "result: {\"version\":1,\"kind\":\"downtime\",\"subject\":\"$2\",\"ms\":9$((LIGHTFLOW_RUN_ID % 10))300}" ;;

@@ -125,6 +125,11 @@ impl Summary {
 }
 
 impl OverviewFragment {
+    /// True if a task on the page has a proof; without one there is no column for it.
+    fn has_proofs(&self) -> bool {
+        self.rows.iter().any(|row| row.proof.is_some())
+    }
+
     /// The address with another filter.
     fn showing(&self, kind: &str) -> String {
         let kind = if self.params.show == kind { "" } else { kind };

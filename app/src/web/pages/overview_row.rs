@@ -8,10 +8,15 @@ use super::task::schedule;
 use super::trend::Trend;
 use crate::domain::mirror::{Completeness, MirrorState};
 use crate::domain::overdue::overdue_at;
+use crate::domain::proof::ProofState;
 use crate::domain::schedule::Schedule;
 use crate::store::fares::Fare;
+use crate::store::task_facts::TaskFacts;
 use crate::zones::Zone;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The age at which a proof is overdue. A weekly rehearsal has failed four times by then.
+const PROOF_AGE: TimeDelta = TimeDelta::days(30);
 
 /// Facts of a task that decide about the colour of the overview. All false: the task is fine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +76,7 @@ pub(super) struct OverviewRow {
     pub(super) resumes: Option<Moment>,
     pub(super) down: Option<String>,
     pub(super) mirror: Option<MirrorLine>,
+    pub(super) proof: Option<ProofLine>,
     pub(super) days: Last30Days,
     pub(super) trend: Option<Trend>,
 }
@@ -90,6 +96,16 @@ pub(super) struct MirrorLine {
     pub(super) as_of: Option<Moment>,
     /// Files and bytes that are uploaded or missing.
     pub(super) amounts: Option<String>,
+}
+
+/// The newest proof that a copy of the task's service can be restored.
+pub(super) struct ProofLine {
+    /// The last rehearsal without a fault.
+    pub(super) when: Option<Moment>,
+    /// The copy, and the way of the proof.
+    pub(super) words: String,
+    /// The problem: the newest rehearsal found a fault, or the last proof is too old.
+    pub(super) flag: Option<&'static str>,
 }
 
 impl OverviewRow {
@@ -118,6 +134,7 @@ impl OverviewRow {
             resumes: resumes.map(|time| Moment::next(time, now, zone)),
             down: fare.facts.down_ms.map(readable::duration),
             mirror: mirror.and_then(|mirror| MirrorLine::new(mirror, now, zone)),
+            proof: ProofLine::new(&fare.facts, now, zone),
             days: Last30Days::new(&fare.lately, now, zone),
             trend: Trend::new(&fare.sizes),
         }
@@ -166,6 +183,30 @@ impl MirrorLine {
             words: words.to_owned(),
             as_of,
             amounts: left.or_else(|| mirror.bytes.map(readable::size)),
+        })
+    }
+}
+
+impl ProofLine {
+    fn new(facts: &TaskFacts, now: DateTime<Utc>, zone: Zone) -> Option<Self> {
+        let newest = facts.proof.as_ref()?;
+        let words = |proof: &ProofState| match proof.copy.as_str() {
+            "mirror" => format!("mirror: {}", proof.way()),
+            copy => format!("{copy} {}: {}", proof.name, proof.way()),
+        };
+        let proved = facts.proved.as_ref();
+        let is_old = proved.is_none_or(|proof| now - proof.at > PROOF_AGE);
+        Some(Self {
+            when: proved.map(|proof| Moment::past(proof.at, now, zone)),
+            words: match &newest.finding {
+                Some(finding) => finding.clone(),
+                None => words(proved.unwrap_or(newest)),
+            },
+            flag: match newest.proven {
+                false => Some("not proven"),
+                true if is_old => Some("overdue"),
+                true => None,
+            },
         })
     }
 }
