@@ -167,16 +167,11 @@ fn command(orders: Option<RehearsalOrders>, reply: Reply) -> Result<u8, Failure>
             folder,
         } => {
             if let Some(podman) = podman {
-                let words = [
-                    "rm",
-                    "--force",
-                    "--ignore",
-                    "--time",
-                    "0",
-                    "--volumes",
-                    &name,
-                ];
-                let ended = ask(&mut host, &podman, &words.map(str::to_owned), ANSWER)?;
+                // The first attempt notes the end of a container whose monitor was killed, and fails with Podman 5.4.
+                let mut ended = remove(&mut host, &podman, &name)?;
+                if !ended.ok() {
+                    ended = remove(&mut host, &podman, &name)?;
+                }
                 if !ended.ok() {
                     return Err(broken(&format!("removing {name}: {}", ended.describe())));
                 }
@@ -267,7 +262,24 @@ fn tested(host: &mut LinuxHost, test: &StartTest) -> Result<Verdict, Failure> {
             began.describe()
         )));
     }
-    wait(host, test, &trial)
+    let verdict = wait(host, test, &trial);
+    // The monitor of the container ends with this process. A failure is repaired by the orders to clear.
+    let _ = remove(host, &test.podman, &test.name);
+    verdict
+}
+
+/// Removes the container, if there is one.
+fn remove(host: &mut LinuxHost, podman: &str, name: &str) -> Result<Ended, Failure> {
+    let words = [
+        "rm",
+        "--force",
+        "--ignore",
+        "--time",
+        "0",
+        "--volumes",
+        name,
+    ];
+    ask(host, podman, &words.map(str::to_owned), ANSWER)
 }
 
 /// The only container of the service, by its id.

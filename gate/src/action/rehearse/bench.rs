@@ -39,7 +39,7 @@ const CONTAINER: &[u8] = b"container";
 const MAX_BYTES: u64 = 64;
 
 /// The longest time for the removal of leftovers.
-const CLEARING: Duration = Duration::from_secs(60);
+const CLEARING: Duration = Duration::from_secs(30);
 
 /// The folder of rehearsals. No service's name begins with a dot.
 fn folder(spool_dir: &PlainPath) -> PlainPath {
