@@ -58,6 +58,7 @@ mod refusals;
 mod rehearsal;
 mod remotes;
 mod restore;
+mod restore_script;
 mod retention;
 mod room;
 mod second_stop;

@@ -9,7 +9,7 @@ use crate::harness::{Answer, World, have, have_rclone, is_root, names};
 use crate::restore::restored;
 
 /// A tree of all kinds of entries, of several owners; only root can make it. `$1` is its folder.
-const NASTY: &str = r#"
+pub(crate) const NASTY: &str = r#"
 set -e
 mkdir -p "$1" && cd "$1"
 printf one > file; printf more > 'a b\c'; mkdir -p 'dir/deep er' empty pg/base; printf x > 'dir/deep er/ünïcode'
@@ -65,7 +65,7 @@ pub(crate) fn write_mirror(words: &[&str]) -> Vec<u32> {
 }
 
 /// Everything about a tree, as GNU tar and find see it.
-fn seen(tree: &Path) -> String {
+pub(crate) fn seen(tree: &Path) -> String {
     let script = r#"
 cd "$1"
 find . -type d -printf '%P %y %m %U %G %T@\n' -o -printf '%P %y %m %U %G %T@ %s %n %l\n' | LC_ALL=C sort
@@ -193,7 +193,7 @@ fn a_mirror_in_place_has_nothing_from_before() {
 /// Two nights of a tree, and a mirror that is on its way from the one to the other.
 pub(crate) struct TwoNights {
     pub(crate) first: PathBuf,
-    second: PathBuf,
+    pub(crate) second: PathBuf,
     pub(crate) app: PathBuf,
 }
 
