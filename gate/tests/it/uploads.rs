@@ -79,6 +79,23 @@ const UPLOAD: [(&str, usize); 7] = [
 ];
 
 #[test]
+fn a_first_upload_that_sent_nothing_forecasts_no_night() {
+    if !have_rclone() {
+        return;
+    }
+    let world = World::new();
+    // A file is in the place of the backup folder.
+    world.write("remote/OdroidBackup", "");
+    let answer = world.request(&world.sync());
+    assert_ne!(answer.code, 0);
+    assert!(
+        answer.err.contains("complete as of: never") && !answer.err.contains("nights left"),
+        "{}",
+        answer.err
+    );
+}
+
+#[test]
 fn a_failed_upload_changes_no_archive() {
     if !have_rclone() {
         return;

@@ -111,9 +111,15 @@ impl NightEnd {
             Some((done, all)) => {
                 let percent = (u128::from(done) * 100 / u128::from(all.max(1))).min(99);
                 let left = all.saturating_sub(done);
-                let nights = left.div_ceil(self.sent.max(1));
+                // A night that sent nothing, or hardly anything, forecasts nothing.
+                let nights = (self.sent > 0).then(|| left.div_ceil(self.sent));
+                let forecast = nights
+                    .filter(|nights| *nights <= 365)
+                    .map_or_else(String::new, |nights| {
+                        format!(", about {nights} nights left")
+                    });
                 context.warn(format!(
-                    "first upload: {percent} % of {}, about {nights} nights left; complete as of: never; {ended}",
+                    "first upload: {percent} % of {}{forecast}; complete as of: never; {ended}",
                     size(all)
                 ));
             }
