@@ -9,6 +9,9 @@ use std::time::Duration;
 
 const WRITABLE: &str = "the file and its folder must be writable by the user that runs lightflow";
 
+/// The value of `PRAGMA auto_vacuum` for a file that shrinks piece by piece.
+const INCREMENTAL: i64 = 2;
+
 /// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -89,8 +92,12 @@ fn settings(connection: &Connection, mode: Mode) -> rusqlite::Result<()> {
     // Another process may read the live file (a hot snapshot); wait for it.
     connection.busy_timeout(Duration::from_secs(10))?;
     if mode == Mode::Writer {
-        // Only a new file takes this; an older one gets it from the migration.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        // Only a new file takes this; an older one gets it from the migration. Setting it again writes a page, which a full disk
+        // refuses, and a start on a full disk has runs to finish.
+        let vacuum: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+        if vacuum != INCREMENTAL {
+            connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+        }
         let journal: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if journal != "wal" {

@@ -125,6 +125,20 @@ pub enum Obstacle {
     Locked,
     /// The file or its file system cannot be written.
     ReadOnly,
+    /// The disk reports an error.
+    Fault,
+}
+
+impl Obstacle {
+    /// The obstacle behind the error of a file.
+    pub fn of_file(error: &std::io::Error) -> Option<Self> {
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => Some(Self::Full),
+            ReadOnlyFilesystem => Some(Self::ReadOnly),
+            _ => (error.raw_os_error() == Some(nix::libc::EIO)).then_some(Self::Fault),
+        }
+    }
 }
 
 impl StoreError {
@@ -140,6 +154,7 @@ impl StoreError {
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
                 Some(Obstacle::ReadOnly)
             }
+            ErrorCode::SystemIoFailure => Some(Obstacle::Fault),
             _ => None,
         }
     }

@@ -43,15 +43,14 @@ pub(super) fn read_only() -> String {
 }
 
 fn problem(error: &StoreError) -> Option<String> {
-    Some(match error.obstacle() {
-        Some(Obstacle::Full) => in_words("the disk is full", "free some space"),
-        Some(Obstacle::Locked) => in_words("another program locks it", "end that program"),
-        Some(Obstacle::ReadOnly) => read_only(),
-        None if error.is_of_the_disk() => in_words(
+    Some(match error.obstacle()? {
+        Obstacle::Full => in_words("the disk is full", "free some space"),
+        Obstacle::Locked => in_words("another program locks it", "end that program"),
+        Obstacle::ReadOnly => read_only(),
+        Obstacle::Fault => in_words(
             "the disk reports an error",
             "look at the kernel's log (dmesg)",
         ),
-        None => return None,
     })
 }
 

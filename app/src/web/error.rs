@@ -237,26 +237,11 @@ impl ApiError {
                 }
                 StoreError::Closed => CLOSING,
                 StoreError::Panicked(_) => INTERNAL,
-                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::Full) => (
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    "no-space",
-                    "The disk of the server is full",
-                ),
-                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::Locked) => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "database-locked",
-                    "Another program locks the database",
-                ),
-                StoreError::Sqlite(_) if error.obstacle() == Some(Obstacle::ReadOnly) => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "database-read-only",
-                    "The database cannot be written",
-                ),
                 StoreError::Open { .. }
                 | StoreError::ReadOnly(_)
                 | StoreError::Corrupt { .. }
-                | StoreError::File(_)
-                | StoreError::Sqlite(_) => INTERNAL,
+                | StoreError::Sqlite(_) => error.obstacle().map_or(INTERNAL, refused_by),
+                StoreError::File(error) => Obstacle::of_file(error).map_or(INTERNAL, refused_by),
             },
             Self::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -278,10 +263,10 @@ impl ApiError {
                 "no-threads",
                 "The server is out of threads",
             ),
-            Self::Secret(_)
-            | Self::Io(_)
-            | Self::Internal(_)
-            | Self::Blocking(BlockingError::Panicked(_)) => INTERNAL,
+            Self::Io(error) => Obstacle::of_file(error).map_or(INTERNAL, refused_by),
+            Self::Secret(_) | Self::Internal(_) | Self::Blocking(BlockingError::Panicked(_)) => {
+                INTERNAL
+            }
         }
     }
 
@@ -314,6 +299,32 @@ impl ApiError {
             detail,
             errors,
         }
+    }
+}
+
+/// The answer to a change that the disk or the database did not take.
+fn refused_by(obstacle: Obstacle) -> (StatusCode, &'static str, &'static str) {
+    match obstacle {
+        Obstacle::Full => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "no-space",
+            "The disk of the server is full",
+        ),
+        Obstacle::Locked => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database-locked",
+            "Another program locks the database",
+        ),
+        Obstacle::ReadOnly => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database-read-only",
+            "The data directory cannot be written",
+        ),
+        Obstacle::Fault => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "disk-fault",
+            "The disk of the server reports an error",
+        ),
     }
 }
 

@@ -41,6 +41,12 @@ impl Server {
         Self::launch(server, dir, env)
     }
 
+    /// A server on a folder of the test.
+    pub(crate) fn start_in(dir: Arc<tempfile::TempDir>) -> Self {
+        let server = command(dir.path());
+        Self::launch(server, dir, Vec::new())
+    }
+
     /// A server of another user; needs root.
     pub(crate) fn start_as(uid: u32) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());

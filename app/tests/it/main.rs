@@ -27,6 +27,7 @@ mod first_process;
 mod first_visit;
 mod floods;
 mod forms;
+mod full_disk;
 mod harness;
 mod headers;
 mod http;
