@@ -2,6 +2,7 @@
 
 use super::error::StoreError;
 use nix::unistd::AccessFlags;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -66,6 +67,11 @@ fn try_open(path: &Path, mode: Mode, immutable: bool) -> Result<Connection, Stor
     }
     // The default is 16; a page or a step needs more, and one that falls out is parsed again each time.
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise SQLite parses and plans a kept statement anew with each new value that its planner compared with a partial index
+    // (sqlite.org/c3ref/c_dbconfig_defensive.html, "SQLITE_DBCONFIG_ENABLE_QPSG").
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|e| explain(path, &e))?;
     settings(&connection, mode).map_err(|e| match mode {
         Mode::Writer if is_write_protected(path) => read_only(),
         _ => explain(path, &e),

@@ -16,7 +16,7 @@ use crate::domain::step::Step;
 use crate::domain::task::TaskId;
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, RowIndex, params_from_iter};
 use std::collections::HashSet;
 
 /// A choice of runs, newest first.
@@ -39,6 +39,9 @@ pub struct RunQuery {
 }
 
 const SELECT: &str = "SELECT id, task_id, task_name, trigger, retry_of, due, state, cancel, interrupted, note, created_at, started_at, finished_at FROM runs";
+
+const SELECT_BOXES: &str = "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
+     down_ms, stored_bytes, mirrored_files, warnings, mirror, uncounted, proof FROM step_runs WHERE run_id = ?1 ORDER BY position";
 
 /// The largest number a run ever had, also one removed long ago; 0 before the first.
 pub fn last_id(tx: &Tx<'_>) -> Result<RunId, StoreError> {
@@ -301,35 +304,32 @@ pub fn unfinished(tx: &Tx<'_>) -> Result<Vec<Run>, StoreError> {
     readable("run", statement.query_and_then([], |row| read(tx, row))?)
 }
 
+/// Reads the columns of [`SELECT`] by their places.
 fn read(tx: &Tx<'_>, row: &Row<'_>) -> Result<Run, StoreError> {
-    let id = RunId(row.get("id")?);
-    let mut statement = tx.0.prepare_cached(
-        "SELECT definition, state, attempt, exit_code, reason, queued_at, started_at, finished_at,
-         down_ms, stored_bytes, mirrored_files, warnings, mirror, uncounted, proof FROM step_runs WHERE run_id = ?1 ORDER BY position",
-    )?;
+    let id = RunId(row.get(0)?);
+    let mut statement = tx.0.prepare_cached(SELECT_BOXES)?;
     let steps = statement
         .query_and_then([id.0], read_box)?
         .collect::<Result<Vec<_>, _>>()?;
-    let state: String = row.get("state")?;
-    let trigger: String = row.get("trigger")?;
-    let cancel: Option<String> = row.get("cancel")?;
+    let state: String = row.get(6)?;
+    let trigger: String = row.get(3)?;
+    let cancel: Option<String> = row.get(7)?;
     Ok(Run {
         id,
-        task: TaskId(row.get("task_id")?),
-        task_name: TaskName::new(row.get::<_, String>("task_name")?)
-            .map_err(corrupt("task name"))?,
+        task: TaskId(row.get(1)?),
+        task_name: TaskName::new(row.get::<_, String>(2)?).map_err(corrupt("task name"))?,
         trigger: known(&Trigger::ALL, |t| t.as_str(), "trigger", &trigger)?,
-        retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
-        due: optional_time(row.get("due")?)?,
+        retry_of: row.get::<_, Option<i64>>(4)?.map(RunId),
+        due: optional_time(row.get(5)?)?,
         state: run_state(&state)?,
         cancel: cancel
             .map(|c| known(CANCELS, |k| k.as_str(), "cancel", &c))
             .transpose()?,
-        interrupted: row.get("interrupted")?,
-        note: row.get("note")?,
-        created_at: time(row.get("created_at")?)?,
-        started_at: optional_time(row.get("started_at")?)?,
-        finished_at: optional_time(row.get("finished_at")?)?,
+        interrupted: row.get(8)?,
+        note: row.get(9)?,
+        created_at: time(row.get(10)?)?,
+        started_at: optional_time(row.get(11)?)?,
+        finished_at: optional_time(row.get(12)?)?,
         steps,
     })
 }
@@ -340,7 +340,7 @@ pub(super) fn count(figure: Option<u64>) -> Option<i64> {
 }
 
 /// Reads a figure back.
-pub(super) fn read_count(row: &Row<'_>, column: &str) -> Result<Option<u64>, StoreError> {
+pub(super) fn read_count(row: &Row<'_>, column: impl RowIndex) -> Result<Option<u64>, StoreError> {
     let figure: Option<i64> = row.get(column)?;
     Ok(figure.and_then(|figure| u64::try_from(figure).ok()))
 }
@@ -355,16 +355,14 @@ fn written_warnings(warnings: &[Warning]) -> Result<Option<String>, StoreError> 
         .map_err(corrupt("warnings"))
 }
 
-fn read_warnings(row: &Row<'_>) -> Result<Vec<Warning>, StoreError> {
-    let text: Option<String> = row.get("warnings")?;
+fn read_warnings(text: Option<String>) -> Result<Vec<Warning>, StoreError> {
     text.map_or(Ok(Vec::new()), |text| {
         serde_json::from_str(&text).map_err(corrupt("warnings"))
     })
 }
 
-/// The column `mirror` of a row.
-pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreError> {
-    let text: Option<String> = row.get("mirror")?;
+/// The state of a mirror in a column.
+pub(super) fn read_mirror(text: Option<String>) -> Result<Option<MirrorState>, StoreError> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -372,9 +370,8 @@ pub(super) fn read_mirror(row: &Row<'_>) -> Result<Option<MirrorState>, StoreErr
     Ok(Some(MirrorState::from_json(&fields)))
 }
 
-/// A column with a proof.
-pub(super) fn read_proof(row: &Row<'_>, column: &str) -> Result<Option<ProofState>, StoreError> {
-    let text: Option<String> = row.get(column)?;
+/// The proof in a column.
+pub(super) fn read_proof(text: Option<String>) -> Result<Option<ProofState>, StoreError> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -382,29 +379,30 @@ pub(super) fn read_proof(row: &Row<'_>, column: &str) -> Result<Option<ProofStat
     Ok(ProofState::from_json(&fields))
 }
 
+/// Reads the columns of [`SELECT_BOXES`] by their places: a name is compared with the names of all columns before it.
 fn read_box(row: &Row<'_>) -> Result<StepRun, StoreError> {
-    let state: String = row.get("state")?;
-    let column = row.get_ref("definition")?;
+    let state: String = row.get(1)?;
+    let column = row.get_ref(0)?;
     let definition = column.as_str().map_err(corrupt("step"))?;
     Ok(StepRun {
         step: STEPS.with(|kept| kept.get(definition, read_step))?,
         state: known(STEP_STATES, |s| s.as_str(), "step state", &state)?,
-        attempt: row.get("attempt")?,
-        uncounted: row.get("uncounted")?,
-        exit_code: row.get("exit_code")?,
-        reason: row.get("reason")?,
+        attempt: row.get(2)?,
+        uncounted: row.get(13)?,
+        exit_code: row.get(3)?,
+        reason: row.get(4)?,
         figures: Figures {
-            down_ms: read_count(row, "down_ms")?,
-            bytes: read_count(row, "stored_bytes")?,
-            files: read_count(row, "mirrored_files")?,
-            mirror: read_mirror(row)?,
-            proof: read_proof(row, "proof")?.map(Box::new),
+            down_ms: read_count(row, 8)?,
+            bytes: read_count(row, 9)?,
+            files: read_count(row, 10)?,
+            mirror: read_mirror(row.get(12)?)?,
+            proof: read_proof(row.get(14)?)?.map(Box::new),
             subject: None,
-            warnings: read_warnings(row)?,
+            warnings: read_warnings(row.get(11)?)?,
         },
-        queued_at: optional_time(row.get("queued_at")?)?,
-        started_at: optional_time(row.get("started_at")?)?,
-        finished_at: optional_time(row.get("finished_at")?)?,
+        queued_at: optional_time(row.get(5)?)?,
+        started_at: optional_time(row.get(6)?)?,
+        finished_at: optional_time(row.get(7)?)?,
     })
 }
 

@@ -103,16 +103,26 @@ pub fn all(tx: &Tx<'_>) -> Result<BTreeMap<TaskId, TaskFacts>, StoreError> {
 fn own(tx: &Tx<'_>) -> Result<BTreeMap<TaskId, TaskFacts>, StoreError> {
     tx.0.prepare_cached("SELECT * FROM task_facts")?
         .query_and_then([], |row| {
+            let text = |column| {
+                row.get::<_, Option<String>>(column)
+                    .map_err(StoreError::from)
+            };
             Ok((
                 TaskId(row.get("task_id")?),
                 TaskFacts {
                     succeeded: optional_time(row.get("succeeded_at")?)?,
                     down_ms: read_count(row, "down_ms")?,
                     bytes: read_count(row, "stored_bytes")?,
-                    mirror: unless_unreadable("state of a mirror", read_mirror(row))?.flatten(),
+                    mirror: unless_unreadable(
+                        "state of a mirror",
+                        text("mirror").and_then(read_mirror),
+                    )?
+                    .flatten(),
                     subject: row.get("subject")?,
-                    proof: unless_unreadable("proof", read_proof(row, "proof"))?.flatten(),
-                    proved: unless_unreadable("proof", read_proof(row, "proved"))?.flatten(),
+                    proof: unless_unreadable("proof", text("proof").and_then(read_proof))?
+                        .flatten(),
+                    proved: unless_unreadable("proof", text("proved").and_then(read_proof))?
+                        .flatten(),
                 },
             ))
         })?

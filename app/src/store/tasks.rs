@@ -65,7 +65,7 @@ pub struct DamagedTask {
 /// The tasks whose definition cannot be read, by name.
 pub fn damaged(tx: &Tx<'_>) -> Result<Vec<DamagedTask>, StoreError> {
     let mut statement =
-        tx.0.prepare_cached("SELECT id, name, auto, own, definition FROM tasks ORDER BY name")?;
+        tx.0.prepare_cached("SELECT id, auto, own, definition, name FROM tasks ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -119,16 +119,17 @@ pub fn by_name(tx: &Tx<'_>, name: &str) -> Result<StoredTask, StoreError> {
         .unwrap_or_else(|| Err(missing(name)))
 }
 
+/// Reads the columns of [`SELECT`] by their places.
 fn read(row: &Row<'_>) -> Result<StoredTask, StoreError> {
-    let column = row.get_ref("definition")?;
+    let column = row.get_ref(3)?;
     let definition = column.as_str().map_err(corrupt("task"))?;
     let mut task = TASKS.with(|kept| kept.get(definition, read_task))?;
     // The column alone is changed when all schedules are paused.
-    task.auto = row.get("auto")?;
+    task.auto = row.get(1)?;
     Ok(StoredTask {
-        id: TaskId(row.get("id")?),
+        id: TaskId(row.get(0)?),
         task,
-        own: row.get("own")?,
+        own: row.get(2)?,
     })
 }
 

@@ -402,3 +402,18 @@ fn a_snapshot_opens_like_the_original() {
     snapshot::write(&from, &to).unwrap();
     Store::open(&to).unwrap();
 }
+
+#[tokio::test]
+async fn a_kept_statement_is_not_planned_again_for_another_value() {
+    let world = world();
+    let again = world.store.read(|tx| {
+        let mut statement = tx.0.prepare_cached(
+            "SELECT id FROM runs INDEXED BY runs_unfinished WHERE task_id = ?1 AND state IN ('queued', 'running')",
+        )?;
+        for task in 1..=3 {
+            statement.exists([task])?;
+        }
+        Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
+    });
+    assert_eq!(again.await.unwrap(), 0);
+}
