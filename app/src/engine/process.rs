@@ -202,6 +202,11 @@ impl Supervised {
         }
     }
 
+    /// Reports if the next report has come already.
+    pub(super) fn has_said_more(&self) -> bool {
+        self.reader.buffer().contains(&b'\n')
+    }
+
     /// Asks all processes of the step to end.
     pub(super) async fn terminate(&mut self) {
         self.tell(b"t").await;

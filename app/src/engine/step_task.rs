@@ -175,7 +175,12 @@ impl Attempt {
             }
             // The command is done and no process can print any more: the processes it left behind
             // without a link to the log is not part of the step.
-            if state.ended.is_some() && state.output_closed && !state.kill_sent {
+            // Most steps leave none, and then the report of their end has come with that of the command.
+            if state.ended.is_some()
+                && state.output_closed
+                && !state.kill_sent
+                && !supervised.has_said_more()
+            {
                 state.kill_sent = true;
                 state.kill_at = Some(Instant::now());
                 supervised.kill().await;
