@@ -246,9 +246,9 @@ async fn list(
         .iter()
         .skip(first)
         .take(PAGE)
-        .map(|(fare, _)| {
+        .map(|(fare, standing)| {
             let ends = ends.get(&fare.stored.id).copied();
-            OverviewRow::new(fare, next(fare), ends, now, zone)
+            OverviewRow::new(fare, *standing, next(fare), ends, now, zone)
         })
         .collect();
     let first_steps = match admin && standings.is_empty() {

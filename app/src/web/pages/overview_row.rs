@@ -112,13 +112,13 @@ impl OverviewRow {
     /// The row of a task.
     pub(super) fn new(
         fare: &Fare,
+        standing: Standing,
         next: Option<DateTime<Utc>>,
         resumes: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
         zone: Zone,
     ) -> Self {
         let task = &fare.stored.task;
-        let standing = Standing::new(fare, now, zone);
         let mirror = fare.facts.mirror.as_ref();
         Self {
             name: task.name.to_string(),
@@ -127,8 +127,9 @@ impl OverviewRow {
             running: fare.running.map(|(run, state)| (run.0, run_mark(state))),
             last: last_result(fare, now, zone),
             success: fare.succeeded.map(|time| Moment::past(time, now, zone)),
-            overdue: overdue_since(fare, zone)
+            overdue: Some(fare)
                 .filter(|_| standing.overdue)
+                .and_then(|fare| overdue_since(fare, zone))
                 .map(|since| Moment::said("overdue".to_owned(), since, zone)),
             next: next.map(|time| Moment::next_of(&fare.stored, time, now, zone)),
             resumes: resumes.map(|time| Moment::next(time, now, zone)),
