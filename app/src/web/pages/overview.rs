@@ -75,9 +75,9 @@ struct Summary {
 }
 
 /// A kind of tasks that is counted: name for the filter, words, test.
-type Kind = (&'static str, &'static str, fn(Standing) -> bool);
+type CountedKind = (&'static str, &'static str, fn(Standing) -> bool);
 
-const KINDS: [Kind; 4] = [
+const KINDS: [CountedKind; 4] = [
     ("failed", "failed", |standing| standing.failed),
     ("overdue", "overdue", |standing| standing.overdue),
     ("paused", "paused", |standing| standing.paused),
