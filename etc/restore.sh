@@ -167,6 +167,19 @@ compare() {
     fi
 }
 
+# Finds entries of an unpacked archive that the gate would not restore: devices, through which a service could reach a disk,
+# and entries that the manifest does not have. They stay below $work, which only the caller can enter.
+find_strangers() {
+    devices=$(find "$work/data" \( -type b -o -type c \) -exec sh -c 'for one; do echo; done' sh {} + | wc -l)
+    [ "$devices" = 0 ] || finding "the archive has $devices devices"
+    if [ -s "$work/list" ]; then
+        # Names can hold line feeds, so the lines are counted and not the names.
+        made=$(find "$work/data" -exec sh -c 'for one; do echo; done' sh {} + | wc -l)
+        listed=$(wc -l < "$work/list")
+        [ "$made" -eq "$listed" ] || finding "the archive has $made entries, and its manifest $listed"
+    fi
+}
+
 # Makes the folder for all downloads, beside DIR.
 begin() {
     dir=$1
@@ -254,6 +267,7 @@ restore_archive() {
     if [ ! -d "$work/data" ] || [ -L "$work/data" ]; then
         stop 65 "$archive.tar.gz has another layout; look at $work"
     fi
+    find_strangers
     compare
     finish "the archive of $2 of $day"
 }

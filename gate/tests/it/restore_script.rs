@@ -249,6 +249,38 @@ fn the_script_finds_damage() {
     refused(&world, "mirror", &["../app"], 64, "no name");
 }
 
+/// Packs the archive of `$2` in the folder `$1` again, after the command `$3` in its tree, with a manifest that has its digest.
+const FORGE: &str = r#"
+set -e
+cd "$1"; name=${2%.tar.gz}
+mkdir tree; tar --numeric-owner -xpzf "$2" -C tree
+(cd tree/data; eval "$3")
+tar --numeric-owner -czf "$2" -C tree data; rm -r tree
+sum=$(sha256sum < "$2" | cut -c 1-64)
+gzip -d "$name.manifest.gz"; sed -i "\$ s/[0-9a-f]\{64\}\$/$sum/" "$name.manifest"; gzip "$name.manifest"
+"#;
+
+#[test]
+fn a_forged_archive_brings_no_device_and_no_unlisted_file() {
+    if !ready() {
+        return;
+    }
+    for (command, reason) in [
+        ("mknod -m 666 disk b 1 0", "the archive has 1 devices"),
+        ("echo evil > unlisted", "and its manifest"),
+    ] {
+        let (world, _) = backed_up();
+        let folder = world.path("remote/OdroidBackup/app/archives");
+        let forged = Command::new("bash")
+            .args(["-c", FORGE, "bash"])
+            .arg(&folder)
+            .args([&world.archives()[0], command])
+            .status();
+        assert!(forged.unwrap().success());
+        refused(&world, "archive", &["app", "newest"], 65, reason);
+    }
+}
+
 /// Writes a book of a mirror with its digest, as an attacker who owns the remote can.
 fn forge(app: &Path, lines: &str) -> PathBuf {
     for name in names(app) {
