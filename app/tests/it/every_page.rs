@@ -136,8 +136,13 @@ fn the_pages_of_tasks_are_open_to_everybody_and_quiet() {
 }
 
 #[test]
-fn the_pages_of_runs_pools_and_variables_are_open_to_everybody_and_quiet() {
+fn the_pages_of_runs_are_open_to_everybody_and_quiet() {
     walk(Part::Runs);
+}
+
+#[test]
+fn the_pages_of_pools_and_variables_are_open_to_everybody_and_quiet() {
+    walk(Part::Pools);
 }
 
 #[test]

@@ -23,8 +23,10 @@ use Who::{Admin, Stranger, Viewer};
 pub(crate) enum Part {
     /// The overview and the tasks.
     Tasks,
-    /// Runs, pools and variables.
+    /// Runs.
     Runs,
+    /// Pools and variables.
+    Pools,
     /// Scripts, libraries and notifications.
     Scripts,
     /// The way in, and the settings of people: passwords, users, tokens, sessions.
@@ -40,8 +42,10 @@ impl Page {
         let is_below = |words: &[&str]| words.iter().any(|word| path.starts_with(word));
         if path == "/" || is_below(&["/task"]) {
             Part::Tasks
-        } else if is_below(&["/run", "/pool", "/variable"]) {
+        } else if is_below(&["/run"]) {
             Part::Runs
+        } else if is_below(&["/pool", "/variable"]) {
+            Part::Pools
         } else if is_below(&["/script", "/librar", "/notification"]) {
             Part::Scripts
         } else if is_below(&[

@@ -74,6 +74,7 @@ fn walk(part: Part) {
         "task",
         "run",
         "run-running",
+        "pool",
         "script",
         "user",
         "snapshots",
@@ -113,8 +114,13 @@ fn a_viewer_is_offered_no_change_on_the_pages_of_tasks() {
 }
 
 #[test]
-fn a_viewer_is_offered_no_change_on_the_pages_of_runs_pools_and_variables() {
+fn a_viewer_is_offered_no_change_on_the_pages_of_runs() {
     walk(Part::Runs);
+}
+
+#[test]
+fn a_viewer_is_offered_no_change_on_the_pages_of_pools_and_variables() {
+    walk(Part::Pools);
 }
 
 #[test]
