@@ -39,7 +39,36 @@ fn inaccessible(browser: &Browser) -> Vec<String> {
             }
         }
     }
+    wrong.extend(refused_by_axe(browser));
     wrong.extend(unreachable_by_key(browser));
+    wrong
+}
+
+/// The text of axe-core, where `LIGHTFLOW_AXE` names its file.
+fn axe() -> Option<String> {
+    let file = std::env::var_os("LIGHTFLOW_AXE")?;
+    std::fs::read_to_string(file).ok()
+}
+
+/// The findings of axe-core; none without it.
+fn refused_by_axe(browser: &Browser) -> Vec<String> {
+    let Some(axe) = axe() else {
+        eprintln!("SKIPPED: axe-core, because LIGHTFLOW_AXE names no file");
+        return Vec::new();
+    };
+    browser.script(&axe);
+    let mut wrong = Vec::new();
+    for (width, dark) in [(390, true), (1440, false)] {
+        browser.look(width, dark);
+        let found = browser.script_until_called(
+            "const done = arguments[0];
+             axe.run().then(({ violations }) => done(violations.flatMap(({ id, help, nodes }) =>
+                 nodes.map((node) => `axe ${id}: ${help}: ${node.target.join(' ')}`))), (error) => done([String(error)]));",
+        );
+        let found = found.as_array().unwrap().iter();
+        let texts = found.map(|text| format!("{} ({width})", text.as_str().unwrap()));
+        wrong.extend(texts);
+    }
     wrong
 }
 
@@ -191,6 +220,11 @@ fn the_checks_find_every_known_fault_and_nothing_else() {
         expected.sort();
         found.sort();
         assert_eq!(found, expected, "dark: {dark}");
+    }
+    let by_axe = refused_by_axe(&browser);
+    for rule in ["axe image-alt", "axe label", "axe color-contrast"] {
+        let found = by_axe.iter().any(|finding| finding.starts_with(rule));
+        assert!(found || axe().is_none(), "{rule}: {by_axe:#?}");
     }
 }
 
