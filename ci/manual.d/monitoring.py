@@ -19,6 +19,9 @@ RESULTS = (
     'result: {"version":1,"kind":"archive","subject":"a","name":"a.tar.gz","bytes":1,"files":1,"sha256":"' + "0" * 64 + '","checked":"hash"}',
     'result: {"version":1,"kind":"mirror","subject":"a","files":1,"added":1,"replaced":0,"deleted":0,'
     '"complete_as_of":"2026-01-01T03:00:00Z","bytes":1,"uploaded_bytes":1,"left_bytes":0,"percent":100,"bundled":0}',
+    'result: {"version":1,"kind":"proof","subject":"a","remote":"a:/B","copy":"archive","name":"a.tar.gz","at":"2026-01-01T03:00:00Z",'
+    '"proven":true,"finding":null,"findings":0,"percent":100,"covered":100,"files":1,"bytes":1,"databases":0,"clusters":0,'
+    '"started":"yes","reason":null}',
 )
 
 
