@@ -45,7 +45,7 @@ class Fault:
     nth: int = 1
     count: int = 1
     seconds: float = 0
-    # Before the fault or the normal answer.
+    # Before the fault or the normal answer; it ends early when the list is replaced.
     delay: float = 0
     # An answer in place of the normal one. `body` is text or JSON; without it, the error that belongs to the status.
     status: int = 0
@@ -78,6 +78,11 @@ class Fault:
         self.hits = 0
         self.first_hit: float | None = None
         self.bucket = Bucket(self.per_second)
+        self.replaced = threading.Event()
+
+    def wait(self):
+        """Lets the delay pass."""
+        self.replaced.wait(self.delay)
 
     def takes(self, line: str) -> bool:
         """Counts a request that matches, and tells whether the fault hits it."""
@@ -125,7 +130,9 @@ class Faults:
             raise BadFault("the list of faults is no list")
         fresh = [parse(entry) for entry in entries]
         with self.lock:
-            self.faults = fresh
+            old, self.faults = self.faults, fresh
+        for fault in old:
+            fault.replaced.set()
 
     def add(self, entries: list):
         """Adds faults at the end."""

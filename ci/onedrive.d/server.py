@@ -113,7 +113,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         standin.counters.connection()
         fault = standin.faults.meet_connection()
         if fault:
-            time.sleep(fault.delay)
+            fault.wait()
             if fault.drop:
                 self.connection = self.request
                 self._abort(fault.reset)
@@ -160,7 +160,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Reads the body, finds the answer and sends it."""
         standin = self.server.standin
         if fault and fault.delay:
-            time.sleep(fault.delay)
+            fault.wait()
         if fault and fault.drop == "at-once":
             self._abort(fault.reset)
         self._read(request, fault)
