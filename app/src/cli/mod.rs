@@ -48,6 +48,7 @@ mod upkeep;
 mod user;
 mod variable;
 mod watch;
+mod web_thread;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use error::CliError;

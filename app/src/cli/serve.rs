@@ -4,6 +4,7 @@ use super::data_folder::{lock, make_folders};
 use super::readiness::{Manager, State};
 use super::self_check::{check_database, watch_secrets, watch_writes};
 use super::upkeep::Upkeep;
+use super::web_thread::WebThread;
 use crate::config::{CA_BUNDLE, Config, Transport};
 use crate::engine::{
     Clock, Engine, Folders, LogStore, Parts, RunSecrets, Supervisors, SystemClock,
@@ -131,7 +132,7 @@ fn forbid_core_dumps() {
     let _ = nix::sys::prctl::set_dumpable(false);
 }
 
-/// The one thread on which the server waits; files and hashes have threads of their own, see [`crate::blocking`].
+/// An event loop: the engine has one and the web server another. Files and hashes have threads of their own, see [`crate::blocking`].
 ///
 /// # Errors
 /// Where the system gives no event queue.
@@ -191,7 +192,7 @@ pub struct Server {
     store: Store,
     url: String,
     setup_url: Option<String>,
-    serving: tokio::task::JoinHandle<()>,
+    web: WebThread,
     term: Signal,
     interrupt: Signal,
     _lock: Flock<File>,
@@ -341,10 +342,10 @@ impl Server {
             store: kept,
             url: base,
             setup_url,
-            serving: tokio::spawn(async move {
+            web: WebThread::start(runtime()?, async move {
                 let serve = || web::serve(&listeners, tls.clone(), router.clone());
                 restarted("web server", serve).await;
-            }),
+            })?,
             term,
             interrupt,
             _lock: lock,
@@ -378,7 +379,7 @@ impl Server {
     /// Stops the steps and the server.
     pub async fn stop(self) {
         self.engine.shutdown().await;
-        self.serving.abort();
+        drop(self.web);
         if let Err(error) = self.store.checkpoint().await {
             tracing::warn!(%error, "the log of changes stays beside the database; the next start reads it");
         }
