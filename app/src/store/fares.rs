@@ -3,7 +3,7 @@
 use super::codec::{millis, optional_time, time};
 use super::error::StoreError;
 use super::runs::{self, read_count, run_state};
-use super::set_aside::readable;
+use super::set_aside::unless_unreadable;
 use super::task_facts::{self, TaskFacts};
 use super::tasks::{self, StoredTask};
 use super::transaction::Tx;
@@ -27,23 +27,32 @@ pub struct Fare {
     pub succeeded: Option<DateTime<Utc>>,
     /// Its last success, or the time of its first expected one: the base of "overdue".
     pub good: DateTime<Utc>,
-    /// Its recent results, oldest first.
-    pub lately: Vec<Ended>,
+    /// The results of the days that were asked for, oldest first, without days on which no run was made.
+    pub lately: Vec<DayResults>,
     /// The sizes of its backups, oldest first.
     pub sizes: Vec<Kept>,
     /// The last figures that its steps reported.
     pub facts: TaskFacts,
 }
 
-/// A run that is over.
+/// The runs that were created on one day and are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayResults {
+    /// The place of the day in the list that was asked for.
+    pub day: usize,
+    /// Each final state that occurred, by its first run.
+    pub results: Vec<Results>,
+}
+
+/// The runs of a day with the same final state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// The run.
-    pub run: RunId,
-    /// Its final state.
+pub struct Results {
+    /// The final state.
     pub state: RunState,
-    /// Time of creation.
-    pub at: DateTime<Utc>,
+    /// Number of runs.
+    pub count: usize,
+    /// The one that was created last.
+    pub newest: RunId,
 }
 
 /// The size that a run reported.
@@ -57,13 +66,13 @@ pub struct Kept {
     pub files: Option<u64>,
 }
 
-/// The overview of all tasks, with their results since `since`.
-pub fn fares(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Vec<Fare>, StoreError> {
+/// The overview of all tasks, with their results on the days that begin at `days`, in order; the last one has no end.
+pub fn fares(tx: &Tx<'_>, days: &[DateTime<Utc>]) -> Result<Vec<Fare>, StoreError> {
     let mut facts = task_facts::all(tx)?;
     let all = tasks::list(tx)?.into_iter();
     all.map(|stored| {
         let facts = facts.remove(&stored.id).unwrap_or_default();
-        fare(tx, stored, facts, since)
+        fare(tx, stored, facts, days)
     })
     .collect()
 }
@@ -72,7 +81,7 @@ fn fare(
     tx: &Tx<'_>,
     stored: StoredTask,
     facts: TaskFacts,
-    since: DateTime<Utc>,
+    days: &[DateTime<Utc>],
 ) -> Result<Fare, StoreError> {
     let id = stored.id;
     let (succeeded, good): (Option<i64>, i64) =
@@ -88,27 +97,69 @@ fn fare(
         last: runs::last_finished(tx, id)?,
         succeeded: optional_time(succeeded)?,
         good: time(good)?,
-        lately: lately(tx, id, since)?,
+        lately: lately(tx, id, days)?,
         sizes: sizes(tx, id)?,
         facts,
         stored,
     })
 }
 
-fn lately(tx: &Tx<'_>, task: TaskId, since: DateTime<Utc>) -> Result<Vec<Ended>, StoreError> {
+/// A task that runs every minute has 43,200 runs in 30 days: they are counted here, and none is kept.
+fn lately(
+    tx: &Tx<'_>,
+    task: TaskId,
+    days: &[DateTime<Utc>],
+) -> Result<Vec<DayResults>, StoreError> {
+    let Some(first) = days.first() else {
+        return Ok(Vec::new());
+    };
+    // In the order of the index: a sort by number as well would write all rows anew.
     let mut statement = tx.0.prepare_cached(
         "SELECT id, state, created_at FROM runs INDEXED BY runs_of_task_by_time
-         WHERE task_id = ?1 AND created_at >= ?2 AND state NOT IN ('queued', 'running') ORDER BY created_at, id",
+         WHERE task_id = ?1 AND created_at >= ?2 AND state NOT IN ('queued', 'running') ORDER BY created_at",
     )?;
-    let rows = statement.query_and_then((task.0, millis(since)), |row| {
-        let state: String = row.get(1)?;
-        Ok(Ended {
-            run: RunId(row.get(0)?),
-            state: run_state(&state)?,
-            at: time(row.get(2)?)?,
-        })
-    })?;
-    readable("run", rows)
+    let mut rows = statement.query((task.0, millis(*first)))?;
+    let mut lately: Vec<DayResults> = Vec::new();
+    let mut later = days
+        .iter()
+        .map(|begin| millis(*begin))
+        .enumerate()
+        .skip(1)
+        .peekable();
+    let mut today = 0;
+    while let Some(row) = rows.next()? {
+        let created: i64 = row.get(2)?;
+        while let Some((day, _)) = later.next_if(|(_, begin)| *begin <= created) {
+            today = day;
+        }
+        let state = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from);
+        let state = state.map_err(StoreError::from).and_then(run_state);
+        let Some(state) = unless_unreadable("run", state)? else {
+            continue;
+        };
+        if lately.last().is_none_or(|last| last.day != today) {
+            lately.push(DayResults {
+                day: today,
+                results: Vec::new(),
+            });
+        }
+        let Some(results) = lately.last_mut().map(|last| &mut last.results) else {
+            continue;
+        };
+        let newest = RunId(row.get(0)?);
+        match results.iter_mut().find(|known| known.state == state) {
+            Some(known) => {
+                known.count += 1;
+                known.newest = known.newest.max(newest);
+            }
+            None => results.push(Results {
+                state,
+                count: 1,
+                newest,
+            }),
+        }
+    }
+    Ok(lately)
 }
 
 fn sizes(tx: &Tx<'_>, task: TaskId) -> Result<Vec<Kept>, StoreError> {

@@ -2,12 +2,12 @@
 //! its height says the same as its colour, for people who cannot tell the colours.
 
 use super::grid::run_mark;
-use super::relative_time::day;
+use super::relative_time::{before, day};
 use crate::domain::lifecycle::RunState;
-use crate::store::fares::Ended;
+use crate::store::fares::{DayResults, Results};
 use crate::zones::Zone;
 use askama::Template;
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
 /// Days shown.
@@ -37,19 +37,36 @@ struct Worst {
     words: String,
 }
 
-/// The first day that is shown.
-pub(super) fn first_day(now: DateTime<Utc>, zone: Zone) -> NaiveDate {
+/// Quarters of an hour in the 30 hours within which a day begins, in whatever zone. Days begin on a quarter in UTC.
+const QUARTERS: i32 = 120;
+
+/// The first moment of each day that is shown, oldest first.
+pub(super) fn begins(now: DateTime<Utc>, zone: Zone) -> Vec<DateTime<Utc>> {
+    let days = first_day(now, zone).iter_days().take(DAYS as usize);
+    days.map(|date| {
+        let quarter = |number| before(date) + TimeDelta::minutes(15) * number;
+        let (mut low, mut high) = (0, QUARTERS);
+        while low < high {
+            let middle = low.midpoint(high);
+            match day(quarter(middle), zone) < date {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        quarter(low)
+    })
+    .collect()
+}
+
+fn first_day(now: DateTime<Utc>, zone: Zone) -> NaiveDate {
     let today = day(now, zone);
     today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today)
 }
 
 impl Last30Days {
-    /// The days up to today.
-    pub(super) fn new(lately: &[Ended], now: DateTime<Utc>, zone: Zone) -> Self {
-        let mut by_day: BTreeMap<NaiveDate, Vec<&Ended>> = BTreeMap::new();
-        for ended in lately {
-            by_day.entry(day(ended.at, zone)).or_default().push(ended);
-        }
+    /// The days up to today. The days of the results are counted from the first one.
+    pub(super) fn new(lately: &[DayResults], now: DateTime<Utc>, zone: Zone) -> Self {
+        let mut lately = lately.iter().peekable();
         let mut drawing = Self::default();
         let (mut good, mut failed) = (0, Vec::new());
         let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
@@ -59,7 +76,8 @@ impl Last30Days {
             .enumerate()
         {
             let x = place * PITCH;
-            let worst = by_day.get(&date).and_then(|ended| worst(ended));
+            let results = lately.next_if(|results| results.day == place);
+            let worst = results.and_then(|day| worst(&day.results));
             let class = worst.as_ref().map_or("none", |worst| worst.class);
             let path = drawing.paths.entry(class).or_default();
             // Relative steps are short: a page has thousands of bars.
@@ -107,28 +125,18 @@ fn label(good: usize, failed: &[String]) -> String {
 }
 
 /// The newest of the worst results of a day, with all results in words.
-fn worst(ended: &[&Ended]) -> Option<Worst> {
-    let worst = ended
+fn worst(results: &[Results]) -> Option<Worst> {
+    let worst = results.iter().max_by_key(|one| badness(one.state))?;
+    let words: Vec<String> = results
         .iter()
-        .max_by_key(|ended| (badness(ended.state), ended.run))?;
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for ended in ended {
-        let word = run_mark(ended.state).word;
-        match counts.iter_mut().find(|(known, _)| *known == word) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((word, 1)),
-        }
-    }
-    let words: Vec<String> = counts
-        .iter()
-        .map(|(word, count)| match count {
-            1 => (*word).to_owned(),
-            _ => format!("{count} × {word}"),
+        .map(|one| match (one.count, run_mark(one.state).word) {
+            (1, word) => word.to_owned(),
+            (count, word) => format!("{count} × {word}"),
         })
         .collect();
     Some(Worst {
         class: run_mark(worst.state).class,
-        run: worst.run.0,
+        run: worst.newest.0,
         words: words.join(", "),
     })
 }
@@ -150,11 +158,15 @@ mod tests {
     use super::*;
     use crate::domain::lifecycle::RunId;
 
-    fn ended(run: i64, state: RunState, at: &str) -> Ended {
-        Ended {
-            run: RunId(run),
-            state,
-            at: at.parse().unwrap(),
+    fn day_of(day: usize, results: &[(RunState, i64)]) -> DayResults {
+        let results = results.iter().map(|(state, run)| Results {
+            state: *state,
+            count: 1,
+            newest: RunId(*run),
+        });
+        DayResults {
+            day,
+            results: results.collect(),
         }
     }
 
@@ -163,15 +175,13 @@ mod tests {
         let now = "2026-03-10T12:00:00Z".parse().unwrap();
         let drawing = Last30Days::new(
             &[
-                ended(1, RunState::Failed, "2026-03-04T22:30:00Z"),
-                ended(2, RunState::Success, "2026-03-08T23:30:00Z"),
-                ended(3, RunState::Failed, "2026-03-10T01:00:00Z"),
-                ended(4, RunState::Success, "2026-03-10T02:00:00Z"),
+                day_of(23, &[(RunState::Failed, 1)]),
+                day_of(28, &[(RunState::Success, 2)]),
+                day_of(29, &[(RunState::Failed, 3), (RunState::Success, 4)]),
             ],
             now,
             crate::zones::find("Europe/Paris").unwrap(),
         );
-        // Half past eleven in the evening UTC is the next day in Paris.
         assert_eq!(drawing.failed, Some(3));
         assert_eq!(drawing.paths["red"].matches("h10").count(), 2);
         assert_eq!(drawing.paths["green"], "M336 15h10");
@@ -180,5 +190,64 @@ mod tests {
             drawing.label,
             "Last 30 days: 1 good, 2 failed (Mar 10: failed, success; Mar 4: failed)"
         );
+    }
+
+    #[test]
+    fn days_begin_where_the_zone_says() {
+        // Expected by Python's zoneinfo. The clocks change on 29 March in Paris and on 4 April on Lord Howe; Apia, Chatham
+        // and St. John's are far from UTC or not whole hours from it.
+        for (zone, now, date, begin) in [
+            (
+                "Europe/Paris",
+                "2026-04-10T12:00:00Z",
+                29,
+                "2026-03-28T23:00:00Z",
+            ),
+            (
+                "Europe/Paris",
+                "2026-04-10T12:00:00Z",
+                30,
+                "2026-03-29T22:00:00Z",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-10T12:00:00Z",
+                5,
+                "2026-04-04T13:00:00Z",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-10T12:00:00Z",
+                6,
+                "2026-04-05T13:30:00Z",
+            ),
+            (
+                "Pacific/Apia",
+                "2026-04-10T12:00:00Z",
+                11,
+                "2026-04-10T11:00:00Z",
+            ),
+            (
+                "Pacific/Chatham",
+                "2026-04-10T12:00:00Z",
+                11,
+                "2026-04-10T11:15:00Z",
+            ),
+            (
+                "Etc/GMT+12",
+                "2026-04-10T12:00:00Z",
+                10,
+                "2026-04-10T12:00:00Z",
+            ),
+        ] {
+            let (zone_found, now) = (crate::zones::find(zone).unwrap(), now.parse().unwrap());
+            let begins = begins(now, zone_found);
+            assert_eq!(begins.len(), DAYS as usize);
+            let begin: DateTime<Utc> = begin.parse().unwrap();
+            let place = begins.iter().position(|one| *one == begin);
+            let place = place.unwrap_or_else(|| panic!("{zone}: {begin} is not in {begins:?}"));
+            let found = first_day(now, zone_found) + Days::new(place as u64);
+            assert_eq!(chrono::Datelike::day(&found), date, "{zone} {begin}");
+        }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::first_steps::FirstSteps;
 use super::frame::{Frame, Section};
-use super::last_30_days::first_day;
+use super::last_30_days::begins;
 use super::overview_row::{OverviewRow, Standing};
 use super::query::query;
-use super::relative_time::before;
 use super::task_list::has_words;
 use super::{Moment, PageError, PageViewer, html, trend};
 use crate::store;
@@ -219,10 +218,10 @@ async fn list(
     params: OverviewParams,
 ) -> Result<OverviewFragment, PageError> {
     let (now, zone) = (app.clock.now(), app.zone.get());
-    let since = before(first_day(now, zone));
+    let days = begins(now, zone);
     let (mut all, ends) = app
         .store
-        .read(move |tx| Ok((fares::fares(tx, since)?, store::pauses::pause_ends(tx)?)))
+        .read(move |tx| Ok((fares::fares(tx, &days)?, store::pauses::pause_ends(tx)?)))
         .await?;
     // Trying a script or installing a package is no task of the user.
     all.retain(|fare| !fare.stored.own);
