@@ -57,7 +57,7 @@ complete -c backupctl -n __backupctl_has_none -l restore -xa '(__backupctl_names
 complete -c backupctl -n __backupctl_has_none -l verify-extra -xa '(__backupctl_names extra)' -d 'read the mirror of an extra target back and check it fully'
 complete -c backupctl -n __backupctl_has_none -l restore-extra -xa '(__backupctl_names extra)' -d 'bring an extra target back'
 complete -c backupctl -n __backupctl_has_none -l recover -d 'start services with an expired lease'
-complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'allow the next sync to make the refused change'
+complete -c backupctl -n __backupctl_has_none -l approve -xa '(__backupctl_names services)' -d 'allow a refused change, and pruning after an unusual night'
 complete -c backupctl -n __backupctl_has_none -l approve-extra -xa '(__backupctl_names extra)' -d 'the same for an extra target'
 complete -c backupctl -n __backupctl_has_none -l explain -x -d 'decide a request without carrying it out (JSON)'
 complete -c backupctl -n __backupctl_has_none -l install -d 'install or upgrade from an unpacked release; --install --help says more'

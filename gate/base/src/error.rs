@@ -167,7 +167,7 @@ pub enum Failure {
     VanishedMeanwhile(String),
     /// There is no refused sync that could be approved.
     #[error(
-        "no sync of {0} was refused since the last one that went through; there is nothing to approve"
+        "no sync of {0} was refused since the last one that went through, and its old copies are pruned; there is nothing to approve"
     )]
     NothingToApprove(String),
     /// The directory changed its identity between opening and reading.

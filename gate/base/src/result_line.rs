@@ -39,6 +39,8 @@ pub enum WarningCode {
     ManyStops,
     /// Files of a mirror without a manifest are known by size and time alone.
     AdoptedByTime,
+    /// Old copies stay until an administrator approves.
+    PruningPaused,
 }
 
 /// One result.

@@ -1,8 +1,10 @@
-//! `--approve` and `--approve-extra`: an administrator on the host lets the next sync make the refused change.
+//! `--approve` and `--approve-extra`: an administrator on the host lets the next sync make the refused change, and
+//! lets pruning go on after an unusual night.
 //!
-//! Invariant: an approval covers only the refused change, by its numbers, once, and for a limited time.
+//! Invariant: an approval covers only the refused change, by its numbers, once, and for a limited time; and only the
+//! unusual nights that it names.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Context;
 use crate::mirror::books::Books;
@@ -15,8 +17,18 @@ pub(super) fn approve(context: &mut Context<'_>, lock: &LockName) -> Result<Stri
     let keeping = || Failure::io(format!("the books of {subject}"));
     let books = Books::open(&context.config.state_dir, lock).map_err(keeping())?;
     let refused = books.refused().map_err(keeping())?;
-    if refused.is_empty() {
+    let holds = books.holds().map_err(keeping())?;
+    if refused.is_empty() && holds.is_empty() {
         return Err(Failure::NothingToApprove(subject.to_owned()));
+    }
+    books.release(&holds).map_err(keeping())?;
+    for (place, hold) in &holds {
+        context.say(format!("{place}: {} ({})", hold.why, stamp(hold.at)));
+    }
+    if refused.is_empty() {
+        return Ok(format!(
+            "approved: old copies of {subject} are pruned again"
+        ));
     }
     let hours = context.config.limits.approval_hours;
     let until = clock::utc() + TimeDelta::hours(hours.into());
@@ -25,11 +37,15 @@ pub(super) fn approve(context: &mut Context<'_>, lock: &LockName) -> Result<Stri
         context.say(format!(
             "{place}: {} (refused at {})",
             refusal.change,
-            refusal.at.format("%Y-%m-%dT%H:%M:%SZ")
+            stamp(refusal.at)
         ));
     }
     Ok(format!(
         "approved: the next sync of {subject} may make this change, once, until {}",
-        until.format("%Y-%m-%dT%H:%M:%SZ")
+        stamp(until)
     ))
+}
+
+fn stamp(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

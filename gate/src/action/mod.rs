@@ -23,6 +23,7 @@ mod precedence;
 mod probe;
 mod proof;
 mod prune;
+mod pruning;
 mod reading;
 mod recover;
 mod rehearse;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::fetch;
+use super::pruning;
 use super::remote::{Access, Task};
 use super::remote_folder::RemoteFolder;
 use super::upload::{archive_files, carry_out, change_or_look, task};
@@ -22,6 +23,8 @@ use crate::shelf;
 use archive::manifest::{Reader, Totals};
 use base::durable;
 use base::error::Failure;
+use base::lock_name::LockName;
+use base::measure;
 use base::progress::Phase;
 use base::result_line::WarningCode;
 use base::sort;
@@ -32,6 +35,9 @@ use rclone::place::Place;
 
 /// The size limit of a record; that of a service with ten thousand archives is shorter.
 const MAX_RECORD: u64 = 4 << 20;
+
+/// An archive with less bytes can shrink by half for no reason.
+const FEW_BYTES: u64 = 1 << 20;
 
 /// The sizes of an archive and of its manifest when the manifest was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +95,17 @@ pub(super) fn prune(
         let down = new.down;
         record.insert(format!("{here}{}", new.name), Sizes { down, ..sizes });
     }
+    let steps = shelf::mend(&order.service, &files);
+    carry_out(context, order, &steps, patience)?;
+    let shrunk = pause_if_shrunk(context, order, &known, new)?;
+    let lock = LockName::service(&order.service);
+    if !pruning::is_allowed(context, &lock)? {
+        save(context, order, &known, &record);
+        return match shrunk {
+            Some(why) => Err(pruning::unusual(&lock, &why)),
+            None => Ok(0),
+        };
+    }
     let today = new.name.date();
     let gone = |candidates: &[Candidate]| {
         give_up(candidates, today, order.keep_weekly, order.keep_monthly)
@@ -108,13 +125,40 @@ pub(super) fn prune(
         )?)
     };
     save(context, order, &known, &record);
-    let steps = shelf::mend(&order.service, &files);
-    carry_out(context, order, &steps, patience)?;
     for name in &old {
         put_aside(context, order, name, today, &files, patience)?;
     }
     remove_expired(context, order, today, patience)?;
     Ok(old.len())
+}
+
+/// Stops pruning when the new archive is much smaller than the newest one before, and returns the reason.
+fn pause_if_shrunk(
+    context: &Context<'_>,
+    order: &Archive,
+    known: &VerifiedArchives,
+    new: &New<'_>,
+) -> Result<Option<String>, Failure> {
+    let here = format!("{}/", order.folder);
+    let before = known.iter().filter_map(|(place, sizes)| {
+        let name = ArchiveName::parse(&order.service, place.strip_prefix(&here)?)?;
+        (name.date() <= new.name.date()).then_some((name, sizes.archive))
+    });
+    let Some((last, bytes)) = before.max_by_key(|(name, _)| name.date()) else {
+        return Ok(None);
+    };
+    if bytes < FEW_BYTES || new.totals.archive_bytes > bytes / 2 {
+        return Ok(None);
+    }
+    let why = format!(
+        "{} has {} and {last} before it has {}",
+        new.name,
+        measure::size(new.totals.archive_bytes),
+        measure::size(bytes)
+    );
+    let lock = LockName::service(&order.service);
+    pruning::pause(context, &lock, &order.folder, why.clone())?;
+    Ok(Some(why))
 }
 
 /// Returns true if the archive of this name on the remote was made while its service was down.

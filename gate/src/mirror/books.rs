@@ -1,7 +1,7 @@
-//! The memory of a mirror between syncs: deletions of the last day, the refused change, and the approval that an
-//! administrator gave.
+//! The memory of a mirror between syncs: deletions of the last day, the refused change, the approval that an
+//! administrator gave, the last nights, and the reasons for which nothing is pruned.
 //!
-//! Three folders with a file for each service or extra target, so that an administrator can approve while another sync
+//! Five folders with a file for each service or extra target, so that an administrator can approve while another sync
 //! runs. Each file has one entry per mirror, for mirrors on several remotes.
 //!
 //! Invariant: a file is complete or absent, also after a power cut. A file that cannot be read stops a sync and does
@@ -20,6 +20,7 @@ use nix::unistd::geteuid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::anomaly::{NIGHTS, Night};
 use super::change::Change;
 use super::guard::Recent;
 use base::dirfd::private_dir;
@@ -67,12 +68,24 @@ pub struct Approval {
     pub change: Change,
 }
 
+/// The reason for which nothing is pruned until an administrator approves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// The time at which it came up.
+    pub at: DateTime<Utc>,
+    /// A sentence for people, without its full stop.
+    pub why: String,
+}
+
 /// The books of one service or extra target, by the name of its lock. The maps use places on remotes as keys.
 #[derive(Debug)]
 pub struct Books {
     losses: Shelf<BTreeMap<String, Vec<Loss>>>,
     refusals: Shelf<BTreeMap<String, Refusal>>,
     approvals: Shelf<BTreeMap<String, Approval>>,
+    nights: Shelf<BTreeMap<String, Vec<Night>>>,
+    holds: Shelf<BTreeMap<String, Hold>>,
 }
 
 impl Books {
@@ -86,6 +99,8 @@ impl Books {
             losses: Shelf::open(state_dir, "losses", name)?,
             refusals: Shelf::open(state_dir, "refusals", name)?,
             approvals: Shelf::open(state_dir, "approvals", name)?,
+            nights: Shelf::open(state_dir, "nights", name)?,
+            holds: Shelf::open(state_dir, "holds", name)?,
         })
     }
 
@@ -158,6 +173,53 @@ impl Books {
         self.refusals.alter(|refusals| {
             refusals.remove(place);
         })
+    }
+
+    /// The last nights of a mirror, without unusual ones.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn nights(&self, place: &str) -> io::Result<Vec<Night>> {
+        Ok(self.nights.load()?.remove(place).unwrap_or_default())
+    }
+
+    /// Remembers a night.
+    ///
+    /// # Errors
+    /// When the disk cannot store it.
+    pub fn remember(&self, place: &str, night: Night) -> io::Result<()> {
+        self.nights.alter(|nights| {
+            let nights = nights.entry(place.to_owned()).or_default();
+            nights.push(night);
+            nights.drain(..nights.len().saturating_sub(NIGHTS));
+        })
+    }
+
+    /// Keeps everything on the remote from now on. The first reason of a place stays.
+    ///
+    /// # Errors
+    /// When the disk cannot store it.
+    pub fn hold(&self, place: &str, hold: Hold) -> io::Result<()> {
+        self.holds.alter(|holds| {
+            holds.entry(place.to_owned()).or_insert(hold);
+        })
+    }
+
+    /// The reasons for which nothing is pruned, by place.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn holds(&self) -> io::Result<BTreeMap<String, Hold>> {
+        self.holds.load()
+    }
+
+    /// Forgets these reasons.
+    ///
+    /// # Errors
+    /// When the disk cannot store it.
+    pub fn release(&self, released: &BTreeMap<String, Hold>) -> io::Result<()> {
+        self.holds
+            .alter(|holds| holds.retain(|place, hold| released.get(place) != Some(hold)))
     }
 
     /// Approves every refused change, until a point in time.

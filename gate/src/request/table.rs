@@ -332,7 +332,7 @@ pub const VERBS: [Verb; 23] = [
         "--approve",
         SERVICE,
         &[],
-        "allow the next sync to make the refused change",
+        "allow a refused change, and pruning after an unusual night",
     ),
     verb(
         Place::Host,

@@ -52,6 +52,7 @@ mod privileges;
 mod profile;
 mod programs;
 mod proofs;
+mod pruning;
 mod race;
 mod ready;
 mod refusals;

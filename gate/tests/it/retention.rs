@@ -11,14 +11,14 @@ use flate2::write::GzEncoder;
 use crate::harness::{Answer, World, have_rclone};
 use crate::restore::restored;
 
-fn folder(world: &World) -> PathBuf {
+pub(crate) fn folder(world: &World) -> PathBuf {
     let folder = world.path("remote/OdroidBackup/app/archives");
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 /// An archive of three bytes, and a manifest with this size.
-fn plant(world: &World, day: &str, said: Option<u64>) {
+pub(crate) fn plant(world: &World, day: &str, said: Option<u64>) {
     let folder = folder(world);
     fs::write(folder.join(format!("app-{day}.tar.gz")), "old").unwrap();
     let Some(said) = said else { return };

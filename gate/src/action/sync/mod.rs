@@ -11,6 +11,7 @@
 mod books;
 mod bundle;
 mod compare;
+mod decision;
 mod draft;
 mod far;
 mod first;
@@ -38,6 +39,7 @@ use super::Context;
 use super::capture::{Capture, Need, Wish};
 use super::circumstances::{Circumstances, tell_bind_mount};
 use super::one_process::Reach;
+use super::pruning;
 use super::versions;
 use super::waiting::Pauses;
 use crate::mirror::books::Books;
@@ -127,7 +129,7 @@ fn make_equal<'a>(
     sync.take_turn(context)?;
     context.begin_one_process(Reach::Reads(sync.own.copies.clone()), &sync.patience())?;
     let told = sync.run(context)?;
-    if told.is_news() {
+    if told.is_news() && pruning::is_allowed(context, &mirror.lock)? {
         versions::prune(context, mirror, &sync.patience());
     }
     told.finish(context, mirror)

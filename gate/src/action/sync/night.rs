@@ -12,9 +12,6 @@ use super::tell::NightEnd;
 use super::work::Sync;
 use crate::action::Context;
 use crate::action::listing::incoming;
-use crate::mirror::books::{Approval, Refusal};
-use crate::mirror::change::Change;
-use crate::mirror::guard::{Verdict, decide};
 use crate::walk::{Compare, Compared, Stage};
 use base::error::Failure;
 use mirror::changes::{Item, Work};
@@ -70,18 +67,18 @@ impl Sync<'_> {
         context.say(format!("{}: {change}", self.mirror.source));
         draft.told.say_bundled(context, self.mirror, &draft.summary);
         let approval = self.ask(change)?;
+        // Before the change, so that it also holds after a sync that was cut off.
+        let is_approved = approval.is_some();
+        if !is_approved {
+            draft.told.unusual = self.unusual(&change)?;
+        }
         let done = self.make(context, &mut draft);
         self.account(change, approval, done.is_ok())?;
         let Draft { mut told, .. } = draft;
         done.map_err(|failure| told.interrupted(context, self, failure))?;
-        let forgotten = self.books.forget_refusal(&self.mirror.destination);
-        forgotten.map_err(self.keeping())?;
+        self.went_well(change, !is_approved && told.unusual.is_none())?;
         told.change = change;
         Ok(told)
-    }
-
-    fn keeping(&self) -> impl FnOnce(std::io::Error) -> Failure {
-        Failure::io(format!("the books of {}", self.mirror.lock.subject()))
     }
 
     /// Compares the tree with the entries in the file `before`.
@@ -99,68 +96,6 @@ impl Sync<'_> {
             bundle_limit: BUNDLE_LIMIT,
         };
         context.compare(self.capture.tree(), order, &self.patience())
-    }
-
-    /// Decides if the changes may be made. Records the planned deletions, or the refusal.
-    fn ask(&self, change: Change) -> Result<Option<Approval>, Failure> {
-        let (books, place) = (&self.books, &self.mirror.destination);
-        let recent = books.recent(place, self.began).map_err(self.keeping())?;
-        let approval = books.approval(place, self.began).map_err(self.keeping())?;
-        let approved = approval.as_ref().map(|approval| &approval.change);
-        match decide(&change, recent, approved, &self.mirror.bounds) {
-            Verdict::Fine => {
-                let written = books.lose(place, self.began, change.mirrored, change.deleted);
-                written.map_err(self.keeping())?;
-                Ok(None)
-            }
-            Verdict::Approved => Ok(approval),
-            Verdict::TooMuch(dangers) => {
-                let at = self.began;
-                let refused = books.refuse(place, Refusal { at, change });
-                refused.map_err(self.keeping())?;
-                let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
-                Err(Failure::UnsafeChange {
-                    dangers: dangers.join("; "),
-                    change: change.to_string(),
-                    approve: self.mirror.approve.clone(),
-                })
-            }
-        }
-    }
-
-    pub(super) fn would_refuse(&self, change: &Change) -> Result<bool, Failure> {
-        let (books, place) = (&self.books, &self.mirror.destination);
-        let recent = books.recent(place, self.began).map_err(self.keeping())?;
-        let approval = books.approval(place, self.began).map_err(self.keeping())?;
-        let approved = approval.as_ref().map(|approval| &approval.change);
-        let verdict = decide(change, recent, approved, &self.mirror.bounds);
-        Ok(matches!(verdict, Verdict::TooMuch(_)))
-    }
-
-    /// Settles the books after the night. Deletions count from the moment at which the delta is on the remote.
-    fn account(
-        &self,
-        change: Change,
-        approval: Option<Approval>,
-        done: bool,
-    ) -> Result<(), Failure> {
-        let place = &self.mirror.destination;
-        let counts = done
-            || self
-                .state
-                .pending
-                .as_ref()
-                .is_some_and(|pending| pending.committed);
-        let written = match approval {
-            None => {
-                let deleted = if counts { change.deleted } else { 0 };
-                self.books.lose(place, self.began, change.mirrored, deleted)
-            }
-            // The sync used up the approval.
-            Some(_) if counts => self.books.set_approval(place, None),
-            Some(_) => Ok(()),
-        };
-        written.map_err(self.keeping())
     }
 
     /// Uploads the changes, and makes them count.

@@ -4,7 +4,7 @@
 
 use super::upload::Contents;
 use super::work::Sync;
-use crate::action::Context;
+use crate::action::{Context, pruning};
 use crate::mirror::change::Change;
 use crate::policy::Mirror;
 use archive::Named;
@@ -28,6 +28,8 @@ pub(super) struct NightEnd {
     left: u64,
     /// Bytes of a first upload that are up, and all.
     pub(super) first: Option<(u64, u64)>,
+    /// The reason why this night stopped pruning.
+    pub(super) unusual: Option<String>,
 }
 
 impl NightEnd {
@@ -42,6 +44,7 @@ impl NightEnd {
             sent: 0,
             left: 0,
             first: None,
+            unusual: None,
         }
     }
 
@@ -201,6 +204,9 @@ impl NightEnd {
                 "these entries are in no copy, because the remote cannot hold their names and the bundle would be too large: {}; rename them. All others are mirrored",
                 self.left_out
             )));
+        }
+        if let Some(why) = self.unusual {
+            return Err(pruning::unusual(&mirror.lock, &why));
         }
         Ok(format!(
             "{} is mirrored to {} ({added} added, {replaced} replaced, {deleted} deleted)",
