@@ -49,7 +49,7 @@ _backupctl_options() {
     --status) echo '--json' ;;
     --doctor) echo '--json' ;;
     --verify) echo '--from --remote --timeout' ;;
-    --restore) echo '--from --to --in-place --keep-privileges --remote --timeout' ;;
+    --restore) echo '--from --only --to --in-place --keep-privileges --remote --timeout' ;;
     --verify-extra) echo '--remote --timeout' ;;
     --restore-extra) echo '--to --keep-privileges --remote --timeout' ;;
     --recover) echo '--boot' ;;
@@ -89,6 +89,7 @@ _backupctl_kind() {
     '--verify --timeout') echo unknown ;;
     '--restore --restore') echo services ;;
     '--restore --from') echo origin ;;
+    '--restore --only') echo unknown ;;
     '--restore --to') echo directory ;;
     '--restore --remote') echo remote ;;
     '--restore --timeout') echo unknown ;;

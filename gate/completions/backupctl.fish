@@ -74,6 +74,7 @@ complete -c backupctl -n '__backupctl_has archive' -l keep-weekly -x -d 'keep ar
 complete -c backupctl -n '__backupctl_has archive' -l keep-monthly -x -d 'keep archives of N months'
 complete -c backupctl -n '__backupctl_has list status doctor' -l json -d 'the same for scripts'
 complete -c backupctl -n '__backupctl_has verify restore' -l from -xa mirror -d 'the archive of this day, or the mirror'
+complete -c backupctl -n '__backupctl_has restore' -l only -x -d 'only this file or folder of the data; may be repeated'
 complete -c backupctl -n '__backupctl_has restore restore-extra' -l to -xa '(__fish_complete_directories)' -d 'into this directory, which must be new or empty'
 complete -c backupctl -n '__backupctl_has restore' -l in-place -d 'stop the service, replace its data, start it'
 complete -c backupctl -n '__backupctl_has restore restore-extra' -l keep-privileges -d 'with set-user-ID, set-group-ID and capabilities'

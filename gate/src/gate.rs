@@ -15,7 +15,7 @@ use crate::action::{self, Context};
 use crate::explain::explain;
 use crate::keeper;
 use crate::policy::{self, Decision, Grant, Order, powers};
-use crate::request::{HostVerb, ParseError, Request};
+use crate::request::{HostVerb, ParseError, Request, take_inner_paths};
 use crate::walk;
 use base::clock;
 use base::error::{ExitStatus, Failure};
@@ -226,6 +226,9 @@ fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure
         Door::Ssh if line.is_empty() => Err(Failure::NoRequest),
         Door::Ssh => Ok(Request::parse_line(line)?),
         Door::Host => {
+            let (words, only) = take_inner_paths(words)?;
+            let line = words.join(OsString::from(" ").as_os_str());
+            let line = line.as_bytes();
             // Keep an argument with a space distinguishable from two words.
             let joined = line.split(|&byte| byte == b' ').count();
             if joined != words.len() && !words.is_empty() {
@@ -234,9 +237,8 @@ fn parse(door: Door, line: &[u8], words: &[OsString]) -> Result<Request, Failure
             if words.is_empty() {
                 return Err(ParseError::NoVerb.into());
             }
-            Ok(Request::parse(
-                &base::wire::words(line).map_err(ParseError::from)?,
-            )?)
+            let words = base::wire::words(line).map_err(ParseError::from)?;
+            Ok(Request::parse(&words)?.only(only)?)
         }
     }
 }

@@ -87,6 +87,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
         Request::Host(HostVerb::Restore {
             service,
             from,
+            only,
             target,
             keep_privileges,
             remote,
@@ -102,6 +103,7 @@ fn grant(config: &Config, caller: &Caller, request: &Request) -> Result<Grant, R
                     Some(Origin::Mirror) => Some(copies(config, service, remote.as_ref())?),
                     Some(Origin::Archive(_)) | None => None,
                 },
+                only: only.clone(),
                 target: target.clone(),
                 keep_privileges: *keep_privileges,
                 folder: config.data_root.below(&[service.as_str()]),

@@ -5,6 +5,8 @@
 
 mod error;
 mod host;
+mod inner_path;
+mod option;
 pub mod table;
 mod typed;
 mod value;
@@ -12,6 +14,7 @@ mod value;
 use std::fmt;
 
 pub use host::{HostVerb, Target};
+pub use inner_path::{InnerPath, take_inner_paths};
 
 use base::names::{Count, PlainPath, Remote, Seconds, ServiceName, TargetName};
 use base::wire;
@@ -159,6 +162,26 @@ impl Request {
         };
         typed.done(verb)?;
         Ok(request)
+    }
+
+    /// The same request for these files and folders alone.
+    ///
+    /// # Errors
+    /// When it is no restore, or one in place.
+    pub fn only(mut self, paths: Vec<InnerPath>) -> Result<Self, ParseError> {
+        let option = table::ONLY.name;
+        match &mut self {
+            _ if paths.is_empty() => {}
+            Self::Host(HostVerb::Restore { target, .. }) if *target == Target::InPlace => {
+                return Err(ParseError::TwoVerbs(option, "--in-place"));
+            }
+            Self::Host(HostVerb::Restore { only, .. }) => *only = paths,
+            other => {
+                let verb = other.verb();
+                return Err(ParseError::Misplaced { option, verb });
+            }
+        }
+        Ok(self)
     }
 
     /// The verb, as typed.

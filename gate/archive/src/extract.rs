@@ -14,6 +14,7 @@ use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{LinkatFlags, linkat, mkfifoat, symlinkat, syncfs};
 
 use super::check::{Comparison, Report};
+use super::choice::Choice;
 use super::entry::{Entry, Kind};
 use super::input::Input;
 use super::maker::{Maker, create, making};
@@ -42,9 +43,25 @@ pub struct Extracted {
 /// The archive is damaged, or would make something outside of the target or twice; something cannot be made; the disk
 /// fills up to the reserve; or `watch` ends it. The part made until then stays.
 pub fn extract<A: Read>(
+    archive: A,
+    comparison: Option<Comparison<'_>>,
+    target: OwnedFd,
+    options: Options,
+    watch: Watch<'_>,
+) -> Result<Extracted, Failure> {
+    let all = Choice::default();
+    extract_chosen(archive, comparison, target, &all, options, watch)
+}
+
+/// Does the same, and makes the chosen entries alone. The whole archive is read and compared.
+///
+/// # Errors
+/// Those of [`extract`].
+pub fn extract_chosen<A: Read>(
     mut archive: A,
     mut comparison: Option<Comparison<'_>>,
     target: OwnedFd,
+    choice: &Choice,
     options: Options,
     watch: Watch<'_>,
 ) -> Result<Extracted, Failure> {
@@ -66,6 +83,11 @@ pub fn extract<A: Read>(
             root = Some(entry);
             continue;
         };
+        if !choice.wants(&entry.path, entry.kind == Kind::Directory) {
+            let content = input.content(watch, &mut |_| Ok(()))?;
+            input.saw(&entry, content, comparison.as_mut())?;
+            continue;
+        }
         maker.has_room(0)?;
         let parent = places.parent(&parts, |fd, entry| maker.complete(&fd, &entry))?;
         let content = match &entry.kind {

@@ -20,6 +20,7 @@ pub mod assemble;
 pub mod attributes;
 mod before;
 pub mod check;
+pub mod choice;
 mod compare;
 pub mod contents;
 mod dense;

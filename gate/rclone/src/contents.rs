@@ -20,7 +20,14 @@ pub fn fetch_contents(config: &Config, folder: &str, to: &str) -> Vec<String> {
 /// Downloads those files of a remote folder that a local list names, one in a line.
 #[must_use]
 pub fn fetch_listed(config: &Config, folder: &str, to: &str, names: &str) -> Vec<String> {
-    let words = [folder, to, "--files-from-raw", names, "--no-traverse"];
+    let words = [
+        folder,
+        to,
+        "--files-from-raw",
+        names,
+        "--no-traverse",
+        "--no-unicode-normalization",
+    ];
     with_progress(in_bulk(config, argv(config, "copy", &words)))
 }
 

@@ -39,6 +39,7 @@ mod status;
 mod stop;
 mod stops;
 mod sync;
+mod unbundling;
 mod upload;
 mod verify;
 mod verify_mirror;

@@ -6,11 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
-
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
 
 use super::Context;
 use super::databases::Databases;
@@ -18,6 +13,7 @@ use super::fetch;
 use super::listing::incoming;
 use super::remote_folder::RemoteFolder;
 use archive::Watch;
+use archive::choice::Choice;
 use archive::contents::{Part, contents};
 use archive::digest::{Digest, Hasher, Hashing};
 use base::error::Failure;
@@ -28,7 +24,7 @@ use mirror::books::{Catalog, Night};
 use mirror::chain::Current;
 use mirror::complete::{Complete, Standing};
 use mirror::compose::Incoming;
-use mirror::entry::Stored;
+use mirror::entry::{Stored, below_root};
 use mirror::names::{Book, BundleName};
 use mirror::place::Places;
 
@@ -53,6 +49,8 @@ pub(super) struct MirrorBooks {
     pub(super) is_settled: bool,
     /// Faults of the file `complete`.
     pub(super) faults: Vec<String>,
+    /// The entries of the night that count.
+    choice: Choice,
 }
 
 /// Facts about a night.
@@ -99,6 +97,7 @@ pub(super) fn look(
         incoming: Incoming::default(),
         is_settled: false,
         faults: Vec::new(),
+        choice: Choice::default(),
     };
     if books.catalog.complete {
         match complete(context, &books, databases, patience) {
@@ -211,6 +210,12 @@ impl MirrorBooks {
         let what = format!("reading {name}");
         let mut watch = |_| Ok(());
         let mut digest = None;
+        let choice = &self.choice;
+        let each: &mut dyn FnMut(&archive::entry::Entry, Part<'_>) -> Result<(), Failure> =
+            &mut |entry, part| match choice.wants(&entry.path, false) {
+                true => each(entry, part),
+                false => Ok(()),
+            };
         fetch::read(
             context,
             (&what, &name, self.size(&book)),
@@ -231,7 +236,30 @@ impl MirrorBooks {
         }
     }
 
-    /// Calls with each entry of the last night, and the place of its content at this moment.
+    /// Limits the last night to chosen entries.
+    pub(super) fn choose(&mut self, mut choice: Choice) -> Result<(), Failure> {
+        self.each(&mut |current, _| {
+            choice.note(&current.entry.record);
+            Ok(())
+        })?;
+        let missing = choice.missing();
+        if !missing.is_empty() {
+            return Err(Failure::NoArchive(format!(
+                "the mirror {} does not hold {missing}, {}",
+                self.places.data,
+                self.standing()
+            )));
+        }
+        self.choice = choice;
+        Ok(())
+    }
+
+    /// True if all entries of the last night count.
+    pub(super) fn is_whole(&self) -> bool {
+        self.choice.is_all()
+    }
+
+    /// Calls with each chosen entry of the last night, and the place of its content at this moment.
     pub(super) fn each(
         &mut self,
         see: &mut dyn FnMut(&Current, Stored) -> Result<(), Failure>,
@@ -241,6 +269,10 @@ impl MirrorBooks {
         };
         let mut chain = night.entries()?;
         while let Some(current) = chain.entry()? {
+            let record = &current.entry.record;
+            if !self.choice.wants(&record.path, record.letter == 'd') {
+                continue;
+            }
             let place = self.incoming.place(&current);
             see(&current, place)?;
         }
@@ -288,6 +320,24 @@ impl MirrorBooks {
             Ok(())
         })?;
         Ok(needs)
+    }
+
+    /// Writes the names of the contents that may be in `data/`, one in a line; false if there are none.
+    pub(super) fn write_data_names(&mut self, out: &mut impl Write) -> Result<bool, Failure> {
+        let mut any = false;
+        self.each_content(&mut |current, _| {
+            let entry = &current.entry;
+            let name = match entry.stored {
+                Stored::Bundle(_) => None,
+                Stored::Data | Stored::Incoming(_) => below_root(&entry.record.path),
+            };
+            if let Some(name) = name.and_then(rclone::name::standard) {
+                any = true;
+                writeln!(out, "{name}").map_err(Failure::io("writing a list of names"))?;
+            }
+            Ok(())
+        })?;
+        Ok(any)
     }
 
     /// Writes the names of the contents in the incoming folder, one in a line; false if there are none.
@@ -358,45 +408,4 @@ pub(super) fn digest_of(bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(bytes);
     hasher.finish()
-}
-
-/// Writes the contents of a bundle into a flat folder, one part after the other.
-pub(super) struct Unbundling<'f> {
-    folder: &'f OwnedFd,
-    file: Option<File>,
-}
-
-impl<'f> Unbundling<'f> {
-    pub(super) fn into(folder: &'f OwnedFd) -> Self {
-        Self { folder, file: None }
-    }
-
-    /// Writes one part.
-    pub(super) fn write(
-        &mut self,
-        entry: &archive::entry::Entry,
-        part: Part<'_>,
-    ) -> Result<(), Failure> {
-        let what = || format!("unpacking {} of the bundle", entry.display());
-        match part {
-            Part::Begin { size } => {
-                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-                let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-                let name = flat_name(&entry.path);
-                let file = openat(self.folder, name.as_str(), flags, mode)
-                    .map(File::from)
-                    .map_err(Failure::errno(what()))?;
-                file.set_len(size).map_err(Failure::io(what()))?;
-                self.file = Some(file);
-            }
-            Part::Piece(piece) => {
-                if let Some(file) = &self.file {
-                    file.write_all_at(piece.bytes, piece.offset)
-                        .map_err(Failure::io(what()))?;
-                }
-            }
-            Part::End => self.file = None,
-        }
-        Ok(())
-    }
 }

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use crate::request::Target;
 use crate::request::table::Report;
+use crate::request::{InnerPath, Target};
 use base::lock_name::LockName;
 use base::names::{Day, PlainPath, Remote, ServiceName};
 use config::{Bounds, Config, DataPath};
@@ -224,6 +224,8 @@ pub struct Restore {
     pub wanted: Wanted,
     /// The mirror, if the content comes from it.
     pub mirror: Option<MirrorCopies>,
+    /// Files and folders of the data; none for all data.
+    pub only: Vec<InnerPath>,
     /// The destination.
     pub target: Target,
     /// Restore set-user-ID and set-group-ID bits and the capabilities of files.

@@ -58,6 +58,9 @@ pub enum ParseError {
         /// The verb.
         verb: &'static str,
     },
+    /// The path leads out of the data.
+    #[error("--only: '{0}' is not a path inside of the data, as in folder/file")]
+    InnerPath(String),
     /// The value is not valid.
     #[error("{option}: {source}")]
     Value {

@@ -4,6 +4,7 @@
 //! and refused for the right reason.
 
 use super::error::ParseError;
+use super::inner_path::InnerPath;
 use super::table::{self, Report};
 use super::typed::Typed;
 use base::names::{NameError, Origin, PlainPath, Remote, Seconds, ServiceName, TargetName};
@@ -54,13 +55,15 @@ pub enum HostVerb {
         /// The time limit.
         timeout: Option<Seconds>,
     },
-    /// `--restore SVC [--from DAY|mirror] [--to DIR | --in-place] [--keep-privileges] [--remote R] [--timeout S]`:
+    /// `--restore SVC [--from DAY|mirror] [--only PATH]... [--to DIR | --in-place] [--keep-privileges] [--remote R] [--timeout S]`:
     /// bring data back.
     Restore {
         /// The service.
         service: ServiceName,
         /// The source; `None` for the newest archive.
         from: Option<Origin>,
+        /// Files and folders of the data; none for all data.
+        only: Vec<InnerPath>,
         /// The destination.
         target: Target,
         /// Restore the set-user-ID and set-group-ID bits and the capabilities of files.
@@ -136,6 +139,8 @@ impl HostVerb {
             return Ok(Self::Restore {
                 service: service.ok_or(ParseError::NoValue(verb))?,
                 from: typed.take("--from", Origin::parse)?,
+                // Their words leave the line before it is read.
+                only: Vec::new(),
                 target: match (
                     typed.take("--to", PlainPath::parse)?,
                     typed.flag("--in-place"),
@@ -240,6 +245,7 @@ impl HostVerb {
             Self::Recover { boot, .. } => flag("--boot", *boot),
             Self::Restore {
                 from,
+                only,
                 target,
                 keep_privileges,
                 remote,
@@ -247,6 +253,7 @@ impl HostVerb {
                 ..
             } => {
                 let mut options = given("--from", from.as_ref());
+                options.extend(only.iter().flat_map(|path| given("--only", Some(path))));
                 match target {
                     Target::Beside => {}
                     Target::At(path) => options.extend(given("--to", Some(path))),

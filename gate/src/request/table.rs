@@ -5,6 +5,7 @@
 //!
 //! Invariant: plain data. The meaning of a verb is its variant of `Request` or `HostVerb`.
 
+pub use super::option::{Opt, Use};
 pub use super::value::{Takes, Value};
 
 /// The door through which a verb may come.
@@ -18,39 +19,6 @@ pub enum Place {
     Alone,
     /// On the host only, for sshd's forced command; no request can contain it.
     Forced,
-}
-
-/// A word that goes with a verb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opt {
-    /// With its two dashes.
-    pub name: &'static str,
-    /// Its value.
-    pub takes: Takes,
-    /// Half a sentence for people.
-    pub help: &'static str,
-}
-
-/// The way in which a verb uses an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// The verb needs it.
-    Must(Opt),
-    /// It may be given.
-    May(Opt),
-    /// One of the two may be given.
-    Either(Opt, Opt),
-}
-
-impl Use {
-    /// The options in it.
-    pub fn options(self) -> impl Iterator<Item = Opt> {
-        let both = match self {
-            Self::Must(option) | Self::May(option) => [Some(option), None],
-            Self::Either(first, second) => [Some(first), Some(second)],
-        };
-        both.into_iter().flatten()
-    }
 }
 
 /// A verb of the host that only reports.
@@ -144,6 +112,12 @@ const TO: Opt = option(
     "--to",
     Takes::One(Value::Directory),
     "into this directory, which must be new or empty",
+);
+/// A part of the data.
+pub const ONLY: Opt = option(
+    "--only",
+    Takes::One(Value::InnerPath),
+    "only this file or folder of the data; may be repeated",
 );
 const IN_PLACE: Opt = option(
     "--in-place",
@@ -294,6 +268,7 @@ pub const VERBS: [Verb; 23] = [
         SERVICE,
         &[
             Use::May(ORIGIN),
+            Use::Repeat(ONLY),
             Use::Either(TO, IN_PLACE),
             Use::May(PRIVILEGES),
             Use::May(REMOTE),
@@ -433,7 +408,9 @@ pub fn alone(name: &str) -> Option<&'static str> {
 pub fn words() -> impl Iterator<Item = (Verb, Option<Opt>)> {
     let of_lines = |verb: &&Verb| matches!(verb.place, Place::Request | Place::Host);
     VERBS.iter().filter(of_lines).flat_map(|verb| {
-        let options = verb.options.iter().flat_map(|used| used.options());
+        let of_lines = |used: &&Use| !matches!(used, Use::Repeat(_));
+        let options = verb.options.iter().filter(of_lines);
+        let options = options.flat_map(|used| used.options());
         let each = options.map(|option| (*verb, Some(option)));
         std::iter::once((*verb, None)).chain(each)
     })

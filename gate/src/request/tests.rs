@@ -174,6 +174,7 @@ fn request() -> impl Strategy<Value = Request> {
                     HostVerb::Restore {
                         service,
                         from,
+                        only: Vec::new(),
                         target,
                         keep_privileges,
                         remote,

@@ -21,6 +21,8 @@ pub enum Value {
     Origin,
     /// A directory of this host.
     Directory,
+    /// A path below the data of a service, in raw bytes.
+    InnerPath,
     /// A user of this host.
     User,
     /// `bash`, `zsh` or `fish`.
@@ -42,6 +44,7 @@ impl Value {
             Self::Count => "N",
             Self::Origin => "DAY|mirror",
             Self::Directory => "DIR",
+            Self::InnerPath => "PATH",
             Self::User => "USER",
             Self::Shell => "bash|zsh|fish",
             Self::Line => "\"LINE\"",

@@ -34,6 +34,7 @@ fn options(verb: &Verb) -> Vec<String> {
     let of = |used: &Use| match used {
         Use::Must(needed) => option(*needed),
         Use::May(possible) => format!("[{}]", option(*possible)),
+        Use::Repeat(possible) => format!("[{}]...", option(*possible)),
         Use::Either(first, second) => format!("[{} | {}]", option(*first), option(*second)),
     };
     verb.options.iter().map(of).collect()

@@ -44,6 +44,7 @@ mod mirrors;
 mod naming;
 mod night;
 mod night_checks;
+mod one_file;
 mod one_process;
 mod outages;
 mod overview;

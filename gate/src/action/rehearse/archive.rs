@@ -15,6 +15,7 @@ use crate::action::restore::from_archive::{read_manifest, unpack};
 use crate::action::restore::staging::ENTRY;
 use crate::action::verify;
 use crate::policy::Rehearse;
+use archive::choice::Choice;
 use archive::manifest::Reader;
 use base::error::Failure;
 use base::measure;
@@ -105,7 +106,7 @@ fn prove(
         context,
         stored,
         Some(again),
-        &bench.staging,
+        (&bench.staging, &Choice::default()),
         bench.options(),
         patience,
     )?;

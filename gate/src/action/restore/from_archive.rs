@@ -11,8 +11,10 @@ use crate::action::databases::Databases;
 use crate::action::fetch::{self, Stored, find};
 use crate::action::verify::tell_version;
 use crate::policy::Restore;
+use crate::request::InnerPath;
 use archive::check::Comparison;
-use archive::extract::{Extracted, Options, extract};
+use archive::choice::{Choice, Chosen};
+use archive::extract::{Extracted, Options, extract_chosen};
 use archive::manifest::{Reader, Totals};
 use base::error::Failure;
 use base::measure;
@@ -33,17 +35,29 @@ pub(super) fn fetch(
         measure::size(stored.bytes),
         stored.folder
     ));
-    let manifest = manifest(context, &stored, databases, patience)?;
-    let bytes = match &manifest {
-        Some((_, totals)) => totals.bytes.saturating_add(totals.entries * ENTRY),
-        None => stored.bytes,
+    let mut manifest = manifest(context, &stored, databases, patience)?;
+    let mut choice = Choice::of(order.only.iter().map(InnerPath::as_bytes));
+    let chosen = match (&mut manifest, choice.is_all()) {
+        (_, true) => None,
+        (Some((file, _)), false) => Some(choose(&mut choice, file, &stored)?),
+        (None, false) => {
+            return Err(Failure::NoArchive(format!(
+                "--only needs the manifest of {}; restore the whole archive, without --only",
+                stored.name
+            )));
+        }
+    };
+    let bytes = match (&chosen, &manifest) {
+        (Some(chosen), _) => chosen.bytes.saturating_add(chosen.entries * ENTRY),
+        (None, Some((_, totals))) => totals.bytes.saturating_add(totals.entries * ENTRY),
+        (None, None) => stored.bytes,
     };
     staging.has_room(context, bytes)?;
     let extracted = unpack(
         context,
         &stored,
         manifest.map(|(file, _)| file),
-        staging,
+        (staging, &choice),
         Options {
             owners: nix::unistd::geteuid().is_root(),
             powers: order.keep_privileges,
@@ -60,10 +74,48 @@ pub(super) fn fetch(
         Some(_) => "all as its manifest says",
         None => "not compared with anything, for want of a manifest",
     };
+    if let Some(chosen) = chosen {
+        return Ok(format!(
+            "{} of {} are restored ({} entries, {} bytes; all {} entries of the archive were read, {compared})",
+            measure::count(order.only.len() as u64, "chosen path"),
+            stored.name,
+            chosen.entries,
+            chosen.bytes,
+            report.entries
+        ));
+    }
     Ok(format!(
         "{} is restored ({} entries, {} bytes, {compared})",
         stored.name, report.entries, report.bytes
     ))
+}
+
+/// Finds the chosen entries in the manifest, before the archive is downloaded.
+fn choose(choice: &mut Choice, file: &mut File, stored: &Stored) -> Result<Chosen, Failure> {
+    let reading = || Failure::io("reading the manifest");
+    let mut records = Reader::new(&*file)?;
+    while let Some(record) = records.record()? {
+        choice.note(&record);
+    }
+    drop(records);
+    let missing = choice.missing();
+    if !missing.is_empty() {
+        return Err(Failure::NoArchive(format!(
+            "{} does not hold {missing}",
+            stored.name
+        )));
+    }
+    file.rewind().map_err(reading())?;
+    let mut chosen = Chosen::default();
+    let mut records = Reader::new(&*file)?;
+    while let Some(record) = records.record()? {
+        if choice.wants(&record.path, record.letter == 'd') {
+            chosen.count(&record);
+        }
+    }
+    drop(records);
+    file.rewind().map_err(reading())?;
+    Ok(chosen)
 }
 
 /// The manifest of an archive and its totals, if there is one.
@@ -130,7 +182,7 @@ pub(in crate::action) fn unpack(
     context: &mut Context<'_>,
     stored: &Stored,
     manifest: Option<File>,
-    staging: &Staging,
+    (staging, choice): (&Staging, &Choice),
     options: Options,
     patience: &Patience<'_>,
 ) -> Result<Extracted, Failure> {
@@ -150,7 +202,9 @@ pub(in crate::action) fn unpack(
                 .tree()
                 .try_clone()
                 .map_err(Failure::io("the target directory"))?;
-            let made = extract(coming, comparison.take(), target, options, &mut |_| Ok(()))?;
+            let comparison = comparison.take();
+            let made =
+                extract_chosen(coming, comparison, target, choice, options, &mut |_| Ok(()))?;
             extracted = Some(made);
             Ok(())
         },

@@ -8,6 +8,7 @@
 //! in one entry keeps the name `.incomplete`.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::AsFd;
 
@@ -19,10 +20,13 @@ use super::staging::{CONTENTS, ENTRY, INCOMING, Parts, Staging};
 use crate::action::Context;
 use crate::action::databases::Databases;
 use crate::action::download::{Partial, download, paced};
-use crate::action::night::{Fetched, MirrorBooks, Unbundling, flat_name, look};
+use crate::action::night::{Fetched, MirrorBooks, flat_name, look};
 use crate::action::remote::{Access, Task};
+use crate::action::unbundling::Unbundling;
 use crate::policy::{MirrorCopies, Restore};
+use crate::request::InnerPath;
 use archive::assemble::{Assembled, Assembly, Source, Tree};
+use archive::choice::Choice;
 use archive::extract::Options;
 use base::error::Failure;
 use base::measure;
@@ -35,6 +39,9 @@ use mirror::entry::Stored;
 
 /// The list of files to download from the incoming folder, one name in a line.
 const NAMES: &str = "names";
+
+/// The list of chosen files to download from `data/`, one name in a line.
+const DATA_NAMES: &str = "data-names";
 
 /// A mirror to restore.
 pub(super) struct MirrorOrder<'o> {
@@ -59,7 +66,7 @@ pub(super) fn fetch(
         if let Some(books) = look(context, places.clone(), databases, waits, patience)? {
             return from_books(context, order, remote, books, staging, databases, patience);
         }
-        let Some(service) = order.service else {
+        let Some(service) = order.service.filter(|order| order.only.is_empty()) else {
             continue;
         };
         if let Some(size) = plain_mirror::size(context, &places.data, patience)? {
@@ -70,8 +77,8 @@ pub(super) fn fetch(
         }
     }
     let kind = match order.service {
-        Some(_) => "mirror",
-        None => "mirror with a manifest",
+        Some(order) if order.only.is_empty() => "mirror",
+        _ => "mirror with a manifest",
     };
     Err(Failure::NoArchive(format!(
         "there is no {kind} of {subject} in {}",
@@ -90,6 +97,11 @@ fn from_books(
 ) -> Result<String, Failure> {
     for fault in &books.faults {
         context.warn(format!("finding: {fault}"));
+    }
+    let only = order.service.map_or(&[][..], |order| &order.only);
+    let choice = Choice::of(only.iter().map(InnerPath::as_bytes));
+    if books.night.is_ok() && !choice.is_all() {
+        books.choose(choice)?;
     }
     let needs = match &mut books.night {
         Ok(_) => match books.needs() {
@@ -147,6 +159,11 @@ fn without_night(
         ),
         _ => format!("no manifest of {data} can be read"),
     };
+    if order.service.is_some_and(|order| !order.only.is_empty()) {
+        return Err(Failure::NoArchive(format!(
+            "{reason}, and --only needs one; restore the whole mirror, without --only"
+        )));
+    }
     let Some(order) = order.service else {
         return Err(Failure::NoArchive(format!(
             "{reason}; its files can be copied with rclone, without owners and permissions"
@@ -189,9 +206,16 @@ pub(in crate::action) fn exactly(
     ));
     let parts = staging.make_parts()?;
     let mut partial = Vec::new();
-    if needs.any_in_data {
+    let is_whole = books.is_whole();
+    let data_names = |out: &mut BufWriter<File>| books.write_data_names(out);
+    if needs.any_in_data && (is_whole || write_names(DATA_NAMES, &parts, data_names)?) {
         let to = parts.path.below(&[CONTENTS]).to_string();
-        let argv = rclone::fetch_contents(context.config, &data, &to);
+        let argv = if is_whole {
+            rclone::fetch_contents(context.config, &data, &to)
+        } else {
+            let names = parts.path.below(&[DATA_NAMES]).to_string();
+            rclone::fetch_listed(context.config, &data, &to, &names)
+        };
         let argv = bounded(argv, most);
         partial.extend(bring(
             context,
@@ -202,7 +226,8 @@ pub(in crate::action) fn exactly(
             patience,
         )?);
     }
-    if needs.any_incoming && write_names(books, &parts)? {
+    let incoming_names = |out: &mut BufWriter<File>| books.write_incoming_names(out);
+    if needs.any_incoming && write_names(NAMES, &parts, incoming_names)? {
         let folder = books.places.incoming.clone();
         let to = parts.path.below(&[INCOMING]).to_string();
         let names = parts.path.below(&[NAMES]).to_string();
@@ -240,6 +265,10 @@ pub(in crate::action) fn exactly(
     let unknown = match made.unknown {
         0 => String::new(),
         unknown => format!("; the manifest has no digest of {unknown} others yet"),
+    };
+    let data = match is_whole {
+        true => data,
+        false => format!("{data} (the chosen part)"),
     };
     Ok(format!(
         "the mirror {data} is restored as of {as_of} ({} entries, {} bytes, {} with the digest of the manifest{unknown})",
@@ -280,15 +309,19 @@ fn bring(
     download(context, &task, totals, patience)
 }
 
-/// Writes the names of the contents that are in the incoming folder; false if there are none.
-fn write_names(books: &mut MirrorBooks, parts: &Parts) -> Result<bool, Failure> {
-    let failure = || Failure::io(format!("writing {}", parts.path.below(&[NAMES])));
+/// Writes a list of names into the folder of parts; false if it has none.
+fn write_names(
+    list: &str,
+    parts: &Parts,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
+    let failure = || Failure::io(format!("writing {}", parts.path.below(&[list])));
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let file = openat(&parts.fd, NAMES, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-        .map(std::fs::File::from)
+    let file = openat(&parts.fd, list, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map(File::from)
         .map_err(Failure::errno("making a list of names"))?;
     let mut out = BufWriter::new(file);
-    let any = books.write_incoming_names(&mut out)?;
+    let any = write(&mut out)?;
     out.flush().map_err(failure())?;
     Ok(any)
 }

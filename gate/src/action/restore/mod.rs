@@ -62,7 +62,9 @@ pub(super) fn restore(
     match order.target {
         Target::Beside | Target::At(_) => {
             staging.complete()?;
-            snapshot::explain(context, order, &staging);
+            if order.only.is_empty() {
+                snapshot::explain(context, order, &staging);
+            }
             Ok(format!("{made} to {}", staging.path()))
         }
         Target::InPlace => {

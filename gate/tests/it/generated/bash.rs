@@ -15,7 +15,7 @@ fn kind(value: Value) -> &'static str {
         Value::User => "user",
         Value::Shell => "shell",
         Value::Origin => "origin",
-        Value::Seconds | Value::Count | Value::Line => "unknown",
+        Value::InnerPath | Value::Seconds | Value::Count | Value::Line => "unknown",
     }
 }
 

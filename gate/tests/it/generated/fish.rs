@@ -15,7 +15,7 @@ fn completes(value: Value) -> &'static str {
         Value::User => " -xa '(__fish_complete_users)'",
         Value::Shell => " -xa 'bash zsh fish'",
         Value::Origin => " -xa mirror",
-        Value::Seconds | Value::Count | Value::Line => " -x",
+        Value::InnerPath | Value::Seconds | Value::Count | Value::Line => " -x",
     }
 }
 

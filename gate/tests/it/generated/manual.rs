@@ -28,6 +28,7 @@ pub(super) fn file(text: &str) -> String {
             lines.push_str(&match used {
                 Use::Must(option) => format!(".{}\n", one(option)),
                 Use::May(option) => format!(".Op {}\n", one(option)),
+                Use::Repeat(option) => format!(".Op {} ...\n", one(option)),
                 Use::Either(first, second) => format!(".Op {} | {}\n", one(first), one(second)),
             });
         }

@@ -7,6 +7,7 @@ use super::replaced;
 /// The message and the action of a value.
 fn completes(value: Value) -> &'static str {
     match value {
+        Value::InnerPath => "path below the data:",
         Value::Service => "service:{_backupctl_names services service}",
         Value::Target => "target:{_backupctl_names extra target}",
         Value::Path => "path:_backupctl_path",
@@ -42,6 +43,7 @@ pub(super) fn file(text: &str) -> String {
         for used in verb.options {
             match *used {
                 Use::Must(one) | Use::May(one) => words.push(option(one, None)),
+                Use::Repeat(one) => words.push(format!("'*{}", &option(one, None)[1..])),
                 Use::Either(first, second) => {
                     words.push(option(first, Some(second)));
                     words.push(option(second, Some(first)));
