@@ -8,6 +8,7 @@ mod audit;
 mod certificate;
 mod client;
 mod completions;
+mod connection;
 pub mod cron;
 mod data_folder;
 mod demo;
@@ -126,6 +127,10 @@ fn ask(group: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
                 let command = parsed::<library::LibraryCommand>(matches)?;
                 command.run(session).await
             }
+            "connection" => {
+                let command = parsed::<connection::ConnectionCommand>(matches)?;
+                command.run(session).await
+            }
             "script" => parsed::<script::ScriptCommand>(matches)?.run(session).await,
             "user" => parsed::<user::UserCommand>(matches)?.run(session).await,
             "token" => parsed::<token::TokenCommand>(matches)?.run(session).await,
@@ -190,6 +195,7 @@ fn root() -> Command {
         .subcommand(group::<pool::PoolCommand>("pool"))
         .subcommand(group::<script::ScriptCommand>("script"))
         .subcommand(group::<library::LibraryCommand>("library"))
+        .subcommand(group::<connection::ConnectionCommand>("connection"))
         .subcommand(single::<export::Export>("export"))
         .subcommand(single::<export::Import>("import"))
         .subcommand(group::<user::UserCommand>("user"))

@@ -27,6 +27,13 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Shows the log until the run is over.
+    pub(super) const FOLLOWING: Self = Self {
+        wait: true,
+        follow: true,
+        json: false,
+    };
+
     fn json(self) -> JsonOption {
         JsonOption { json: self.json }
     }

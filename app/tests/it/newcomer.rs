@@ -239,6 +239,13 @@ fn the_refusal_of_the_gate_proves_the_connection() {
             .expect(200);
     }
     assert!(page().contains("/connection/test"));
+    let by_command = || {
+        std::process::Command::new(BINARY)
+            .env("LIGHTFLOW_DATA_DIR", server.data())
+            .args(["connection", "test"])
+            .output()
+            .unwrap()
+    };
     for (code, state, words) in [
         (77, "success", "The connection works"),
         (255, "failed", "could not connect"),
@@ -264,6 +271,11 @@ fn the_refusal_of_the_gate_proves_the_connection() {
             log.contains(words) && log.contains("ops@host backupctl --list"),
             "{log}"
         );
+        let said = by_command();
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(text.contains(words), "{said:?}");
+        let expected = i32::from(state != "success");
+        assert_eq!(said.status.code(), Some(expected), "{said:?}");
         // The key with its lines, for this user alone.
         assert!(log.contains("\n600\n"), "{log}");
     }

@@ -1,8 +1,8 @@
 //! The OpenAPI document, made from the handlers and built only when a caller asks for it.
 
 use super::{
-    audit, certificate, events, libraries, notifications, pools, runs, scripts, sessions, settings,
-    snapshots, tasks, tokens, transfer, users, variables,
+    audit, certificate, connection, events, libraries, notifications, pools, runs, scripts,
+    sessions, settings, snapshots, tasks, tokens, transfer, users, variables,
 };
 use crate::web::error::ApiError;
 use utoipa::OpenApi;
@@ -26,6 +26,7 @@ use utoipa::openapi::{Content, RefOr, Required};
         pools::list, pools::create, pools::replace, pools::delete,
         variables::list, variables::show, variables::set, variables::delete,
         libraries::list, libraries::install, libraries::remove,
+        connection::test,
         scripts::list, scripts::show, scripts::put, scripts::delete, scripts::run, scripts::adopt,
         users::list, users::add, users::patch, users::set_password, users::delete, users::set_own_password,
         tokens::list, tokens::add, tokens::delete,

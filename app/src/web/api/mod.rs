@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificate;
+mod connection;
 mod document;
 mod events;
 #[cfg(debug_assertions)]
@@ -73,6 +74,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .route("/libraries", get(libraries::list).post(libraries::install))
         .route("/libraries/{name}", delete(libraries::remove))
+        .route("/connection/test", post(connection::test))
         .route("/scripts", get(scripts::list))
         .route(
             "/scripts/{name}",
