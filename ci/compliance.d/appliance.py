@@ -83,10 +83,13 @@ class Installer:
                 print(step["name"], step["state"], self.cli(f"run logs {run['id']} {step['name']}"))
         return [step["state"] for step in steps]
 
+    def findings(self) -> list[dict]:
+        """The doctor's findings."""
+        return json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
+
     def failures(self) -> list[dict]:
-        """The doctor's findings that are not OK."""
-        found = json.loads(self.machine.do("backupctl --doctor --json || test $? = 69"))
-        return [finding for finding in found if finding["verdict"] == "FAIL"]
+        """The doctor's findings that are failures."""
+        return [finding for finding in self.findings() if finding["verdict"] == "FAIL"]
 
 
 class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
@@ -151,8 +154,8 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.assertEqual(shown["EffectiveCaps"] or [], [])
         self.assertEqual(shown["BoundingCaps"] or [], [])
         self.assertIn("no-new-privileges", shown["HostConfig"]["SecurityOpt"])
-        binds = [mount["Destination"] for mount in shown["Mounts"] if mount["Type"] == "bind"]
-        self.assertEqual(binds, ["/data"])
+        binds = {mount["Destination"]: mount["RW"] for mount in shown["Mounts"] if mount["Type"] == "bind"}
+        self.assertEqual(binds, {"/data": True, "/usr/share/zoneinfo": False})
         pid = shown["State"]["Pid"]
         status = self.machine.do(f"cat /proc/{pid}/status")
         for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"):
@@ -197,6 +200,25 @@ class OnBareTrixie(Installer, OnTrixie, unittest.TestCase):
         self.assertEqual(self.machine.do(f"cat {copies}/data/file"), "text\n")
         self.assertRegex(self.machine.do(f"ls {copies}/archives"), rf"{SERVICE}-\d{{4}}-\d\d-\d\d\.tar\.gz\n")
         self.assertEqual(self.failures(), [])
+
+    def test_i_then_an_old_key_of_the_runner_is_found_and_its_repair_works(self):
+        def runner() -> dict:
+            [finding] = [finding for finding in self.findings() if finding["hop"] == "runner"]
+            return finding
+
+        self.assertEqual(runner()["verdict"], "OK", runner())
+        # As after a restore of the runner on a new machine.
+        self.machine.do("ssh-keygen -q -t ed25519 -N '' -f /root/old")
+        self.cli("variable set BACKUP_SSH_KEY --secret --file -", self.machine.do("cat /root/old; rm /root/old /root/old.pub"))
+        found = runner()
+        self.assertEqual(found["verdict"], "FAIL", found)
+        self.assertIn("none of those that the account accepts", found["what"])
+        for command in found["fix"]:
+            if command.startswith("./install"):
+                self.again()
+            else:
+                self.machine.do(command)
+        self.assertEqual(runner()["verdict"], "OK", runner())
 
     def test_j_the_container_is_back_after_a_boot_without_waiting_in_vain(self):
         self.machine.reboot()

@@ -2,8 +2,9 @@
 //!
 //! Each hop is a file: thin code that collects facts, and a pure judgement that tests run on made-up facts.
 //!
-//! Invariant: the doctor changes nothing, with two exceptions. It makes the gate's own folders if it runs a program
-//! there, and it stores a small file on each remote and removes it again. Every program has a deadline; its output is
+//! Invariant: the doctor changes nothing, with three exceptions. It makes the gate's own folders if it runs a program
+//! there, it stores a small file on each remote and removes it again, and the runner keeps a run of the test of its
+//! connection. Every program has a deadline; its output is
 //! bounded, and is made printable before it is shown.
 
 mod account;
@@ -20,6 +21,7 @@ mod known_account;
 mod leases;
 mod ownership;
 mod remote;
+mod runner;
 mod services;
 mod sshd;
 mod sudo;
@@ -163,6 +165,7 @@ fn examine(
     }
     account::examine(&mut doctor)?;
     keys::examine(&mut doctor)?;
+    runner::examine(&mut doctor)?;
     sshd::examine(&mut doctor)?;
     sudo::examine(&mut doctor)?;
     kernel::examine(&mut doctor)?;

@@ -78,6 +78,12 @@ impl From<String> for Stop {
     }
 }
 
+/// The command line that has the runner of this host execute `words`; none where the installer put none.
+pub(crate) fn runner_command(words: &[&str]) -> Option<Vec<String>> {
+    let record = Record::load(&Own).ok().flatten()?;
+    Some(runner::command(&record.user, false, words))
+}
+
 /// Carries out the options after the verb.
 pub(crate) fn command(verb: Verb, words: &[OsString], audit: &Audit, reply: Reply) -> ExitStatus {
     let mut installer = Installer { reply, eyes: Own };
